@@ -1,0 +1,78 @@
+import type { Pid } from '../process/pid';
+import type { OutgoingInvite, Session } from '../sip/user-agent';
+
+/** What call control must know of the device on a leg. */
+export interface DeviceProfile {
+  /** Device name; for a node `node-2`. */
+  readonly name: string;
+  readonly kind: 'station' | 'gateway' | 'node';
+  readonly site: string | undefined;
+  /** Claim M6; undefined: the site's list is used. */
+  readonly mediaResourceGroupList: string | undefined;
+  readonly userClass: string | undefined;
+  /** Codec names in order of preference, as configured for the device or its site; undefined: anything. */
+  readonly codecs: readonly string[] | undefined;
+}
+
+/** Who calls, as the callee may see it. */
+export interface CallerIdentity {
+  readonly number: string;
+  readonly displayName: string | undefined;
+}
+
+/** The callee end of a call, as call control asks for it. */
+export interface OutgoingCall {
+  readonly caller: CallerIdentity;
+  /** Digits sent to the device: the dialled line, or what the route pattern leaves for a gateway. */
+  readonly digits: string;
+  /** Without it the callee makes the offer. */
+  readonly sdp: string | undefined;
+  /** For the INVITE: already one less than what came in. */
+  readonly maxForwards: number;
+  /** Session-Expires, Supported and the like. */
+  readonly headers?: OutgoingInvite['headers'];
+}
+
+/** The object through which all signalling to and from one device passes (claim R2). */
+export interface DeviceProcess {
+  readonly pid: Pid | undefined;
+  readonly boot: number;
+  readonly profile: DeviceProfile;
+  call(call: OutgoingCall): Session;
+}
+
+/** A call that a device process hands to call control: authenticated, normalised. */
+export interface IncomingCall {
+  readonly session: Session;
+  readonly from: DeviceProfile;
+  /** The device process that it came through; undefined for a node. */
+  readonly pid: Pid | undefined;
+  readonly caller: CallerIdentity;
+  /** Dialled digits: user part of the request URI, unescaped. */
+  readonly dialled: string;
+  readonly sdp: string | undefined;
+  readonly maxForwards: number;
+  /**
+   * From a node with `;pid=`: the device process that is wanted, checked already to be ours, in this incarnation, with this number.
+   * A call from a node goes to our own devices only.
+   */
+  readonly target: DeviceProcess | undefined;
+  readonly header: (name: string) => string | undefined;
+}
+
+/** How call control reaches the process behind a PID: our own, or another node's through that node's device. */
+export interface DeviceRouter {
+  /** Undefined: the process is ours and gone, or its node is unknown. */
+  resolve(target: {
+    readonly pid: Pid;
+    readonly boot: number;
+    readonly node: number;
+    readonly digits: string;
+  }): DeviceProcess | undefined;
+  /** An answer of a node that says "not mine": undefined when the signed header is missing or wrong (claim R13). */
+  readNotMine(
+    node: number,
+    callId: string,
+    header: (name: string) => string | undefined,
+  ): { readonly pid: Pid; readonly boot: number } | undefined;
+}

@@ -1,0 +1,29 @@
+import type { Pid } from '../process/pid';
+
+/** One process that a call may be sent to. */
+export interface Target {
+  readonly pid: Pid;
+  readonly boot: number;
+  readonly node: number;
+  readonly local: boolean;
+  readonly device: string;
+  readonly kind: 'station' | 'gateway';
+  /** Digits to send to it: the dialled number, or what the pattern leaves of it. */
+  readonly digits: string;
+}
+
+/**
+ * What digit analysis says of dialled digits (claim R4). `branches` ring at the same time; the targets of one branch are
+ * tried one after another (entries of one binding key, newest first: R12, R13; or the gateways of a route, in order).
+ */
+export type Analysis =
+  | { readonly type: 'targets'; readonly branches: readonly (readonly Target[])[]; readonly matched: string }
+  /** The number exists and nobody is registered for it: 480. */
+  | { readonly type: 'unregistered'; readonly matched: string }
+  /** No number and no pattern: 404. */
+  | { readonly type: 'unknown' };
+
+export interface DigitAnalysis {
+  /** `localOnly`: for a call from another node, our own devices and gateways only. `from`: the calling device's name. */
+  analyse(dialled: string, options: { readonly localOnly: boolean; readonly from: string }): Analysis;
+}

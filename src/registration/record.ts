@@ -1,0 +1,39 @@
+import type { Pid } from '../process/pid';
+import type { Stamp } from '../process/hlc';
+
+/** What sort of device process a record names: station, gateway, media resource. */
+export type DeviceKind = 'station' | 'gateway' | 'media-resource';
+
+/**
+ * One entry of the registration information that nodes tell each other: a device process, the digits that
+ * lead to it, and where the device is. Its owner is the node of its PID, in the incarnation `boot`.
+ */
+export interface RegistrationRecord {
+  /** Binding key: unique within an owner; the same key at two owners means that the device has moved (design: superseded). */
+  readonly key: string;
+  readonly kind: DeviceKind;
+  /** Device name, as configured. */
+  readonly device: string;
+  /** Directory numbers of the device; empty for gateways and media resources. */
+  readonly lines: readonly string[];
+  /** `+sip.instance`, else the canonical contact; the device name for what does not register. */
+  readonly instance: string;
+  readonly pid: Pid;
+  /** Incarnation of the owner when it made the PID. */
+  readonly boot: number;
+  /** Contact URI of the device. */
+  readonly contact: string;
+  /** Where requests to the device really go: `udp:127.0.0.1:5062`. */
+  readonly address: string;
+  /** When the device last registered; the newest is tried first (R11, R12). */
+  readonly stamp: Stamp;
+  /** Milliseconds since the epoch; 0 for what does not expire. */
+  readonly expiresAt: number;
+}
+
+export type DeletionReason = 'unregistered' | 'expired' | 'unreachable' | 'moved' | 'replaced' | 'stopped';
+
+/** The node that a record's PID belongs to. */
+export function ownerOf(record: RegistrationRecord): number {
+  return Number(record.pid.slice(0, record.pid.indexOf('.')));
+}

@@ -1,0 +1,199 @@
+/**
+ * The user agent port: what the call manager asks of the SIP server that it drives, whichever that is.
+ * `sip/drachtio` implements it. Commands never throw and never wait: what becomes of them is a later signal,
+ * so that everything about one dialog is seen in one order.
+ */
+
+/** Where a message came from, as the SIP server saw it. */
+export interface SipSource {
+  readonly protocol: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Reads headers of a received message; names in any case; several of one name are joined with a comma. */
+export type HeaderReader = (name: string) => string | undefined;
+
+export interface ReceivedRequest {
+  readonly method: string;
+  /** The request URI as text. */
+  readonly uri: string;
+  readonly callId: string;
+  readonly header: HeaderReader;
+  readonly body: string;
+  readonly contentType: string | undefined;
+  readonly source: SipSource;
+}
+
+export type Headers = Readonly<Record<string, string>>;
+
+export interface ResponseOptions {
+  readonly reason?: string;
+  readonly headers?: Headers;
+  readonly body?: string;
+  readonly contentType?: string;
+}
+
+/** A request outside any dialog, INVITE apart, that waits for its answer. Only the first answer counts. */
+export interface ServerTransaction {
+  readonly request: ReceivedRequest;
+  respond(status: number, options?: ResponseOptions): void;
+}
+
+export interface SessionProgress {
+  readonly reason?: string;
+  readonly sdp?: string;
+  readonly headers?: Headers;
+}
+
+/**
+ * One INVITE and the dialog that it makes, in either role.
+ * A command that no longer fits (the peer was faster) does nothing.
+ */
+export interface Session {
+  /** Unique within this process; for logs and maps. */
+  readonly id: string;
+  readonly callId: string;
+  /** Everything that happens to the session from now on, in order; signals before the first call are kept for it. */
+  listen(listener: (signal: SessionSignal) => void): void;
+
+  /** Server role, before the final answer: a 1xx. */
+  progress(status: number, options?: SessionProgress): void;
+  /** Server role: 200. `sdp` is the answer, or our offer when the INVITE had none (its answer comes with `acknowledged`). */
+  answer(options: { readonly sdp: string; readonly headers?: Headers }): void;
+  /** Server role: a final answer of 300 or more. */
+  reject(status: number, options?: { readonly reason?: string; readonly headers?: Headers }): void;
+
+  /** Client role, before the final answer: CANCEL. Should a 200 cross it, it is ACKed and ended with BYE; the signal is `rejected` 487 either way. */
+  cancel(reason?: string): void;
+  /**
+   * ACK with our answer, for a 200 (to the INVITE or to a re-INVITE of ours) that carried the peer's *offer*.
+   * A 200 to an INVITE that carried our offer is ACKed by the adapter at once.
+   */
+  acknowledge(sdp: string): void;
+
+  /** Established: our re-INVITE; without `sdp` the peer makes the offer. One at a time. */
+  reinvite(id: string, options: { readonly sdp?: string; readonly headers?: Headers }): void;
+  /** Established: another request of ours (INFO, UPDATE, MESSAGE ...). */
+  request(
+    id: string,
+    options: {
+      readonly method: string;
+      readonly headers?: Headers;
+      readonly body?: string;
+      readonly contentType?: string;
+    },
+  ): void;
+  /** Answers a `reinvited` or `requested` signal. Body of a re-INVITE's or UPDATE's 200: `sdp`. */
+  respond(id: string, status: number, options?: ResponseOptions & { readonly sdp?: string }): void;
+  /** Ends it whatever its state: CANCEL, a 487/480, or BYE. */
+  bye(options?: { readonly reason?: string }): void;
+}
+
+export type SessionSignal =
+  /** 101-199 to our INVITE. */
+  | {
+      readonly type: 'provisional';
+      readonly status: number;
+      readonly reason: string;
+      readonly sdp: string | undefined;
+      readonly header: HeaderReader;
+    }
+  /** 200 to our INVITE. `sdp` is the answer, or the peer's offer when we sent none (then `acknowledge` is due). */
+  | { readonly type: 'answered'; readonly sdp: string | undefined; readonly header: HeaderReader }
+  /** A final answer of 300 or more to our INVITE, or the server's word that it could not be delivered (408, 410, 503). */
+  | { readonly type: 'rejected'; readonly status: number; readonly reason: string; readonly header: HeaderReader }
+  /** The peer took its INVITE back; 487 has been sent. */
+  | { readonly type: 'cancelled'; readonly reason: string | undefined }
+  /** ACK for our 200, to the INVITE or to a re-INVITE; `sdp` is the answer when our 200 carried the offer. */
+  | { readonly type: 'acknowledged'; readonly sdp: string | undefined }
+  /** The peer's re-INVITE; answer with `respond`. */
+  | { readonly type: 'reinvited'; readonly id: string; readonly sdp: string | undefined; readonly header: HeaderReader }
+  /** Any other request of the peer in the dialog (UPDATE, INFO, MESSAGE, REFER, OPTIONS, NOTIFY); answer with `respond`. */
+  | {
+      readonly type: 'requested';
+      readonly id: string;
+      readonly method: string;
+      readonly body: string;
+      readonly contentType: string | undefined;
+      readonly header: HeaderReader;
+    }
+  /** 200 to our re-INVITE. `sdp` is the answer, or the peer's offer when we sent none (then `acknowledge` is due). */
+  | { readonly type: 'reinvite-answered'; readonly id: string; readonly sdp: string | undefined }
+  | { readonly type: 'reinvite-rejected'; readonly id: string; readonly status: number; readonly reason: string }
+  /** The final answer to our `request`. */
+  | {
+      readonly type: 'request-answered';
+      readonly id: string;
+      readonly method: string;
+      readonly status: number;
+      readonly reason: string;
+      readonly body: string;
+      readonly contentType: string | undefined;
+      readonly header: HeaderReader;
+    }
+  /** The dialog is over: BYE of the peer, BYE of the SIP server (session expired, no ACK), or the server itself is gone. The last signal. */
+  | { readonly type: 'ended'; readonly by: 'peer' | 'server'; readonly reason: string | undefined };
+
+/** An INVITE from outside any dialog. */
+export interface IncomingInvite {
+  readonly request: ReceivedRequest;
+  readonly session: Session;
+}
+
+export interface OutgoingInvite {
+  /** Request URI. */
+  readonly uri: string;
+  /** Next hop, when it is not the request URI: `sip:127.0.0.1:5062;transport=udp`. */
+  readonly nextHop?: string;
+  /** Without it the callee makes the offer. */
+  readonly sdp?: string;
+  /** From, To, P-Asserted-Identity, Max-Forwards and so on. `localhost` in From and Contact becomes our address. */
+  readonly headers: Headers;
+  /** For a gateway that challenges us. */
+  readonly credentials?: { readonly username: string; readonly password: string };
+  /** Called with the Call-ID before the INVITE is sent, for headers that depend on it (the node signature). */
+  readonly sign?: (callId: string) => Headers;
+}
+
+export interface OutgoingRequest {
+  readonly method: string;
+  readonly uri: string;
+  readonly nextHop?: string;
+  readonly headers?: Headers;
+  readonly body?: string;
+  readonly contentType?: string;
+  /** No final answer by then: `status` 408. */
+  readonly deadlineMs: number;
+}
+
+export interface FinalResponse {
+  readonly status: number;
+  readonly reason: string;
+  readonly header: HeaderReader;
+  readonly body: string;
+}
+
+/** One address on which the SIP server listens. */
+export interface ListenAddress {
+  readonly protocol: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface UserAgentEvents {
+  readonly invited: (invite: IncomingInvite) => void;
+  /** Every request outside a dialog but INVITE, ACK and CANCEL. */
+  readonly requested: (transaction: ServerTransaction) => void;
+  /** `listen` is empty when the SIP server is lost; every session has then had its `ended` or `rejected`. */
+  readonly serverChanged: (listen: readonly ListenAddress[]) => void;
+}
+
+export interface UserAgent {
+  /** Connects, and goes on reconnecting until `stop`. Resolves at the first connection; rejects after `deadlineMs`. */
+  start(events: UserAgentEvents, deadlineMs: number): Promise<readonly ListenAddress[]>;
+  invite(invite: OutgoingInvite): Session;
+  /** Never rejects: failure is a status. */
+  request(request: OutgoingRequest): Promise<FinalResponse>;
+  stop(): void;
+}
