@@ -1,0 +1,135 @@
+/** The configuration of the whole cluster, checked and with its defaults filled in. Frozen. */
+export interface TandemConfig {
+  readonly cluster: ClusterConfig;
+  readonly registrar: RegistrarConfig;
+  readonly nodes: readonly NodeConfig[];
+  readonly sites: Readonly<Record<string, SiteConfig>>;
+  readonly devices: readonly DeviceConfig[];
+  readonly gateways: readonly GatewayConfig[];
+  readonly routes: readonly RouteConfig[];
+  readonly mediaResources: readonly MediaResourceConfig[];
+  readonly mediaResourceGroups: readonly MediaResourceGroupConfig[];
+  readonly mediaResourceGroupLists: readonly MediaResourceGroupListConfig[];
+  readonly musicSources: readonly MusicSourceConfig[];
+}
+
+export interface ClusterConfig {
+  readonly name: string;
+  /** SIP realm. */
+  readonly domain: string;
+  readonly secret: string;
+  /** Undefined: a single node on the in-process bus. */
+  readonly redis: string | undefined;
+}
+
+/** Seconds. */
+export interface RegistrarConfig {
+  readonly minExpires: number;
+  readonly defaultExpires: number;
+  readonly maxExpires: number;
+}
+
+export interface ListenConfig {
+  readonly protocol: 'udp' | 'tcp' | 'tls' | 'ws' | 'wss';
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface NodeConfig {
+  readonly id: number;
+  readonly name: string;
+  readonly site: string;
+  readonly listen: readonly ListenConfig[];
+  readonly drachtio: 'embedded' | { readonly host: string; readonly port: number; readonly secret: string };
+  /** HTTP API; undefined: none. */
+  readonly admin: { readonly address: string; readonly port: number } | undefined;
+  /** Announced address, when it is not the address of the listeners. */
+  readonly address: string | undefined;
+  /** Most devices that may be registered here. */
+  readonly capacity: number | undefined;
+  readonly drainSeconds: number;
+  readonly stateDir: string;
+}
+
+export interface SiteConfig {
+  readonly mediaResourceGroupList: string | undefined;
+  readonly codecs: readonly string[] | undefined;
+}
+
+export type DigestAlgorithm = 'MD5' | 'SHA-256';
+
+export interface DeviceConfig {
+  readonly name: string;
+  readonly username: string;
+  readonly password: string;
+  readonly lines: readonly string[];
+  readonly site: string | undefined;
+  readonly displayName: string | undefined;
+  readonly mediaResourceGroupList: string | undefined;
+  readonly userClass: string | undefined;
+  readonly codecs: readonly string[] | undefined;
+  readonly mtpRequired: boolean;
+  /** Strongest first. */
+  readonly digest: readonly DigestAlgorithm[];
+  readonly mac: string | undefined;
+  /** Claim M14. */
+  readonly acceptListFromDevice: boolean;
+  /** Music that parties held by this device hear. */
+  readonly musicSource: string | undefined;
+}
+
+export interface GatewayConfig {
+  readonly name: string;
+  readonly uri: string;
+  readonly site: string | undefined;
+  /** Node numbers, in order: the first live one owns the gateway. */
+  readonly nodes: readonly number[];
+  /** Digest of the gateway towards us and of us towards the gateway. */
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly mediaResourceGroupList: string | undefined;
+  readonly userClass: string | undefined;
+  readonly codecs: readonly string[] | undefined;
+}
+
+export interface RouteConfig {
+  readonly pattern: string;
+  /** Gateway names, in order. */
+  readonly targets: readonly string[];
+}
+
+export interface MediaResourceConfig {
+  readonly name: string;
+  readonly type: 'moh' | 'transcoder' | 'mtp' | 'conference';
+  readonly engine: 'rtpengine' | 'freeswitch' | 'janus';
+  /** `udp:127.0.0.1:22222`. */
+  readonly control: ListenConfig;
+  /** The node that controls it. */
+  readonly node: number;
+  readonly site: string | undefined;
+  /** Sessions at a time. */
+  readonly capacity: number;
+}
+
+export interface MediaResourceGroupConfig {
+  readonly name: string;
+  /** In order. */
+  readonly devices: readonly string[];
+  /** Only devices of this site may be in it (claim M8). */
+  readonly site: string | undefined;
+  /** Only for devices of these classes (claim M9); undefined: for all. */
+  readonly userClasses: readonly string[] | undefined;
+  readonly selection: 'ordered' | 'round-robin';
+}
+
+export interface MediaResourceGroupListConfig {
+  readonly name: string;
+  /** In order. */
+  readonly groups: readonly string[];
+}
+
+export interface MusicSourceConfig {
+  readonly name: string;
+  /** Absolute path of a file that every engine of the cluster can read. */
+  readonly file: string;
+}
