@@ -1,0 +1,79 @@
+import { createSocket } from 'node:dgram';
+import { createServer } from 'node:net';
+
+type Protocol = 'udp' | 'tcp';
+
+/** Below the range from which the kernel takes ports for outgoing connections. */
+const lowest = 12_000;
+const highest = 32_000;
+const given = new Set<string>();
+
+function canBindUdp(address: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    socket.once('error', () => {
+      socket.close();
+      resolve(false);
+    });
+    socket.bind(port, address, () => {
+      socket.close(() => {
+        resolve(true);
+      });
+    });
+  });
+}
+
+function canBindTcp(address: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => {
+      resolve(false);
+    });
+    server.listen(port, address, () => {
+      server.close(() => {
+        resolve(true);
+      });
+    });
+  });
+}
+
+async function isFree(address: string, port: number, protocols: readonly Protocol[]): Promise<boolean> {
+  if (given.has(`${address}:${port}`)) return false;
+  if (protocols.includes('udp') && !(await canBindUdp(address, port))) return false;
+  return !protocols.includes('tcp') || (await canBindTcp(address, port));
+}
+
+/** First port of `size` adjacent free ones on a loopback address; no port is given twice by one process. */
+export async function freeRange(
+  size: number,
+  address = '127.0.0.1',
+  protocols: readonly Protocol[] = ['udp', 'tcp'],
+): Promise<number> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const first = lowest + 2 * Math.floor((Math.random() * (highest - lowest - size)) / 2);
+    let free = true;
+    for (let port = first; free && port < first + size; port++) free = await isFree(address, port, protocols);
+    if (!free) continue;
+    for (let port = first; port < first + size; port++) given.add(`${address}:${port}`);
+    return first;
+  }
+  throw new Error(`no ${size} free ports on ${address}`);
+}
+
+/** A port that is free for UDP and for TCP. */
+export function freePort(address = '127.0.0.1', protocols: readonly Protocol[] = ['udp', 'tcp']): Promise<number> {
+  return freeRange(1, address, protocols);
+}
+
+const addresses = new Set<string>();
+
+/** A loopback address of its own for a phone, 127.30.0.1 to 127.99.255.254, never twice in one process. */
+export function freeAddress(): string {
+  for (;;) {
+    const part = (from: number, to: number): number => from + Math.floor(Math.random() * (to - from));
+    const address = `127.${part(30, 100)}.${part(0, 256)}.${part(1, 255)}`;
+    if (addresses.has(address)) continue;
+    addresses.add(address);
+    return address;
+  }
+}

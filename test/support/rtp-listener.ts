@@ -1,0 +1,101 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Scope } from './scope';
+import { decodeG711, encodePcma, makeTones, type Sound } from './sound';
+
+interface Packet {
+  readonly payloadType: number;
+  readonly payload: Buffer;
+  /** `address:port` of the sender. */
+  readonly from: string;
+}
+
+/** An end point of G.711 RTP in this process: says exactly what arrives at a port, and sends a tone. */
+export class RtpListener {
+  readonly packets: Packet[] = [];
+  private sender: NodeJS.Timeout | undefined;
+  private sequence = Math.floor(Math.random() * 0x8000);
+
+  private constructor(
+    private readonly socket: Socket,
+    readonly address: string,
+    readonly port: number,
+  ) {
+    socket.on('message', (message, from) => {
+      if (message.length < 12 || (message.readUInt8(0) & 0xc0) !== 0x80) return;
+      const start = 12 + 4 * (message.readUInt8(0) & 0x0f);
+      this.packets.push({
+        payloadType: message.readUInt8(1) & 0x7f,
+        payload: message.subarray(start),
+        from: `${from.address}:${from.port}`,
+      });
+    });
+    socket.on('error', () => undefined);
+  }
+
+  static async open(scope: Scope, address = '127.0.0.1', port = 0): Promise<RtpListener> {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.bind(port, address, resolve);
+    });
+    const listener = new RtpListener(socket, address, socket.address().port);
+    scope.defer(() => {
+      listener.stopSending();
+      socket.close();
+    });
+    return listener;
+  }
+
+  /** A session description that offers this port. */
+  sdp(direction: 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive' = 'sendrecv', version = 1): string {
+    return [
+      'v=0',
+      `o=- 1 ${version} IN IP4 ${this.address}`,
+      's=-',
+      `c=IN IP4 ${this.address}`,
+      't=0 0',
+      `m=audio ${this.port} RTP/AVP 8 0`,
+      'a=rtpmap:8 PCMA/8000',
+      'a=rtpmap:0 PCMU/8000',
+      `a=${direction}`,
+      '',
+    ].join('\r\n');
+  }
+
+  /** Sends a tone, PCMA in packets of 20 ms, until `stopSending`. */
+  send(hz: number, address: string, port: number): void {
+    this.stopSending();
+    const tone = encodePcma(makeTones([hz], 1));
+    const source = Math.floor(Math.random() * 0xffffffff);
+    const started = Date.now();
+    let sent = 0;
+    this.sender = setInterval(() => {
+      for (; sent < (Date.now() - started) / 20; sent++) {
+        const header = Buffer.alloc(12);
+        header.writeUInt8(0x80, 0);
+        header.writeUInt8(8, 1);
+        header.writeUInt16BE(this.sequence++ & 0xffff, 2);
+        header.writeUInt32BE((sent * 160) >>> 0, 4);
+        header.writeUInt32BE(source, 8);
+        const start = (sent * 160) % tone.length;
+        this.socket.send(Buffer.concat([header, tone.subarray(start, start + 160)]), port, address);
+      }
+    }, 10);
+  }
+
+  stopSending(): void {
+    clearInterval(this.sender);
+  }
+
+  /** What arrives in the next seconds, decoded. */
+  async hear(seconds: number): Promise<Sound> {
+    const before = this.packets.length;
+    await pause(seconds * 1000);
+    const parts = this.packets
+      .slice(before)
+      .filter((packet) => packet.payloadType === 0 || packet.payloadType === 8)
+      .map((packet) => Array.from(decodeG711(packet.payload, packet.payloadType)));
+    return { rate: 8000, samples: Float64Array.from(parts.flat()) };
+  }
+}

@@ -1,0 +1,101 @@
+import { createSocket } from 'node:dgram';
+import { join } from 'node:path';
+import { freePort, freeRange } from './ports';
+import { LaunchedProcess } from './processes';
+import type { Scope } from './scope';
+
+let cookies = 0;
+
+/** One command of the ng protocol (JSON over UDP); rejects after `cap` milliseconds without an answer. */
+export function ngCommand(port: number, command: object, cap = 1000): Promise<Record<string, unknown>> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket('udp4');
+    const cookie = `test-${process.pid}-${++cookies}`;
+    const timer = setTimeout(() => {
+      socket.close();
+      reject(new Error(`rtpengine on port ${port} does not answer`));
+    }, cap);
+    socket.on('message', (message) => {
+      clearTimeout(timer);
+      socket.close();
+      const text = message.toString();
+      resolve(JSON.parse(text.slice(text.indexOf(' ') + 1)) as Record<string, unknown>);
+    });
+    socket.on('error', () => undefined);
+    socket.send(`${cookie} ${JSON.stringify(command)}`, port, '127.0.0.1');
+  });
+}
+
+export interface RtpengineOptions {
+  readonly maxSessions?: number;
+}
+
+/** A private rtpengine. */
+export class Rtpengine {
+  private process: LaunchedProcess | undefined;
+
+  private constructor(
+    private readonly scope: Scope,
+    readonly port: number,
+    private readonly firstMediaPort: number,
+    private readonly directory: string,
+    private readonly options: RtpengineOptions,
+  ) {}
+
+  static async start(scope: Scope, options: RtpengineOptions = {}): Promise<Rtpengine> {
+    const media = await freeRange(200, '127.0.0.1', ['udp']);
+    const engine = new Rtpengine(scope, await freePort(), media, scope.directory('rtpengine'), options);
+    await engine.start();
+    return engine;
+  }
+
+  /** As in `mediaResources[].control`. */
+  get control(): string {
+    return `udp:127.0.0.1:${this.port}`;
+  }
+
+  async start(): Promise<void> {
+    const { maxSessions } = this.options;
+    this.process = LaunchedProcess.launch(this.scope, {
+      command: 'rtpengine',
+      args: [
+        ...'--config-file=none --foreground --log-stderr --log-level=5 --table=-1 --interface=127.0.0.1'.split(' '),
+        `--listen-ng=127.0.0.1:${this.port}`,
+        `--port-min=${this.firstMediaPort}`,
+        `--port-max=${this.firstMediaPort + 199}`,
+        ...'--num-threads=2 --media-num-threads=2 --dtls-passive --delete-delay=0 --timeout=60'.split(' '),
+        '--silent-timeout=86400',
+        ...(maxSessions === undefined ? [] : [`--max-sessions=${maxSessions}`]),
+      ],
+      log: join(this.directory, 'log'),
+      package: 'rtpengine-daemon',
+    });
+    await this.process.ready(async () => (await ngCommand(this.port, { command: 'ping' }, 200))['result'] === 'pong');
+  }
+
+  async stop(): Promise<void> {
+    await this.process?.stop();
+  }
+
+  async kill(): Promise<void> {
+    await this.process?.kill();
+  }
+
+  freeze(): void {
+    this.process?.signal('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.process?.signal('SIGCONT');
+  }
+
+  get running(): boolean {
+    return this.process?.running ?? false;
+  }
+
+  /** The call-ids of all sessions that it has. */
+  async sessions(): Promise<string[]> {
+    const { calls } = await ngCommand(this.port, { command: 'list', limit: 1000 });
+    return Array.isArray(calls) ? calls.map(String) : [];
+  }
+}

@@ -1,0 +1,202 @@
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
+import { connect, type Socket } from 'node:net';
+import { eventually } from './eventually';
+import type { Scope } from './scope';
+import { digestAnswer, headerOf, methodOf, randomToken, statusOf } from './sip-text';
+
+export interface RequestOptions {
+  readonly method: string;
+  readonly uri: string;
+  readonly from: string;
+  readonly to?: string;
+  readonly callId?: string;
+  readonly cseq?: number;
+  readonly headers?: readonly string[];
+  readonly body?: string;
+}
+
+type Wire =
+  | { readonly protocol: 'UDP'; readonly socket: DatagramSocket; readonly host: string; readonly port: number }
+  | { readonly protocol: 'TCP'; readonly socket: Socket };
+
+/** A SIP peer of plain text: sends whatever it is told to and keeps what it receives. For hostile and odd messages. */
+export class SipPeer {
+  readonly received: string[] = [];
+  private closed = false;
+
+  private constructor(
+    private readonly wire: Wire,
+    readonly address: string,
+    readonly port: number,
+  ) {}
+
+  /** A UDP socket on a loopback address that talks to `host:port`. */
+  static async udp(scope: Scope, host: string, port: number, address = '127.0.0.1', ownPort = 0): Promise<SipPeer> {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.bind(ownPort, address, resolve);
+    });
+    const peer = new SipPeer({ protocol: 'UDP', socket, host, port }, address, socket.address().port);
+    socket.on('message', (message) => peer.received.push(message.toString('utf8')));
+    socket.on('error', () => undefined);
+    scope.defer(() => {
+      socket.close();
+    });
+    return peer;
+  }
+
+  /** A TCP connection to `host:port`. */
+  static async tcp(scope: Scope, host: string, port: number): Promise<SipPeer> {
+    const socket = connect(port, host);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.once('connect', resolve);
+    });
+    const peer = new SipPeer({ protocol: 'TCP', socket }, '127.0.0.1', socket.localPort ?? 0);
+    let buffer = Buffer.alloc(0);
+    socket.on('data', (chunk) => {
+      buffer = Buffer.concat([buffer, chunk]);
+      buffer = Buffer.from(peer.takeMessages(buffer));
+    });
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      peer.closed = true;
+    });
+    scope.defer(() => {
+      socket.destroy();
+    });
+    return peer;
+  }
+
+  /** The other side has closed the connection. */
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
+  /** Sends these very octets. */
+  send(message: string | Buffer): void {
+    const bytes = typeof message === 'string' ? Buffer.from(message) : message;
+    if (this.wire.protocol === 'TCP') this.wire.socket.write(bytes);
+    else this.wire.socket.send(bytes, this.wire.port, this.wire.host);
+  }
+
+  /** The text of a well-formed request, with a new branch. */
+  request(options: RequestOptions): string {
+    const { method, uri, from, to = `<${uri}>`, body = '', cseq = 1 } = options;
+    return [
+      `${method} ${uri} SIP/2.0`,
+      `Via: SIP/2.0/${this.wire.protocol} ${this.address}:${this.port};branch=z9hG4bK${randomToken()};rport`,
+      'Max-Forwards: 70',
+      `From: ${from}${from.includes(';tag=') ? '' : `;tag=${randomToken()}`}`,
+      `To: ${to}`,
+      `Call-ID: ${options.callId ?? randomToken()}`,
+      `CSeq: ${cseq} ${method}`,
+      `Contact: <sip:peer@${this.address}:${this.port};transport=${this.wire.protocol.toLowerCase()}>`,
+      ...(options.headers ?? []),
+      ...(body === '' ? [] : ['Content-Type: application/sdp']),
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      '',
+      body,
+    ].join('\r\n');
+  }
+
+  /** The first received message that fits. */
+  async message(what: string, fits: (message: string) => boolean, cap = 30_000): Promise<string> {
+    const seen = await eventually(
+      what,
+      () => this.received,
+      (messages) => messages.some(fits),
+      { cap, every: 10 },
+    );
+    return seen.find(fits) ?? '';
+  }
+
+  /** Sends a request and waits for its final response; acknowledges one that refuses an INVITE. */
+  async ask(options: RequestOptions, cap = 30_000): Promise<string> {
+    const callId = options.callId ?? randomToken();
+    const text = this.request({ ...options, callId });
+    const cseq = `${options.cseq ?? 1} ${options.method}`;
+    this.send(text);
+    const response = await this.message(
+      `a final response to ${cseq}`,
+      (message) =>
+        statusOf(message) >= 200 && headerOf(message, 'Call-ID') === callId && headerOf(message, 'CSeq') === cseq,
+      cap,
+    );
+    if (options.method === 'INVITE' && statusOf(response) >= 300) this.acknowledge(text, response);
+    return response;
+  }
+
+  /** `ask`, answering a 401 or 407 with the digest. */
+  async askWithDigest(options: RequestOptions, username: string, password: string, cap?: number): Promise<string> {
+    const callId = options.callId ?? randomToken();
+    const from = options.from.includes(';tag=') ? options.from : `${options.from};tag=${randomToken()}`;
+    const first = { ...options, callId, from, cseq: options.cseq ?? 1 };
+    const response = await this.ask(first, cap);
+    const status = statusOf(response);
+    if (status !== 401 && status !== 407) return response;
+    const challenge = headerOf(response, status === 401 ? 'WWW-Authenticate' : 'Proxy-Authenticate') ?? '';
+    const answer = digestAnswer(challenge, options.method, options.uri, username, password);
+    const header = `${status === 401 ? 'Authorization' : 'Proxy-Authorization'}: ${answer}`;
+    return this.ask({ ...first, cseq: first.cseq + 1, headers: [...(options.headers ?? []), header] }, cap);
+  }
+
+  /** Requests received with this method. */
+  requests(method: string): string[] {
+    return this.received.filter((message) => methodOf(message) === method);
+  }
+
+  /** Answers a request that was received; a tag is added to To when it has none. */
+  answer(
+    request: string,
+    status: string,
+    options: { body?: string; headers?: readonly string[]; tag?: string } = {},
+  ): void {
+    const { body = '', headers = [], tag = 'peer' } = options;
+    const copied = (name: string): string[] =>
+      request.split('\r\n').filter((line) => line.toLowerCase().startsWith(`${name.toLowerCase()}:`));
+    const to = copied('To')[0] ?? 'To: <sip:unknown@invalid>';
+    this.send(
+      [
+        `SIP/2.0 ${status}`,
+        ...copied('Via'),
+        ...copied('Record-Route'),
+        ...copied('From'),
+        /;tag=/i.test(to) ? to : `${to};tag=${tag}`,
+        ...copied('Call-ID'),
+        ...copied('CSeq'),
+        `Contact: <sip:peer@${this.address}:${this.port};transport=${this.wire.protocol.toLowerCase()}>`,
+        ...headers,
+        ...(body === '' ? [] : ['Content-Type: application/sdp']),
+        `Content-Length: ${Buffer.byteLength(body)}`,
+        '',
+        body,
+      ].join('\r\n'),
+    );
+  }
+
+  /** ACK of a refusal: same branch, the To of the response (RFC 3261 §17.1.1.3). */
+  private acknowledge(invite: string, response: string): void {
+    const lines = invite.split('\r\n\r\n')[0]?.split('\r\n') ?? [];
+    const kept = lines.filter((line) => /^(Via|Max-Forwards|From|Call-ID|Route):/i.test(line));
+    const start = (lines[0] ?? '').replace(/^INVITE/, 'ACK');
+    const cseq = (headerOf(invite, 'CSeq') ?? '').replace('INVITE', 'ACK');
+    const to = headerOf(response, 'To') ?? '';
+    this.send([start, ...kept, `To: ${to}`, `CSeq: ${cseq}`, 'Content-Length: 0', '', ''].join('\r\n'));
+  }
+
+  /** Cuts whole messages out of a TCP stream; returns the rest. */
+  private takeMessages(buffer: Buffer): Buffer {
+    let rest = buffer;
+    for (;;) {
+      const end = rest.indexOf('\r\n\r\n');
+      if (end < 0) return rest;
+      const head = rest.toString('utf8', 0, end + 4);
+      const length = Number(headerOf(head, 'Content-Length') ?? headerOf(head, 'l') ?? 0);
+      if (rest.length < end + 4 + length) return rest;
+      if (head.trim() !== '') this.received.push(rest.toString('utf8', 0, end + 4 + length));
+      rest = rest.subarray(end + 4 + length);
+    }
+  }
+}
