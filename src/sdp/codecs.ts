@@ -1,0 +1,106 @@
+import { readDescription, type StreamView } from './description';
+import { formatMediaLine, isActive, isAudio, isRtp, joinSdp, mediaLineOf, type Section, splitSdp } from './lines';
+
+export interface AudioCodec {
+  readonly payload: number;
+  /** As written in the description, or the registered name of a static payload type. */
+  readonly name: string;
+  /** Clock rate in Hz. */
+  readonly rate: number;
+  readonly channels: number;
+}
+
+/** RFC 3551 §6, the audio part: payload types that need no `a=rtpmap`. */
+const STATIC_PAYLOADS: ReadonlyMap<number, readonly [name: string, rate: number, channels: number]> = new Map([
+  [0, ['PCMU', 8000, 1]],
+  [3, ['GSM', 8000, 1]],
+  [4, ['G723', 8000, 1]],
+  [5, ['DVI4', 8000, 1]],
+  [6, ['DVI4', 16000, 1]],
+  [7, ['LPC', 8000, 1]],
+  [8, ['PCMA', 8000, 1]],
+  [9, ['G722', 8000, 1]],
+  [10, ['L16', 44100, 2]],
+  [11, ['L16', 44100, 1]],
+  [12, ['QCELP', 8000, 1]],
+  [13, ['CN', 8000, 1]],
+  [15, ['G728', 8000, 1]],
+  [16, ['DVI4', 11025, 1]],
+  [17, ['DVI4', 22050, 1]],
+  [18, ['G729', 8000, 1]],
+]);
+
+/** Formats that ride along with a codec and carry no speech of their own. */
+const AUXILIARY = new Set(['TELEPHONE-EVENT', 'CN', 'RED', 'TONE', 'ULPFEC', 'FLEXFEC-03']);
+
+function codecsOf(section: Section, stream: StreamView | undefined): readonly AudioCodec[] {
+  return (mediaLineOf(section)?.formats ?? []).flatMap((format) => {
+    if (!/^\d{1,3}$/.test(format)) return [];
+    const payload = Number(format);
+    const map = stream?.rtpMaps.find((candidate) => candidate.payload === payload);
+    if (map !== undefined) return [{ payload, name: map.codec, rate: map.rate, channels: map.channels }];
+    const known = STATIC_PAYLOADS.get(payload);
+    return known === undefined ? [] : [{ payload, name: known[0], rate: known[1], channels: known[2] }];
+  });
+}
+
+/** Codecs of the first audio stream that is not removed, in the sender's order of preference, telephone-event and the like included. */
+export function audioCodecs(sdp: string): readonly AudioCodec[] {
+  const view = readDescription(sdp);
+  const { media } = splitSdp(sdp);
+  const index = media.findIndex((section) => isAudio(section) && isActive(section));
+  const section = media[index];
+  return section === undefined ? [] : codecsOf(section, view.streams[index]);
+}
+
+export function isSpeechCodec(codec: AudioCodec): boolean {
+  return !AUXILIARY.has(codec.name.toUpperCase());
+}
+
+function sameCodec(a: AudioCodec, b: AudioCodec): boolean {
+  return a.name.toUpperCase() === b.name.toUpperCase() && a.rate === b.rate && a.channels === b.channels;
+}
+
+/** True when both ends could talk without a transcoder: one codec that carries speech in both, at the same clock rate. */
+export function hasCommonAudioCodec(a: string, b: string): boolean {
+  const others = audioCodecs(b).filter(isSpeechCodec);
+  return audioCodecs(a)
+    .filter(isSpeechCodec)
+    .some((codec) => others.some((other) => sameCodec(codec, other)));
+}
+
+/** `a=rtpmap:96 ...`, `a=fmtp:96 ...`, `a=rtcp-fb:96 ...`: the payload type that the line is about. */
+function payloadOfLine(line: string): number | undefined {
+  const match = /^a=(?:rtpmap|fmtp|rtcp-fb):(\d{1,3})(?:\s|$)/.exec(line);
+  return match === null ? undefined : Number(match[1]);
+}
+
+function restrictSection(section: Section, keep: ReadonlySet<number>): Section {
+  const media = mediaLineOf(section);
+  if (media === undefined) return section;
+  const lines = section.lines.slice(1).filter((line) => {
+    const payload = payloadOfLine(line);
+    return payload === undefined || keep.has(payload);
+  });
+  const formats = media.formats.filter((format) => keep.has(Number(format)));
+  return { lines: [formatMediaLine({ ...media, formats }), ...lines] };
+}
+
+/**
+ * Leaves only the audio codecs with these names (any case; `telephone-event` must be named too), in the sender's order.
+ * Undefined: an audio stream would have no codec for speech left. What is allowed already is returned byte for byte.
+ */
+export function restrictCodecs(sdp: string, names: readonly string[]): string | undefined {
+  const allowed = new Set(names.map((name) => name.toUpperCase()));
+  const view = readDescription(sdp);
+  const parts = splitSdp(sdp);
+  const speechLost: number[] = [];
+  const media = parts.media.map((section, index) => {
+    if (!isAudio(section) || !isActive(section) || !isRtp(section)) return section;
+    const kept = codecsOf(section, view.streams[index]).filter((codec) => allowed.has(codec.name.toUpperCase()));
+    if (!kept.some(isSpeechCodec)) speechLost.push(index);
+    if (kept.length === mediaLineOf(section)?.formats.length) return section;
+    return restrictSection(section, new Set(kept.map((codec) => codec.payload)));
+  });
+  return speechLost.length === 0 ? joinSdp({ session: parts.session, media }) : undefined;
+}

@@ -1,0 +1,12 @@
+/** Session descriptions (RFC 4566) in the offer/answer model (RFC 3264). Pure; text from the network goes in, nothing is thrown. */
+export { hasActiveStream, isSdp } from './description';
+export { effectiveDirection, holds, mirrored, narrowed, receives, sends, withDirection } from './direction';
+export type { Direction } from './direction';
+export { audioCodecs, hasCommonAudioCodec, isSpeechCodec, restrictCodecs } from './codecs';
+export type { AudioCodec } from './codecs';
+export { sameSession, unchanged, withOrigin } from './origin';
+export type { Origin } from './origin';
+export { alignAnswer, alignMediaLines, inactiveAnswer, inactiveOffer, mediaLineCount } from './offer-answer';
+export type { InactiveAnswerOptions } from './offer-answer';
+export { audioTransport } from './transport';
+export type { AudioTransport } from './transport';
