@@ -20,6 +20,8 @@ export interface ClusterConfig {
   readonly secret: string;
   /** Undefined: a single node on the in-process bus. */
   readonly redis: string | undefined;
+  /** Bearer token of the HTTP API; without it the API listens on loopback only. */
+  readonly adminToken: string | undefined;
 }
 
 /** Seconds. */
@@ -47,7 +49,9 @@ export interface NodeConfig {
   readonly address: string | undefined;
   /** Most devices that may be registered here. */
   readonly capacity: number | undefined;
+  /** How long SIGTERM waits for calls to end. */
   readonly drainSeconds: number;
+  /** Absolute path; the node's journal of registrations. */
   readonly stateDir: string;
 }
 

@@ -1,0 +1,175 @@
+import type { z } from 'zod';
+import { checkListeners } from './listeners';
+import { parsePattern } from './pattern-syntax';
+import { formatPath, suggestion, type Path } from './problem';
+import type * as schemas from './schema';
+import { checkUnique, namesIn, type Entry } from './sections';
+import type { Source } from './source';
+
+/** The entries of the file that are right in themselves. */
+export interface CheckedSections {
+  readonly adminToken: string | undefined;
+  readonly nodes: readonly Entry<z.infer<typeof schemas.nodeSchema>>[];
+  readonly sites: readonly Entry<z.infer<typeof schemas.siteSchema>>[];
+  readonly devices: readonly Entry<z.infer<typeof schemas.deviceSchema>>[];
+  readonly gateways: readonly Entry<z.infer<typeof schemas.gatewaySchema>>[];
+  readonly routes: readonly Entry<z.infer<typeof schemas.routeSchema>>[];
+  readonly mediaResources: readonly Entry<z.infer<typeof schemas.mediaResourceSchema>>[];
+  readonly mediaResourceGroups: readonly Entry<z.infer<typeof schemas.mediaResourceGroupSchema>>[];
+  readonly mediaResourceGroupLists: readonly Entry<z.infer<typeof schemas.mediaResourceGroupListSchema>>[];
+  readonly musicSources: readonly Entry<z.infer<typeof schemas.musicSourceSchema>>[];
+}
+
+/** Every name of the file, also of entries that have other problems, so that these cause no second report elsewhere. */
+interface Names {
+  readonly nodes: Set<string>;
+  readonly sites: Set<string>;
+  readonly gateways: Set<string>;
+  readonly resources: Set<string>;
+  readonly groups: Set<string>;
+  readonly lists: Set<string>;
+  readonly music: Set<string>;
+}
+
+/** Checks what one part of the file says about another. */
+export function checkCrossReferences(source: Source, raw: Record<string, unknown>, sections: CheckedSections): void {
+  const names: Names = {
+    nodes: namesIn(raw.nodes, 'id'),
+    sites: new Set(typeof raw.sites === 'object' && raw.sites !== null ? Object.keys(raw.sites) : []),
+    gateways: namesIn(raw.gateways, 'name'),
+    resources: namesIn(raw.mediaResources, 'name'),
+    groups: namesIn(raw.mediaResourceGroups, 'name'),
+    lists: namesIn(raw.mediaResourceGroupLists, 'name'),
+    music: namesIn(raw.musicSources, 'name'),
+  };
+  const refer = (path: Path, name: string | number | undefined, known: Set<string>, what: string): void => {
+    if (name === undefined || known.has(String(name))) return;
+    source.problem(
+      path,
+      `unknown ${what} ${source.shown(path, String(name))}${typeof name === 'string' ? suggestion(name, known) : ''}`,
+    );
+  };
+  checkDuplicates(source, sections);
+  for (const { path, value } of sections.nodes) refer([...path, 'site'], value.site, names.sites, 'site');
+  for (const { path, value } of sections.sites)
+    refer([...path, 'mediaResourceGroupList'], value.mediaResourceGroupList, names.lists, 'media resource group list');
+  for (const { path, value } of [...sections.devices, ...sections.gateways]) {
+    refer([...path, 'site'], value.site, names.sites, 'site');
+    refer([...path, 'mediaResourceGroupList'], value.mediaResourceGroupList, names.lists, 'media resource group list');
+  }
+  for (const { path, value } of sections.devices)
+    refer([...path, 'musicSource'], value.musicSource, names.music, 'music source');
+  for (const { path, value } of sections.gateways)
+    value.nodes.forEach((node, index) => refer([...path, 'nodes', index], node, names.nodes, 'node'));
+  for (const { path, value } of sections.routes)
+    value.targets.forEach((target, index) => refer([...path, 'targets', index], target, names.gateways, 'gateway'));
+  for (const { path, value } of sections.mediaResources) {
+    refer([...path, 'node'], value.node, names.nodes, 'node');
+    refer([...path, 'site'], value.site, names.sites, 'site');
+  }
+  for (const { path, value } of sections.mediaResourceGroups) {
+    refer([...path, 'site'], value.site, names.sites, 'site');
+    value.devices.forEach((device, index) =>
+      refer([...path, 'devices', index], device, names.resources, 'media resource'),
+    );
+  }
+  for (const { path, value } of sections.mediaResourceGroupLists)
+    value.groups.forEach((group, index) =>
+      refer([...path, 'groups', index], group, names.groups, 'media resource group'),
+    );
+  checkGroupSites(source, sections);
+  checkRoutes(source, sections);
+  checkGateways(source, sections);
+  checkListeners(source, sections.nodes, sections.adminToken);
+}
+
+function checkDuplicates(source: Source, sections: CheckedSections): void {
+  const named = (entries: readonly Entry<{ readonly name: string }>[]) =>
+    entries.map(({ path, value }) => ({ path: [...path, 'name'], value: value.name }));
+  const within = (path: Path, values: readonly string[], what: string): void =>
+    checkUnique(
+      source,
+      values.map((value, index) => ({ path: [...path, index], value })),
+      what,
+    );
+  checkUnique(
+    source,
+    sections.nodes.map(({ path, value }) => ({ path: [...path, 'id'], value: value.id })),
+    'node number',
+  );
+  checkUnique(source, named(sections.nodes), 'node name');
+  // The device manager knows stations, gateways and media resources by name: they share one space of names (claim M10).
+  checkUnique(
+    source,
+    [...named(sections.devices), ...named(sections.gateways), ...named(sections.mediaResources)],
+    'device name',
+  );
+  checkUnique(
+    source,
+    sections.devices.map(({ path, value }) => ({ path: [...path, 'username'], value: value.username })),
+    'username',
+  );
+  checkUnique(source, named(sections.mediaResourceGroups), 'media resource group');
+  checkUnique(source, named(sections.mediaResourceGroupLists), 'media resource group list');
+  checkUnique(source, named(sections.musicSources), 'music source');
+  for (const { path, value } of sections.devices) {
+    within([...path, 'lines'], value.lines, 'line');
+    within([...path, 'digest'], value.digest, 'algorithm');
+  }
+  for (const { path, value } of sections.gateways) within([...path, 'nodes'], value.nodes.map(String), 'node');
+  for (const { path, value } of sections.routes) within([...path, 'targets'], value.targets, 'gateway');
+  for (const { path, value } of sections.mediaResourceGroups) within([...path, 'devices'], value.devices, 'device');
+  for (const { path, value } of sections.mediaResourceGroupLists) within([...path, 'groups'], value.groups, 'group');
+}
+
+/** Claim M8: a group of one place holds only devices of that place. */
+function checkGroupSites(source: Source, sections: CheckedSections): void {
+  const siteOf = new Map(sections.mediaResources.map(({ value }) => [value.name, value.site]));
+  for (const { path, value } of sections.mediaResourceGroups) {
+    if (value.site === undefined) continue;
+    value.devices.forEach((device, index) => {
+      const at = [...path, 'devices', index];
+      if (!siteOf.has(device) || siteOf.get(device) === value.site) return;
+      const site = siteOf.get(device);
+      const held = site === undefined ? 'belongs to no site' : `belongs to site ${JSON.stringify(site)}`;
+      source.problem(
+        at,
+        `${source.shown(at, device)} ${held}, and this group is for site ${JSON.stringify(value.site)} only`,
+      );
+    });
+  }
+}
+
+/** A pattern that says the same as an earlier one would never be used. */
+function checkRoutes(source: Source, sections: CheckedSections): void {
+  const canonical = sections.routes.flatMap(({ path, value }) => {
+    const result = parsePattern(value.pattern);
+    return result.ok ? [{ path: [...path, 'pattern'], value: JSON.stringify(result.pattern.elements) }] : [];
+  });
+  const first = new Map<string, Path>();
+  for (const { path, value } of canonical) {
+    const earlier = first.get(value);
+    if (earlier === undefined) first.set(value, path);
+    else source.problem(path, `matches the same digits as ${formatPath(earlier)}, which comes first`);
+  }
+}
+
+/** Calls from a gateway without digest are known by its address and port alone. */
+function checkGateways(source: Source, sections: CheckedSections): void {
+  const first = new Map<string, Path>();
+  for (const { path, value } of sections.gateways) {
+    const at = [...path, 'password'];
+    if ((value.username === undefined) !== (value.password === undefined))
+      source.problem(value.username === undefined ? at : [...path, 'username'], 'username and password go together');
+    if (value.username !== undefined) continue;
+    const match = /^sips?:(?:[^@]*@)?(\[[^\]]*\]|[^:;]*)(?::(\d+))?/.exec(value.uri);
+    const address = `${match?.[1] ?? ''}:${match?.[2] ?? '5060'}`.toLowerCase();
+    const earlier = first.get(address);
+    if (earlier === undefined) first.set(address, path);
+    else
+      source.problem(
+        [...path, 'uri'],
+        `has the address of ${formatPath(earlier)}: its calls could not be told apart; give them a username and password`,
+      );
+  }
+}

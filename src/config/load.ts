@@ -1,0 +1,164 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { z } from 'zod';
+import { checkCrossReferences, type CheckedSections } from './cross-references';
+import type { ConfigProblem } from './problem';
+import * as schemas from './schema';
+import { checkList, checkValue, isTable, unknownKey } from './sections';
+import { Source, type Environment } from './source';
+import type { TandemConfig } from './types';
+
+export type LoadResult =
+  | { readonly ok: true; readonly config: TandemConfig }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+
+/** Reads and checks a configuration file. Never throws: a file that cannot be read is a problem too. */
+export function loadConfig(path: string, env: Environment): LoadResult {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return {
+      ok: false,
+      problems: [{ file: path, line: 1, column: 1, path: '', message: `cannot be read: ${reason}` }],
+    };
+  }
+  return parseConfig(text, { file: path, env });
+}
+
+/**
+ * Checks a configuration text, replaces `${NAME}` from `env`, and fills in the defaults. All problems are reported,
+ * in the order of their lines. Relative paths in it are taken from the folder of `file`. The result is frozen.
+ */
+export function parseConfig(text: string, options: { readonly file: string; readonly env: Environment }): LoadResult {
+  const source = new Source(text, options.file, options.env);
+  const config = source.value === undefined ? undefined : check(source, source.value, dirname(resolve(options.file)));
+  if (source.problems.length === 0 && config !== undefined) return { ok: true, config: deepFreeze(config) };
+  const problems = [...source.problems].sort((a, b) => a.line - b.line || a.column - b.column);
+  if (problems.length === 0) source.problem([], 'is empty');
+  return { ok: false, problems: problems.length > 0 ? problems : source.problems };
+}
+
+function check(source: Source, raw: unknown, folder: string): TandemConfig | undefined {
+  if (!isTable(raw)) {
+    source.problem([], 'must be a table of sections: cluster, nodes, sites ...');
+    return undefined;
+  }
+  const known: readonly string[] = schemas.SECTIONS;
+  for (const key of Object.keys(raw)) if (!known.includes(key)) source.problem([key], unknownKey(key, known), 'key');
+  for (const key of ['cluster', 'nodes', 'sites'])
+    if (raw[key] === undefined || raw[key] === null) source.problem([key], `"${key}" is missing`);
+
+  const cluster = raw.cluster == null ? undefined : checkValue(source, schemas.clusterSchema, raw.cluster, ['cluster']);
+  const registrar = checkValue(source, schemas.registrarSchema, raw.registrar ?? {}, ['registrar']);
+  const sections: CheckedSections = {
+    adminToken: isTable(raw.cluster) && typeof raw.cluster.adminToken === 'string' ? raw.cluster.adminToken : undefined,
+    nodes: checkList(source, schemas.nodeSchema, raw.nodes, 'nodes'),
+    sites: checkSites(source, raw.sites),
+    devices: checkList(source, schemas.deviceSchema, raw.devices, 'devices'),
+    gateways: checkList(source, schemas.gatewaySchema, raw.gateways, 'gateways'),
+    routes: checkList(source, schemas.routeSchema, raw.routes, 'routes'),
+    mediaResources: checkList(source, schemas.mediaResourceSchema, raw.mediaResources, 'mediaResources'),
+    mediaResourceGroups: checkList(
+      source,
+      schemas.mediaResourceGroupSchema,
+      raw.mediaResourceGroups,
+      'mediaResourceGroups',
+    ),
+    mediaResourceGroupLists: checkList(
+      source,
+      schemas.mediaResourceGroupListSchema,
+      raw.mediaResourceGroupLists,
+      'mediaResourceGroupLists',
+    ),
+    musicSources: checkList(source, schemas.musicSourceSchema, raw.musicSources, 'musicSources'),
+  };
+  if (Array.isArray(raw.nodes) && raw.nodes.length === 0) source.problem(['nodes'], 'must hold at least one node');
+  checkCrossReferences(source, raw, sections);
+  if (registrar !== undefined) checkRegistrar(source, registrar);
+  if (source.problems.length > 0 || cluster === undefined || registrar === undefined) return undefined;
+  return build(cluster, registrar, sections, folder);
+}
+
+function checkSites(source: Source, raw: unknown): CheckedSections['sites'] {
+  if (raw === undefined || raw === null) return [];
+  if (!isTable(raw)) {
+    source.problem(['sites'], 'must be a table of site names');
+    return [];
+  }
+  return Object.entries(raw).flatMap(([name, held]) => {
+    const path = ['sites', name];
+    if (!schemas.siteNameSchema.safeParse(name).success) source.problem(path, 'not a name', 'key');
+    // `dallas:` with nothing behind it is a site without settings.
+    const value = checkValue(source, schemas.siteSchema, held ?? {}, path);
+    return value === undefined ? [] : [{ path, value }];
+  });
+}
+
+function checkRegistrar(source: Source, registrar: TandemConfig['registrar']): void {
+  if (registrar.minExpires > registrar.defaultExpires)
+    source.problem(['registrar', 'minExpires'], `must not be more than defaultExpires (${registrar.defaultExpires})`);
+  if (registrar.defaultExpires > registrar.maxExpires)
+    source.problem(['registrar', 'defaultExpires'], `must not be more than maxExpires (${registrar.maxExpires})`);
+}
+
+/** Names every optional key, so that a frozen entry always has the same keys. */
+function build(
+  cluster: z.infer<typeof schemas.clusterSchema>,
+  registrar: TandemConfig['registrar'],
+  sections: CheckedSections,
+  folder: string,
+): TandemConfig {
+  return {
+    cluster: { ...cluster, redis: cluster.redis, adminToken: cluster.adminToken },
+    registrar,
+    nodes: sections.nodes.map(({ value }) => ({
+      ...value,
+      admin: value.admin,
+      address: value.address,
+      capacity: value.capacity,
+      stateDir: resolve(folder, value.stateDir ?? `var/node-${value.id}`),
+    })),
+    sites: Object.fromEntries(
+      sections.sites.map(({ path, value }) => [
+        String(path[1]),
+        { mediaResourceGroupList: value.mediaResourceGroupList, codecs: value.codecs },
+      ]),
+    ),
+    devices: sections.devices.map(({ value }) => ({
+      ...value,
+      site: value.site,
+      displayName: value.displayName,
+      mediaResourceGroupList: value.mediaResourceGroupList,
+      userClass: value.userClass,
+      codecs: value.codecs,
+      mac: value.mac,
+      musicSource: value.musicSource,
+    })),
+    gateways: sections.gateways.map(({ value }) => ({
+      ...value,
+      site: value.site,
+      username: value.username,
+      password: value.password,
+      mediaResourceGroupList: value.mediaResourceGroupList,
+      userClass: value.userClass,
+      codecs: value.codecs,
+    })),
+    routes: sections.routes.map(({ value }) => value),
+    mediaResources: sections.mediaResources.map(({ value }) => ({ ...value, site: value.site })),
+    mediaResourceGroups: sections.mediaResourceGroups.map(({ value }) => ({
+      ...value,
+      site: value.site,
+      userClasses: value.userClasses,
+    })),
+    mediaResourceGroupLists: sections.mediaResourceGroupLists.map(({ value }) => value),
+    musicSources: sections.musicSources.map(({ value }) => ({ name: value.name, file: resolve(folder, value.file) })),
+  };
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  for (const held of Object.values(value)) deepFreeze(held);
+  return Object.freeze(value);
+}

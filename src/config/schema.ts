@@ -1,0 +1,200 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { parsePattern } from './pattern-syntax';
+import type { ListenConfig } from './types';
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const HOST = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
+const PROTOCOLS = ['udp', 'tcp', 'tls', 'ws', 'wss'] as const;
+
+/** Names of things; they go into URIs, channel names and labels. */
+const name = z
+  .string()
+  .regex(NAME, 'must be a name: letters, digits, ".", "_" and "-", at most 64, no "." or "-" in front');
+const text = z.string().min(1, 'must not be empty').max(1024, 'must be at most 1024 characters');
+const oneLine = text.regex(/^[^\p{Cc}]*$/u, 'must not contain control characters');
+const host = z.string().regex(HOST, 'must be a host name or an address').or(z.ipv6());
+
+/** A whole number; also as text, since that is what an environment variable gives. */
+function whole(min: number, max: number): z.ZodType<number> {
+  const message = `must be a whole number from ${min} to ${max}`;
+  return z.preprocess(
+    (value) => (typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value),
+    z.number(message).int(message).min(min, message).max(max, message),
+  );
+}
+
+/** Parses `127.0.0.1:8080` or `[::1]:8080`. */
+function parseAddress(value: string): { address: string; port: number } | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[3]);
+  const address = match?.[1] ?? match?.[2];
+  if (address === undefined || port > 65535) return undefined;
+  if (match?.[1] !== undefined ? isIP(address) !== 6 : !HOST.test(address)) return undefined;
+  return { address, port };
+}
+
+function isProtocol(value: string): value is ListenConfig['protocol'] {
+  return PROTOCOLS.some((protocol) => protocol === value);
+}
+
+const address = z.string().transform((value, context) => {
+  const parsed = parseAddress(value);
+  if (parsed !== undefined) return parsed;
+  context.addIssue('must be ADDRESS:PORT, for example 127.0.0.1:8080 or [::1]:8080');
+  return z.NEVER;
+});
+
+const transportAddress = z.string().transform((value, context): ListenConfig => {
+  const colon = value.indexOf(':');
+  const protocol = value.slice(0, Math.max(0, colon));
+  const parsed = parseAddress(value.slice(colon + 1));
+  if (isProtocol(protocol) && parsed !== undefined) return { protocol, ...parsed };
+  context.addIssue(`must be PROTOCOL:ADDRESS:PORT with one of ${PROTOCOLS.join(', ')}, for example udp:127.0.0.1:5060`);
+  return z.NEVER;
+});
+
+const listen = transportAddress.refine(
+  (value) => isIP(value.address) !== 0,
+  'must name an IP address, not a host name',
+);
+
+const digits = z
+  .string('must be text: put it in quotes')
+  .regex(/^\+?[0-9*#]{1,31}$/, 'must be 1 to 31 digits ("*" and "#" count; "+" may be in front)');
+
+const pattern = z.string('must be text: put it in quotes').superRefine((value, context) => {
+  const result = parsePattern(value);
+  if (!result.ok) context.addIssue(`not a pattern: ${result.message}`);
+});
+
+const codecs = z
+  .array(z.string().regex(/^[A-Za-z0-9._+-]{1,32}$/, 'must be a codec name, for example PCMU'))
+  .min(1, 'must name at least one codec')
+  .optional();
+
+const sipUri = z
+  .string()
+  .regex(
+    /^sips?:([A-Za-z0-9._~!*'()%+-]{1,64}@)?([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(;[A-Za-z0-9._-]+(=[A-Za-z0-9._-]+)?)*$/,
+    'must be a SIP URI, for example sip:192.0.2.10:5060',
+  );
+
+export const clusterSchema = z.strictObject({
+  name,
+  domain: z.string().regex(HOST, 'must be a domain name'),
+  secret: text,
+  redis: z
+    .string()
+    .regex(/^(rediss?:\/\/[^\s/]+(\/\d{0,4})?|unix:\/\/\S+)$/, 'must be a URL such as redis://127.0.0.1:6379')
+    .optional(),
+  adminToken: text.min(16, 'must be at least 16 characters').optional(),
+});
+
+export const registrarSchema = z.strictObject({
+  minExpires: whole(1, 86_400).default(30),
+  defaultExpires: whole(1, 86_400).default(120),
+  maxExpires: whole(1, 604_800).default(3600),
+});
+
+export const drachtioSchema = z.strictObject({ host, port: whole(1, 65_535), secret: text });
+
+export const nodeSchema = z.strictObject({
+  // A PID carries the node number in at most six digits.
+  id: whole(1, 999_999),
+  name,
+  site: text,
+  listen: z.array(listen).max(64, 'must be at most 64 listeners').default([]),
+  drachtio: z.literal('embedded').or(drachtioSchema).default('embedded'),
+  admin: address.optional(),
+  address: host.optional(),
+  capacity: whole(1, 1_000_000).optional(),
+  drainSeconds: whole(0, 86_400).default(10),
+  stateDir: oneLine.optional(),
+});
+
+export const siteSchema = z.strictObject({ mediaResourceGroupList: text.optional(), codecs });
+
+export const deviceSchema = z.strictObject({
+  name,
+  username: z
+    .string('must be text: put it in quotes')
+    .regex(/^[A-Za-z0-9._~!*'()+-]{1,64}$/, "must be 1 to 64 letters, digits or any of ._~!*'()+-"),
+  password: oneLine,
+  lines: z.array(digits).max(32, 'must be at most 32 lines'),
+  site: text.optional(),
+  displayName: oneLine.max(128, 'must be at most 128 characters').optional(),
+  mediaResourceGroupList: text.optional(),
+  userClass: name.optional(),
+  codecs,
+  mtpRequired: z.boolean('must be true or false').default(false),
+  digest: z
+    .array(z.enum(['MD5', 'SHA-256'], 'must be MD5 or SHA-256'))
+    .min(1, 'must name at least one algorithm')
+    .default(['MD5']),
+  mac: z
+    .string()
+    .regex(/^[0-9A-Fa-f]{2}([:-]?[0-9A-Fa-f]{2}){5}$/, 'must be a MAC address')
+    .optional(),
+  acceptListFromDevice: z.boolean('must be true or false').default(false),
+  musicSource: text.optional(),
+});
+
+export const gatewaySchema = z.strictObject({
+  name,
+  uri: sipUri,
+  site: text.optional(),
+  nodes: z.array(whole(1, 999_999)).min(1, 'must name at least one node'),
+  username: oneLine.optional(),
+  password: oneLine.optional(),
+  mediaResourceGroupList: text.optional(),
+  userClass: name.optional(),
+  codecs,
+});
+
+export const routeSchema = z.strictObject({
+  pattern,
+  targets: z.array(text).min(1, 'a route without target leads nowhere: name a gateway'),
+});
+
+export const mediaResourceSchema = z.strictObject({
+  name,
+  type: z.enum(['moh', 'transcoder', 'mtp', 'conference'], 'must be moh, transcoder, mtp or conference'),
+  engine: z.enum(['rtpengine', 'freeswitch', 'janus'], 'must be rtpengine, freeswitch or janus'),
+  control: transportAddress.refine((value) => value.port > 0, 'must name a port'),
+  node: whole(1, 999_999),
+  site: text.optional(),
+  capacity: whole(1, 100_000),
+});
+
+export const mediaResourceGroupSchema = z.strictObject({
+  name,
+  devices: z.array(text).max(1000, 'must be at most 1000 devices'),
+  site: text.optional(),
+  userClasses: z.array(name).min(1, 'must name at least one class; leave it out for all').optional(),
+  selection: z.enum(['ordered', 'round-robin'], 'must be ordered or round-robin').default('ordered'),
+});
+
+export const mediaResourceGroupListSchema = z.strictObject({
+  name,
+  groups: z.array(text).max(1000, 'must be at most 1000 groups'),
+});
+
+export const musicSourceSchema = z.strictObject({ name, file: oneLine });
+
+/** The sections of the file, in the order of the documentation. */
+export const SECTIONS = [
+  'cluster',
+  'registrar',
+  'nodes',
+  'sites',
+  'devices',
+  'gateways',
+  'routes',
+  'mediaResources',
+  'mediaResourceGroups',
+  'mediaResourceGroupLists',
+  'musicSources',
+] as const;
+
+export const siteNameSchema = name;

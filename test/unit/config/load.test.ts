@@ -1,0 +1,342 @@
+import { resolve } from 'node:path';
+import { formatProblem } from '../../../src/config/problem';
+import { loadConfig, parseConfig } from '../../../src/config/load';
+import type { TandemConfig } from '../../../src/config/types';
+
+const env = { TANDEM_SECRET: 'cluster-secret', ALICE_PASSWORD: 'alice-password', BOB_PASSWORD: 'bob-password' };
+
+const example = `cluster:
+  name: acme
+  domain: acme.example            # SIP realm
+  secret: \${TANDEM_SECRET}        # signs requests and messages between nodes
+  redis: redis://127.0.0.1:6379   # leave out: a single node
+registrar: { minExpires: 30, defaultExpires: 120, maxExpires: 3600 }   # optional
+nodes:
+  - id: 1
+    name: dallas-1
+    site: dallas
+    listen: [udp:127.0.0.1:5060, tcp:127.0.0.1:5060, ws:127.0.0.1:5066]
+    drachtio: embedded            # or {host, port, secret}: then its announced addresses replace listen
+    admin: 127.0.0.1:8080         # optional: address (announced), capacity (devices), drainSeconds, stateDir
+  - id: 2
+    name: san-jose-1
+    site: san-jose
+    listen: [udp:127.0.0.1:5070, tcp:127.0.0.1:5070, ws:127.0.0.1:5076]
+    drachtio: embedded
+    admin: 127.0.0.1:8081
+sites:
+  dallas:   { mediaResourceGroupList: dallas,   codecs: [PCMU, PCMA, telephone-event] }
+  san-jose: { mediaResourceGroupList: san-jose, codecs: [PCMU, PCMA, telephone-event] }
+devices:
+  - name: SEP-alice
+    username: alice
+    password: \${ALICE_PASSWORD}
+    lines: ["1000"]
+    site: dallas
+  - name: SEP-bob
+    username: bob
+    password: \${BOB_PASSWORD}
+    lines: ["2000"]
+    site: san-jose
+gateways:
+  - { name: gw-dallas, uri: "sip:127.0.0.1:5090", site: dallas, nodes: [1, 2] }
+routes:
+  - { pattern: "9.@", targets: [gw-dallas] }
+mediaResources:
+  - { name: moh-dallas, type: moh, engine: rtpengine, control: "udp:127.0.0.1:22222", node: 1, site: dallas, capacity: 250 }
+  - { name: xcode-dallas, type: transcoder, engine: rtpengine, control: "udp:127.0.0.1:22222", node: 1, site: dallas, capacity: 50 }
+mediaResourceGroups:
+  - { name: dallas-media, devices: [moh-dallas, xcode-dallas] }     # optional: site, userClasses, selection
+  - { name: san-jose-media, devices: [] }
+mediaResourceGroupLists:
+  - { name: dallas, groups: [dallas-media, san-jose-media] }
+  - { name: san-jose, groups: [san-jose-media, dallas-media] }
+`;
+
+function load(text: string, environment: Record<string, string> = env): TandemConfig {
+  const result = parseConfig(text, { file: '/etc/tandem/tandem.yaml', env: environment });
+  if (!result.ok) throw new Error(result.problems.map(formatProblem).join('\n'));
+  return result.config;
+}
+
+function problems(text: string, environment: Record<string, string> = env): string[] {
+  const result = parseConfig(text, { file: 't.yaml', env: environment });
+  return result.ok ? [] : result.problems.map(formatProblem);
+}
+
+/** The example with one text replaced, and the number of the line where it stood. */
+function changed(from: string | RegExp, to: string): { text: string; line: number } {
+  const at = typeof from === 'string' ? example.indexOf(from) : example.search(from);
+  if (at < 0) throw new Error(`the example has no ${String(from)}`);
+  return { text: example.replace(from, to), line: example.slice(0, at).split('\n').length };
+}
+
+describe('a configuration file', () => {
+  it('loads the example of the documentation, with its defaults', () => {
+    const config = load(example);
+    expect(config.cluster).toEqual({
+      name: 'acme',
+      domain: 'acme.example',
+      secret: 'cluster-secret',
+      redis: 'redis://127.0.0.1:6379',
+      adminToken: undefined,
+    });
+    expect(config.nodes[0]).toEqual({
+      id: 1,
+      name: 'dallas-1',
+      site: 'dallas',
+      listen: [
+        { protocol: 'udp', address: '127.0.0.1', port: 5060 },
+        { protocol: 'tcp', address: '127.0.0.1', port: 5060 },
+        { protocol: 'ws', address: '127.0.0.1', port: 5066 },
+      ],
+      drachtio: 'embedded',
+      admin: { address: '127.0.0.1', port: 8080 },
+      address: undefined,
+      capacity: undefined,
+      drainSeconds: 10,
+      stateDir: '/etc/tandem/var/node-1',
+    });
+    expect(config.devices[0]).toMatchObject({ password: 'alice-password', digest: ['MD5'], mtpRequired: false });
+    expect(config.mediaResources[0]?.control).toEqual({ protocol: 'udp', address: '127.0.0.1', port: 22222 });
+    expect(config.mediaResourceGroups[0]?.selection).toBe('ordered');
+  });
+
+  it('is frozen to the last leaf', () => {
+    const config = load(example);
+    expect(() => Object.assign(config.nodes[0]!.listen[0]!, { port: 1 })).toThrow();
+    expect(() => (config.devices[0]!.lines as string[]).push('1')).toThrow();
+    expect(Object.isFrozen(config.sites.dallas)).toBe(true);
+  });
+
+  it('has only cluster, nodes and sites as mandatory sections', () => {
+    const config = load(
+      'cluster: {name: a, domain: a.example, secret: s}\nnodes:\n  - {id: 1, name: n, site: s, listen: ["udp:127.0.0.1:0"]}\nsites:\n  s:\n',
+    );
+    expect(config.registrar).toEqual({ minExpires: 30, defaultExpires: 120, maxExpires: 3600 });
+    expect(config.cluster.redis).toBeUndefined();
+    expect(config.nodes[0]?.admin).toBeUndefined();
+    expect(config.devices).toEqual([]);
+  });
+
+  it('takes relative paths from its own folder', () => {
+    const config = load(
+      `${example.replace('drachtio: embedded  ', 'stateDir: ../state\n    drachtio: embedded  ')}musicSources:\n  - {name: jazz, file: music/jazz.mp3}\n`,
+    );
+    expect(config.nodes[0]?.stateDir).toBe('/etc/state');
+    expect(config.musicSources).toEqual([{ name: 'jazz', file: '/etc/tandem/music/jazz.mp3' }]);
+  });
+
+  it('that cannot be read is a problem, not an exception', () => {
+    expect(loadConfig('/nonexistent/tandem.yaml', env)).toMatchObject({
+      ok: false,
+      problems: [{ file: '/nonexistent/tandem.yaml', line: 1, path: '' }],
+    });
+  });
+
+  it('deploy/two-sites.yaml loads, with Redis and without', () => {
+    const file = resolve(__dirname, '../../../deploy/two-sites.yaml');
+    const secrets = {
+      TANDEM_SECRET: 's',
+      ALICE_PASSWORD: 'a',
+      BOB_PASSWORD: 'b',
+      CAROL_PASSWORD: 'c',
+      DAVE_PASSWORD: 'd',
+    };
+    const result = loadConfig(file, { ...secrets, TANDEM_REDIS: 'redis://127.0.0.1:6390' });
+    if (!result.ok) throw new Error(result.problems.map(formatProblem).join('\n'));
+    expect(result.config.cluster.redis).toBe('redis://127.0.0.1:6390');
+    expect(result.config.devices.map((device) => [device.name, device.lines, device.site])).toEqual([
+      ['SEP-alice', ['1000'], 'dallas'],
+      ['SEP-bob', ['2000'], 'san-jose'],
+      ['SEP-carol', ['1001'], 'dallas'],
+      ['SEP-dave', ['2001'], 'san-jose'],
+    ]);
+    const alone = loadConfig(file, secrets);
+    expect(alone.ok && alone.config.cluster.redis).toBeUndefined();
+  });
+});
+
+describe('references to the environment', () => {
+  it('are replaced inside text, and have defaults', () => {
+    const text = example.replace('redis://127.0.0.1:6379', 'redis://${REDIS_HOST:-127.0.0.9}:${REDIS_PORT}');
+    expect(load(text, { ...env, REDIS_PORT: '6390' }).cluster.redis).toBe('redis://127.0.0.9:6390');
+    expect(load(text, { ...env, REDIS_PORT: '6390', REDIS_HOST: 'r' }).cluster.redis).toBe('redis://r:6390');
+  });
+
+  it('give numbers where a number is wanted, and text where digits are text', () => {
+    const text = example.replace('id: 1', 'id: ${NODE}');
+    const config = load(text, { ...env, NODE: '1', ALICE_PASSWORD: '0123' });
+    expect(config.nodes[0]?.id).toBe(1);
+    expect(config.devices[0]?.password).toBe('0123');
+  });
+
+  it('leave an optional key out when they are empty', () => {
+    const text = example.replace('redis://127.0.0.1:6379', '${TANDEM_REDIS:-}');
+    expect(load(text).cluster.redis).toBeUndefined();
+    expect(problems(example, { ...env, TANDEM_SECRET: '' })).toEqual([
+      't.yaml:4:11: cluster.secret: "secret" is missing',
+    ]);
+  });
+
+  it('cannot change the structure of the file', () => {
+    const password = 'x"\n  - {name: evil}\n#';
+    expect(problems(example, { ...env, ALICE_PASSWORD: password })).toEqual([
+      expect.stringContaining('devices[0].password: must not contain control characters'),
+    ]);
+    expect(load(example, { ...env, ALICE_PASSWORD: '{a: b}' }).devices[0]?.password).toBe('{a: b}');
+  });
+
+  it('are reported with their line when the variable is missing, once, and all of them', () => {
+    expect(problems(example, { BOB_PASSWORD: 'b' })).toEqual([
+      't.yaml:4:11: cluster.secret: environment variable TANDEM_SECRET is not set',
+      't.yaml:26:15: devices[0].password: environment variable ALICE_PASSWORD is not set',
+    ]);
+  });
+
+  it('never show a value', () => {
+    const text = example.replaceAll('site: dallas\n', 'site: ${HIDDEN}\n').replace('"9.@"', '"${HIDDEN}"');
+    const all = problems(text, { ...env, HIDDEN: 'top-secret-value' });
+    expect(all.length).toBeGreaterThan(2);
+    expect(all.join('\n')).not.toContain('top-secret-value');
+    expect(all.join('\n')).toContain('unknown site "${HIDDEN}"');
+  });
+});
+
+describe('a problem of a configuration file', () => {
+  it('names an unknown key, its line, and the nearest known key', () => {
+    const { text, line } = changed('    listen: [udp:127.0.0.1:5060', '    lisen: [udp:127.0.0.1:5060');
+    expect(problems(text)).toContain(`t.yaml:${line}:5: nodes[0].lisen: unknown key "lisen" (did you mean "listen"?)`);
+    expect(problems(example.replace('gateways:', 'gatewayz:'))[0]).toContain(
+      'unknown key "gatewayz" (did you mean "gateways"?)',
+    );
+    const nested = problems(example.replace('drachtio: embedded ', 'drachtio: {host: h, prt: 9022, secret: s} '));
+    expect(nested).toEqual([
+      expect.stringContaining('nodes[0].drachtio.port: "port" is missing'),
+      expect.stringContaining('nodes[0].drachtio.prt: unknown key "prt" (did you mean "port"?)'),
+    ]);
+  });
+
+  it('is reported with all the others', () => {
+    const text = example
+      .replace('id: 2', 'id: 0')
+      .replace('site: san-jose\ngateways', 'site: san-josee\ngateways')
+      .replace('targets: [gw-dallas]', 'targets: []')
+      .replace('capacity: 250', 'capacity: many')
+      .replace('groups: [dallas-media, ', 'groups: [dallas-medium, ');
+    expect(problems(text)).toEqual([
+      expect.stringContaining('nodes[1].id: must be a whole number from 1 to 999999'),
+      expect.stringContaining('devices[1].site: unknown site "san-josee" (did you mean "san-jose"?)'),
+      expect.stringContaining('gateways[0].nodes[1]: unknown node "2"'),
+      expect.stringContaining('routes[0].targets: a route without target leads nowhere'),
+      expect.stringContaining('mediaResources[0].capacity: must be a whole number from 1 to 100000'),
+      expect.stringContaining('mediaResourceGroupLists[0].groups[0]: unknown media resource group "dallas-medium"'),
+    ]);
+  });
+
+  const wrong: [string, string | RegExp, string, string][] = [
+    ['a duplicate node number', 'id: 2', 'id: 1', 'node number "1" is taken by nodes[0]'],
+    ['a duplicate node name', 'name: san-jose-1', 'name: dallas-1', 'node name "dallas-1" is taken by nodes[0]'],
+    ['a duplicate device name', 'name: SEP-bob', 'name: SEP-alice', 'device name "SEP-alice" is taken by devices[0]'],
+    [
+      "a gateway with a device's name",
+      '{ name: gw-dallas',
+      '{ name: SEP-bob',
+      'device name "SEP-bob" is taken by devices[1]',
+    ],
+    ['a duplicate username', 'username: bob', 'username: alice', 'username "alice" is taken by devices[0]'],
+    [
+      'an unknown gateway',
+      'targets: [gw-dallas]',
+      'targets: [gw-dalas]',
+      'unknown gateway "gw-dalas" (did you mean "gw-dallas"?)',
+    ],
+    ['an unknown node of a gateway', 'nodes: [1, 2]', 'nodes: [1, 3]', 'gateways[0].nodes[1]: unknown node "3"'],
+    ['an unknown device of a group', 'devices: []', 'devices: [moh-austin]', 'unknown media resource "moh-austin"'],
+    [
+      'an unknown list',
+      'mediaResourceGroupList: dallas,',
+      'mediaResourceGroupList: austin,',
+      'unknown media resource group list "austin"',
+    ],
+    ['a pattern that is none', '"9.@"', '"9.@["', 'not a pattern: "[" without "]"'],
+    [
+      'two equal patterns',
+      '  - { pattern: "9.@", targets: [gw-dallas] }',
+      '  - { pattern: "9.@", targets: [gw-dallas] }\n  - { pattern: "9.!", targets: [gw-dallas] }',
+      'matches the same digits as routes[0].pattern',
+    ],
+    ['a listener of another node', 'udp:127.0.0.1:5070', 'udp:127.0.0.1:5060', 'listens where nodes[0].listen[0] does'],
+    [
+      'an API where the other node has its own',
+      '127.0.0.1:8081',
+      '127.0.0.1:8080',
+      'nodes[1].admin: listens where nodes[0].admin does',
+    ],
+    [
+      'an API open to everybody',
+      '127.0.0.1:8081',
+      '0.0.0.0:8081',
+      'must be a loopback address, unless cluster.adminToken is set',
+    ],
+    ['a listener that is none', 'udp:127.0.0.1:5070', 'sctp:127.0.0.1:5070', 'must be PROTOCOL:ADDRESS:PORT'],
+    ['a listener with a host name', 'udp:127.0.0.1:5070', 'udp:example.net:5070', 'must name an IP address'],
+    ['a line that YAML reads as a number', '["2000"]', '[2000]', 'devices[1].lines[0]: must be text: put it in quotes'],
+    ['a mapping twice', 'username: bob', 'name: bob', 'keys must be unique'],
+    ['registrar times out of order', 'minExpires: 30', 'minExpires: 300', 'must not be more than defaultExpires (120)'],
+    ['a number out of bounds', 'maxExpires: 3600', 'maxExpires: 36000000', 'must be a whole number from 1 to 604800'],
+    [
+      'a wrong word for drachtio',
+      /drachtio: embedded\n/,
+      'drachtio: embeded\n',
+      'must be "embedded" or {host, port, secret}',
+    ],
+    ['an unknown algorithm', 'username: bob', 'username: bob\n    digest: [SHA1]', 'must be MD5 or SHA-256'],
+    [
+      'claim M8: a group of a site with a resource of another',
+      'devices: [] }',
+      'devices: [moh-dallas], site: san-jose }',
+      '"moh-dallas" belongs to site "dallas", and this group is for site "san-jose" only',
+    ],
+  ];
+  it.each(wrong)('%s is reported with its line', (_title, from, to, message) => {
+    const { text, line } = changed(from, to);
+    const found = problems(text).filter((problem) => problem.includes(message));
+    expect(found).toHaveLength(1);
+    const extra = to.split('\n').length - 1;
+    expect(Number(found[0]?.split(':')[1])).toBeGreaterThanOrEqual(line);
+    expect(Number(found[0]?.split(':')[1])).toBeLessThanOrEqual(line + extra);
+  });
+
+  it('is no exception for any text', () => {
+    for (const text of [
+      '',
+      '[]',
+      'cluster',
+      '- 1',
+      'a: [',
+      '\u0000',
+      '{cluster: {}, nodes: 1, sites: [], devices: {}}',
+      '&a [*a]',
+      '__proto__: {x: 1}',
+      '? [a]\n: b',
+    ])
+      expect(problems(text, {})).not.toEqual([]);
+  });
+
+  it('does not speak of the API address when a token is set', () => {
+    const text = example
+      .replace('admin: 127.0.0.1:8081', 'admin: 0.0.0.0:8081')
+      .replace('  domain:', '  adminToken: ${TOKEN}\n  domain:');
+    expect(load(text, { ...env, TOKEN: '0123456789abcdef' }).cluster.adminToken).toBe('0123456789abcdef');
+    expect(problems(text, { ...env, TOKEN: 'short' })).toEqual([
+      expect.stringContaining('cluster.adminToken: must be at least 16 characters'),
+    ]);
+  });
+
+  it('lets several devices share a line, and nodes of different machines share a loopback API address', () => {
+    expect(problems(example.replace('["2000"]', '["1000"]'))).toEqual([]);
+    const text = example.replaceAll('127.0.0.1:507', '127.0.0.2:507').replace('127.0.0.1:8081', '127.0.0.1:8080');
+    expect(problems(text)).toEqual([]);
+  });
+});
