@@ -1,0 +1,125 @@
+import pino from 'pino';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** What every room logs with. The fields are for machines, the message for people. */
+export interface Logger {
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+  /** A logger that adds these fields to every line. */
+  child(fields: LogFields): Logger;
+}
+
+/** Where log lines go: one JSON object each. */
+export interface LogDestination {
+  write(line: string): void;
+}
+
+export interface LoggerOptions {
+  /** Name of the program or node, in every line. */
+  readonly name: string;
+  readonly level?: LogLevel;
+  /** Default: standard error, so that a program's own output stays readable. */
+  readonly destination?: LogDestination | 'stdout' | 'stderr';
+}
+
+/** Names of fields whose values never reach the log, in any spelling and at any depth down to four. */
+const SECRET_FIELDS = new Set([
+  'password',
+  'secret',
+  'token',
+  'admintoken',
+  'authorization',
+  'proxyauthorization',
+  'authenticationinfo',
+  'hmac',
+  'signature',
+  'credentials',
+  'ha1',
+  'cookie',
+]);
+const HIDDEN = '[hidden]';
+const MAX_DEPTH = 4;
+const MAX_ENTRIES = 100;
+const MAX_TEXT = 4096;
+/** Credentials inside text: header lines of SIP messages, and URLs with a password. */
+const CREDENTIAL_LINE = /^((?:proxy-)?authorization|cookie)[ \t]*:.*$/gim;
+const URL_PASSWORD = /\b([a-z][a-z0-9+.-]{1,15}:\/\/[^\s/:@]{0,64}):[^\s/@]{1,256}@/gi;
+
+/** A logger that writes JSON lines; passwords, secrets and authorization headers are hidden. Never throws. */
+export function createLogger(options: LoggerOptions): Logger {
+  const { destination } = options;
+  const stream =
+    typeof destination === 'object'
+      ? destination
+      : pino.destination({ dest: destination === 'stdout' ? 1 : 2, sync: true });
+  const level = options.level ?? 'info';
+  return wrap(pino({ name: options.name, level, timestamp: pino.stdTimeFunctions.isoTime }, stream));
+}
+
+export const silentLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silentLogger,
+};
+
+function wrap(logger: pino.Logger): Logger {
+  const at =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (fields: LogFields, message: string): void => {
+      if (logger.isLevelEnabled(level)) logger[level](hide(fields, 0), hideInText(message));
+    };
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => wrap(logger.child(hideFields(fields, 0))),
+  };
+}
+
+function hide(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return hideInText(value);
+  if (typeof value === 'bigint') return value.toString();
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth >= MAX_DEPTH) return '[...]';
+  if (value instanceof Error) return hideError(value, depth);
+  if (value instanceof Date) return value;
+  if (Buffer.isBuffer(value)) return `[${value.length} bytes]`;
+  if (Array.isArray(value)) return value.slice(0, MAX_ENTRIES).map((item) => hide(item, depth + 1));
+  if (value instanceof Map || value instanceof Set) return hide([...value].slice(0, MAX_ENTRIES), depth);
+  return hideFields(value, depth);
+}
+
+function hideFields(fields: object, depth: number): Record<string, unknown> {
+  const shown = Object.entries(fields)
+    .slice(0, MAX_ENTRIES)
+    .map(([name, value]): [string, unknown] => [
+      name,
+      SECRET_FIELDS.has(name.toLowerCase().replace(/[-_]/g, '')) ? HIDDEN : hide(value, depth + 1),
+    ]);
+  return Object.fromEntries(shown);
+}
+
+function hideError(error: Error, depth: number): Record<string, unknown> {
+  const cause = error.cause === undefined ? {} : { cause: hide(error.cause, depth + 1) };
+  const code = 'code' in error ? { code: hide(error.code, depth + 1) } : {};
+  return {
+    type: error.name,
+    message: hideInText(error.message),
+    ...code,
+    stack: hideInText(error.stack ?? ''),
+    ...cause,
+  };
+}
+
+function hideInText(text: string): string {
+  const short = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}[...]` : text;
+  return short.replace(CREDENTIAL_LINE, `$1: ${HIDDEN}`).replace(URL_PASSWORD, `$1:${HIDDEN}@`);
+}

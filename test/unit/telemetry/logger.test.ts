@@ -1,0 +1,73 @@
+import { createLogger, silentLogger, type LogFields, type LogLevel } from '../../../src/telemetry/logger';
+
+function capture(level?: LogLevel) {
+  const lines: string[] = [];
+  const logger = createLogger({ name: 'node-1', level, destination: { write: (line) => void lines.push(line) } });
+  return { logger, lines, last: () => JSON.parse(lines.at(-1) ?? '{}') as Record<string, unknown> };
+}
+
+describe('the logger', () => {
+  it('writes one JSON object per line with name, time, fields and message', () => {
+    const { logger, last, lines } = capture();
+    logger.info({ device: 'SEP-alice', pid: '1.dp.3' }, 'registered');
+    expect(last()).toMatchObject({ name: 'node-1', level: 30, device: 'SEP-alice', pid: '1.dp.3', msg: 'registered' });
+    expect(lines[0]).toMatch(/^\{.*\}\n$/);
+  });
+
+  it('keeps the fields of its parents', () => {
+    const { logger, last } = capture();
+    logger.child({ call: 'c1', password: 'p' }).child({ leg: 'a' }).warn({ status: 486 }, 'busy');
+    expect(last()).toMatchObject({ call: 'c1', leg: 'a', status: 486, password: '[hidden]' });
+  });
+
+  it('is quiet below its level', () => {
+    const { logger, lines } = capture('warn');
+    logger.info({}, 'no');
+    logger.debug({}, 'no');
+    logger.error({}, 'yes');
+    expect(lines).toHaveLength(1);
+  });
+
+  const secrets: [string, LogFields][] = [
+    ['a password', { password: 'hush' }],
+    ['a secret further down', { node: { drachtio: { secret: 'hush' } } }],
+    ['an authorization header in any spelling', { headers: { 'Proxy-Authorization': 'hush', authorization: 'hush' } }],
+    [
+      'a header line in a SIP message',
+      { text: 'REGISTER sip:a SIP/2.0\r\nAuthorization: Digest response="hush"\r\n\r\n' },
+    ],
+    ['the password of a URL', { redis: 'redis://tandem:hush@127.0.0.1:6379' }],
+    ['a list of devices', { devices: [{ name: 'a', password: 'hush' }] }],
+    ['an error that tells a URL', { error: new Error('connect redis://:hush@h failed') }],
+    ['a map', { headers: new Map([['x', { token: 'hush' }]]) }],
+  ];
+  it.each(secrets)('hides %s', (_what, fields) => {
+    const { logger, lines } = capture();
+    logger.error(fields, 'something');
+    expect(lines[0]).not.toContain('hush');
+    expect(lines[0]).toContain('[hidden]');
+  });
+
+  it('hides secrets in the message too', () => {
+    const { logger, lines } = capture();
+    logger.info({}, 'connecting to redis://:hush@127.0.0.1:6379');
+    expect(lines[0]).not.toContain('hush');
+  });
+
+  it('says what an error is, with its code and cause, and survives cycles, buffers and big numbers', () => {
+    const { logger, last } = capture();
+    const cycle: Record<string, unknown> = { big: 12n, bytes: Buffer.alloc(10) };
+    cycle.self = cycle;
+    const error = Object.assign(new Error('refused', { cause: new Error('inner') }), { code: 'ECONNREFUSED' });
+    logger.error({ error, cycle }, 'failed');
+    expect(last()).toMatchObject({
+      error: { type: 'Error', message: 'refused', code: 'ECONNREFUSED', cause: { message: 'inner' } },
+      cycle: { big: '12', bytes: '[10 bytes]' },
+    });
+  });
+
+  it('has a silent brother', () => {
+    expect(silentLogger.child({ a: 1 })).toBe(silentLogger);
+    silentLogger.error({}, 'nothing');
+  });
+});
