@@ -105,7 +105,8 @@ export class LaunchedProcess {
     }).catch((error: unknown) => {
       throw new Error(`${String(error)}\n${this.tail()}`);
     });
-    if (!this.running) throw new Error(`${this.options.command} exited (${JSON.stringify(this.exit)}):\n${this.tail()}`);
+    if (!this.running)
+      throw new Error(`${this.options.command} exited (${JSON.stringify(this.exit)}):\n${this.tail()}`);
   }
 
   /** SIGTERM, then SIGKILL; resolves when it is gone. */
