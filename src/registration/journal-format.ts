@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto';
+import type { RegistrationRecord } from './record';
+import { isRegistrationRecord } from './validate';
+
+/** A local binding as it must be known after a restart. */
+export interface JournaledBinding {
+  readonly record: RegistrationRecord;
+  /** Of the REGISTER that made or refreshed it last (RFC 3261 section 10.3, step 7). */
+  readonly callId: string;
+  readonly cseq: number;
+  /** Milliseconds since the epoch. */
+  readonly registeredAt: number;
+}
+
+/** What a journal file says, and what of it could not be read. */
+export interface JournalContents {
+  readonly bindings: Map<string, JournaledBinding>;
+  /** Complete lines whose checksum or content is wrong. */
+  readonly corruptLines: number;
+  /** The file ends within a line: the process or the machine died while it wrote. */
+  readonly tornTail: boolean;
+  readonly lines: number;
+}
+
+const CHECKSUM_LENGTH = 16;
+const MAX_CALL_ID_LENGTH = 1024;
+
+function checksum(json: string): string {
+  return createHash('sha256').update(json).digest('hex').slice(0, CHECKSUM_LENGTH);
+}
+
+function line(value: unknown): string {
+  const json = JSON.stringify(value);
+  return `${checksum(json)} ${json}\n`;
+}
+
+/** The line that says that a binding is there, as it is now. */
+export function putLine(binding: JournaledBinding): string {
+  return line({ put: binding });
+}
+
+/** The line that says that a binding is gone. */
+export function deleteLine(key: string): string {
+  return line({ delete: key });
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && typeof value === 'number' && value >= 0;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isBinding(value: unknown): value is JournaledBinding {
+  if (!isObject(value)) return false;
+  const { callId } = value;
+  if (typeof callId !== 'string' || callId.length > MAX_CALL_ID_LENGTH) return false;
+  return isCount(value.cseq) && isCount(value.registeredAt) && isRegistrationRecord(value.record);
+}
+
+/** Applies one line; `false` when it is corrupt. */
+function applyLine(text: string, bindings: Map<string, JournaledBinding>): boolean {
+  const json = text.slice(CHECKSUM_LENGTH + 1);
+  if (text[CHECKSUM_LENGTH] !== ' ' || text.slice(0, CHECKSUM_LENGTH) !== checksum(json)) return false;
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    return false;
+  }
+  if (!isObject(value)) return false;
+  if (typeof value.delete === 'string') {
+    bindings.delete(value.delete);
+    return true;
+  }
+  if (!isBinding(value.put)) return false;
+  bindings.set(value.put.record.key, value.put);
+  return true;
+}
+
+/** Reads a journal, whatever state it is in: what is whole is used, the rest is counted. */
+export function parseJournal(bytes: Buffer): JournalContents {
+  const bindings = new Map<string, JournaledBinding>();
+  let corruptLines = 0;
+  let lines = 0;
+  let start = 0;
+  for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a, start)) {
+    lines += 1;
+    if (!applyLine(bytes.toString('utf8', start, end), bindings)) corruptLines += 1;
+    start = end + 1;
+  }
+  return { bindings, corruptLines, tornTail: start < bytes.length, lines };
+}

@@ -1,0 +1,196 @@
+import { createHash } from 'node:crypto';
+import { isPid, type Pid } from '../process/pid';
+import { sign, verify } from '../process/hmac';
+import { canonicalUri } from '../sip-message/uri';
+import { readAssertedIdentity } from './identity';
+import { parseCount } from './header-values';
+import { RecentSet } from './recent-set';
+import type { HeaderReader, Headers, ReceivedRequest } from './user-agent';
+
+/** From which node to which, and when: `1;to=2;time=1700000000000`. */
+export const NODE_HEADER = 'X-Tandem-Node';
+export const SIGNATURE_HEADER = 'X-Tandem-Signature';
+/** In a refusal for clock skew: the receiver's time, ms since the epoch. */
+export const TIME_HEADER = 'X-Tandem-Time';
+/** In a 410: the PID that is not (any more) the answering node's (claim R13). */
+export const NOT_MINE_HEADER = 'X-Tandem-Not-Mine';
+/** In a 488: the media resources that the callee's node has tried. */
+export const MEDIA_TRIED_HEADER = 'X-Tandem-Media-Tried';
+
+/** Every header that only nodes may send to each other. From anybody else they are refused. */
+export const NODE_HEADERS: readonly string[] = [
+  NODE_HEADER,
+  SIGNATURE_HEADER,
+  TIME_HEADER,
+  NOT_MINE_HEADER,
+  MEDIA_TRIED_HEADER,
+];
+
+/** Whether a header name is one of ours, also one that a newer version may have. */
+export function isNodeHeader(name: string): boolean {
+  return name.toLowerCase().startsWith('x-tandem-');
+}
+
+/** Whether a request carries a header that only nodes may send. */
+export function hasNodeHeader(header: HeaderReader): boolean {
+  return NODE_HEADERS.some((name) => header(name) !== undefined);
+}
+
+const WINDOW_MS = 120_000;
+const CAPACITY = 250_000;
+const MAX_HEADER_LENGTH = 256;
+
+export interface NodeSignatureOptions {
+  readonly secret: string;
+  readonly node: number;
+  readonly now: () => number;
+  /** Call-IDs that are remembered at most. */
+  readonly capacity?: number;
+}
+
+/** What of a request is signed. */
+export interface SignedRequest {
+  readonly method: string;
+  readonly uri: string;
+  readonly callId: string;
+  /** Value of P-Asserted-Identity. */
+  readonly assertedIdentity: string | undefined;
+  readonly body: string;
+}
+
+export type NodeVerdict =
+  | { readonly type: 'node'; readonly node: number }
+  | {
+      readonly type: 'refused';
+      readonly status: 403;
+      readonly reason: string;
+      readonly headers: Headers;
+      readonly cause: 'forged' | 'skew' | 'replayed' | 'other-node';
+    };
+
+/** Line ends and the end of the body may change on the way through a SIP server; what it says may not. */
+function bodyHash(body: string): string {
+  const text = body.replace(/\r\n?/g, '\n').trimEnd();
+  return createHash('sha256').update(text).digest('base64url');
+}
+
+/** SIP servers rewrite spelling (quotes, escapes, order of parameters), not meaning: that is what is signed. */
+function canonicalIdentity(header: string | undefined): string {
+  const identity = readAssertedIdentity(header);
+  if (identity === undefined) return '';
+  return JSON.stringify([identity.displayName ?? '', identity.user, identity.host.toLowerCase()]);
+}
+
+interface NodeHeader {
+  readonly from: number;
+  readonly to: number;
+  readonly time: number;
+}
+
+function parseNodeHeader(text: string | undefined): NodeHeader | undefined {
+  const match = /^(\d{1,6});to=(\d{1,6});time=(\d{1,15})$/.exec(text?.trim() ?? '');
+  return match === null ? undefined : { from: Number(match[1]), to: Number(match[2]), time: Number(match[3]) };
+}
+
+/**
+ * Proof between nodes that a request outside a dialog, or an answer to one, comes from a node of the cluster.
+ * What is signed: method, request URI, Call-ID, both nodes, the asserted identity, the body, the time. A signature is good
+ * for 120 s and once.
+ */
+export class NodeSignature {
+  private readonly seen: RecentSet<true>;
+
+  constructor(private readonly options: NodeSignatureOptions) {
+    this.seen = new RecentSet(2 * WINDOW_MS, options.capacity ?? CAPACITY);
+  }
+
+  /** The headers with which to send a request to node `to`. */
+  sign(request: SignedRequest, to: number): Headers {
+    const header = { from: this.options.node, to, time: this.options.now() };
+    return {
+      [NODE_HEADER]: `${header.from};to=${header.to};time=${header.time}`,
+      [SIGNATURE_HEADER]: sign(this.options.secret, this.parts(request, header)),
+    };
+  }
+
+  /** Judges a request that carries headers of ours. Takes its Call-ID: a second time it is a replay. */
+  verify(request: ReceivedRequest): NodeVerdict {
+    const signature = request.header(SIGNATURE_HEADER);
+    const header = parseNodeHeader(request.header(NODE_HEADER));
+    if (signature === undefined || signature.length > MAX_HEADER_LENGTH || header === undefined)
+      return refused('forged', 'Not A Node');
+    const signed: SignedRequest = {
+      method: request.method,
+      uri: request.uri,
+      callId: request.callId,
+      assertedIdentity: request.header('P-Asserted-Identity'),
+      body: request.body,
+    };
+    if (!verify(this.options.secret, this.parts(signed, header), signature)) return refused('forged', 'Not A Node');
+    if (header.to !== this.options.node) return refused('other-node', 'For Another Node');
+    return this.judgeTime(header, `${header.from} ${request.method} ${request.callId}`);
+  }
+
+  /** A header value that only a node can have made, bound to the header, the Call-ID and the node that it is for. */
+  seal(name: string, callId: string, to: number, value: string): string {
+    return `${value};signature=${sign(this.options.secret, this.sealed(name, callId, this.options.node, to, value))}`;
+  }
+
+  /** The value in a header that node `from` has sealed; `undefined` when it is missing or not genuine. */
+  open(name: string, callId: string, from: number, text: string | undefined): string | undefined {
+    const at = text?.lastIndexOf(';signature=') ?? -1;
+    if (text === undefined || at < 0) return undefined;
+    const value = text.slice(0, at).trim();
+    const signature = text.slice(at + ';signature='.length).trim();
+    const parts = this.sealed(name, callId, from, this.options.node, value);
+    return verify(this.options.secret, parts, signature) ? value : undefined;
+  }
+
+  /** The header of a 410 that says that this node has not (any more) the PID it was asked for (claim R13). */
+  notMine(callId: string, to: number, pid: Pid, boot: number): Headers {
+    return { [NOT_MINE_HEADER]: this.seal(NOT_MINE_HEADER, callId, to, `${pid};boot=${boot}`) };
+  }
+
+  /** Reads that header; only a genuine one counts: servers, phones and gateways can answer 410 too. */
+  readNotMine(from: number, callId: string, header: HeaderReader): { pid: Pid; boot: number } | undefined {
+    const value = this.open(NOT_MINE_HEADER, callId, from, header(NOT_MINE_HEADER));
+    const [pid, parameter] = value?.split(';') ?? [];
+    const boot = parseCount(parameter?.replace(/^boot=/, ''), Number.MAX_SAFE_INTEGER);
+    return pid !== undefined && isPid(pid) && boot !== undefined ? { pid, boot } : undefined;
+  }
+
+  private judgeTime(header: NodeHeader, key: string): NodeVerdict {
+    const now = this.options.now();
+    if (Math.abs(now - header.time) > WINDOW_MS)
+      return refused('skew', 'Clocks Of The Nodes Differ', { [TIME_HEADER]: String(now) });
+    if (this.seen.get(key) === true || this.seen.forgets(header.time)) return refused('replayed', 'Seen Before');
+    this.seen.set(key, header.time, true, now);
+    return { type: 'node', node: header.from };
+  }
+
+  private parts(request: SignedRequest, header: NodeHeader): string[] {
+    return [
+      'request',
+      request.method,
+      canonicalUri(request.uri) ?? request.uri,
+      request.callId,
+      String(header.from),
+      String(header.to),
+      canonicalIdentity(request.assertedIdentity),
+      bodyHash(request.body),
+      String(header.time),
+    ];
+  }
+
+  private sealed(name: string, callId: string, from: number, to: number, value: string): string[] {
+    return ['sealed', name.toLowerCase(), callId, String(from), String(to), value];
+  }
+}
+
+function refused(
+  cause: Extract<NodeVerdict, { type: 'refused' }>['cause'],
+  reason: string,
+  headers: Headers = {},
+): NodeVerdict {
+  return { type: 'refused', status: 403, reason, headers, cause };
+}

@@ -1,0 +1,68 @@
+import { splitCommas } from '../sip-message/params';
+
+/** What a Reason header says (RFC 3326). */
+export interface Reason {
+  readonly protocol: string;
+  readonly cause: number | undefined;
+  readonly text: string | undefined;
+}
+
+/** `SIP;cause=200;text="Call completed elsewhere"` (RFC 3326 section 2). */
+export function formatReason(status: number, text?: string): string {
+  const cause = `SIP;cause=${status}`;
+  return text === undefined ? cause : `${cause};text="${text.replace(/[\p{Cc}]/gu, '').replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** The values of a Reason header, in order; what is malformed is left out. */
+export function parseReasons(header: string | undefined): Reason[] {
+  if (header === undefined || header.length > 2048) return [];
+  return splitCommas(header).flatMap((value) => {
+    const protocol = /^[A-Za-z0-9.!%*_+`'~-]+/.exec(value)?.[0];
+    if (protocol === undefined) return [];
+    const cause = /;\s*cause\s*=\s*(\d{1,3})(?!\d)/i.exec(value)?.[1];
+    const text = /;\s*text\s*=\s*"((?:[^"\\]|\\.)*)"/i.exec(value)?.[1];
+    return [
+      {
+        protocol: protocol.toUpperCase(),
+        cause: cause === undefined ? undefined : Number(cause),
+        text: text?.replace(/\\(.)/g, '$1'),
+      },
+    ];
+  });
+}
+
+/** The SIP status that a Reason header names, if it names one. */
+export function reasonStatus(header: string | undefined): number | undefined {
+  return parseReasons(header).find((reason) => reason.protocol === 'SIP')?.cause;
+}
+
+/** Answers that speak of our own leg, and what the caller is told instead (RFC 3261 sections 8.1.3 and 16.7). */
+const TOWARDS_CALLER: ReadonlyMap<number, number> = new Map([
+  // Our credentials for a gateway are wrong: no fault of the caller's.
+  [401, 503],
+  [407, 503],
+  // Our request was not understood.
+  [400, 500],
+  [405, 500],
+  [415, 488],
+  [420, 500],
+  [421, 500],
+  [422, 500],
+  [481, 500],
+  [491, 500],
+  // The binding is gone, which is not the number being gone.
+  [410, 480],
+]);
+
+/** The status with which to refuse the caller when the callee was refused with `status`. */
+export function statusTowardsCaller(status: number): number {
+  if (status < 300 || status > 699) return 500;
+  // We do not follow redirections, and the caller cannot use the contacts of our domain.
+  if (status < 400) return 480;
+  return TOWARDS_CALLER.get(status) ?? status;
+}
+
+/** Whether the next target of a branch may help: nobody was reached, or not this one. */
+export function isUnreachable(status: number): boolean {
+  return status === 408 || status === 410 || status === 430 || status === 503;
+}
