@@ -148,8 +148,8 @@ describe('a configuration file', () => {
     expect(result.config.cluster.redis).toBe('redis://127.0.0.1:6390');
     expect(result.config.devices.map((device) => [device.name, device.lines, device.site])).toEqual([
       ['SEP-alice', ['1000'], 'dallas'],
-      ['SEP-bob', ['2000'], 'san-jose'],
       ['SEP-carol', ['1001'], 'dallas'],
+      ['SEP-bob', ['2000'], 'san-jose'],
       ['SEP-dave', ['2001'], 'san-jose'],
     ]);
     const alone = loadConfig(file, secrets);
