@@ -1,0 +1,147 @@
+/** A configuration file for tests, as a plain value; JSON is YAML. Sites, phones and lists as in the two-site demo. */
+
+export const domain = 'tandem.test';
+
+export interface TestDevice {
+  readonly name: string;
+  readonly username: string;
+  readonly password: string;
+  readonly lines: readonly string[];
+  site?: string;
+  displayName?: string;
+  mediaResourceGroupList?: string;
+  userClass?: string;
+  codecs?: readonly string[];
+  mtpRequired?: boolean;
+}
+
+export interface TestGateway {
+  readonly name: string;
+  readonly uri: string;
+  readonly site: string;
+  readonly nodes: readonly number[];
+}
+
+export interface TestMediaResource {
+  readonly name: string;
+  readonly type: 'moh' | 'transcoder' | 'mtp';
+  readonly engine: 'rtpengine';
+  readonly control: string;
+  readonly node: number;
+  readonly site: string;
+  readonly capacity: number;
+}
+
+export interface TestNode {
+  readonly id: number;
+  readonly name: string;
+  readonly site: string;
+  readonly listen: string[];
+  readonly drachtio: 'embedded';
+  readonly admin: string;
+  readonly stateDir: string;
+  readonly drainSeconds: number;
+  capacity?: number;
+}
+
+export interface ClusterFile {
+  cluster: { name: string; domain: string; secret: string; redis?: string };
+  registrar: { minExpires: number; defaultExpires: number; maxExpires: number };
+  nodes: TestNode[];
+  sites: Record<string, { mediaResourceGroupList: string; codecs: string[] }>;
+  devices: TestDevice[];
+  gateways: TestGateway[];
+  routes: { pattern: string; targets: string[] }[];
+  mediaResources: TestMediaResource[];
+  mediaResourceGroups: { name: string; devices: string[]; site?: string; userClasses?: string[] }[];
+  mediaResourceGroupLists: { name: string; groups: string[] }[];
+}
+
+const siteNames = ['dallas', 'san-jose', 'austin', 'el-paso', 'chicago'];
+
+/** The site of a node. */
+export function siteOf(node: number): string {
+  return siteNames[node - 1] ?? `site-${node}`;
+}
+
+export type PhoneName = 'alice' | 'carol' | 'bob' | 'dave' | 'leo';
+
+/** The people of the tests: number, home node and the tone of their phone (Hz). */
+export const people: Readonly<Record<PhoneName, { dn: string; node: number; tone: number }>> = {
+  alice: { dn: '1000', node: 1, tone: 440 },
+  carol: { dn: '1001', node: 1, tone: 660 },
+  bob: { dn: '2000', node: 2, tone: 1000 },
+  dave: { dn: '2001', node: 2, tone: 1300 },
+  leo: { dn: '2002', node: 2, tone: 1900 },
+};
+
+export function passwordOf(username: string): string {
+  return `secret-of-${username}`;
+}
+
+export interface FilePlace {
+  readonly nodes: readonly { sipPort: number; adminPort: number; stateDir: string }[];
+  readonly redis: string | undefined;
+  /** Control address of the engine of a node; nodes without one have no media resources. */
+  readonly engines: ReadonlyMap<number, string>;
+  readonly secret: string;
+}
+
+function resourcesOf(node: number, control: string): TestMediaResource[] {
+  const site = siteOf(node);
+  const common = { engine: 'rtpengine' as const, control, node, site };
+  return [
+    { name: `moh-${site}`, type: 'moh', capacity: 250, ...common },
+    { name: `xcode-${site}`, type: 'transcoder', capacity: 50, ...common },
+    { name: `mtp-${site}`, type: 'mtp', capacity: 50, ...common },
+  ];
+}
+
+/** The whole file. Each site's list asks its own group first, then those of the other sites. */
+export function clusterFile(place: FilePlace): ClusterFile {
+  const numbers = place.nodes.map((_, index) => index + 1);
+  const group = (node: number): string => `${siteOf(node)}-media`;
+  const site = (node: number) => ({
+    mediaResourceGroupList: siteOf(node),
+    codecs: ['PCMU', 'PCMA', 'telephone-event'],
+  });
+  const mediaResources = [...place.engines].flatMap(([node, control]) => resourcesOf(node, control));
+  return {
+    cluster: {
+      name: 'test',
+      domain,
+      secret: place.secret,
+      ...(place.redis === undefined ? {} : { redis: place.redis }),
+    },
+    registrar: { minExpires: 5, defaultExpires: 120, maxExpires: 3600 },
+    nodes: place.nodes.map(({ sipPort, adminPort, stateDir }, index) => ({
+      id: index + 1,
+      name: `${siteOf(index + 1)}-1`,
+      site: siteOf(index + 1),
+      listen: [`udp:127.0.0.1:${sipPort}`, `tcp:127.0.0.1:${sipPort}`],
+      drachtio: 'embedded' as const,
+      admin: `127.0.0.1:${adminPort}`,
+      stateDir,
+      drainSeconds: 1,
+    })),
+    sites: Object.fromEntries(numbers.map((node) => [siteOf(node), site(node)])),
+    devices: Object.entries(people).map(([username, { dn, node }]) => ({
+      name: `SEP-${username}`,
+      username,
+      password: passwordOf(username),
+      lines: [dn],
+      site: numbers.includes(node) ? siteOf(node) : siteOf(1),
+    })),
+    gateways: [],
+    routes: [],
+    mediaResources,
+    mediaResourceGroups: numbers.map((node) => ({
+      name: group(node),
+      devices: mediaResources.filter((resource) => resource.node === node).map((resource) => resource.name),
+    })),
+    mediaResourceGroupLists: numbers.map((node) => ({
+      name: siteOf(node),
+      groups: [node, ...numbers.filter((other) => other !== node)].map(group),
+    })),
+  };
+}

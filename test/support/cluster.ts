@@ -1,0 +1,166 @@
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type BaresipOptions, Phone } from './baresip';
+import { type ClusterFile, clusterFile, domain, passwordOf, people, type PhoneName } from './cluster-config';
+import { eventually } from './eventually';
+import { LinphonePhone } from './linphone';
+import { NodeProcess } from './node-process';
+import { freePort } from './ports';
+import { RedisServer } from './redis';
+import { Rtpengine } from './rtpengine';
+import { Scope } from './scope';
+import { SipPeer } from './sip-peer';
+
+export interface ClusterOptions {
+  /** Default 2. */
+  readonly nodes?: number;
+  /** Default true; false: nodes on their own. */
+  readonly redis?: boolean;
+  /** The nodes that control a media server of their own; default [1, 2]. */
+  readonly engines?: readonly number[];
+  /** Last changes to the file. */
+  readonly change?: (file: ClusterFile) => void;
+  /** Default true; false: the test starts the nodes. */
+  readonly start?: boolean;
+}
+
+/** Several call managers with a private Redis and private media servers, all real processes on free ports. */
+export class Cluster {
+  private constructor(
+    readonly scope: Scope,
+    readonly nodes: readonly NodeProcess[],
+    readonly file: ClusterFile,
+    readonly configFile: string,
+    /** Undefined: without. */
+    readonly redis: RedisServer | undefined,
+    /** By node. */
+    readonly engines: ReadonlyMap<number, Rtpengine>,
+  ) {}
+
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const scope = new Scope();
+    try {
+      const cluster = await Cluster.prepare(scope, options);
+      if (options.start !== false) await Promise.all(cluster.nodes.map((node) => node.start()));
+      return cluster;
+    } catch (error) {
+      await scope.close();
+      throw error;
+    }
+  }
+
+  private static async prepare(scope: Scope, options: ClusterOptions): Promise<Cluster> {
+    const directory = scope.directory('cluster');
+    const redis = options.redis === false ? undefined : await RedisServer.start(scope);
+    const engines = new Map<number, Rtpengine>();
+    for (const node of options.engines ?? [1, 2]) engines.set(node, await Rtpengine.start(scope));
+    const places = [];
+    for (let id = 1; id <= (options.nodes ?? 2); id++) {
+      const stateDir = join(directory, `state-${id}`);
+      places.push({ id, sipPort: await freePort(), adminPort: await freePort(), stateDir });
+    }
+    const file = clusterFile({
+      nodes: places,
+      redis: redis?.url,
+      engines: new Map([...engines].map(([node, engine]) => [node, engine.control])),
+      secret: randomBytes(24).toString('hex'),
+    });
+    options.change?.(file);
+    const configFile = join(directory, 'cluster.yaml');
+    writeFileSync(configFile, JSON.stringify(file, null, 2));
+    const nodes = places.map((place) => new NodeProcess(scope, { ...place, configFile }, directory));
+    return new Cluster(scope, nodes, file, configFile, redis, engines);
+  }
+
+  /** A node by its number. */
+  node(id: number): NodeProcess {
+    const node = this.nodes[id - 1];
+    if (node === undefined) throw new Error(`there is no node ${id}`);
+    return node;
+  }
+
+  /** A baresip of one of the people, registered with a node (their own unless said otherwise), known to all nodes. */
+  async phone(name: PhoneName, options: Partial<BaresipOptions> & { at?: number } = {}): Promise<Phone> {
+    const { at = people[name].node, ...rest } = options;
+    const phone = await Phone.start(this.scope, {
+      name,
+      tone: people[name].tone,
+      domain,
+      password: passwordOf(name),
+      server: this.node(at).sip,
+      ...rest,
+    });
+    await phone.register();
+    await this.everybodyKnows(people[name].dn);
+    return phone;
+  }
+
+  /** A linphonec of one of the people. */
+  async linphone(name: PhoneName, at = people[name].node): Promise<LinphonePhone> {
+    const phone = await LinphonePhone.start(this.scope, {
+      name,
+      tone: people[name].tone,
+      domain,
+      password: passwordOf(name),
+      server: this.node(at).sip,
+    });
+    await this.everybodyKnows(people[name].dn);
+    return phone;
+  }
+
+  /** A plain SIP peer that talks to a node over UDP. */
+  peer(node: number): Promise<SipPeer> {
+    return SipPeer.udp(this.scope, '127.0.0.1', this.node(node).place.sipPort);
+  }
+
+  /** Waits until each running node can route to the number. */
+  async everybodyKnows(dn: string): Promise<void> {
+    for (const node of this.nodes.filter(({ running }) => running)) {
+      await eventually(
+        `node ${node.id} knows ${dn}`,
+        () => node.registrations(),
+        (rows) => rows.some((row) => row.dn === dn),
+      );
+    }
+  }
+
+  /** Fails when a call, or a session of a media server, is left over. */
+  async nothingIsLeft(): Promise<void> {
+    for (const node of this.nodes.filter(({ running }) => running)) {
+      await eventually(
+        `node ${node.id} has no call`,
+        () => node.calls(),
+        (calls) => calls.length === 0,
+      );
+    }
+    for (const [node, engine] of this.engines) {
+      if (!engine.running) continue;
+      await eventually(
+        `the media server of node ${node} has no session`,
+        () => engine.sessions(),
+        (sessions) => sessions.length === 0,
+        { cap: 45_000, every: 100 },
+      );
+    }
+  }
+
+  /** Sessions of all media servers. */
+  async mediaSessions(): Promise<string[]> {
+    return (await Promise.all([...this.engines.values()].map((engine) => engine.sessions()))).flat();
+  }
+
+  /** The nodes' logs, for a failure that needs them. */
+  logs(): string {
+    return this.nodes.map((node) => `--- node ${node.id}\n${node.log().slice(-4000)}`).join('\n');
+  }
+
+  /** Ends all processes; fails when a child of a node outlives it. */
+  async close(): Promise<void> {
+    try {
+      await Promise.all(this.nodes.map((node) => node.stop()));
+    } finally {
+      await this.scope.close();
+    }
+  }
+}

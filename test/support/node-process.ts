@@ -1,0 +1,160 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { eventually } from './eventually';
+import { descendants, isAlive, LaunchedProcess, type ProcessIdentity } from './processes';
+import type { Scope } from './scope';
+
+/** One row of `GET /api/registrations`. */
+export interface RegistrationRow {
+  readonly dn: string;
+  readonly device: string;
+  readonly pid: string;
+  readonly boot: number | string;
+  readonly node: number;
+  readonly local: boolean;
+}
+
+export const program = resolve(__dirname, '../../dist/main.js');
+
+export interface NodePlace {
+  readonly id: number;
+  readonly configFile: string;
+  readonly sipPort: number;
+  readonly adminPort: number;
+  readonly stateDir: string;
+}
+
+/** One call manager as a real process, `node dist/main.js start`. */
+export class NodeProcess {
+  private process: LaunchedProcess | undefined;
+  /** Its children at the time when it was last ended. */
+  private formerChildren: ProcessIdentity[] = [];
+
+  constructor(
+    private readonly scope: Scope,
+    readonly place: NodePlace,
+    private readonly directory: string,
+  ) {}
+
+  get id(): number {
+    return this.place.id;
+  }
+
+  /** `127.0.0.1:5060`, for phones. */
+  get sip(): string {
+    return `127.0.0.1:${this.place.sipPort}`;
+  }
+
+  get running(): boolean {
+    return this.process?.running ?? false;
+  }
+
+  /** Process number of the call manager. */
+  get pid(): number {
+    if (this.process === undefined) throw new Error(`node ${this.id} was never started`);
+    return this.process.pid;
+  }
+
+  /** Process number of its SIP server. */
+  get sipServerPid(): number {
+    const child = descendants(this.pid)[0];
+    if (child === undefined) throw new Error(`node ${this.id} has no SIP server process`);
+    return child.pid;
+  }
+
+  /** Starts it without waiting. */
+  spawn(): void {
+    if (!existsSync(program)) throw new Error('dist/main.js is missing: run `npm run build` first');
+    mkdirSync(this.place.stateDir, { recursive: true });
+    this.process = LaunchedProcess.launch(this.scope, {
+      command: process.execPath,
+      args: [program, 'start', '--config', this.place.configFile, '--node', String(this.id)],
+      log: join(this.directory, `node-${this.id}.log`),
+      package: 'nodejs',
+      patience: 15_000,
+    });
+  }
+
+  /** Starts it, and waits until it can take calls. */
+  async start(): Promise<void> {
+    this.spawn();
+    await this.ready();
+  }
+
+  async ready(): Promise<void> {
+    await this.process?.ready(async () => (await this.fetch('/readyz')).status === 200);
+  }
+
+  /** SIGTERM: it ends its calls and says goodbye. */
+  async stop(): Promise<void> {
+    if (!this.running) return;
+    this.formerChildren = descendants(this.pid);
+    await this.process?.stop();
+    await this.childrenGone();
+  }
+
+  /** SIGKILL: nothing is said to anybody. Its SIP server must go too. */
+  async kill9(): Promise<void> {
+    this.formerChildren = descendants(this.pid);
+    await this.process?.kill();
+    await this.childrenGone();
+  }
+
+  freeze(): void {
+    this.process?.signal('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.process?.signal('SIGCONT');
+  }
+
+  /** What it has printed, over all its starts. */
+  log(): string {
+    return this.process?.output() ?? '';
+  }
+
+  fetch(path: string): Promise<Response> {
+    return fetch(`http://127.0.0.1:${this.place.adminPort}${path}`, { signal: AbortSignal.timeout(5000) });
+  }
+
+  /** GET of the HTTP API; throws when it is not 200. */
+  async api(path: string): Promise<unknown> {
+    const response = await this.fetch(path);
+    if (response.status !== 200) throw new Error(`${path} on node ${this.id}: ${response.status}`);
+    return response.json();
+  }
+
+  async registrations(): Promise<RegistrationRow[]> {
+    return (await this.api('/api/registrations')) as RegistrationRow[];
+  }
+
+  async calls(): Promise<unknown[]> {
+    const calls = await this.api('/api/calls');
+    if (!Array.isArray(calls)) throw new Error('/api/calls is not a list');
+    return calls as unknown[];
+  }
+
+  /** Waits until its table has these numbers, sorted, once for each device. */
+  async knows(numbers: readonly string[], cap = 30_000): Promise<RegistrationRow[]> {
+    const wanted = [...numbers].sort().join(' ');
+    return eventually(
+      `node ${this.id} has the numbers ${wanted}`,
+      () => this.registrations(),
+      (rows) =>
+        rows
+          .map((row) => row.dn)
+          .sort()
+          .join(' ') === wanted,
+      { cap, every: 50 },
+    );
+  }
+
+  async childrenGone(): Promise<void> {
+    await eventually(
+      `no process of node ${this.id} is left`,
+      () => this.formerChildren.filter(isAlive),
+      (left) => left.length === 0,
+      { cap: 10_000 },
+    );
+  }
+}
