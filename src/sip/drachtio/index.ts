@@ -1,0 +1,321 @@
+import { randomUUID } from 'node:crypto';
+import type { Clock, CancelTimer } from '../../process/clock';
+import type { Logger } from '../../telemetry/logger';
+import type {
+  FinalResponse,
+  ListenAddress,
+  OutgoingInvite,
+  OutgoingRequest,
+  ResponseOptions,
+  ServerTransaction,
+  Session,
+  UserAgent,
+  UserAgentEvents,
+} from '../user-agent';
+import {
+  errorText,
+  headerReader,
+  headersFor,
+  noHeaders,
+  parseHostports,
+  receivedRequest,
+  responseParts,
+  sendableStatus,
+} from './messages';
+import { ClientSession, ServerSession, type DialogSession, type SessionHost } from './session';
+import { createSrf, guardMessages, type SrfApplication, type SrfRequest, type SrfResponse } from './srf';
+
+/** Where the drachtio server is now; asked again before each attempt to connect. */
+export type ServerAddress = () => Promise<{ readonly host: string; readonly port: number; readonly secret: string }>;
+
+export interface DrachtioOptions {
+  readonly server: ServerAddress;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The methods that the call manager wants to see outside dialogs; what it does not serve it refuses itself. */
+const ROUTED = ['invite', 'register', 'options', 'subscribe', 'message', 'info', 'notify', 'publish', 'refer'] as const;
+
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 5000;
+
+/** The user agent port on a drachtio server, real or embedded, through drachtio-srf. */
+export class DrachtioUserAgent implements UserAgent {
+  private connection: Connection | undefined;
+  private events: UserAgentEvents | undefined;
+  private retryMs = FIRST_RETRY_MS;
+  private cancelRetry: CancelTimer | undefined;
+  private stopped = false;
+  private onFirst: ((listen: readonly ListenAddress[]) => void) | undefined;
+
+  constructor(private readonly options: DrachtioOptions) {}
+
+  start(events: UserAgentEvents, deadlineMs: number): Promise<readonly ListenAddress[]> {
+    this.events = events;
+    return new Promise((resolve, reject) => {
+      const cancel = this.options.clock.setTimer(deadlineMs, () => {
+        this.stop();
+        reject(new Error(`no SIP server answered within ${deadlineMs} ms`));
+      });
+      this.onFirst = (listen) => {
+        cancel();
+        resolve(listen);
+      };
+      void this.connect();
+    });
+  }
+
+  invite(invite: OutgoingInvite): Session {
+    const callId = randomUUID();
+    return (this.connection ?? lostConnection(this.options)).invite(invite, callId);
+  }
+
+  request(request: OutgoingRequest): Promise<FinalResponse> {
+    if (this.connection === undefined) return Promise.resolve(failure(503, 'SIP server lost'));
+    return this.connection.request(request);
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.cancelRetry?.();
+    this.connection?.close();
+    this.connection = undefined;
+  }
+
+  private async connect(): Promise<void> {
+    const { log } = this.options;
+    try {
+      const address = await this.options.server();
+      if (this.isStopped()) return;
+      const connection: Connection = new Connection(address, this.options, {
+        opened: (listen) => this.opened(connection, listen),
+        closed: (why) => this.closed(connection, why),
+        invited: (session, request) => this.events?.invited({ request, session }),
+        requested: (transaction) => this.events?.requested(transaction),
+      });
+    } catch (error) {
+      log.warn({ error: errorText(error) }, 'the SIP server cannot be reached');
+      this.retry();
+    }
+  }
+
+  /** As a function: `stop` may be called while something is awaited. */
+  private isStopped(): boolean {
+    return this.stopped;
+  }
+
+  private opened(connection: Connection, listen: readonly ListenAddress[]): void {
+    if (this.stopped) {
+      connection.close();
+      return;
+    }
+    this.connection = connection;
+    this.retryMs = FIRST_RETRY_MS;
+    this.onFirst?.(listen);
+    this.onFirst = undefined;
+    this.events?.serverChanged(listen);
+  }
+
+  private closed(connection: Connection, why: string): void {
+    if (this.stopped) return;
+    this.options.log.warn({ why }, 'connection to the SIP server is closed');
+    if (this.connection === connection) {
+      this.connection = undefined;
+      this.events?.serverChanged([]);
+    }
+    this.retry();
+  }
+
+  private retry(): void {
+    if (this.stopped) return;
+    this.cancelRetry?.();
+    this.cancelRetry = this.options.clock.setTimer(this.retryMs, () => void this.connect());
+    this.retryMs = Math.min(this.retryMs * 2, LONGEST_RETRY_MS);
+  }
+}
+
+interface ConnectionEvents {
+  opened(listen: readonly ListenAddress[]): void;
+  closed(why: string): void;
+  invited(session: Session, request: ReturnType<typeof receivedRequest>): void;
+  requested(transaction: ServerTransaction): void;
+}
+
+/** One connection to the server, and the sessions that live on it. */
+class Connection implements SessionHost {
+  readonly application: SrfApplication;
+  private readonly sessions = new Set<DialogSession>();
+  private readonly dialogs = new Map<string, DialogSession>();
+  private readonly pending = new Set<(response: FinalResponse) => void>();
+  private count = 0;
+  private open = true;
+
+  constructor(
+    address: { host: string; port: number; secret: string } | undefined,
+    private readonly options: DrachtioOptions,
+    private readonly events: ConnectionEvents,
+  ) {
+    this.application = createSrf();
+    this.application.use((request, response) => this.dispatch(request, response));
+    for (const method of ROUTED) this.application.use(method, (request, response) => this.dispatch(request, response));
+    this.application.on('error', (error) => this.gone(errorText(error)));
+    this.application.on('close', () => this.gone('closed'));
+    this.application.on('connect', (error, hostports) => {
+      if (error !== null && error !== undefined) this.gone(errorText(error));
+      else if (this.open) this.events.opened(parseHostports(hostports ?? ''));
+    });
+    if (address === undefined) {
+      this.open = false;
+      return;
+    }
+    // This class makes a new connection itself: the server may come back at another port.
+    this.application.connect({ ...address, reconnect: { maxAttempts: 1 } });
+    guardMessages(this.application, (error) =>
+      this.log('a message of the SIP server was dropped', { error: errorText(error) }),
+    );
+  }
+
+  invite(invite: OutgoingInvite, callId: string): Session {
+    const session = new ClientSession(this.newId(), this, callId, invite.sdp !== undefined);
+    if (!this.open) {
+      queueMicrotask(() => session.refused(new Error('SIP server lost')));
+      return session;
+    }
+    this.sessions.add(session);
+    const headers = { ...invite.headers, ...invite.sign?.(callId), 'Call-ID': callId };
+    try {
+      this.application.app.request(
+        {
+          method: 'INVITE',
+          uri: invite.uri,
+          headers: headersFor({ headers, sdp: invite.sdp }),
+          ...(invite.nextHop === undefined ? {} : { proxy: invite.nextHop }),
+          ...(invite.sdp === undefined ? {} : { body: invite.sdp }),
+          ...(invite.credentials === undefined ? {} : { auth: { ...invite.credentials } }),
+        },
+        (error, request) => {
+          if (request === undefined) session.refused(error);
+          else session.sent(request);
+        },
+      );
+    } catch (error) {
+      queueMicrotask(() => session.refused(error));
+    }
+    return session;
+  }
+
+  request(request: OutgoingRequest): Promise<FinalResponse> {
+    return new Promise((resolve) => {
+      const settle = (response: FinalResponse): void => {
+        cancel();
+        this.pending.delete(settle);
+        resolve(response);
+      };
+      const cancel = this.options.clock.setTimer(request.deadlineMs, () => settle(failure(408, 'Request Timeout')));
+      this.pending.add(settle);
+      try {
+        this.application.app.request(
+          {
+            method: request.method,
+            uri: request.uri,
+            headers: headersFor(request),
+            ...(request.nextHop === undefined ? {} : { proxy: request.nextHop }),
+            ...(request.body === undefined ? {} : { body: request.body }),
+          },
+          (error, sent) => {
+            if (sent === undefined) settle(failure(503, errorText(error)));
+            else sent.on('response', (response) => response.status >= 200 && settle(finalResponse(response)));
+          },
+        );
+      } catch (error) {
+        settle(failure(503, errorText(error)));
+      }
+    });
+  }
+
+  bind(dialogId: string, session: DialogSession): void {
+    this.dialogs.set(dialogId, session);
+  }
+
+  unbind(session: DialogSession, dialogId: string | undefined): void {
+    this.sessions.delete(session);
+    if (dialogId !== undefined && this.dialogs.get(dialogId) === session) this.dialogs.delete(dialogId);
+  }
+
+  log(message: string, fields: Record<string, unknown>): void {
+    this.options.log.debug(fields, message);
+  }
+
+  close(): void {
+    this.gone('stopped');
+  }
+
+  private newId(): string {
+    return `s${++this.count}`;
+  }
+
+  private dispatch(request: SrfRequest, response: SrfResponse): void {
+    const dialogId = request.stackDialogId;
+    if (dialogId !== undefined && dialogId !== '') {
+      this.dispatchInDialog(dialogId, request, response);
+    } else if (request.method === 'INVITE') {
+      const session = new ServerSession(this.newId(), this, request, response);
+      this.sessions.add(session);
+      this.events.invited(session, receivedRequest(request));
+    } else if (request.method !== 'ACK') {
+      this.events.requested(serverTransaction(request, response));
+    }
+  }
+
+  private dispatchInDialog(dialogId: string, request: SrfRequest, response: SrfResponse): void {
+    const session = this.dialogs.get(dialogId);
+    if (session !== undefined) session.receive(request, response);
+    else if (request.method === 'BYE') response.send(200, undefined, {});
+    else if (request.method !== 'ACK') response.send(481, undefined, {});
+  }
+
+  private gone(why: string): void {
+    if (!this.open) return;
+    this.open = false;
+    for (const session of [...this.sessions]) session.lose();
+    for (const settle of [...this.pending]) settle(failure(503, 'SIP server lost'));
+    try {
+      this.application.disconnect();
+    } catch {
+      // It was not connected.
+    }
+    this.events.closed(why);
+  }
+}
+
+/** Sessions asked for while there is no server: each is refused, as a signal like any other. */
+function lostConnection(options: DrachtioOptions): Connection {
+  const nothing = (): void => undefined;
+  return new Connection(undefined, options, { opened: nothing, closed: nothing, invited: nothing, requested: nothing });
+}
+
+function serverTransaction(request: SrfRequest, response: SrfResponse): ServerTransaction {
+  let answered = false;
+  return {
+    request: receivedRequest(request),
+    respond(status: number, options?: ResponseOptions) {
+      if (answered) return;
+      answered = status >= 200;
+      response.send(sendableStatus(status), options?.reason, responseParts(options));
+    },
+  };
+}
+
+function finalResponse(response: SrfResponse): FinalResponse {
+  return {
+    status: response.status,
+    reason: response.reason ?? '',
+    header: headerReader(response),
+    body: response.body ?? '',
+  };
+}
+
+function failure(status: number, reason: string): FinalResponse {
+  return { status, reason, header: noHeaders, body: '' };
+}

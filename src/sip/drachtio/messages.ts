@@ -1,0 +1,91 @@
+import type { HeaderReader, Headers, ListenAddress, ReceivedRequest, ResponseOptions } from '../user-agent';
+import type { SrfMessage, SrfRequest } from './srf';
+
+export function headerReader(message: SrfMessage): HeaderReader {
+  return (name) => message.get(name);
+}
+
+export const noHeaders: HeaderReader = () => undefined;
+
+/** The body when there is one. */
+export function bodyOf(message: SrfMessage): string | undefined {
+  return message.body === undefined || message.body === '' ? undefined : message.body;
+}
+
+/** The body when it is a session description; anything else in an INVITE is no offer. */
+export function sdpOf(message: SrfMessage): string | undefined {
+  const body = bodyOf(message);
+  if (body === undefined) return undefined;
+  const type = message.get('Content-Type');
+  return type === undefined || /^\s*application\/sdp\b/i.test(type) ? body : undefined;
+}
+
+export function receivedRequest(request: SrfRequest): ReceivedRequest {
+  return {
+    method: request.method,
+    uri: request.uri,
+    callId: request.get('Call-ID') ?? '',
+    header: headerReader(request),
+    body: request.body ?? '',
+    contentType: request.get('Content-Type'),
+    source: {
+      protocol: request.protocol,
+      address: request.source_address,
+      port: request.source_port,
+    },
+  };
+}
+
+/** Headers with the content type of the body; SDP bodies get theirs when none is given. */
+export function headersFor(options: {
+  headers?: Headers;
+  body?: string;
+  contentType?: string;
+  sdp?: string;
+}): Record<string, string> {
+  const headers: Record<string, string> = { ...options.headers };
+  if (options.sdp !== undefined) headers['Content-Type'] = 'application/sdp';
+  else if (options.contentType !== undefined && options.body !== undefined)
+    headers['Content-Type'] = options.contentType;
+  return headers;
+}
+
+/** drachtio-srf refuses to send a status that it has no text for; such a one becomes the x00 of its class (RFC 3261 section 8.1.3.2). */
+export function sendableStatus(status: number): number {
+  return SENDABLE.has(status) ? status : Math.max(1, Math.min(6, Math.floor(status / 100))) * 100;
+}
+
+const SENDABLE = new Set([
+  100, 180, 181, 182, 183, 199, 200, 202, 204, 300, 301, 302, 305, 380, 400, 401, 402, 403, 404, 405, 406, 407, 408,
+  409, 410, 411, 412, 413, 414, 415, 416, 417, 420, 421, 422, 423, 424, 428, 429, 430, 433, 436, 437, 438, 439, 470,
+  480, 481, 482, 483, 484, 485, 486, 487, 488, 489, 491, 493, 494, 500, 501, 502, 503, 504, 505, 513, 580, 600, 603,
+  604, 606,
+]);
+
+export function responseParts(options: ResponseOptions & { sdp?: string } = {}): {
+  headers: Record<string, string>;
+  body?: string;
+} {
+  const body = options.sdp ?? options.body;
+  return { headers: headersFor(options), ...(body === undefined ? {} : { body }) };
+}
+
+/** `udp/127.0.0.1:5060,tcp/127.0.0.1:5060` as the server announces itself. */
+export function parseHostports(text: string): ListenAddress[] {
+  return text.split(',').flatMap((part) => {
+    const match = /^(\w+)\/\[?(.+?)\]?:(\d+)$/.exec(part.trim());
+    return match === null ? [] : [{ protocol: match[1] ?? '', address: match[2] ?? '', port: Number(match[3]) }];
+  });
+}
+
+/** drachtio-srf gives errors as Error, as text, or as nothing. */
+export function errorText(error: unknown): string {
+  if (error instanceof Error) return error.message;
+  return typeof error === 'string' ? error : 'unknown error';
+}
+
+/** The text of a Reason header (RFC 3326), or the header. */
+export function reasonText(header: string | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  return /text="([^"]*)"/.exec(header)?.[1] ?? header;
+}

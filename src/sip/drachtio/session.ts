@@ -1,0 +1,495 @@
+import type { Session, SessionSignal } from '../user-agent';
+import {
+  bodyOf,
+  errorText,
+  headerReader,
+  headersFor,
+  noHeaders,
+  reasonText,
+  responseParts,
+  sdpOf,
+  sendableStatus,
+} from './messages';
+import type { SrfAck, SrfApplication, SrfRequest, SrfResponse } from './srf';
+
+/** What a session needs of its user agent. */
+export interface SessionHost {
+  readonly application: SrfApplication;
+  /** The session's dialog exists from here on. */
+  bind(dialogId: string, session: DialogSession): void;
+  unbind(session: DialogSession, dialogId: string | undefined): void;
+  log(message: string, fields: Record<string, unknown>): void;
+}
+
+type Waiting = { readonly response: SrfResponse; readonly method: string };
+
+/**
+ * What both roles have in common: the confirmed dialog. Requests of ours are sent through the agent by dialog id;
+ * those of the peer wait in `waiting` for their answer.
+ */
+export abstract class DialogSession implements Session {
+  protected dialogId: string | undefined;
+  /** No signal comes after this, and no command has an effect. */
+  protected over = false;
+  protected socket: unknown;
+  private listener: ((signal: SessionSignal) => void) | undefined;
+  private kept: SessionSignal[] = [];
+  private readonly waiting = new Map<string, Waiting>();
+  private requests = 0;
+  private ackReinvite: SrfAck | undefined;
+
+  constructor(
+    readonly id: string,
+    protected readonly host: SessionHost,
+  ) {}
+
+  abstract readonly callId: string;
+
+  listen(listener: (signal: SessionSignal) => void): void {
+    this.listener = listener;
+    const kept = this.kept;
+    this.kept = [];
+    for (const signal of kept) listener(signal);
+  }
+
+  abstract progress(
+    status: number,
+    options?: { reason?: string; sdp?: string; headers?: Record<string, string> },
+  ): void;
+  abstract answer(options: { sdp: string; headers?: Record<string, string> }): void;
+  abstract reject(status: number, options?: { reason?: string; headers?: Record<string, string> }): void;
+  abstract cancel(reason?: string): void;
+  /** Ends an attempt that has no dialog yet; false when there is a dialog to end with BYE. */
+  protected abstract abandon(reason: string | undefined): boolean;
+  protected abstract acknowledgeInvite(sdp: string): boolean;
+  /** The SIP server is gone: the signal that tells what that means for this attempt or dialog. */
+  protected abstract lostSignal(): SessionSignal;
+
+  acknowledge(sdp: string): void {
+    if (this.acknowledgeInvite(sdp)) return;
+    const ack = this.ackReinvite;
+    this.ackReinvite = undefined;
+    if (ack !== undefined) this.guard('ACK', () => ack({ body: sdp }));
+  }
+
+  reinvite(id: string, options: { sdp?: string; headers?: Record<string, string> }): void {
+    const offered = options.sdp !== undefined;
+    this.send(
+      { method: 'INVITE', headers: headersFor(options), ...(offered ? { body: options.sdp } : {}) },
+      (status, reason) => this.signal({ type: 'reinvite-rejected', id, status, reason }),
+      (response, ack) => {
+        if (response.status < 200) return;
+        if (response.status >= 300) {
+          this.signal({ type: 'reinvite-rejected', id, status: response.status, reason: response.reason ?? '' });
+          return;
+        }
+        if (offered) ack();
+        else this.ackReinvite = ack;
+        this.signal({ type: 'reinvite-answered', id, sdp: sdpOf(response) });
+      },
+    );
+  }
+
+  request(
+    id: string,
+    options: { method: string; headers?: Record<string, string>; body?: string; contentType?: string },
+  ): void {
+    const answered = (status: number, reason: string, response: SrfResponse | undefined): void =>
+      this.signal({
+        type: 'request-answered',
+        id,
+        method: options.method,
+        status,
+        reason,
+        body: response?.body ?? '',
+        contentType: response?.get('Content-Type'),
+        header: response === undefined ? noHeaders : headerReader(response),
+      });
+    this.send(
+      {
+        method: options.method,
+        headers: headersFor(options),
+        ...(options.body === undefined ? {} : { body: options.body }),
+      },
+      (status, reason) => answered(status, reason, undefined),
+      (response) => {
+        if (response.status >= 200) answered(response.status, response.reason ?? '', response);
+      },
+    );
+  }
+
+  respond(
+    id: string,
+    status: number,
+    options?: { reason?: string; headers?: Record<string, string>; body?: string; contentType?: string; sdp?: string },
+  ): void {
+    const waiting = this.waiting.get(id);
+    if (waiting === undefined) return;
+    if (status >= 200) this.waiting.delete(id);
+    this.guard('response', () =>
+      waiting.response.send(sendableStatus(status), options?.reason, responseParts(options)),
+    );
+  }
+
+  bye(options?: { reason?: string }): void {
+    if (this.over) return;
+    const dialogId = this.dialogId;
+    if (dialogId === undefined) {
+      if (this.abandon(options?.reason)) return;
+    } else {
+      this.sendBye(dialogId, options?.reason);
+    }
+    this.finish();
+  }
+
+  /** A request of the peer in this dialog. */
+  receive(request: SrfRequest, response: SrfResponse): void {
+    if (request.method === 'ACK') {
+      this.signal({ type: 'acknowledged', sdp: sdpOf(request) });
+      return;
+    }
+    if (request.method === 'BYE') {
+      this.receiveBye(request, response);
+      return;
+    }
+    const id = `${this.id}/${++this.requests}`;
+    this.waiting.set(id, { response, method: request.method });
+    const header = headerReader(request);
+    if (request.method === 'INVITE') {
+      request.on('cancel', () => this.waiting.delete(id));
+      this.signal({ type: 'reinvited', id, sdp: sdpOf(request), header });
+    } else {
+      this.signal({
+        type: 'requested',
+        id,
+        method: request.method,
+        body: request.body ?? '',
+        contentType: request.get('Content-Type'),
+        header,
+      });
+    }
+  }
+
+  /** The connection to the SIP server is gone, and with it everything that was under way. */
+  lose(): void {
+    if (this.over) return;
+    const signal = this.lostSignal();
+    this.signal(signal);
+    this.finish();
+  }
+
+  protected signal(signal: SessionSignal): void {
+    if (this.over) return;
+    if (this.listener === undefined) this.kept.push(signal);
+    else this.listener(signal);
+  }
+
+  /** Nothing is heard of the session from here on. */
+  protected finish(): void {
+    this.over = true;
+    this.waiting.clear();
+    this.ackReinvite = undefined;
+    this.host.unbind(this, this.dialogId);
+  }
+
+  protected confirm(dialogId: string): void {
+    this.dialogId = dialogId;
+    this.host.bind(dialogId, this);
+  }
+
+  protected sendBye(dialogId: string, reason: string | undefined): void {
+    this.guard('BYE', () =>
+      this.host.application.app.request(
+        {
+          method: 'BYE',
+          stackDialogId: dialogId,
+          headers: reason === undefined ? {} : { Reason: reason },
+          _socket: this.socket,
+        },
+        () => undefined,
+      ),
+    );
+  }
+
+  /** drachtio-srf throws on what it does not like (a socket that is gone, a status that it does not know). */
+  protected guard(what: string, act: () => void): boolean {
+    try {
+      act();
+      return true;
+    } catch (error) {
+      this.host.log(`${what} could not be sent`, { session: this.id, error: errorText(error) });
+      return false;
+    }
+  }
+
+  private receiveBye(request: SrfRequest, response: SrfResponse): void {
+    const byServer = request.stackTxnId === 'unsolicited';
+    this.guard('200 to BYE', () => response.send(200, undefined, {}));
+    this.signal({ type: 'ended', by: byServer ? 'server' : 'peer', reason: reasonText(request.get('Reason')) });
+    this.finish();
+  }
+
+  private send(
+    options: { method: string; headers: Record<string, string>; body?: string },
+    onFailure: (status: number, reason: string) => void,
+    onResponse: (response: SrfResponse, ack: SrfAck) => void,
+  ): void {
+    const dialogId = this.dialogId;
+    if (this.over) return;
+    if (dialogId === undefined) {
+      onFailure(481, 'No dialog');
+      return;
+    }
+    const sent = this.guard(options.method, () =>
+      this.host.application.app.request(
+        { ...options, stackDialogId: dialogId, _socket: this.socket },
+        (error, request) => {
+          if (request === undefined) onFailure(isUnknownDialog(error) ? 481 : 503, errorText(error));
+          else request.on('response', onResponse);
+        },
+      ),
+    );
+    if (!sent) onFailure(503, 'SIP server is not reachable');
+  }
+}
+
+function isUnknownDialog(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENODIALOG';
+}
+
+/** The session of an INVITE that we received. */
+export class ServerSession extends DialogSession {
+  private state: 'ringing' | 'answering' | 'confirmed' = 'ringing';
+
+  constructor(
+    id: string,
+    host: SessionHost,
+    private readonly invite: SrfRequest,
+    private readonly response: SrfResponse,
+  ) {
+    super(id, host);
+    this.socket = invite.socket;
+    invite.on('cancel', (cancel) => this.cancelled(reasonText(cancel.get('Reason'))));
+    invite.on('update', (update, answer) => this.receive(update, answer));
+  }
+
+  get callId(): string {
+    return this.invite.get('Call-ID') ?? '';
+  }
+
+  progress(status: number, options: { reason?: string; sdp?: string; headers?: Record<string, string> } = {}): void {
+    if (this.state !== 'ringing' || this.over) return;
+    this.guard('provisional', () => this.response.send(sendableStatus(status), options.reason, responseParts(options)));
+  }
+
+  answer(options: { sdp: string; headers?: Record<string, string> }): void {
+    if (this.state !== 'ringing' || this.over) return;
+    this.state = 'answering';
+    const sent = this.guard('200', () =>
+      this.response.send(200, undefined, responseParts(options), (error) => this.answered(error)),
+    );
+    if (!sent) this.cancelled('SIP server is not reachable');
+  }
+
+  reject(status: number, options: { reason?: string; headers?: Record<string, string> } = {}): void {
+    if (this.state !== 'ringing' || this.over) return;
+    this.guard('rejection', () => this.response.send(sendableStatus(status), options.reason, responseParts(options)));
+    this.finish();
+  }
+
+  cancel(): void {
+    // Only our own INVITE can be cancelled.
+  }
+
+  protected abandon(reason: string | undefined): boolean {
+    if (this.state === 'ringing') {
+      this.reject(480, reason === undefined ? {} : { headers: { Reason: reason } });
+      return true;
+    }
+    // The 200 is on its way to the server: BYE follows when the server has it.
+    this.byeWhenConfirmed = { reason };
+    return true;
+  }
+
+  private byeWhenConfirmed: { reason: string | undefined } | undefined;
+
+  protected acknowledgeInvite(): boolean {
+    return false;
+  }
+
+  protected lostSignal(): SessionSignal {
+    return this.state === 'confirmed'
+      ? { type: 'ended', by: 'server', reason: 'SIP server lost' }
+      : { type: 'cancelled', reason: 'SIP server lost' };
+  }
+
+  private answered(error: unknown): void {
+    const dialogId = this.response.stackDialogId;
+    if (error !== null && error !== undefined) {
+      // The server refuses a 200 for an INVITE that was cancelled meanwhile.
+      this.cancelled(typeof error === 'string' ? error : undefined);
+      return;
+    }
+    if (this.over || dialogId === undefined || dialogId === '') return;
+    this.state = 'confirmed';
+    this.confirm(dialogId);
+    if (this.byeWhenConfirmed !== undefined) {
+      this.sendBye(dialogId, this.byeWhenConfirmed.reason);
+      this.finish();
+    }
+  }
+
+  private cancelled(reason: string | undefined): void {
+    if (this.over || this.state === 'confirmed') return;
+    this.signal({ type: 'cancelled', reason });
+    this.finish();
+  }
+}
+
+/** The session of an INVITE that we sent. */
+export class ClientSession extends DialogSession {
+  private state: 'sending' | 'calling' | 'answered' | 'confirmed' = 'sending';
+  private cancelReason: { header: string | undefined } | undefined;
+  private invite: SrfRequest | undefined;
+  private ackInvite: SrfAck | undefined;
+
+  constructor(
+    id: string,
+    host: SessionHost,
+    readonly callId: string,
+    private readonly offered: boolean,
+  ) {
+    super(id, host);
+  }
+
+  /** The server has the INVITE. */
+  sent(request: SrfRequest): void {
+    if (this.state !== 'sending') return;
+    this.state = 'calling';
+    this.track(request);
+    request.on('authenticate', (again) => this.track(again));
+    request.on('response', (response, ack) => this.responded(response, ack));
+    if (this.cancelReason !== undefined) this.sendCancel();
+  }
+
+  /** The server refuses the INVITE. */
+  refused(error: unknown): void {
+    this.final(503, errorText(error), undefined);
+  }
+
+  progress(): void {
+    // Only the callee answers.
+  }
+
+  answer(): void {
+    // Only the callee answers.
+  }
+
+  reject(): void {
+    // Only the callee answers.
+  }
+
+  cancel(reason?: string): void {
+    if (this.over || this.cancelReason !== undefined) return;
+    if (this.state === 'answered' || this.state === 'confirmed') return;
+    this.cancelReason = { header: reason };
+    if (this.state === 'calling') this.sendCancel();
+  }
+
+  protected abandon(reason: string | undefined): boolean {
+    this.cancel(reason);
+    return true;
+  }
+
+  protected acknowledgeInvite(sdp: string): boolean {
+    const ack = this.ackInvite;
+    if (ack === undefined) return false;
+    this.ackInvite = undefined;
+    this.state = 'confirmed';
+    this.guard('ACK', () => ack({ body: sdp }));
+    return true;
+  }
+
+  protected lostSignal(): SessionSignal {
+    return this.state === 'answered' || this.state === 'confirmed'
+      ? { type: 'ended', by: 'server', reason: 'SIP server lost' }
+      : { type: 'rejected', status: 503, reason: 'SIP server lost', header: noHeaders };
+  }
+
+  override bye(options?: { reason?: string }): void {
+    // A peer whose offer was never answered still gets its ACK before the BYE (RFC 3261 section 13.2.2.4).
+    const ack = this.ackInvite;
+    this.ackInvite = undefined;
+    if (ack !== undefined) this.guard('ACK', () => ack());
+    super.bye(options);
+  }
+
+  /** An UPDATE of the callee before it has answered comes to the INVITE's request object. */
+  private track(request: SrfRequest): void {
+    this.invite = request;
+    this.socket = request.socket;
+    request.on('update', (update, answer) => this.receive(update, answer));
+  }
+
+  private responded(response: SrfResponse, ack: SrfAck): void {
+    if (this.over) return;
+    if (response.status < 200) {
+      if (response.get('RSeq') !== undefined) this.guard('PRACK', () => ack());
+      this.signal({
+        type: 'provisional',
+        status: response.status,
+        reason: response.reason ?? '',
+        sdp: sdpOf(response),
+        header: headerReader(response),
+      });
+      return;
+    }
+    if (response.status >= 300) {
+      this.final(response.status, response.reason ?? '', response);
+      return;
+    }
+    this.accepted(response, ack);
+  }
+
+  private accepted(response: SrfResponse, ack: SrfAck): void {
+    const dialogId = response.stackDialogId;
+    if (this.cancelReason !== undefined || dialogId === undefined || dialogId === '' || response.status !== 200) {
+      this.guard('ACK', () => ack());
+      if (dialogId !== undefined && dialogId !== '') this.sendBye(dialogId, this.cancelReason?.header);
+      this.final(this.cancelReason === undefined ? 500 : 487, 'Request Terminated', undefined);
+      return;
+    }
+    this.confirm(dialogId);
+    if (this.offered) {
+      this.state = 'confirmed';
+      this.guard('ACK', () => ack());
+    } else {
+      this.state = 'answered';
+      this.ackInvite = ack;
+    }
+    this.signal({ type: 'answered', sdp: bodyOf(response), header: headerReader(response) });
+  }
+
+  private final(status: number, reason: string, response: SrfResponse | undefined): void {
+    this.signal({
+      type: 'rejected',
+      status: this.cancelReason === undefined ? status : 487,
+      reason,
+      header: response === undefined ? noHeaders : headerReader(response),
+    });
+    this.finish();
+  }
+
+  private sendCancel(): void {
+    const invite = this.invite;
+    const header = this.cancelReason?.header;
+    if (invite === undefined) return;
+    this.guard('CANCEL', () =>
+      invite.cancel(header === undefined ? {} : { headers: { Reason: header } }, (error) => {
+        // NOK: a final answer was there first, and comes up by itself.
+        if (error !== null && error !== undefined)
+          this.host.log('CANCEL not taken', { session: this.id, error: errorText(error) });
+      }),
+    );
+  }
+}

@@ -1,0 +1,98 @@
+import Srf from 'drachtio-srf';
+
+/**
+ * The part of drachtio-srf that is used here, as it really is: the package's own types leave out the agent and the
+ * in-dialog requests. Its `Dialog` class is not used: it answers INFO, UPDATE and REFER by itself, guesses at hold by
+ * text comparison, and a rejected `modify` blocks all later ones.
+ */
+export interface SrfMessage {
+  readonly method: string | undefined;
+  readonly uri: string;
+  readonly body: string | undefined;
+  get(name: string): string | undefined;
+}
+
+export interface SrfRequest extends SrfMessage {
+  readonly method: string;
+  readonly stackTxnId: string;
+  readonly stackDialogId: string | undefined;
+  readonly source_address: string;
+  readonly source_port: number;
+  readonly protocol: string;
+  readonly source: string;
+  readonly socket: unknown;
+  on(event: 'cancel', listener: (cancel: SrfMessage) => void): void;
+  on(event: 'response', listener: (response: SrfResponse, ack: SrfAck) => void): void;
+  on(event: 'authenticate', listener: (request: SrfRequest) => void): void;
+  on(event: 'update', listener: (request: SrfRequest, response: SrfResponse) => void): void;
+  cancel(options: { headers?: Record<string, string> }, callback: (error: unknown) => void): void;
+}
+
+export type SrfAck = (options?: { body?: string }) => void;
+
+export interface SrfResponse extends SrfMessage {
+  readonly status: number;
+  readonly reason: string | undefined;
+  readonly stackDialogId: string | undefined;
+  readonly finalResponseSent: boolean;
+  send(
+    status: number,
+    reason: string | undefined,
+    options: { headers?: Record<string, string>; body?: string },
+    callback?: (error: unknown, sent?: SrfMessage) => void,
+  ): void;
+}
+
+export interface SrfRequestOptions {
+  method: string;
+  uri?: string;
+  proxy?: string;
+  headers: Record<string, string>;
+  body?: string;
+  stackDialogId?: string;
+  auth?: { username: string; password: string };
+  _socket?: unknown;
+}
+
+export interface SrfApplication {
+  connect(options: { host: string; port: number; secret: string; reconnect: { maxAttempts: number } }): void;
+  disconnect(): void;
+  use(handler: (request: SrfRequest, response: SrfResponse) => void): void;
+  use(method: string, handler: (request: SrfRequest, response: SrfResponse) => void): void;
+  on(event: 'connect', listener: (error: unknown, hostports?: string) => void): void;
+  on(event: 'error' | 'close', listener: (error?: unknown) => void): void;
+  removeAllListeners(): void;
+  readonly app: {
+    request(options: SrfRequestOptions, callback: (error: unknown, request?: SrfRequest) => void): void;
+    readonly client?: { readonly wp: SrfWire };
+  };
+}
+
+/** Just enough of the connection object to guard its message handler. */
+export interface SrfWire {
+  listeners(event: 'msg'): ((...parts: unknown[]) => void)[];
+  removeAllListeners(event: 'msg'): void;
+  on(event: 'msg', listener: (...parts: unknown[]) => void): void;
+}
+
+export function createSrf(): SrfApplication {
+  return new Srf() as unknown as SrfApplication;
+}
+
+/**
+ * drachtio-srf parses what phones send with expressions that can throw, in the middle of its socket handler, where
+ * nobody would catch it. A message that makes it throw is dropped, and reported.
+ */
+export function guardMessages(application: SrfApplication, onError: (error: unknown) => void): void {
+  const wire = application.app.client?.wp;
+  if (wire === undefined) return;
+  const handlers = wire.listeners('msg');
+  wire.removeAllListeners('msg');
+  wire.on('msg', (...parts) => {
+    try {
+      for (const handle of handlers) handle(...parts);
+    } catch (error) {
+      onError(error);
+    }
+  });
+}
