@@ -1,0 +1,352 @@
+import { randomBytes } from 'node:crypto';
+import type { CancelTimer, Clock } from '../process/clock';
+import type { HybridClock } from '../process/hlc';
+import type { CompositeSet, RegistrationChange } from '../registration/composite-set';
+import type { Bus } from './bus';
+import { Envelope, type Refusal } from './envelope';
+import { ClusterMessenger } from './messenger';
+import type { Effect } from './protocol/effects';
+import type { Destination, Header } from './protocol/messages';
+import { NodeProtocol } from './protocol/node-protocol';
+import type { Peer } from './protocol/peer';
+import { StartProbe } from './protocol/start-probe';
+import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS, TICK_INTERVAL_MS } from './protocol/timing';
+import { deletionReason, type ClusterMessage } from './schema';
+
+export interface ClusterLog {
+  info(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+  error(message: string, fields?: Record<string, unknown>): void;
+}
+
+export interface ClusterOptions {
+  readonly node: number;
+  readonly clusterName: string;
+  readonly secret: string;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  /** The node's one hybrid clock: stamps of its own records come from it too. */
+  readonly hybridClock: HybridClock;
+  /** Own records that others put or delete here go to all nodes; those of the other nodes appear and vanish here. */
+  readonly composite: CompositeSet;
+  /** Address for SIP from other nodes, `host:port`. */
+  readonly sipAddress: string;
+  readonly log: ClusterLog;
+  /** A node came on-line or went off-line, or the bus was lost or is back. */
+  readonly onPeersChanged?: () => void;
+  /** Another process runs with our number: deregister everything and exit with this message. */
+  readonly onFatal: (message: string) => void;
+}
+
+/** Node directory: what is known of another node. */
+export interface PeerStatus {
+  readonly node: number;
+  readonly boot: number;
+  /** On-line, as far as we know. */
+  readonly live: boolean;
+  /** What is known of it may be out of date: the bus is lost. */
+  readonly stale: boolean;
+  readonly address: string;
+  /** Sequence of its last change, as it says. */
+  readonly sequence: number;
+  /** Sequence of the last of its changes that we have. */
+  readonly ourSequence: number;
+  readonly entries: number;
+  readonly digestEqual: boolean;
+  /** For how long our copy has not been known to equal its entries, in ms. */
+  readonly lagMs: number;
+}
+
+export interface ClusterCounters {
+  published: number;
+  dropped: number;
+  received: number;
+  readonly refused: Record<Refusal, number>;
+}
+
+/** The node cannot start: its number is in use. */
+export class NodeNumberTakenError extends Error {
+  override readonly name = 'NodeNumberTakenError';
+}
+
+const BUS_START_MS = 2_000;
+const BUS_STOP_MS = 1_000;
+const LOG_INTERVAL_MS = 10_000;
+const MAX_LOG_KINDS = 1_000;
+
+/** This node as a member of the cluster: the shell around the protocol core. Nothing received throws out of it. */
+export class Cluster {
+  readonly messenger: ClusterMessenger;
+  readonly counters: ClusterCounters = {
+    published: 0,
+    dropped: 0,
+    received: 0,
+    refused: { 'too-large': 0, version: 0, forged: 0, malformed: 0 },
+  };
+  private readonly token = randomBytes(12).toString('hex');
+  private readonly envelope: Envelope;
+  private readonly effects: Effect[] = [];
+  private probe: StartProbe | undefined;
+  private protocol: NodeProtocol | undefined;
+  private boot = 0;
+  private performing = false;
+  private stopped = false;
+  private wasConnected = false;
+  private readonly loggedAt = new Map<string, number>();
+  private cancelTick: CancelTimer = () => undefined;
+  private cancelFlush: CancelTimer | undefined;
+
+  constructor(private readonly options: ClusterOptions) {
+    const { node, clock, clusterName, secret, bus, composite } = options;
+    this.envelope = new Envelope(clusterName, secret);
+    this.messenger = new ClusterMessenger({
+      node,
+      clock,
+      header: () => this.header(),
+      send: (to, message) => this.publish(to, message),
+      onError: (error, pid) => options.log.error('a request to a process failed', { pid, error: String(error) }),
+    });
+    for (const to of ['poll', 'cluster', node] as const) {
+      const channel = this.channel(to);
+      bus.subscribe(channel, (payload) => this.receive(channel, payload), { urgent: to === 'poll' });
+    }
+    bus.onConnected((connected) => this.connectionChanged(connected));
+    composite.onChange((change) => this.compositeChanged(change));
+  }
+
+  /**
+   * Connects, probes for our number, and comes on-line. Rejects with `NodeNumberTakenError` when the number is in use;
+   * a bus that is not there is no error: it is tried for ever. Resolves with our incarnation.
+   */
+  async start(): Promise<{ readonly boot: number }> {
+    const { bus, clock, composite, hybridClock, log, node, sipAddress } = this.options;
+    const probe = new StartProbe(node, this.token, sipAddress, () => hybridClock.next());
+    this.probe = probe;
+    await bus.start(BUS_START_MS);
+    if (bus.connected) await this.probeForNumber(probe);
+    else log.warn('the bus is not reachable: this node runs alone until it is', { node });
+    this.probe = undefined;
+    if (probe.refused !== undefined) {
+      await this.stop();
+      throw new NodeNumberTakenError(`node number ${node} is in use by ${probe.refused}`);
+    }
+    if (this.stopped) throw new Error('the node was stopped while it started');
+    const now = clock.now();
+    this.boot = probe.boot(now);
+    const self = { node, boot: this.boot, token: this.token, address: sipAddress };
+    this.protocol = new NodeProtocol(self, hybridClock, now);
+    this.wasConnected = bus.connected;
+    for (const record of composite.of(node)) this.perform(this.protocol.localPut(record));
+    this.perform(this.protocol.start(now));
+    this.armTick();
+    return { boot: this.boot };
+  }
+
+  /** Says goodbye and disconnects. Never rejects. */
+  async stop(): Promise<void> {
+    if (this.stopped) return;
+    if (this.protocol !== undefined) this.perform(this.protocol.goodbye());
+    this.stopped = true;
+    this.cancelTick();
+    this.cancelFlush?.();
+    this.messenger.stop();
+    await this.options.bus.stop(BUS_STOP_MS);
+  }
+
+  get busAlive(): boolean {
+    return this.protocol?.busAlive ?? false;
+  }
+
+  /** As far as we know, every live node's entries are here. */
+  get converged(): boolean {
+    return this.protocol?.converged ?? false;
+  }
+
+  /** The other nodes that were ever heard. */
+  peers(): PeerStatus[] {
+    return this.protocol === undefined ? [] : Array.from(this.protocol.peers, (peer) => this.status(peer));
+  }
+
+  peer(node: number): PeerStatus | undefined {
+    const peer = this.protocol?.peer(node);
+    return peer === undefined ? undefined : this.status(peer);
+  }
+
+  /** An entry of that node was answered "no longer mine": mends our copy of its entries (R13). */
+  refute(node: number): void {
+    if (this.protocol !== undefined) this.perform(this.protocol.refute(node, this.options.clock.now()));
+  }
+
+  private async probeForNumber(probe: StartProbe): Promise<void> {
+    for (let waited = 0; waited < PROBE_MS && probe.refused === undefined; waited += PROBE_INTERVAL_MS) {
+      this.publish('cluster', probe.message());
+      await new Promise<void>((resolve) => this.options.clock.setTimer(PROBE_INTERVAL_MS, resolve));
+    }
+  }
+
+  private receive(channel: string, payload: string): void {
+    if (this.stopped) return;
+    this.counters.received += 1;
+    const opened = this.envelope.open(channel, payload);
+    if (!opened.ok) return this.refuse(opened.refusal, channel);
+    this.guard(() => this.dispatch(opened.message));
+  }
+
+  private dispatch(message: ClusterMessage): void {
+    if (message.type === 'request' || message.type === 'reply') {
+      if (this.protocol !== undefined && this.options.hybridClock.merge(message.at)) this.messenger.receive(message);
+    } else if (this.protocol !== undefined) {
+      this.perform(this.protocol.receive(message, this.options.clock.now()));
+    } else {
+      const answer = this.probe?.receive(message);
+      if (answer !== undefined) this.publish(this.options.node, answer.publish);
+    }
+  }
+
+  private refuse(refusal: Refusal, channel: string): void {
+    this.counters.refused[refusal] += 1;
+    if (!this.mayLog(refusal)) return;
+    this.options.log.warn('a message on the bus was refused', { refusal, channel, refused: this.counters.refused });
+  }
+
+  private compositeChanged(change: RegistrationChange): void {
+    if (change.owner !== this.options.node || this.protocol === undefined || this.stopped) return;
+    this.perform(
+      change.type === 'put'
+        ? this.protocol.localPut(change.record)
+        : this.protocol.localDelete(change.record.key, deletionReason(change.reason)),
+    );
+  }
+
+  private connectionChanged(connected: boolean): void {
+    this.options.log.info(connected ? 'connected to the bus' : 'the connection to the bus is lost');
+    if (connected && !this.wasConnected && this.protocol !== undefined && !this.stopped)
+      this.perform(this.protocol.reconnected());
+    this.wasConnected = connected;
+  }
+
+  private armTick(): void {
+    this.cancelTick = this.options.clock.setTimer(TICK_INTERVAL_MS, () => {
+      if (this.stopped || this.protocol === undefined) return;
+      this.perform(this.protocol.tick(this.options.clock.now()));
+      this.armTick();
+    });
+  }
+
+  /** Does what the core wants, in order, also when doing it makes the core want more. */
+  private perform(effects: readonly Effect[]): void {
+    for (const effect of effects) this.effects.push(effect);
+    if (this.performing) return;
+    this.performing = true;
+    for (const effect of this.effects) this.guard(() => this.performOne(effect));
+    this.effects.length = 0;
+    this.performing = false;
+    this.armFlush();
+  }
+
+  private armFlush(): void {
+    const { protocol } = this;
+    if (protocol === undefined || protocol.changesWaiting === 0 || this.cancelFlush !== undefined || this.stopped)
+      return;
+    this.cancelFlush = this.options.clock.setTimer(BATCH_DELAY_MS, () => {
+      this.cancelFlush = undefined;
+      if (!this.stopped) this.perform(protocol.flush());
+    });
+  }
+
+  private performOne(effect: Effect): void {
+    const { composite, log, node, onFatal, onPeersChanged } = this.options;
+    switch (effect.type) {
+      case 'publish':
+        this.publish(effect.to, effect.message);
+        return;
+      case 'put':
+        return composite.put(effect.owner, effect.record);
+      case 'delete':
+        composite.delete(effect.owner, effect.key, effect.reason);
+        return;
+      case 'purge':
+        log.info('entries of a node purged', {
+          peer: effect.owner,
+          entries: composite.purge(effect.owner, effect.reason),
+        });
+        return;
+      case 'own-moved':
+        composite.delete(node, effect.key, 'moved');
+        return;
+      case 'peer-online':
+        log.info('a node is on-line', { peer: effect.node, boot: effect.boot, address: effect.address });
+        return onPeersChanged?.();
+      case 'peer-offline':
+        log.warn('a node is off-line', { peer: effect.node, boot: effect.boot, reason: effect.reason });
+        this.messenger.nodeGone(effect.node);
+        return onPeersChanged?.();
+      case 'bus-lost':
+        log.warn('the bus is lost: membership is frozen, entries of other nodes are stale');
+        return onPeersChanged?.();
+      case 'bus-back':
+        log.info('the bus works');
+        return onPeersChanged?.();
+      case 'fatal':
+        this.cancelTick();
+        log.error(effect.message);
+        return onFatal(effect.message);
+      case 'report':
+        if (this.mayLog(`${effect.report}/${effect.node}`))
+          log.warn('cluster protocol', { report: effect.report, peer: effect.node, detail: effect.detail });
+    }
+  }
+
+  private publish(to: Destination, message: ClusterMessage): boolean {
+    const channel = this.channel(to);
+    const payload = this.envelope.seal(channel, message);
+    const sent = payload !== undefined && this.options.bus.publish(channel, payload);
+    this.counters[sent ? 'published' : 'dropped'] += 1;
+    return sent;
+  }
+
+  private channel(to: Destination): string {
+    const prefix = `tandem:${this.options.clusterName}`;
+    return typeof to === 'number' ? `${prefix}:node:${to}` : `${prefix}:${to}`;
+  }
+
+  private header(): Header {
+    const { node, hybridClock } = this.options;
+    return { node, boot: this.boot, token: this.token, at: hybridClock.next() };
+  }
+
+  private status(peer: Peer): PeerStatus {
+    const { node, boot, live, address, digestEqual, lagSince } = peer;
+    return {
+      node,
+      boot,
+      live,
+      stale: !this.busAlive,
+      address,
+      sequence: peer.announced.sequence,
+      ourSequence: peer.sequence,
+      entries: peer.table.count,
+      digestEqual,
+      lagMs: lagSince === undefined ? 0 : Math.max(0, this.options.clock.now() - lagSince),
+    };
+  }
+
+  /** Whatever somebody sends, the log gets one line of a kind in a while. */
+  private mayLog(kind: string): boolean {
+    const now = this.options.clock.now();
+    const last = this.loggedAt.get(kind);
+    if (last !== undefined && Math.abs(now - last) < LOG_INTERVAL_MS) return false;
+    if (this.loggedAt.size >= MAX_LOG_KINDS) this.loggedAt.clear();
+    this.loggedAt.set(kind, now);
+    return true;
+  }
+
+  /** What a listener throws must not stop the others, nor the membership. */
+  private guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.options.log.error('an error while a cluster message was handled', { error: String(error) });
+    }
+  }
+}

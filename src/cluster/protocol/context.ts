@@ -1,0 +1,72 @@
+import type { HybridClock } from '../../process/hlc';
+import type { Effect, Report } from './effects';
+import type { Deltas, Destination, Header, Poll, ProtocolMessage } from './messages';
+import { OwnLog } from './own-log';
+
+/** Who this node is. `token` is random and new for each process. */
+export interface Self {
+  readonly node: number;
+  readonly boot: number;
+  readonly token: string;
+  /** SIP address for calls to this node, `host:port`. */
+  readonly address: string;
+}
+
+/** What the parts of the protocol core share: our identity, our log, and the effects that are being collected. */
+export class Context {
+  readonly own = new OwnLog();
+  private effects: Effect[] = [];
+
+  constructor(
+    readonly self: Self,
+    readonly hybridClock: HybridClock,
+  ) {}
+
+  emit(effect: Effect): void {
+    this.effects.push(effect);
+  }
+
+  report(report: Report, node: number, detail: string): void {
+    this.emit({ type: 'report', report, node, detail });
+  }
+
+  take(): Effect[] {
+    const effects = this.effects;
+    this.effects = [];
+    return effects;
+  }
+
+  header(): Header {
+    const { node, boot, token } = this.self;
+    return { node, boot, token, at: this.hybridClock.next() };
+  }
+
+  publish(to: Destination, message: ProtocolMessage): void {
+    this.emit({ type: 'publish', to, message });
+  }
+
+  /** Publishes the changes that wait. */
+  flush(): void {
+    const batch = this.own.flush();
+    if (batch === undefined) return;
+    const deltas: Deltas = { type: 'deltas', ...this.header(), ...batch };
+    this.publish('cluster', deltas);
+  }
+
+  /** Our poll as it is now, after a flush: sequence and digest belong together. */
+  poll(to: Destination, hello: boolean): Poll {
+    this.flush();
+    const { sequence, table } = this.own;
+    const poll: Poll = {
+      type: 'poll',
+      ...this.header(),
+      hello,
+      address: this.self.address,
+      sequence,
+      count: table.count,
+      digest: table.digest,
+    };
+    this.publish(to, poll);
+    return poll;
+  }
+}

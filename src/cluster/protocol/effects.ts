@@ -1,0 +1,32 @@
+import type { RegistrationRecord } from '../../registration/record';
+import type { Destination, ProtocolMessage } from './messages';
+
+export type OfflineReason = 'silent' | 'goodbye' | 'restarted';
+
+/** What goes wrong elsewhere and is worth a line in the log. */
+export type Report =
+  | 'clock-ahead'
+  | 'stamp-ahead'
+  | 'record-refused'
+  | 'digest-differs'
+  | 'too-many-peers'
+  | 'too-many-deltas'
+  | 'own-record-refused'
+  | 'paused';
+
+/** What the shell has to do for the protocol core, in this order. */
+export type Effect =
+  | { readonly type: 'publish'; readonly to: Destination; readonly message: ProtocolMessage }
+  /** Entries of other nodes. */
+  | { readonly type: 'put'; readonly owner: number; readonly record: RegistrationRecord }
+  | { readonly type: 'delete'; readonly owner: number; readonly key: string; readonly reason: string }
+  | { readonly type: 'purge'; readonly owner: number; readonly reason: string }
+  /** The device of our own entry has registered elsewhere since: delete it, reason `moved`. */
+  | { readonly type: 'own-moved'; readonly key: string; readonly to: number }
+  | { readonly type: 'peer-online'; readonly node: number; readonly boot: number; readonly address: string }
+  | { readonly type: 'peer-offline'; readonly node: number; readonly boot: number; readonly reason: OfflineReason }
+  | { readonly type: 'bus-lost' }
+  | { readonly type: 'bus-back' }
+  /** Another process has our number with a newer incarnation: deregister everything and exit. */
+  | { readonly type: 'fatal'; readonly message: string }
+  | { readonly type: 'report'; readonly report: Report; readonly node: number; readonly detail: string };

@@ -1,0 +1,90 @@
+import type { Stamp } from '../../process/hlc';
+import type { DeletionReason, RegistrationRecord } from '../../registration/record';
+
+/** What every message says of its sender. `token` tells two processes apart that run with the same number and incarnation. */
+export interface Header {
+  readonly node: number;
+  /** Incarnation; 0 while the sender does not have one yet (probe). */
+  readonly boot: number;
+  readonly token: string;
+  /** Hybrid clock of the sender. */
+  readonly at: Stamp;
+}
+
+/** "I live, and this is what my local entries look like." `hello`: the receiver answers with its own poll at once. */
+export interface Poll extends Header {
+  readonly type: 'poll';
+  readonly hello: boolean;
+  /** SIP address for calls to this node, `host:port`. */
+  readonly address: string;
+  /** Sequence of the last change that was published. */
+  readonly sequence: number;
+  readonly count: number;
+  /** Sum of the hashes of the local entries. */
+  readonly digest: string;
+}
+
+/** The sender's incarnation ends now. */
+export interface Goodbye extends Header {
+  readonly type: 'goodbye';
+}
+
+/** A starting node asks whether its number is in use, and for the highest incarnation that anybody heard of it. */
+export interface Probe extends Header {
+  readonly type: 'probe';
+}
+
+/** Answer to a probe by the node that has the number. */
+export interface Taken extends Header {
+  readonly type: 'taken';
+  readonly to: string;
+  readonly address: string;
+}
+
+/** Answer to a probe (or to an incarnation that is too old): the highest incarnation heard of the receiver's number. */
+export interface Known extends Header {
+  readonly type: 'known';
+  readonly to: string;
+  readonly highest: number;
+}
+
+export type Change =
+  | { readonly op: 'put'; readonly record: RegistrationRecord }
+  /** A refresh: the entry stays as it is but for these. */
+  | { readonly op: 'stamp'; readonly key: string; readonly stamp: Stamp; readonly expiresAt: number }
+  | { readonly op: 'delete'; readonly key: string; readonly reason: DeletionReason };
+
+/** Consecutive changes of the sender's log; the first has the sequence `first`. */
+export interface Deltas extends Header {
+  readonly type: 'deltas';
+  readonly first: number;
+  readonly changes: readonly Change[];
+}
+
+/** Asks a node for the chunk of its snapshot that begins at `offset`; without `snapshot`, for a new snapshot. */
+export interface Pull extends Header {
+  readonly type: 'pull';
+  readonly id: number;
+  readonly snapshot?: number;
+  readonly offset: number;
+}
+
+export interface Chunk extends Header {
+  readonly type: 'chunk';
+  /** The `id` of the pull. */
+  readonly id: number;
+  /** Sequence at which the snapshot was taken; it is also its name. */
+  readonly snapshot: number;
+  readonly offset: number;
+  readonly total: number;
+  /** Digest of the whole snapshot. */
+  readonly digest: string;
+  readonly records: readonly RegistrationRecord[];
+  /** The snapshot asked for is forgotten: begin again. */
+  readonly gone: boolean;
+}
+
+export type ProtocolMessage = Poll | Goodbye | Probe | Taken | Known | Deltas | Pull | Chunk;
+
+/** Where a message goes: to the poll channel, to everybody, to one node. */
+export type Destination = 'poll' | 'cluster' | number;

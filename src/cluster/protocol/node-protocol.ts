@@ -1,0 +1,191 @@
+import { compareStamps, type HybridClock } from '../../process/hlc';
+import { ownerOf, type DeletionReason, type RegistrationRecord } from '../../registration/record';
+import { isRegistrationRecord } from '../../registration/validate';
+import { Context, type Self } from './context';
+import type { Effect } from './effects';
+import { Membership } from './membership';
+import type { ProtocolMessage } from './messages';
+import { jsonBytes } from './own-log';
+import type { Peer } from './peer';
+import { Replication } from './replication';
+import { MAX_RECORD_BYTES } from './timing';
+
+/**
+ * The protocol between the nodes as a state machine: messages, the passing of time and changes of our own entries
+ * come in with the time `now` (ms since the epoch), effects come out; it does nothing by itself and never throws for
+ * what another node has sent. Membership (R8, R9), replication (R5, R6, R11, R12, R13), convergence (R18).
+ */
+export class NodeProtocol {
+  private readonly context: Context;
+  private readonly replication: Replication;
+  private readonly membership: Membership;
+  private ended = false;
+
+  constructor(self: Self, hybridClock: HybridClock, now: number) {
+    this.context = new Context(self, hybridClock);
+    this.replication = new Replication(this.context);
+    this.membership = new Membership(this.context, this.replication, now);
+  }
+
+  /** Comes on-line: hello (procedure C), and the first poll. */
+  start(now: number): Effect[] {
+    this.membership.hello();
+    this.membership.tick(now);
+    return this.context.take();
+  }
+
+  receive(message: ProtocolMessage, now: number): Effect[] {
+    if (this.ended) return [];
+    if (!this.context.hybridClock.merge(message.at)) this.membership.clockAhead(message, now);
+    if (message.type === 'known' && message.to === this.context.self.token) this.learnHighest(message.highest);
+    else if (message.node === this.context.self.node) this.receiveFromOwnNumber(message, now);
+    else this.receiveFromPeer(message, now);
+    return this.context.take();
+  }
+
+  /** Call every `TICK_INTERVAL_MS`; being called much later says that the process was paused. */
+  tick(now: number): Effect[] {
+    if (this.ended) return [];
+    this.membership.tick(now);
+    for (const peer of this.membership.peers.values()) if (peer.live) this.replication.tick(peer, now);
+    this.context.own.forgetIdleSnapshots(now);
+    return this.context.take();
+  }
+
+  /** A local entry was made or refreshed. It goes out with the next batch: see `changesWaiting`. */
+  localPut(record: RegistrationRecord): Effect[] {
+    if (this.ended) return [];
+    const refused = this.refusal(record);
+    if (refused !== undefined) {
+      this.context.report('own-record-refused', this.context.self.node, `${record.key}: ${refused}`);
+      return this.context.take();
+    }
+    this.context.hybridClock.merge(record.stamp);
+    this.context.own.put(record);
+    for (const peer of this.membership.peers.values()) {
+      const theirs = peer.get(record.key);
+      if (theirs !== undefined && compareStamps(theirs.stamp, record.stamp) > 0)
+        this.context.emit({ type: 'own-moved', key: record.key, to: peer.node });
+    }
+    if (this.context.own.full) this.context.flush();
+    return this.context.take();
+  }
+
+  /** A local entry is gone. */
+  localDelete(key: string, reason: DeletionReason): Effect[] {
+    if (this.ended) return [];
+    this.context.own.delete(key, reason);
+    if (this.context.own.full) this.context.flush();
+    return this.context.take();
+  }
+
+  /** Publishes the changes that wait for others to share their message. */
+  flush(): Effect[] {
+    if (!this.ended) this.context.flush();
+    return this.context.take();
+  }
+
+  /** A call found an entry of this node stale: ask the node for its digest and mend our copy (R13). */
+  refute(node: number, now: number): Effect[] {
+    if (!this.ended) this.membership.refute(node, now);
+    return this.context.take();
+  }
+
+  /** The bus was not connected for a while: what was published meanwhile is lost. */
+  reconnected(): Effect[] {
+    if (!this.ended) this.membership.hello();
+    return this.context.take();
+  }
+
+  /** Leaves the cluster; nothing is published after this. */
+  goodbye(): Effect[] {
+    if (this.ended) return [];
+    this.context.flush();
+    this.context.publish('cluster', { type: 'goodbye', ...this.context.header() });
+    this.ended = true;
+    return this.context.take();
+  }
+
+  get changesWaiting(): number {
+    return this.context.own.waiting;
+  }
+
+  get busAlive(): boolean {
+    return this.membership.bus === 'alive';
+  }
+
+  get peers(): IterableIterator<Peer> {
+    return this.membership.peers.values();
+  }
+
+  peer(node: number): Peer | undefined {
+    return this.membership.peers.get(node);
+  }
+
+  /** Nothing is known to be missing: the bus lives and every live peer's digest is ours. */
+  get converged(): boolean {
+    if (!this.busAlive) return false;
+    for (const peer of this.membership.peers.values()) if (peer.live && !peer.digestEqual) return false;
+    return true;
+  }
+
+  private receiveFromPeer(message: ProtocolMessage, now: number): void {
+    switch (message.type) {
+      case 'poll':
+        return this.membership.poll(message, now);
+      case 'goodbye':
+        return this.membership.goodbye(message);
+      case 'probe':
+        return this.membership.probe(message);
+      case 'deltas': {
+        const peer = this.membership.present(message);
+        if (peer !== undefined) this.replication.deltas(peer, message, now);
+        return;
+      }
+      case 'pull':
+        return this.replication.serve(message, now);
+      case 'chunk': {
+        const peer = this.membership.present(message);
+        if (peer !== undefined) this.replication.chunk(peer, message, now);
+        return;
+      }
+      case 'taken':
+      case 'known':
+        return;
+    }
+  }
+
+  private receiveFromOwnNumber(message: ProtocolMessage, now: number): void {
+    const { node, boot, token, address } = this.context.self;
+    if (message.token === token) {
+      if (message.type === 'poll' && !message.hello) this.membership.ownPoll(message, now);
+      return;
+    }
+    if (message.type === 'probe') {
+      this.context.publish(node, { type: 'taken', ...this.context.header(), to: message.token, address });
+      return;
+    }
+    if (message.boot > boot || (message.boot === boot && message.token < token))
+      this.fatal(`another process runs as node ${node}, with a newer incarnation (${message.boot} after ${boot})`);
+  }
+
+  private learnHighest(highest: number): void {
+    const { node, boot } = this.context.self;
+    if (highest > boot)
+      this.fatal(`node ${node} was heard with a newer incarnation (${highest}) than this one (${boot})`);
+  }
+
+  private fatal(message: string): void {
+    this.context.emit({ type: 'fatal', message });
+    this.ended = true;
+  }
+
+  /** Why an own record cannot be told to others: they would refuse it and pull for ever. */
+  private refusal(record: RegistrationRecord): string | undefined {
+    const { node, boot } = this.context.self;
+    if (ownerOf(record) !== node || record.boot !== boot) return `${record.pid} boot ${record.boot} is not ours`;
+    if (!isRegistrationRecord(record)) return 'it is malformed';
+    if (jsonBytes(record) > MAX_RECORD_BYTES) return 'it is too large';
+    return undefined;
+  }
+}

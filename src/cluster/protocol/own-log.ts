@@ -1,0 +1,126 @@
+import type { DeletionReason, RegistrationRecord } from '../../registration/record';
+import type { Change } from './messages';
+import { isRefresh, Replica } from './replica';
+import { MAX_PART_BYTES, MAX_SNAPSHOTS, SNAPSHOT_IDLE_MS } from './timing';
+
+export interface Batch {
+  readonly first: number;
+  readonly changes: readonly Change[];
+}
+
+export interface Snapshot {
+  /** Sequence of the last change that it contains. */
+  readonly sequence: number;
+  readonly digest: string;
+  readonly records: readonly RegistrationRecord[];
+  usedAt: number;
+}
+
+/** A node's local entries as a log: every change has the next sequence, and waits here until its batch goes out. */
+export class OwnLog {
+  readonly table = new Replica();
+  private readonly snapshots = new Map<number, Snapshot>();
+  private pending: Change[] = [];
+  private pendingBytes = 0;
+  private flushed = 0;
+
+  /** Sequence of the last flushed change. */
+  get sequence(): number {
+    return this.flushed;
+  }
+
+  get waiting(): number {
+    return this.pending.length;
+  }
+
+  /** The batch is as large as a message may be. */
+  get full(): boolean {
+    return this.pendingBytes >= MAX_PART_BYTES / 2;
+  }
+
+  put(record: RegistrationRecord): void {
+    const previous = this.table.get(record.key);
+    if (!this.table.put(record)) return;
+    this.append(previous !== undefined && isRefresh(previous, record) ? restamp(record) : { op: 'put', record });
+  }
+
+  delete(key: string, reason: DeletionReason): boolean {
+    if (this.table.delete(key) === undefined) return false;
+    this.append({ op: 'delete', key, reason });
+    return true;
+  }
+
+  /** The changes that wait, as a batch. */
+  flush(): Batch | undefined {
+    if (this.pending.length === 0) return undefined;
+    const batch = { first: this.flushed + 1, changes: this.pending };
+    this.flushed += this.pending.length;
+    this.pending = [];
+    this.pendingBytes = 0;
+    return batch;
+  }
+
+  /** All entries as they are now; the log must be flushed. Nodes that pull at the same sequence share one. */
+  takeSnapshot(now: number): Snapshot {
+    const present = this.snapshots.get(this.flushed);
+    if (present !== undefined) return this.used(present, now);
+    if (this.snapshots.size >= MAX_SNAPSHOTS) this.forgetOldest();
+    const snapshot = {
+      sequence: this.flushed,
+      digest: this.table.digest,
+      records: this.table.records(),
+      usedAt: now,
+    };
+    this.snapshots.set(snapshot.sequence, snapshot);
+    return snapshot;
+  }
+
+  snapshot(sequence: number, now: number): Snapshot | undefined {
+    const snapshot = this.snapshots.get(sequence);
+    return snapshot === undefined ? undefined : this.used(snapshot, now);
+  }
+
+  forgetIdleSnapshots(now: number): void {
+    for (const snapshot of this.snapshots.values())
+      if (now - snapshot.usedAt > SNAPSHOT_IDLE_MS) this.snapshots.delete(snapshot.sequence);
+  }
+
+  private used(snapshot: Snapshot, now: number): Snapshot {
+    snapshot.usedAt = now;
+    return snapshot;
+  }
+
+  private forgetOldest(): void {
+    let oldest: Snapshot | undefined;
+    for (const snapshot of this.snapshots.values())
+      if (oldest === undefined || snapshot.usedAt < oldest.usedAt) oldest = snapshot;
+    if (oldest !== undefined) this.snapshots.delete(oldest.sequence);
+  }
+
+  private append(change: Change): void {
+    this.pending.push(change);
+    this.pendingBytes += jsonBytes(change);
+  }
+}
+
+/** The records from `offset` on that fit into one chunk; at least one when there is one. */
+export function chunkOf(records: readonly RegistrationRecord[], offset: number): RegistrationRecord[] {
+  const chunk: RegistrationRecord[] = [];
+  let bytes = 0;
+  for (let index = offset; index < records.length; index++) {
+    const record = records[index];
+    if (record === undefined) break;
+    bytes += jsonBytes(record) + 1;
+    if (chunk.length > 0 && bytes > MAX_PART_BYTES) break;
+    chunk.push(record);
+  }
+  return chunk;
+}
+
+export function jsonBytes(value: object): number {
+  return Buffer.byteLength(JSON.stringify(value));
+}
+
+function restamp(record: RegistrationRecord): Change {
+  return { op: 'stamp', key: record.key, stamp: record.stamp, expiresAt: record.expiresAt };
+}

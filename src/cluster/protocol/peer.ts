@@ -1,0 +1,160 @@
+import type { Stamp } from '../../process/hlc';
+import type { RegistrationRecord } from '../../registration/record';
+import type { Deltas } from './messages';
+import { Replica } from './replica';
+import { MAX_BUFFERED_CHANGES, MAX_PULL_BACKOFF_MS, POLL_INTERVAL_MS } from './timing';
+
+/** A snapshot of a peer on its way, chunk by chunk. */
+export interface RunningPull {
+  readonly id: number;
+  /** Its sequence; known from the first chunk on. */
+  snapshot: number | undefined;
+  offset: number;
+  askedAt: number;
+  attempts: number;
+}
+
+export interface Announcement {
+  readonly sequence: number;
+  readonly count: number;
+  readonly digest: string;
+}
+
+const LONG_AGO: Stamp = { ms: 0, counter: 0, node: 0 };
+
+/** What this node knows of another one: its incarnation, its signs of life, and its entries. */
+export class Peer {
+  readonly table = new Replica();
+  boot = 0;
+  address = '';
+  live = false;
+  /** It said goodbye: nothing of this incarnation counts any more. */
+  ended = false;
+  heardAt = 0;
+  misses = 0;
+  /** Stamp of its newest poll: older and doubled ones are no sign of life. */
+  polledAt: Stamp = LONG_AGO;
+  announced: Announcement = { sequence: 0, count: 0, digest: '' };
+  /** Sequence of the last change that `table` contains. */
+  sequence = 0;
+  /** `table` was complete once; deltas may be applied. */
+  synced = false;
+  digestEqual = false;
+  /** Since when deltas are missing that a poll has counted. */
+  behindSince: number | undefined;
+  /** Since when our copy is not known to be the same as what the peer has. */
+  lagSince: number | undefined;
+  pull: RunningPull | undefined;
+  /** A call found an entry of it stale: its next poll is compared without patience. */
+  refuted = false;
+  answeredAt = 0;
+  refutedAt = 0;
+  reportedAt = 0;
+  private buffer: Deltas[] = [];
+  private bufferedChanges = 0;
+  private differences = 0;
+  private noPullBefore = 0;
+
+  constructor(readonly node: number) {}
+
+  /** A new incarnation: what we know of the old one stays until it can be replaced, but nothing more is added to it. */
+  beginIncarnation(boot: number): void {
+    this.boot = boot;
+    this.ended = false;
+    this.live = false;
+    this.polledAt = LONG_AGO;
+    this.announced = { sequence: 0, count: 0, digest: '' };
+    this.forgetProgress();
+  }
+
+  /** Procedure D: off-line, its entries are gone. */
+  goOffline(): void {
+    this.live = false;
+    this.table.clear();
+    this.forgetProgress();
+  }
+
+  heard(now: number): void {
+    this.heardAt = now;
+    this.misses = 0;
+  }
+
+  /** Its silence until now does not count, and its waits begin anew: our own time or our own bus stood still. */
+  forgive(now: number): void {
+    this.heard(now);
+    this.noPullBefore = 0;
+    if (this.pull !== undefined) this.pull.askedAt = now;
+    if (this.behindSince !== undefined) this.behindSince = now;
+  }
+
+  /** `false`: there is no room; the deltas are lost, and the sequence of a later poll will show it. */
+  keep(deltas: Deltas): boolean {
+    if (this.bufferedChanges + deltas.changes.length > MAX_BUFFERED_CHANGES) return false;
+    this.buffer.push(deltas);
+    this.bufferedChanges += deltas.changes.length;
+    return true;
+  }
+
+  /** The deltas that were kept, in the order of their sequence. */
+  takeKept(): Deltas[] {
+    const kept = this.buffer.sort((a, b) => a.first - b.first);
+    this.dropKept();
+    return kept;
+  }
+
+  dropKept(): void {
+    this.buffer = [];
+    this.bufferedChanges = 0;
+  }
+
+  /** A poll has counted changes that we do not have. */
+  isBehind(now: number): void {
+    this.behindSince ??= now;
+    this.lagSince ??= now;
+  }
+
+  /** We have every change that the last poll counted. */
+  caughtUp(): void {
+    this.behindSince = undefined;
+    if (this.digestEqual) this.lagSince = undefined;
+  }
+
+  matches(): void {
+    this.digestEqual = true;
+    this.lagSince = undefined;
+    this.differences = 0;
+    this.noPullBefore = 0;
+  }
+
+  /** The digest differs. `true`: a pull may try to mend it now; each one that does not makes the next one wait longer. */
+  differs(now: number): boolean {
+    this.digestEqual = false;
+    this.lagSince ??= now;
+    if (now < this.noPullBefore) return false;
+    this.noPullBefore = now + Math.min(MAX_PULL_BACKOFF_MS, POLL_INTERVAL_MS * 2 ** Math.min(this.differences, 10));
+    this.differences += 1;
+    return true;
+  }
+
+  get digest(): string {
+    return this.table.digest;
+  }
+
+  get(key: string): RegistrationRecord | undefined {
+    return this.table.get(key);
+  }
+
+  private forgetProgress(): void {
+    this.sequence = 0;
+    this.synced = false;
+    this.digestEqual = false;
+    this.behindSince = undefined;
+    this.lagSince = undefined;
+    this.pull = undefined;
+    this.refuted = false;
+    this.misses = 0;
+    this.differences = 0;
+    this.noPullBefore = 0;
+    this.dropKept();
+  }
+}

@@ -1,0 +1,86 @@
+import { compareStamps } from '../../process/hlc';
+import { RegistrationDigest } from '../../registration/digest';
+import type { RegistrationRecord } from '../../registration/record';
+
+interface Entry {
+  readonly record: RegistrationRecord;
+  /** The pull that last confirmed this entry. */
+  mark: number;
+}
+
+/** The entries of one node with their digest, which is kept up in constant time for each change. */
+export class Replica {
+  private readonly entries = new Map<string, Entry>();
+  private readonly sum = new RegistrationDigest();
+
+  get count(): number {
+    return this.entries.size;
+  }
+
+  get digest(): string {
+    return this.sum.value;
+  }
+
+  get(key: string): RegistrationRecord | undefined {
+    return this.entries.get(key)?.record;
+  }
+
+  records(): RegistrationRecord[] {
+    return Array.from(this.entries.values(), (entry) => entry.record);
+  }
+
+  /** `false` when the same entry stood there already. */
+  put(record: RegistrationRecord, mark = 0): boolean {
+    const previous = this.entries.get(record.key);
+    if (previous !== undefined) {
+      if (sameRecord(previous.record, record)) {
+        previous.mark = mark;
+        return false;
+      }
+      this.sum.remove(previous.record);
+    }
+    this.sum.add(record);
+    this.entries.set(record.key, { record, mark });
+    return true;
+  }
+
+  delete(key: string): RegistrationRecord | undefined {
+    const entry = this.entries.get(key);
+    if (entry === undefined) return undefined;
+    this.entries.delete(key);
+    this.sum.remove(entry.record);
+    return entry.record;
+  }
+
+  /** Keys of the entries that the pull `mark` did not confirm. */
+  unmarked(mark: number): string[] {
+    const keys: string[] = [];
+    for (const [key, entry] of this.entries) if (entry.mark !== mark) keys.push(key);
+    return keys;
+  }
+
+  clear(): void {
+    this.entries.clear();
+    this.sum.clear();
+  }
+}
+
+/** Nothing but the time of registration and its end differs. */
+export function isRefresh(a: RegistrationRecord, b: RegistrationRecord): boolean {
+  return (
+    a.key === b.key &&
+    a.kind === b.kind &&
+    a.device === b.device &&
+    a.instance === b.instance &&
+    a.pid === b.pid &&
+    a.boot === b.boot &&
+    a.contact === b.contact &&
+    a.address === b.address &&
+    a.lines.length === b.lines.length &&
+    a.lines.every((line, index) => line === b.lines[index])
+  );
+}
+
+function sameRecord(a: RegistrationRecord, b: RegistrationRecord): boolean {
+  return compareStamps(a.stamp, b.stamp) === 0 && a.expiresAt === b.expiresAt && isRefresh(a, b);
+}

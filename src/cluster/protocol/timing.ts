@@ -1,0 +1,34 @@
+/** Each node publishes a poll this often. */
+export const POLL_INTERVAL_MS = 1_000;
+/** A peer is off-line after this many missed polls; the bus is lost after this many own polls not heard. */
+export const MISSED_POLLS = 3;
+/** How often the shell calls `tick`. */
+export const TICK_INTERVAL_MS = 100;
+/** A tick later than this says that the process was paused, and that nobody else is to blame for the silence. */
+export const PAUSED_AFTER_MS = 1_500;
+/** An own poll heard later than this after it was published proves nothing about the bus as it is now. */
+export const PROOF_MAX_AGE_MS = 2_000;
+/** Changes wait this long for others to share their message. */
+export const BATCH_DELAY_MS = 5;
+/** A poll may overtake the deltas it counts (other connection): they get this long to arrive before a pull. */
+export const IN_FLIGHT_GRACE_MS = 250;
+/** A chunk that does not come in this time is asked for again. */
+export const CHUNK_TIMEOUT_MS = 1_000;
+export const CHUNK_ATTEMPTS = 5;
+/** A snapshot that nobody asks for is forgotten. */
+export const SNAPSHOT_IDLE_MS = 10_000;
+export const MAX_SNAPSHOTS = 32;
+/** Records of one chunk or changes of one batch, as JSON; the envelope stays below 64 kB. */
+export const MAX_PART_BYTES = 56 * 1024;
+export const MAX_RECORD_BYTES = 16 * 1024;
+/** Changes kept while a snapshot is pulled; beyond it the next poll leads to another pull. */
+export const MAX_BUFFERED_CHANGES = 50_000;
+export const MAX_PEERS = 1_024;
+/** Pulls for a digest that keeps differing back off up to this. */
+export const MAX_PULL_BACKOFF_MS = 60_000;
+/** A start asks this long, this often, whether its node number is taken. */
+export const PROBE_MS = 500;
+export const PROBE_INTERVAL_MS = 100;
+/** Answers that a flood of signals could multiply go out no more often than this to one node. */
+export const ANSWER_INTERVAL_MS = 200;
+export const REPORT_INTERVAL_MS = 60_000;
