@@ -6,7 +6,7 @@ export { audioCodecs, hasCommonAudioCodec, isSpeechCodec, restrictCodecs } from 
 export type { AudioCodec } from './codecs';
 export { sameSession, unchanged, withOrigin } from './origin';
 export type { Origin } from './origin';
-export { alignAnswer, alignMediaLines, inactiveAnswer, inactiveOffer, mediaLineCount } from './offer-answer';
+export { alignAnswer, alignMediaLines, audioOnly, inactiveAnswer, inactiveOffer, mediaLineCount } from './offer-answer';
 export type { InactiveAnswerOptions } from './offer-answer';
 export { audioTransport } from './transport';
 export type { AudioTransport } from './transport';

@@ -6,6 +6,7 @@ import {
   formatMediaLine,
   hasName,
   isActive,
+  isAudio,
   isRtp,
   joinSdp,
   mediaLineOf,
@@ -177,6 +178,15 @@ export function alignMediaLines(sdp: string, previous: string): string {
  */
 export function alignAnswer(answer: string, offer: string): string {
   return rearranged(answer, offer, false);
+}
+
+/** The description with its first audio stream that is not removed, and no other; undefined when there is none. */
+export function audioOnly(sdp: string): string | undefined {
+  const parts = splitSdp(sdp);
+  const audio = parts.media.find((section) => isAudio(section) && isActive(section));
+  return audio === undefined
+    ? undefined
+    : joinSdp(withGroups({ session: parts.session, media: [audio] }, groupsOf(parts)));
 }
 
 /** Number of `m=` lines, removed ones included. */
