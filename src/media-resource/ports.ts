@@ -17,6 +17,8 @@ export interface ResourceNeed {
   readonly userClass?: string;
   /** For music on hold: name of the music source, chosen by the holder; undefined: the default. */
   readonly musicSource?: string;
+  /** Media resources that are not to be asked: they failed for this call already. */
+  readonly exclude?: readonly string[];
 }
 
 /** Idempotent by `allocation`: asking again gives the same answer and takes nothing more. */
@@ -124,4 +126,6 @@ export interface AllocationResult {
 export interface MediaResourceManager {
   /** Walks the list until a device grants (M7, M12, M13). `why` is kept in the explanation. Never rejects. */
   allocate(need: ResourceNeed, why: string): Promise<AllocationResult>;
+  /** Allocations of this node that are not released. */
+  readonly open: number;
 }

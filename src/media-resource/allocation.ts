@@ -1,0 +1,105 @@
+import type { Allocation, ProcessMessenger, ResourceReply, ResourceRequest } from './ports';
+import type { Logger } from '../telemetry/logger';
+import { readReply } from './validation';
+
+/** The engine's own deadlines, twice for a lost datagram, fit in this. */
+const COMMAND_MS = 3000;
+const RENEW_MS = 1000;
+const RELEASE_MS = 2000;
+/** After that the lease runs out by itself. */
+const RELEASE_ATTEMPTS = 3;
+
+const SILENT: ResourceReply = { ok: false, reason: 'error', detail: 'no answer from the media resource' };
+const GONE: ResourceReply = { ok: false, reason: 'unknown-allocation', detail: 'released' };
+
+export interface ResourceTarget {
+  readonly device: string;
+  readonly pid: string;
+  readonly boot: number;
+}
+
+/** Undefined: no answer in time. A reply that cannot be understood is an error. Never rejects. */
+export async function ask(
+  messenger: ProcessMessenger,
+  target: ResourceTarget,
+  request: ResourceRequest,
+  deadlineMs: number,
+): Promise<ResourceReply | undefined> {
+  try {
+    const body = await messenger.request({ pid: target.pid, boot: target.boot }, request, deadlineMs);
+    if (body === undefined) return undefined;
+    return readReply(body) ?? { ok: false, reason: 'error', detail: 'a reply that cannot be understood' };
+  } catch (error) {
+    return { ok: false, reason: 'error', detail: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+export interface AllocationOptions {
+  readonly id: string;
+  readonly target: ResourceTarget;
+  readonly leaseMs: number;
+  readonly messenger: ProcessMessenger;
+  readonly log: Logger;
+  readonly onReleased: () => void;
+}
+
+/** Gives a resource back, trying again while its process is silent. */
+export async function releaseAt(
+  messenger: ProcessMessenger,
+  target: ResourceTarget,
+  allocation: string,
+): Promise<boolean> {
+  for (let attempt = 1; attempt <= RELEASE_ATTEMPTS; attempt++) {
+    const reply = await ask(messenger, target, { op: 'release', allocation }, RELEASE_MS);
+    if (reply !== undefined) return true;
+  }
+  return false;
+}
+
+/** A granted resource, held by its call. */
+export class GrantedAllocation implements Allocation {
+  readonly id: string;
+  readonly device: string;
+  readonly pid: string;
+  readonly boot: number;
+  readonly leaseMs: number;
+  private released: Promise<void> | undefined;
+
+  constructor(private readonly options: AllocationOptions) {
+    this.id = options.id;
+    this.device = options.target.device;
+    this.pid = options.target.pid;
+    this.boot = options.target.boot;
+    this.leaseMs = options.leaseMs;
+  }
+
+  offer(peer?: string): Promise<ResourceReply> {
+    return this.command({ op: 'offer', allocation: this.id, ...(peer === undefined ? {} : { peer }) }, COMMAND_MS);
+  }
+
+  connect(answer: string): Promise<ResourceReply> {
+    return this.command({ op: 'connect', allocation: this.id, answer }, COMMAND_MS);
+  }
+
+  renew(): Promise<ResourceReply> {
+    return this.command({ op: 'renew', allocation: this.id }, RENEW_MS);
+  }
+
+  release(): Promise<void> {
+    this.released ??= this.giveBack();
+    return this.released;
+  }
+
+  private async giveBack(): Promise<void> {
+    const { messenger, target, onReleased, log } = this.options;
+    onReleased();
+    if (!(await releaseAt(messenger, target, this.id)))
+      log.warn({ allocation: this.id, resource: this.device }, 'media resource did not confirm its release');
+  }
+
+  private async command(request: ResourceRequest, deadlineMs: number): Promise<ResourceReply> {
+    if (this.released !== undefined) return GONE;
+    const reply = await ask(this.options.messenger, this.options.target, request, deadlineMs);
+    return reply ?? SILENT;
+  }
+}

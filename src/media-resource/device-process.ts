@@ -1,0 +1,219 @@
+import type { MediaResourceConfig } from '../config/types';
+import type { Logger } from '../telemetry/logger';
+import type { Clock } from '../process/clock';
+import type { Pid } from '../process/pid';
+import { type Lease, LEASE_MS, LeaseTable } from './lease-table';
+import { DEFAULT_MUSIC } from './music';
+import { EngineError, type MediaEngine, type ResourceReply, type ResourceRequest } from './ports';
+
+export interface ResourceDeviceProcessOptions {
+  readonly resource: MediaResourceConfig;
+  readonly pid: Pid;
+  readonly engine: MediaEngine;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** A new session id for the engine. */
+  readonly newSession: () => string;
+  /** Files by name of the music, with `default`. */
+  readonly music: ReadonlyMap<string, string>;
+}
+
+export interface LeaseDescription {
+  readonly allocation: string;
+  readonly session: string;
+  readonly holder: string;
+  readonly phase: string;
+  readonly since: number;
+  readonly expiresAt: number;
+}
+
+function unavailable(reason: Extract<ResourceReply, { ok: false }>['reason'], detail?: string): ResourceReply {
+  return { ok: false, reason, ...(detail === undefined ? {} : { detail }) };
+}
+
+function fromError(error: unknown): ResourceReply {
+  if (error instanceof EngineError) return unavailable(error.reason, error.message);
+  return unavailable('error', error instanceof Error ? error.message : String(error));
+}
+
+const GRANTED: ResourceReply = { ok: true, leaseMs: LEASE_MS };
+
+/**
+ * The device process of one media resource, on the node that controls it (claims M11-M13): it grants or refuses, keeps the
+ * leases, and gives the engine its commands. Every request may come twice.
+ */
+export class ResourceDeviceProcess {
+  readonly pid: Pid;
+  readonly resource: MediaResourceConfig;
+  private readonly leases: LeaseTable;
+  private healthy = false;
+  private draining = false;
+
+  constructor(private readonly options: ResourceDeviceProcessOptions) {
+    this.pid = options.pid;
+    this.resource = options.resource;
+    this.leases = new LeaseTable(options.clock, options.resource.capacity, (lease) => {
+      options.log.warn(
+        { resource: this.resource.name, allocation: lease.allocation },
+        'lease of a media resource ran out',
+      );
+      void this.end(lease);
+    });
+  }
+
+  get up(): boolean {
+    return this.healthy;
+  }
+
+  set up(up: boolean) {
+    this.healthy = up;
+  }
+
+  /** No new allocations from now on; those that are there go on. */
+  drain(): void {
+    this.draining = true;
+  }
+
+  /** Never rejects. */
+  async handle(request: ResourceRequest): Promise<ResourceReply> {
+    switch (request.op) {
+      case 'allocate':
+        return this.allocate(request);
+      case 'offer':
+        return this.inTurn(request.allocation, (lease) => this.offer(lease, request.peer));
+      case 'connect':
+        return this.inTurn(request.allocation, (lease) => this.connect(lease, request.answer));
+      case 'renew':
+        return this.renew(request.allocation);
+      case 'release': {
+        const lease = this.leases.remove(request.allocation);
+        if (lease !== undefined) await this.end(lease);
+        return { ok: true };
+      }
+    }
+  }
+
+  /** Sessions at the engine that a lease knows. */
+  sessions(): readonly string[] {
+    return this.leases.all().map((lease) => lease.session);
+  }
+
+  /** Sessions that the engine must have by now, unless it lost them. */
+  establishedSessions(): readonly string[] {
+    return this.leases.all().flatMap((lease) => (lease.phase === 'allocated' ? [] : [lease.session]));
+  }
+
+  /** The engine has lost this session (it was restarted): its call is told so when it renews, and allocates anew. */
+  lost(session: string): void {
+    const lease = this.leases.all().find((candidate) => candidate.session === session);
+    if (lease === undefined) return;
+    this.options.log.warn(
+      { resource: this.resource.name, allocation: lease.allocation },
+      'media engine lost a session',
+    );
+    this.leases.remove(lease.allocation);
+  }
+
+  /** Releases everything at the engine. */
+  async stop(): Promise<void> {
+    this.draining = true;
+    const leases = this.leases.all();
+    for (const lease of leases) this.leases.remove(lease.allocation);
+    await Promise.all(leases.map((lease) => this.end(lease)));
+  }
+
+  describe(): { readonly inUse: number; readonly draining: boolean; readonly leases: readonly LeaseDescription[] } {
+    const leases = this.leases.all().map(({ allocation, session, holder, phase, since, expiresAt }) => ({
+      allocation,
+      session,
+      holder,
+      phase,
+      since,
+      expiresAt,
+    }));
+    return { inUse: this.leases.size, draining: this.draining, leases };
+  }
+
+  private allocate(request: Extract<ResourceRequest, { op: 'allocate' }>): ResourceReply {
+    if (this.leases.get(request.allocation) !== undefined) return GRANTED;
+    if (this.leases.wasReleased(request.allocation)) return unavailable('unknown-allocation', 'released before');
+    const refusal = this.refusal(request);
+    if (refusal !== undefined) return refusal;
+    const { music } = this.options;
+    const file = music.get(request.musicSource ?? DEFAULT_MUSIC) ?? music.get(DEFAULT_MUSIC);
+    if (file === undefined) return unavailable('error', 'there is no music to play');
+    this.leases.add({
+      allocation: request.allocation,
+      session: this.options.newSession(),
+      holder: request.holder,
+      file,
+    });
+    return GRANTED;
+  }
+
+  private refusal(request: Extract<ResourceRequest, { op: 'allocate' }>): ResourceReply | undefined {
+    const { name, type, engine } = this.resource;
+    if (request.type !== type) return unavailable('unsupported', `${name} is of type ${type}`);
+    if (type !== 'moh') return unavailable('unsupported', `${engine} does not serve as ${type} yet`);
+    if (this.draining) return unavailable('draining');
+    if (!this.up) return unavailable('down', 'the engine does not answer');
+    return this.leases.full ? unavailable('full', `${this.resource.capacity} sessions are in use`) : undefined;
+  }
+
+  private renew(allocation: string): ResourceReply {
+    const lease = this.leases.get(allocation);
+    if (lease === undefined) return unavailable('unknown-allocation');
+    if (!this.up) return unavailable('down', 'the engine does not answer');
+    this.leases.renew(lease);
+    return GRANTED;
+  }
+
+  private async offer(lease: Lease, peer: string | undefined): Promise<ResourceReply> {
+    const sdp = await this.options.engine.musicOffer(lease.session, { file: lease.file, peer });
+    if (lease.phase === 'allocated') lease.phase = 'offered';
+    return { ok: true, sdp, leaseMs: LEASE_MS };
+  }
+
+  private async connect(lease: Lease, answer: string): Promise<ResourceReply> {
+    if (lease.phase === 'allocated') return unavailable('bad-request', 'connect before offer');
+    await this.options.engine.musicConnect(lease.session, { file: lease.file, answer });
+    lease.phase = 'connected';
+    return GRANTED;
+  }
+
+  /** Runs one command of a lease after those before it; a lease that is gone meanwhile is left alone. */
+  private async inTurn(allocation: string, work: (lease: Lease) => Promise<ResourceReply>): Promise<ResourceReply> {
+    const lease = this.leases.get(allocation);
+    if (lease === undefined) return unavailable('unknown-allocation');
+    this.leases.renew(lease);
+    const result = lease.tail.then(async () => {
+      if (this.leases.get(allocation) !== lease) return unavailable('unknown-allocation');
+      try {
+        return await work(lease);
+      } catch (error) {
+        // The engine has thrown the session away with the error.
+        lease.phase = 'allocated';
+        return fromError(error);
+      }
+    });
+    lease.tail = result.then(() => undefined);
+    return result;
+  }
+
+  /** Ends the session once the commands under way are done; one that cannot be ended now is left to the audit. */
+  private end(lease: Lease): Promise<void> {
+    lease.tail = lease.tail.then(async () => {
+      if (lease.phase === 'allocated') return;
+      try {
+        await this.options.engine.release(lease.session);
+      } catch (error) {
+        const { resource, log } = this.options;
+        log.warn(
+          { resource: resource.name, session: lease.session, error: String(error) },
+          'media session not ended yet',
+        );
+      }
+    });
+    return lease.tail;
+  }
+}

@@ -1,0 +1,149 @@
+import type { Clock } from '../process/clock';
+import type { Logger } from '../telemetry/logger';
+import { ask, GrantedAllocation, releaseAt, type ResourceTarget } from './allocation';
+import { LEASE_MS } from './lease-table';
+import type {
+  AllocationExplanation,
+  AllocationResult,
+  CandidateTrial,
+  DeviceDirectory,
+  MediaResourceManager,
+  ProcessMessenger,
+  ResourceNeed,
+} from './ports';
+import { type Candidate, planWalk, type Walk, type WalkConfig } from './walk';
+
+/** A device process that does not answer within this is passed by: the caller waits for its music. */
+export const ALLOCATE_MS = 500;
+/** No further device is asked after this. */
+export const WALK_MS = 4000;
+
+export interface MediaResourceManagerOptions {
+  readonly config: WalkConfig;
+  readonly directory: DeviceDirectory;
+  readonly messenger: ProcessMessenger;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly clusterName: string;
+  readonly nodeId: number;
+  /** Incarnation of this node. */
+  readonly boot: number;
+  /** For metrics: every walk when it is over. */
+  readonly onWalk?: (explanation: AllocationExplanation) => void;
+}
+
+interface Grant {
+  readonly target: ResourceTarget;
+  readonly leaseMs: number;
+}
+
+interface Trial {
+  readonly trial: CandidateTrial;
+  readonly grant: Grant | undefined;
+}
+
+class Manager implements MediaResourceManager {
+  private allocations = 0;
+  private held = 0;
+  private readonly turns = new Map<string, number>();
+
+  constructor(private readonly options: MediaResourceManagerOptions) {}
+
+  get open(): number {
+    return this.held;
+  }
+
+  async allocate(need: ResourceNeed, why: string): Promise<AllocationResult> {
+    const { clock, clusterName, nodeId, boot } = this.options;
+    const at = clock.now();
+    const id = `${clusterName}-${nodeId}-${boot}-${++this.allocations}`;
+    const walk = planWalk(this.options.config, need, (group) => this.takeTurn(group));
+    const { trials, grant } = await this.askInOrder(walk, need, id, at);
+    const explanation: AllocationExplanation = {
+      type: need.type,
+      why,
+      device: need.device,
+      list: walk.list,
+      listFrom: walk.listFrom,
+      trials,
+      winner: grant?.target.device,
+      at,
+      ms: clock.now() - at,
+    };
+    this.report(explanation);
+    return { allocation: grant === undefined ? undefined : this.granted(id, grant), explanation };
+  }
+
+  private async askInOrder(
+    walk: Walk,
+    need: ResourceNeed,
+    id: string,
+    at: number,
+  ): Promise<{ readonly trials: readonly CandidateTrial[]; readonly grant: Grant | undefined }> {
+    const trials: CandidateTrial[] = [];
+    for (const candidate of walk.candidates) {
+      const late = this.options.clock.now() - at >= WALK_MS;
+      const { trial, grant } = await this.tryOne(
+        late ? { ...candidate, passedOver: 'no time left' } : candidate,
+        need,
+        id,
+      );
+      trials.push(trial);
+      if (grant !== undefined) return { trials, grant };
+    }
+    return { trials, grant: undefined };
+  }
+
+  private async tryOne(candidate: Candidate, need: ResourceNeed, id: string): Promise<Trial> {
+    const { clock, directory, messenger } = this.options;
+    const { group, device } = candidate;
+    const place = { group, device, pid: undefined, node: undefined, ms: 0 };
+    if (candidate.passedOver !== undefined)
+      return { trial: { ...place, outcome: 'skipped', reason: candidate.passedOver }, grant: undefined };
+    const found = directory.find(device);
+    if (found === undefined) return { trial: { ...place, outcome: 'not-registered' }, grant: undefined };
+
+    const started = clock.now();
+    const target: ResourceTarget = { device, pid: found.pid, boot: found.boot };
+    const music = need.musicSource === undefined ? {} : { musicSource: need.musicSource };
+    const request = { op: 'allocate', allocation: id, type: need.type, holder: need.device, ...music } as const;
+    const reply = await ask(messenger, target, request, ALLOCATE_MS);
+    const asked = { group, device, pid: found.pid, node: found.node, ms: clock.now() - started };
+
+    if (reply?.ok === true)
+      return { trial: { ...asked, outcome: 'granted' }, grant: { target, leaseMs: reply.leaseMs ?? LEASE_MS } };
+    if (reply === undefined) {
+      // It may have granted and been too slow to say so.
+      void releaseAt(messenger, target, id);
+      return { trial: { ...asked, outcome: 'silent' }, grant: undefined };
+    }
+    const reason = reply.detail === undefined ? reply.reason : `${reply.reason}: ${reply.detail}`;
+    return { trial: { ...asked, outcome: 'unavailable', reason }, grant: undefined };
+  }
+
+  private granted(id: string, grant: Grant): GrantedAllocation {
+    const { messenger, log } = this.options;
+    this.held++;
+    return new GrantedAllocation({ id, ...grant, messenger, log, onReleased: () => this.held-- });
+  }
+
+  private takeTurn(group: string): number {
+    const turn = this.turns.get(group) ?? 0;
+    this.turns.set(group, turn + 1);
+    return turn;
+  }
+
+  private report(explanation: AllocationExplanation): void {
+    const { log, onWalk } = this.options;
+    const { type, device, list, winner, ms } = explanation;
+    if (winner === undefined)
+      log.warn({ type, device, list, ms, trials: explanation.trials }, 'no media resource available');
+    else log.info({ type, device, list, winner, ms }, 'media resource allocated');
+    onWalk?.(explanation);
+  }
+}
+
+/** The media resource manager of one node (claims M5-M15). */
+export function createMediaResourceManager(options: MediaResourceManagerOptions): MediaResourceManager {
+  return new Manager(options);
+}
