@@ -1,0 +1,122 @@
+import type { DeviceProcess, IncomingCall } from '../device/device-process';
+import { parsePid } from '../process/pid';
+import { isSdp } from '../sdp';
+import type { Headers } from '../sip/user-agent';
+import type { CallDetailRecord } from './call-detail-record';
+import { CallProcess } from './call-process';
+import type { CallFacts, Destination } from './call-state';
+import { type CallDetail, type CallSummary, detailOf, summaryOf } from './call-view';
+import type { CallControlDependencies } from './dependencies';
+import { RETRY_AFTER_SECONDS } from './ending';
+import { answerTimer, isTimerTooShort, MIN_SE } from './session-timer';
+import type { Route } from './signals';
+
+const DEFAULT_REFRESH_SECONDS = 1800;
+
+/** All calls of this node: takes what device processes hand over, and ends what is left when the node stops. */
+export class CallControl {
+  private readonly processes = new Map<string, CallProcess>();
+  private draining = false;
+
+  constructor(private readonly deps: CallControlDependencies) {}
+
+  /** A call that a device process has authenticated and normalised. Never throws; a refusal is sent on its session. */
+  incoming(call: IncomingCall): void {
+    const refusal = this.refusalOf(call);
+    if (refusal !== undefined) {
+      this.deps.hooks?.refused?.(refusal.status);
+      call.session.reject(refusal.status, { headers: refusal.headers });
+      return;
+    }
+    // Its sign of life: without it the other node goes on to the next entry after a second.
+    if (call.from.kind === 'node') call.session.progress(183);
+    const process = new CallProcess(this.deps, call, this.factsOf(call), (record) => this.finished(record));
+    this.processes.set(process.pid, process);
+    this.deps.hooks?.started?.();
+    process.begin(this.routeOf(call));
+  }
+
+  calls(): readonly CallSummary[] {
+    return [...this.processes.values()].map((process) => summaryOf(process.snapshot));
+  }
+
+  /** `id` is the PID of the call. */
+  call(id: string): CallDetail | undefined {
+    const process = this.processes.get(id);
+    return process === undefined ? undefined : detailOf(process.snapshot);
+  }
+
+  get count(): number {
+    return this.processes.size;
+  }
+
+  /** From now on new calls get 503 with Retry-After; those that are there go on. */
+  drain(): void {
+    this.draining = true;
+  }
+
+  /** Ends every call; `reason` goes into the BYE. Resources are released without waiting for an answer. */
+  endAll(reason: string): void {
+    for (const process of [...this.processes.values()]) process.end(reason);
+  }
+
+  private refusalOf(call: IncomingCall): { readonly status: number; readonly headers: Headers } | undefined {
+    if (this.draining) return { status: 503, headers: { 'Retry-After': RETRY_AFTER_SECONDS } };
+    if (isTimerTooShort(call.header)) return { status: 422, headers: { 'Min-SE': String(MIN_SE) } };
+    if (call.sdp !== undefined && !isSdp(call.sdp)) return { status: 488, headers: {} };
+    return undefined;
+  }
+
+  private factsOf(call: IncomingCall): CallFacts {
+    const refreshSeconds = Math.max(MIN_SE, this.deps.refreshSeconds ?? DEFAULT_REFRESH_SECONDS);
+    return {
+      pid: this.deps.pids.allocate('cp'),
+      caller: call.caller,
+      from: call.from,
+      dialled: call.dialled,
+      offer: call.sdp,
+      maxForwards: call.maxForwards,
+      startedAt: this.deps.clock.now(),
+      mediaAddress: this.deps.mediaAddress,
+      refreshSeconds,
+      timerHeaders: answerTimer(call.header, refreshSeconds),
+    };
+  }
+
+  private routeOf(call: IncomingCall): Route {
+    if (call.target !== undefined) {
+      return { type: 'targets', branches: [[destinationOf(call.target, call.dialled)]], matched: call.dialled };
+    }
+    const options = { localOnly: call.from.kind === 'node', from: call.from.name };
+    const analysis = this.deps.digitAnalysis.analyse(call.dialled, options);
+    switch (analysis.type) {
+      case 'targets':
+        return analysis;
+      case 'unregistered':
+        return { type: 'refused', status: 480, matched: analysis.matched };
+      case 'unknown':
+        return { type: 'refused', status: 404 };
+    }
+  }
+
+  private finished(record: CallDetailRecord): void {
+    this.processes.delete(record.pid);
+    const { pid, caller, dialled, status, endedBy, reason, talkMs } = record;
+    this.deps.log.info({ call: pid, caller, dialled, status, endedBy, reason, talkMs }, 'call: over');
+    this.deps.hooks?.ended?.(record);
+    this.deps.onRecord?.(record);
+  }
+}
+
+function destinationOf(device: DeviceProcess, digits: string): Destination {
+  const { pid, boot, profile } = device;
+  return {
+    pid,
+    boot,
+    node: (pid === undefined ? undefined : parsePid(pid)?.node) ?? 0,
+    local: true,
+    device: profile.name,
+    kind: profile.kind === 'gateway' ? 'gateway' : 'station',
+    digits,
+  };
+}

@@ -1,0 +1,280 @@
+import { Mailbox } from '../process/mailbox';
+import type { CancelTimer } from '../process/clock';
+import type { DeviceProcess, IncomingCall } from '../device/device-process';
+import type { Allocation, AllocationResult, ResourceNeed, ResourceReply } from '../media-resource/ports';
+import type { Pid } from '../process/pid';
+import type { Session, SessionSignal } from '../sip/user-agent';
+import type { CallDetailRecord } from './call-detail-record';
+import { type CallFacts, type CallState, type Destination, initialState, type LegId } from './call-state';
+import type { CallControlDependencies } from './dependencies';
+import type { CallEffect, CallSignal, Route, TimerName } from './signals';
+import { transition } from './transition';
+
+/**
+ * One call (PID `cp`): its mailbox, its timers, the sessions and resources that it holds. All that is decided is decided in
+ * `transition`; here it is carried out, and what becomes of it is posted back.
+ */
+export class CallProcess {
+  private state: CallState;
+  private readonly mailbox: Mailbox<CallSignal>;
+  private readonly sessions = new Map<LegId, Session>();
+  private readonly destinations = new Map<LegId, Destination>();
+  private readonly timers = new Map<TimerName, CancelTimer>();
+  private readonly allocations = new Map<number, Allocation>();
+  private failed = false;
+
+  constructor(
+    private readonly deps: CallControlDependencies,
+    private readonly call: IncomingCall,
+    facts: CallFacts,
+    private readonly onFinished: (record: CallDetailRecord) => void,
+  ) {
+    this.state = initialState(facts, { pid: call.pid, callId: call.session.callId });
+    this.mailbox = new Mailbox(
+      (signal) => this.handle(signal),
+      (error, signal) => this.handlingFailed(error, signal),
+    );
+    this.sessions.set('a', call.session);
+  }
+
+  get pid(): Pid {
+    return this.state.facts.pid;
+  }
+
+  /** The call as it is now; a value that does not change any more. */
+  get snapshot(): CallState {
+    return this.state;
+  }
+
+  begin(route: Route): void {
+    this.mailbox.post({ type: 'routed', route });
+    this.call.session.listen((signal) => this.receive('a', signal));
+  }
+
+  end(reason: string): void {
+    this.mailbox.postFirst({ type: 'end', reason });
+  }
+
+  private receive(leg: LegId, signal: SessionSignal): void {
+    const notMine = signal.type === 'rejected' ? this.notMine(leg, signal) : undefined;
+    const message: CallSignal = { type: 'session', leg, signal, ...(notMine === undefined ? {} : { notMine }) };
+    if (signal.type === 'ended' || signal.type === 'cancelled') this.mailbox.postFirst(message);
+    else this.mailbox.post(message);
+  }
+
+  /** Only a signed header counts: phones and gateways say 410 too (claim R13). */
+  private notMine(
+    leg: LegId,
+    signal: Extract<SessionSignal, { type: 'rejected' }>,
+  ): { pid: Pid; boot: number } | undefined {
+    const destination = this.destinations.get(leg);
+    const session = this.sessions.get(leg);
+    if (signal.status !== 410 || session === undefined || destination === undefined || destination.local) {
+      return undefined;
+    }
+    return this.deps.router.readNotMine(destination.node, session.callId, signal.header);
+  }
+
+  private handle(signal: CallSignal): void {
+    const before = this.state.kind;
+    const moment = { now: this.deps.clock.now(), random: (this.deps.random ?? Math.random)() };
+    const { state, effects } = transition(this.state, signal, moment);
+    this.state = state;
+    for (const effect of effects) this.attempt(effect);
+    if (before === 'setup' && state.kind === 'established' && state.answeredAt !== undefined) {
+      this.deps.hooks?.answered?.(state.answeredAt - state.facts.startedAt);
+    }
+  }
+
+  private handlingFailed(error: unknown, signal: CallSignal): void {
+    this.deps.log.warn({ call: this.pid, signal: signal.type, error: String(error) }, 'call: a signal failed');
+    if (this.failed) return;
+    // A call whose state cannot be trusted must not live on.
+    this.failed = true;
+    this.end('Internal error');
+  }
+
+  private attempt(effect: CallEffect): void {
+    try {
+      this.perform(effect);
+    } catch (error) {
+      this.deps.log.warn({ call: this.pid, effect: effect.type, error: String(error) }, 'call: an effect failed');
+      if (effect.type === 'start-branch') this.mailbox.post({ type: 'branch-unreachable', leg: effect.leg });
+    }
+  }
+
+  private perform(effect: CallEffect): void {
+    switch (effect.type) {
+      case 'start-branch':
+        return this.startBranch(effect);
+      case 'progress':
+      case 'answer':
+      case 'reject':
+      case 'cancel':
+      case 'acknowledge':
+      case 'reinvite':
+      case 'request':
+      case 'respond':
+      case 'bye':
+        return command(this.sessions.get(effect.leg), effect);
+      case 'set-timer':
+        return this.setTimer(effect.timer, effect.ms);
+      case 'cancel-timer':
+        return this.cancelTimer(effect.timer);
+      case 'allocate-music':
+        return this.allocate(effect);
+      case 'ask-offer':
+        return this.ask(effect, 'offer', (allocation) => allocation.offer(effect.peer));
+      case 'connect-resource':
+        return this.ask(effect, 'connect', (allocation) => allocation.connect(effect.answer));
+      case 'renew-resource':
+        return this.ask(effect, 'renew', (allocation) => allocation.renew());
+      case 'release-resource':
+        return this.release(effect.token);
+      case 'refute-entry':
+        return this.deps.onStaleEntry(effect.node, effect.pid, effect.boot);
+      case 'finish':
+        return this.finish(effect.record);
+    }
+  }
+
+  private startBranch(effect: Extract<CallEffect, { type: 'start-branch' }>): void {
+    const { leg, destination, sdp, maxForwards, headers } = effect;
+    this.destinations.set(leg, destination);
+    const device = this.resolve(destination);
+    if (device === undefined) return this.mailbox.post({ type: 'branch-unreachable', leg });
+    const { caller } = this.state.facts;
+    const session = device.call({ caller, digits: destination.digits, sdp, maxForwards, headers });
+    this.sessions.set(leg, session);
+    const { profile, pid } = device;
+    this.mailbox.post({ type: 'branch-started', leg, profile, pid, callId: session.callId });
+    session.listen((signal) => this.receive(leg, signal));
+  }
+
+  private resolve(destination: Destination): DeviceProcess | undefined {
+    if (this.call.target !== undefined) return this.call.target;
+    const { pid, boot, node, digits } = destination;
+    return pid === undefined ? undefined : this.deps.router.resolve({ pid, boot, node, digits });
+  }
+
+  private setTimer(timer: TimerName, ms: number): void {
+    this.cancelTimer(timer);
+    const fire = (): void => {
+      this.timers.delete(timer);
+      this.mailbox.post({ type: 'timer', timer });
+    };
+    this.timers.set(timer, this.deps.clock.setTimer(ms, fire));
+  }
+
+  private cancelTimer(timer: TimerName): void {
+    this.timers.get(timer)?.();
+    this.timers.delete(timer);
+  }
+
+  private allocate(effect: Extract<CallEffect, { type: 'allocate-music' }>): void {
+    const { leg, token, why } = effect;
+    const need = this.musicNeed(effect);
+    const startedAt = this.deps.clock.now();
+    if (need === undefined) return;
+    const granted = ({ allocation, explanation }: AllocationResult): void => {
+      if (allocation !== undefined) this.allocations.set(token, allocation);
+      this.mailbox.post({ type: 'allocated', leg, token, leaseMs: allocation?.leaseMs, explanation });
+    };
+    this.deps.resources.allocate(need, why).then(granted, (error: unknown) => {
+      this.deps.log.warn({ call: this.pid, error: String(error) }, 'call: the media resource manager failed');
+      const { type, device } = need;
+      const nothing = { list: undefined, listFrom: 'none', trials: [], winner: undefined, ms: 0 } as const;
+      granted({ allocation: undefined, explanation: { type, why, device, at: startedAt, ...nothing } });
+    });
+  }
+
+  /** The list walked is the held device's; the music is the holder's (claim M5, design: Hold). */
+  private musicNeed(effect: Extract<CallEffect, { type: 'allocate-music' }>): ResourceNeed | undefined {
+    const held = this.state.legs.get(effect.leg);
+    const holder = this.state.legs.get(effect.holder);
+    if (held === undefined || holder === undefined) return undefined;
+    const { profile } = held;
+    const { caller, dialled } = this.state.facts;
+    const musicSource = this.deps.musicSourceOf(holder.device, holder.id === 'a' ? caller.number : dialled);
+    return {
+      type: 'moh',
+      device: profile.name,
+      site: profile.site,
+      ...(profile.mediaResourceGroupList === undefined ? {} : { list: profile.mediaResourceGroupList }),
+      ...(profile.userClass === undefined ? {} : { userClass: profile.userClass }),
+      ...(musicSource === undefined ? {} : { musicSource }),
+    };
+  }
+
+  private ask(
+    { leg, token }: { readonly leg: LegId; readonly token: number },
+    op: 'offer' | 'connect' | 'renew',
+    request: (allocation: Allocation) => Promise<ResourceReply>,
+  ): void {
+    const replied = (reply: ResourceReply): void =>
+      this.mailbox.post({ type: 'resource-replied', leg, token, op, reply });
+    const allocation = this.allocations.get(token);
+    if (allocation === undefined) return replied({ ok: false, reason: 'unknown-allocation' });
+    request(allocation).then(replied, (error: unknown) =>
+      replied({ ok: false, reason: 'error', detail: String(error) }),
+    );
+  }
+
+  private release(token: number): void {
+    const allocation = this.allocations.get(token);
+    this.allocations.delete(token);
+    allocation?.release().catch((error: unknown) => {
+      this.deps.log.warn({ call: this.pid, error: String(error) }, 'call: a media resource was not released');
+    });
+  }
+
+  private finish(record: CallDetailRecord): void {
+    for (const cancel of this.timers.values()) cancel();
+    this.timers.clear();
+    this.onFinished(record);
+  }
+}
+
+type SessionCommand = Extract<CallEffect, { leg: LegId }>;
+
+/** Carries out what is asked of one leg's session; without a session there is nothing to ask. */
+function command(session: Session | undefined, effect: SessionCommand): void {
+  if (session === undefined) return;
+  switch (effect.type) {
+    case 'progress':
+      return session.progress(effect.status, effect.sdp === undefined ? undefined : { sdp: effect.sdp });
+    case 'answer':
+      return session.answer({ sdp: effect.sdp, headers: effect.headers });
+    case 'reject':
+      return session.reject(effect.status, optionsOf(effect));
+    case 'cancel':
+      return session.cancel(effect.reason);
+    case 'acknowledge':
+      return session.acknowledge(effect.sdp);
+    case 'reinvite':
+      return session.reinvite(effect.id, {
+        headers: effect.headers,
+        ...(effect.sdp === undefined ? {} : { sdp: effect.sdp }),
+      });
+    case 'request': {
+      const { method, headers, body, contentType } = effect;
+      return session.request(effect.id, {
+        method,
+        headers,
+        body,
+        ...(contentType === undefined ? {} : { contentType }),
+      });
+    }
+    case 'respond':
+      return session.respond(effect.id, effect.status, effect.options);
+    case 'bye':
+      return session.bye(effect.reason === undefined ? undefined : { reason: effect.reason });
+    default:
+      return;
+  }
+}
+
+function optionsOf(effect: Extract<CallEffect, { type: 'reject' }>): Parameters<Session['reject']>[1] {
+  const { reason, headers } = effect;
+  return { ...(reason === undefined ? {} : { reason }), ...(headers === undefined ? {} : { headers }) };
+}

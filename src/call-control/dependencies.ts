@@ -1,0 +1,48 @@
+import type { DeviceRouter } from '../device/device-process';
+import type { DigitAnalysis } from '../digit-analysis/analysis';
+import type { MediaResourceManager } from '../media-resource/ports';
+import type { Clock } from '../process/clock';
+import type { Pid, PidAllocator } from '../process/pid';
+import type { CallDetailRecord } from './call-detail-record';
+
+/** The part of a logger that this room uses. */
+export interface CallLog {
+  info(fields: Readonly<Record<string, unknown>>, message: string): void;
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void;
+}
+
+/** For metrics; every call is `started` and `ended` once. */
+export interface CallHooks {
+  started?(): void;
+  /** Milliseconds from the INVITE to the callee's 200. */
+  answered?(setupMs: number): void;
+  ended?(record: CallDetailRecord): void;
+  /** A call that was not even begun. */
+  refused?(status: number): void;
+}
+
+/** What call control asks of the rest of the node. */
+export interface CallControlDependencies {
+  readonly digitAnalysis: DigitAnalysis;
+  readonly router: DeviceRouter;
+  readonly resources: MediaResourceManager;
+  readonly clock: Clock;
+  readonly pids: PidAllocator;
+  readonly log: CallLog;
+  readonly hooks?: CallHooks;
+  /** Call detail records, one for each call, at its end. */
+  readonly onRecord?: (record: CallDetailRecord) => void;
+  /** IP address of this node for `o=` lines and blackholes. */
+  readonly mediaAddress: string;
+  /** A node has said, signed, that an entry is not its own: repair from its owner (claim R13). */
+  readonly onStaleEntry: (node: number, pid: Pid, boot: number) => void;
+  /**
+   * The music source of a device that holds. For a device of another node only the node's device name may be known
+   * (`node-2`); its number is given too.
+   */
+  readonly musicSourceOf: (device: string, number: string) => string | undefined;
+  /** Session-Expires that we ask for; 1800 when left out. */
+  readonly refreshSeconds?: number;
+  /** In [0, 1); Math.random when left out. */
+  readonly random?: () => number;
+}

@@ -1,0 +1,92 @@
+import { formatReason } from '../sip/status';
+import { alignMediaLines, inactiveAnswer, inactiveOffer, sameSession, withOrigin } from '../sdp';
+import { type CallState, copyState, type Leg, type LegId } from './call-state';
+import type { CallEffect, Moment, TimerName } from './signals';
+
+/** A call while a transition is made: the new state, and the effects so far. */
+export class Draft {
+  readonly state: CallState;
+  readonly effects: CallEffect[] = [];
+
+  constructor(
+    before: CallState,
+    readonly moment: Moment,
+  ) {
+    this.state = copyState(before);
+  }
+
+  emit(effect: CallEffect): void {
+    this.effects.push(effect);
+  }
+
+  leg(id: LegId): Leg | undefined {
+    return this.state.legs.get(id);
+  }
+
+  /** The caller's leg, which every call has. */
+  get caller(): Leg {
+    const leg = this.state.legs.get('a');
+    if (leg === undefined) throw new Error('a call without a caller');
+    return leg;
+  }
+
+  /** The leg at the other end of an established call. */
+  other(leg: Leg): Leg | undefined {
+    if (leg.id !== 'a') return this.leg('a');
+    return this.state.answered === undefined ? undefined : this.leg(this.state.answered);
+  }
+
+  setTimer(timer: TimerName, ms: number): void {
+    this.emit({ type: 'set-timer', timer, ms });
+  }
+
+  cancelTimer(timer: TimerName): void {
+    this.emit({ type: 'cancel-timer', timer });
+  }
+
+  requestId(): string {
+    const id = `${this.state.facts.pid}/${this.state.nextRequest}`;
+    this.state.nextRequest += 1;
+    return id;
+  }
+
+  /**
+   * A description as this leg must get it: our own `o=` line with a version that grows with every change, and no fewer
+   * `m=` lines than there were (RFC 3264 §8).
+   */
+  offerFor(leg: Leg, sdp: string): string {
+    return this.stamped(leg, leg.localSdp === undefined ? sdp : alignMediaLines(sdp, leg.localSdp));
+  }
+
+  /** The same for an answer, whose `m=` lines are those of the offer already. */
+  stamped(leg: Leg, sdp: string): string {
+    const same = withOrigin(sdp, this.origin(leg));
+    if (leg.localSdp !== undefined && sameSession(leg.localSdp, same)) return leg.localSdp;
+    leg.version += 1;
+    return withOrigin(sdp, this.origin(leg));
+  }
+
+  /** An answer that lets the device neither hear nor be heard, and names nobody's address. */
+  silentAnswer(leg: Leg, offer: string): string {
+    const options = leg.localSdp === undefined ? {} : { previous: leg.localSdp };
+    return this.stamped(leg, inactiveAnswer(offer, this.origin(leg), options));
+  }
+
+  silentOffer(leg: Leg, previous: string): string {
+    return this.stamped(leg, inactiveOffer(previous, this.origin(leg)));
+  }
+
+  private origin(leg: Leg): { sessionId: number; version: number; address: string } {
+    return { sessionId: leg.sessionId, version: leg.version, address: this.state.facts.mediaAddress };
+  }
+}
+
+/** Text from a Reason header of one leg, as the Reason header for another (RFC 3326). */
+export function reasonHeader(text: string | undefined, status: number): string {
+  if (text === undefined) return formatReason(status);
+  if (/^[A-Za-z0-9.]+\s*;\s*cause=/.test(text)) return text;
+  return formatReason(text === ELSEWHERE ? 200 : status, text);
+}
+
+/** For those who rang while another answered. */
+export const ELSEWHERE = 'Call completed elsewhere';

@@ -1,0 +1,82 @@
+import type { Headers } from '../sip/user-agent';
+import { formatReason } from '../sip/status';
+import type { CallDetailRecord } from './call-detail-record';
+import type { LegId } from './call-state';
+import { type Draft, reasonHeader } from './draft';
+
+/** For callers that are refused because this node is stopping: another one is ready by then. */
+export const RETRY_AFTER_SECONDS = '5';
+
+export interface Ending {
+  readonly by: CallDetailRecord['endedBy'];
+  /** Final status of the caller's INVITE when there was none yet. */
+  readonly status: number;
+  readonly reason: string | undefined;
+  readonly headers?: Headers;
+  /** The leg that is over already. */
+  readonly except?: LegId;
+}
+
+/**
+ * Ends a call whatever its state: every other leg, every resource, every timer. It does not wait for anything; what still
+ * comes for the call is handled by `ended`.
+ */
+export function endCall(draft: Draft, ending: Ending): void {
+  const { state } = draft;
+  if (state.kind === 'ended') return;
+  const established = state.kind === 'established';
+  for (const leg of state.legs.values()) {
+    if (leg.id === ending.except) continue;
+    // RFC 3261 §15.1.2: what waits for an answer still gets one.
+    if (leg.incoming !== undefined) draft.emit({ type: 'respond', leg: leg.id, id: leg.incoming.id, status: 487 });
+    if (leg.id === 'a' && !established) rejectCaller(draft, ending);
+    else draft.emit({ type: 'bye', leg: leg.id, ...byeReason(ending, established) });
+  }
+  for (const { leg, id } of state.forwarded.values()) {
+    if (leg !== ending.except) draft.emit({ type: 'respond', leg, id, status: 481 });
+  }
+  for (const token of state.tokens) draft.emit({ type: 'release-resource', token });
+  state.kind = 'ended';
+  draft.emit({ type: 'finish', record: recordOf(draft, ending, established) });
+  state.tokens = [];
+  state.legs.clear();
+  state.forwarded.clear();
+  state.exchange = undefined;
+}
+
+function byeReason({ reason, by }: Ending, established: boolean): { readonly reason?: string } {
+  if (reason === undefined) return {};
+  return { reason: reasonHeader(reason, !established ? 487 : by === 'system' ? 503 : 200) };
+}
+
+function rejectCaller(draft: Draft, ending: Ending): void {
+  const { status, reason, headers } = ending;
+  if (ending.by !== 'system') return draft.emit({ type: 'reject', leg: 'a', status, reason, headers });
+  const ours = { 'Retry-After': RETRY_AFTER_SECONDS, Reason: formatReason(status, reason) };
+  draft.emit({ type: 'reject', leg: 'a', status, headers: ours });
+}
+
+function recordOf(draft: Draft, ending: Ending, established: boolean): CallDetailRecord {
+  const { state, moment } = draft;
+  const { facts, answeredAt } = state;
+  return {
+    pid: facts.pid,
+    caller: facts.caller.number,
+    callerDevice: facts.from.name,
+    dialled: facts.dialled,
+    matched: state.matched,
+    calleeDevice: state.answered === undefined ? undefined : state.legs.get(state.answered)?.device,
+    startedAt: facts.startedAt,
+    ringingAt: state.ringingAt,
+    answeredAt,
+    endedAt: moment.now,
+    talkMs: answeredAt === undefined ? 0 : moment.now - answeredAt,
+    status: established ? 200 : ending.status,
+    endedBy: ending.by,
+    reason: ending.reason,
+    callIds: [...state.legs.values()].map((leg) => leg.callId).filter((callId) => callId !== ''),
+    holdCount: state.holdCount,
+    trials: state.trials,
+    allocations: state.explanations,
+  };
+}

@@ -1,0 +1,164 @@
+import { holds } from '../sdp';
+import type { SessionSignal } from '../sip/user-agent';
+import type { Leg } from './call-state';
+import type { Draft } from './draft';
+import { endCall } from './ending';
+import { startExchange } from './exchange';
+import { acknowledged, receiveOffer } from './incoming-offer';
+import { allocated, reconcileMusic, renewalDue, resourceReplied } from './music';
+import {
+  ackMissing,
+  awaitAck,
+  holdsByAnswer,
+  isFree,
+  offerAnswered,
+  offerRefused,
+  scheduleRefresh,
+  sendOffer,
+} from './outgoing-offer';
+import { receiveRequest, requestAnswered } from './requests';
+import type { CallSignal } from './signals';
+
+/** Attempts to bring two ends together again that do not hold and yet do not talk. */
+const MAX_RECONNECTIONS = 3;
+
+/** The callee has answered and the caller has its 200. `timed`: the SIP server keeps the callee's session timer. */
+export function enterEstablished(draft: Draft, callee: Leg, timed: boolean): void {
+  const { state, caller } = draft;
+  const { offer } = state.facts;
+  state.kind = 'established';
+  state.answeredAt = draft.moment.now;
+  if (offer === undefined) {
+    state.exchange = { from: 'a', to: callee.id, requestId: undefined, offer: undefined, step: 'handed-over' };
+  } else {
+    caller.holds = holds(offer);
+    callee.holds = callee.remoteSdp !== undefined && holdsByAnswer(false, offer, callee.remoteSdp);
+    if (callee.profile.kind === 'node') callee.toldHold = caller.holds;
+    if (caller.profile.kind === 'node') caller.toldHold = callee.holds;
+  }
+  awaitAck(draft, caller, offer === undefined ? 'answer' : 'plain');
+  if (!timed) scheduleRefresh(draft, callee);
+  reconcile(draft);
+}
+
+/** A call in which two have talked: offers of either end, hold, music, refreshes. */
+export function established(draft: Draft, signal: CallSignal): void {
+  switch (signal.type) {
+    case 'session': {
+      const leg = draft.leg(signal.leg);
+      if (leg !== undefined) fromLeg(draft, leg, signal.signal);
+      // A 200 that crossed our CANCEL.
+      else if (signal.signal.type === 'answered') draft.emit({ type: 'bye', leg: signal.leg });
+      break;
+    }
+    case 'timer':
+      timerFired(draft, signal.timer);
+      break;
+    case 'allocated':
+      allocated(draft, signal);
+      break;
+    case 'resource-replied':
+      resourceReplied(draft, signal);
+      break;
+    case 'end':
+      return endCall(draft, { by: 'system', status: 503, reason: signal.reason });
+    case 'routed':
+    case 'branch-started':
+    case 'branch-unreachable':
+      return;
+  }
+  reconcile(draft);
+}
+
+function fromLeg(draft: Draft, leg: Leg, signal: SessionSignal): void {
+  switch (signal.type) {
+    case 'ended':
+      return legEnded(draft, leg, signal.by === 'server', signal.reason);
+    case 'cancelled':
+      // The caller's CANCEL was faster than our 200.
+      return endCall(draft, { by: 'caller', status: 487, reason: signal.reason, except: leg.id });
+    case 'acknowledged':
+      return acknowledged(draft, leg, signal.sdp);
+    case 'reinvited':
+      return receiveOffer(draft, leg, { ...signal, method: 'INVITE' });
+    case 'requested':
+      return receiveRequest(draft, leg, signal);
+    case 'reinvite-answered':
+      return offerAnswered(draft, leg, signal.id, signal.sdp);
+    case 'reinvite-rejected':
+      return offerRefused(draft, leg, signal.id, signal.status, signal.reason);
+    case 'request-answered':
+      return requestAnswered(draft, signal);
+    case 'provisional':
+    case 'answered':
+    case 'rejected':
+      return;
+  }
+}
+
+function legEnded(draft: Draft, leg: Leg, byServer: boolean, reason: string | undefined): void {
+  const party = leg.id === 'a' ? 'caller' : 'callee';
+  endCall(draft, { by: byServer ? 'system' : party, status: 200, reason, except: leg.id });
+}
+
+function timerFired(draft: Draft, timer: string): void {
+  const [kind, id] = timer.split(':');
+  const leg = [...draft.state.legs.values()].find((candidate) => candidate.id === id);
+  if (leg === undefined) return;
+  switch (kind) {
+    case 'ack':
+      return ackMissing(draft, leg);
+    case 'reinvite':
+      if (leg.outgoing !== undefined) offerRefused(draft, leg, leg.outgoing.id, 408, 'No answer');
+      return;
+    case 'retry':
+      leg.blocked = false;
+      return;
+    case 'refresh':
+      leg.refreshDue = true;
+      return;
+    case 'renew':
+      return renewalDue(draft, leg);
+    default:
+      return;
+  }
+}
+
+/**
+ * Compares what each leg should be connected with and what it is connected with, and takes the next step. Called after
+ * every signal, so that no order of events can leave a leg behind.
+ */
+function reconcile(draft: Draft): void {
+  const { state, caller } = draft;
+  if (state.kind !== 'established') return;
+  const callee = draft.other(caller);
+  if (callee === undefined) return;
+  startExchange(draft);
+  if (state.exchange !== undefined) return;
+  for (const [leg, other] of [
+    [caller, callee],
+    [callee, caller],
+  ] as const) {
+    if (leg.profile.kind === 'node') reconcileDirection(draft, leg, other);
+    else reconcileMusic(draft, leg, other);
+    if (leg.refreshDue && leg.localSdp !== undefined && isFree(leg)) sendOffer(draft, leg, 'refresh', leg.localSdp);
+  }
+  reconnect(draft, caller, callee);
+}
+
+/** A node is told whether the other end holds; it cares for its device by itself. */
+function reconcileDirection(draft: Draft, node: Leg, other: Leg): void {
+  if (node.toldHold === other.holds || other.remoteSdp === undefined || !isFree(node)) return;
+  sendOffer(draft, node, 'direction', draft.offerFor(node, other.remoteSdp), other.holds);
+}
+
+/** Nobody holds, and yet an end was left in silence or with music: the callee is asked for an offer (RFC 3725 §4.1). */
+function reconnect(draft: Draft, caller: Leg, callee: Leg): void {
+  const { state } = draft;
+  const apart = caller.connection !== 'peer' || callee.connection !== 'peer';
+  if (!apart || caller.holds || callee.holds || !isFree(caller) || !isFree(callee)) return;
+  if (state.reconnections >= MAX_RECONNECTIONS) return;
+  state.reconnections += 1;
+  state.exchange = { from: 'a', to: callee.id, requestId: undefined, offer: undefined, step: 'waiting' };
+  startExchange(draft);
+}

@@ -1,0 +1,104 @@
+import { holds, isSdp, unchanged } from '../sdp';
+import type { HeaderReader } from '../sip/user-agent';
+import type { IncomingOffer, Leg } from './call-state';
+import type { Draft } from './draft';
+import { reconnectMusic } from './music';
+import { awaitAck, isOfferPossible } from './outgoing-offer';
+import { retryLater } from './requests';
+import { completeHandOver } from './exchange';
+import { answerTimer, isTimerTooShort, MIN_SE } from './session-timer';
+
+export interface OfferRequest {
+  readonly id: string;
+  readonly method: 'INVITE' | 'UPDATE';
+  /** Undefined: we are to make the offer. */
+  readonly sdp: string | undefined;
+  readonly header: HeaderReader;
+}
+
+/** A re-INVITE, or an UPDATE with a description, of the device on a leg (RFC 3261 §14.2, RFC 3264 §8). */
+export function receiveOffer(draft: Draft, leg: Leg, request: OfferRequest): void {
+  const { id, sdp, method, header } = request;
+  const refuse = (status: number, headers?: Record<string, string>): void =>
+    draft.emit({
+      type: 'respond',
+      leg: leg.id,
+      id,
+      status,
+      ...(headers === undefined ? {} : { options: { headers } }),
+    });
+  if (leg.incoming !== undefined) {
+    return draft.emit({ type: 'respond', leg: leg.id, id, status: 500, options: retryLater(draft) });
+  }
+  if (!isOfferPossible(draft, leg)) return refuse(491);
+  if (isTimerTooShort(header)) return refuse(422, { 'Min-SE': String(MIN_SE) });
+  const incoming = { id, method, headers: answerTimer(header, draft.state.facts.refreshSeconds) };
+  if (sdp === undefined) return receiveWish(draft, leg, incoming);
+  if (!isSdp(sdp)) return refuse(488);
+  decide(draft, leg, incoming, sdp);
+}
+
+function decide(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string): void {
+  const other = draft.other(leg);
+  if (leg.localSdp !== undefined && leg.remoteSdp !== undefined && unchanged(leg.remoteSdp, offer)) {
+    // A session refresh (RFC 4028 §7.4) concerns nobody else.
+    return answerOurselves(draft, leg, incoming, offer, leg.localSdp);
+  }
+  if (holds(offer)) {
+    if (!leg.holds) draft.state.holdCount += 1;
+    leg.holds = true;
+    leg.connection = 'silence';
+    return answerOurselves(draft, leg, incoming, offer, draft.silentAnswer(leg, offer));
+  }
+  if (other?.holds === true) {
+    // There is nobody to talk to: silence, and music by an offer of our own.
+    leg.holds = false;
+    leg.connection = 'silence';
+    return answerOurselves(draft, leg, incoming, offer, draft.silentAnswer(leg, offer));
+  }
+  passOn(draft, leg, incoming, offer);
+}
+
+/** A re-INVITE without a description: the device wants to be offered something, often because it resumes. */
+function receiveWish(draft: Draft, leg: Leg, incoming: IncomingOffer): void {
+  const other = draft.other(leg);
+  if (other?.holds !== true || leg.localSdp === undefined) return passOn(draft, leg, incoming, undefined);
+  if (leg.holds) {
+    leg.holds = false;
+    leg.connection = 'silence';
+  }
+  respondWith(draft, leg, incoming, leg.localSdp);
+  awaitAck(draft, leg, 'answer');
+}
+
+function passOn(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string | undefined): void {
+  const other = draft.other(leg);
+  if (other === undefined) return;
+  leg.incoming = incoming;
+  draft.state.exchange = { from: leg.id, to: other.id, requestId: incoming.id, offer, step: 'waiting' };
+}
+
+function answerOurselves(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string, answer: string): void {
+  leg.remoteSdp = offer;
+  leg.localSdp = answer;
+  respondWith(draft, leg, incoming, answer);
+  if (incoming.method === 'INVITE') awaitAck(draft, leg, 'plain');
+}
+
+function respondWith(draft: Draft, leg: Leg, { id, headers }: IncomingOffer, sdp: string): void {
+  draft.emit({ type: 'respond', leg: leg.id, id, status: 200, options: { headers, sdp } });
+}
+
+/** ACK for a 200 of ours; it brings the answer when the 200 carried our offer. */
+export function acknowledged(draft: Draft, leg: Leg, answer: string | undefined): void {
+  const awaited = leg.awaitingAck;
+  leg.awaitingAck = 'no';
+  draft.cancelTimer(`ack:${leg.id}`);
+  if (awaited !== 'answer') return;
+  const { exchange } = draft.state;
+  if (exchange?.step === 'handed-over' && exchange.from === leg.id) return completeHandOver(draft, leg, answer);
+  if (answer === undefined || !isSdp(answer)) return;
+  const before = leg.remoteSdp;
+  leg.remoteSdp = answer;
+  if (before === undefined || !unchanged(before, answer)) reconnectMusic(draft, leg, answer);
+}

@@ -1,0 +1,5 @@
+/** Call control: sets up, changes and ends calls between device processes. */
+export { CallControl } from './call-control';
+export type { CallControlDependencies, CallHooks, CallLog } from './dependencies';
+export type { CallDetailRecord } from './call-detail-record';
+export type { CallDetail, CallSummary, LegView } from './call-view';

@@ -1,0 +1,148 @@
+import type { Leg, OutgoingOffer } from './call-state';
+import type { Draft } from './draft';
+import { isFree, sendOffer } from './outgoing-offer';
+import type { CallSignal } from './signals';
+
+/** Tries at music in one hold before it stays silent. */
+const MAX_ATTEMPTS = 3;
+
+/**
+ * Brings music to the device on `leg`, or ends it: one step towards what is wanted, whatever has happened before.
+ * It is wanted while the other end holds and this one does not (design: Hold). Only for our own devices.
+ */
+export function reconcileMusic(draft: Draft, leg: Leg, other: Leg): void {
+  if (!other.holds || leg.holds) return dropMusic(draft, leg);
+  if (leg.music.step === 'playing' && leg.connection !== 'music') {
+    // The device has negotiated something else meanwhile.
+    leg.music = { ...leg.music, step: 'granted' };
+  }
+  switch (leg.music.step) {
+    case 'none':
+      return allocate(draft, leg, other);
+    case 'granted':
+      draft.emit({ type: 'ask-offer', leg: leg.id, token: leg.music.token, peer: leg.remoteSdp });
+      leg.music = { ...leg.music, step: 'asking' };
+      return;
+    case 'offering':
+      if (isFree(leg)) sendOffer(draft, leg, 'music', draft.offerFor(leg, leg.music.sdp));
+      return;
+    case 'unavailable':
+      if (leg.connection !== 'silence' && leg.localSdp !== undefined && isFree(leg)) {
+        sendOffer(draft, leg, 'silence', draft.silentOffer(leg, leg.localSdp));
+      }
+      return;
+    case 'allocating':
+    case 'asking':
+    case 'connecting':
+    case 'playing':
+      return;
+  }
+}
+
+function allocate(draft: Draft, leg: Leg, holder: Leg): void {
+  const token = draft.state.nextToken;
+  draft.state.nextToken += 1;
+  leg.musicAttempts += 1;
+  leg.music = { step: 'allocating', token };
+  const again = leg.musicAttempts > 1 ? ' (again: the last server failed)' : '';
+  const why = `held by ${holder.device}${again}`;
+  draft.emit({ type: 'allocate-music', leg: leg.id, holder: holder.id, token, why });
+}
+
+/** The hold is over, or the held device holds by itself. */
+export function dropMusic(draft: Draft, leg: Leg): void {
+  if (leg.music.step === 'none') return;
+  if ('token' in leg.music) release(draft, leg, leg.music.token);
+  leg.music = { step: 'none' };
+  leg.musicAttempts = 0;
+}
+
+/** Releases a token that was granted; one that is still asked for is released when it is granted. */
+function release(draft: Draft, leg: Leg, token: number): void {
+  const { state } = draft;
+  draft.cancelTimer(`renew:${leg.id}`);
+  if (!state.tokens.includes(token)) return;
+  state.tokens = state.tokens.filter((other) => other !== token);
+  draft.emit({ type: 'release-resource', token });
+}
+
+export function allocated(draft: Draft, signal: Extract<CallSignal, { type: 'allocated' }>): void {
+  const { state } = draft;
+  const { token, leaseMs } = signal;
+  const leg = draft.leg(signal.leg);
+  state.explanations = [...state.explanations, signal.explanation];
+  const wanted = leg?.music.step === 'allocating' && leg.music.token === token;
+  if (leaseMs === undefined) {
+    if (wanted) leg.music = { step: 'unavailable' };
+    return;
+  }
+  if (!wanted) return draft.emit({ type: 'release-resource', token });
+  state.tokens = [...state.tokens, token];
+  leg.music = { step: 'granted', token, leaseMs };
+  draft.setTimer(`renew:${leg.id}`, leaseMs / 3);
+}
+
+export function resourceReplied(draft: Draft, signal: Extract<CallSignal, { type: 'resource-replied' }>): void {
+  const leg = draft.leg(signal.leg);
+  const music = leg?.music;
+  if (leg === undefined || music === undefined || !('token' in music) || music.token !== signal.token) return;
+  if (music.step === 'allocating') return;
+  const { op, reply } = signal;
+  if (!reply.ok) return musicFailed(draft, leg, music.token);
+  const { token } = music;
+  const leaseMs = reply.leaseMs ?? music.leaseMs;
+  switch (op) {
+    case 'offer':
+      if (music.step !== 'asking') return;
+      if (reply.sdp === undefined) return musicFailed(draft, leg, token);
+      leg.music = { step: 'offering', token, leaseMs, sdp: reply.sdp };
+      return;
+    case 'connect':
+      if (music.step === 'connecting') leg.music = { step: 'playing', token, leaseMs };
+      return;
+    case 'renew':
+      // A lease that was renewed shows a server that works.
+      if (music.step === 'playing') leg.musicAttempts = 1;
+      draft.setTimer(`renew:${leg.id}`, leaseMs / 3);
+      return;
+  }
+}
+
+export function renewalDue(draft: Draft, leg: Leg): void {
+  const { music } = leg;
+  if (!('token' in music) || music.step === 'allocating') return;
+  draft.emit({ type: 'renew-resource', leg: leg.id, token: music.token });
+}
+
+/** The server died or refused: another one is asked for, but not without end. */
+function musicFailed(draft: Draft, leg: Leg, token: number): void {
+  release(draft, leg, token);
+  leg.music = leg.musicAttempts < MAX_ATTEMPTS ? { step: 'none' } : { step: 'unavailable' };
+}
+
+/** The device has taken the offer of the music server. */
+export function musicAnswered(draft: Draft, leg: Leg, offer: OutgoingOffer, answer: string | undefined): void {
+  if (answer === undefined) return musicRefused(draft, leg);
+  leg.localSdp = offer.sdp;
+  leg.remoteSdp = answer;
+  leg.connection = 'music';
+  if (leg.music.step === 'offering') connect(draft, leg, answer);
+}
+
+/** The device answers the same offer of the server differently. */
+export function reconnectMusic(draft: Draft, leg: Leg, answer: string): void {
+  if (leg.music.step === 'playing' && leg.connection === 'music') connect(draft, leg, answer);
+}
+
+function connect(draft: Draft, leg: Leg, answer: string): void {
+  const { music } = leg;
+  if (music.step !== 'offering' && music.step !== 'playing') return;
+  leg.music = { step: 'connecting', token: music.token, leaseMs: music.leaseMs };
+  draft.emit({ type: 'connect-resource', leg: leg.id, token: music.token, answer });
+}
+
+/** The device does not want the music: this hold is silent. */
+export function musicRefused(draft: Draft, leg: Leg): void {
+  if ('token' in leg.music) release(draft, leg, leg.music.token);
+  leg.music = { step: 'unavailable' };
+}

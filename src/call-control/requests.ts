@@ -1,0 +1,94 @@
+import type { Headers, ResponseOptions, SessionSignal } from '../sip/user-agent';
+import type { Leg, LegId } from './call-state';
+import type { Draft } from './draft';
+import { receiveOffer } from './incoming-offer';
+import { answerTimer } from './session-timer';
+
+type Requested = Extract<SessionSignal, { type: 'requested' }>;
+type RequestAnswered = Extract<SessionSignal, { type: 'request-answered' }>;
+
+export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE';
+
+/** Headers that belong to the body of an INFO or MESSAGE (RFC 6086 §4, RFC 3428). */
+const BODY_HEADERS = ['Info-Package', 'Content-Disposition', 'Content-Language'] as const;
+
+/** Methods that are answered the same in every state; undefined: it depends. */
+function fixedAnswer(method: string): { status: number; options?: ResponseOptions } | undefined {
+  switch (method) {
+    case 'OPTIONS':
+      return { status: 200, options: { headers: { Allow: ALLOW, Accept: 'application/sdp' } } };
+    case 'REFER':
+      // Transfer does not exist; a bare 200 or 202 would lie.
+      return { status: 603 };
+    case 'NOTIFY':
+    case 'SUBSCRIBE':
+      return { status: 489 };
+    case 'UPDATE':
+    case 'INFO':
+    case 'MESSAGE':
+      return undefined;
+    default:
+      return { status: 405, options: { headers: { Allow: ALLOW } } };
+  }
+}
+
+/** Any request but INVITE in an established dialog. */
+export function receiveRequest(draft: Draft, leg: Leg, request: Requested): void {
+  const answer = fixedAnswer(request.method);
+  if (answer !== undefined) return draft.emit({ type: 'respond', leg: leg.id, id: request.id, ...answer });
+  if (request.method === 'UPDATE') return receiveUpdate(draft, leg, request);
+  const other = draft.other(leg);
+  if (other === undefined) return;
+  const id = draft.requestId();
+  draft.state.forwarded.set(id, { leg: leg.id, id: request.id });
+  const { method, body, contentType } = request;
+  draft.emit({ type: 'request', leg: other.id, id, method, body, contentType, headers: bodyHeaders(request) });
+}
+
+function bodyHeaders(request: Requested): Headers {
+  const headers: Record<string, string> = {};
+  for (const name of BODY_HEADERS) {
+    const value = request.header(name.toLowerCase());
+    if (value !== undefined) headers[name] = value;
+  }
+  return headers;
+}
+
+function receiveUpdate(draft: Draft, leg: Leg, request: Requested): void {
+  const { id, body, header } = request;
+  if (body !== '') return receiveOffer(draft, leg, { id, method: 'UPDATE', sdp: body, header });
+  const headers = answerTimer(header, draft.state.facts.refreshSeconds);
+  draft.emit({ type: 'respond', leg: leg.id, id, status: 200, options: { headers } });
+}
+
+/** The other leg's answer to a request that we passed on. */
+export function requestAnswered(draft: Draft, answer: RequestAnswered): void {
+  const asked = draft.state.forwarded.get(answer.id);
+  if (asked === undefined) return;
+  draft.state.forwarded.delete(answer.id);
+  const { status, reason, body, contentType } = answer;
+  draft.emit({
+    type: 'respond',
+    leg: asked.leg,
+    id: asked.id,
+    status,
+    options: { reason, ...(body === '' ? {} : { body, contentType }) },
+  });
+}
+
+/** A request in a dialog that is not established: there is nobody yet to pass it on to (RFC 3311 §5.2 for UPDATE). */
+export function answerEarlyRequest(draft: Draft, leg: LegId, request: Requested): void {
+  const { id, method, body, header } = request;
+  const fixed = fixedAnswer(method);
+  if (fixed !== undefined) return draft.emit({ type: 'respond', leg, id, ...fixed });
+  if (method === 'UPDATE' && body === '') {
+    const headers = answerTimer(header, draft.state.facts.refreshSeconds);
+    return draft.emit({ type: 'respond', leg, id, status: 200, options: { headers } });
+  }
+  draft.emit({ type: 'respond', leg, id, status: 500, options: retryLater(draft) });
+}
+
+/** RFC 3261 §14.2: between 0 and 10 s. */
+export function retryLater(draft: Draft): ResponseOptions {
+  return { headers: { 'Retry-After': String(Math.floor(draft.moment.random * 11)) } };
+}

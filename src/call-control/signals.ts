@@ -1,0 +1,140 @@
+import type { DeviceProfile } from '../device/device-process';
+import type { AllocationExplanation, ResourceReply } from '../media-resource/ports';
+import type { Pid } from '../process/pid';
+import type { Headers, ResponseOptions, SessionSignal } from '../sip/user-agent';
+import type { CallDetailRecord } from './call-detail-record';
+import type { Destination, LegId } from './call-state';
+
+export type TimerName =
+  | 'no-answer'
+  /** No sign of life from a node. */
+  | `life:${LegId}`
+  /** No ACK for our 200. */
+  | `ack:${LegId}`
+  /** No final answer to our re-INVITE; the SIP server should have said 408 long before. */
+  | `reinvite:${LegId}`
+  /** Pause after 491. */
+  | `retry:${LegId}`
+  /** The session must be refreshed by us. */
+  | `refresh:${LegId}`
+  /** The lease of the music must be renewed. */
+  | `renew:${LegId}`;
+
+/** What a route leads to, as digit analysis or the node that called says it. */
+export type Route =
+  | {
+      readonly type: 'targets';
+      readonly branches: readonly (readonly Destination[])[];
+      readonly matched: string | undefined;
+    }
+  | { readonly type: 'refused'; readonly status: number; readonly reason?: string; readonly matched?: string };
+
+/** Everything that can happen to a call. */
+export type CallSignal =
+  | { readonly type: 'routed'; readonly route: Route }
+  | {
+      readonly type: 'session';
+      readonly leg: LegId;
+      readonly signal: SessionSignal;
+      /** For a rejection: the signed "not mine" of a node (claim R13). */
+      readonly notMine?: { readonly pid: Pid; readonly boot: number };
+    }
+  /** The INVITE of a leg is on its way. */
+  | {
+      readonly type: 'branch-started';
+      readonly leg: LegId;
+      readonly profile: DeviceProfile;
+      readonly pid: Pid | undefined;
+      readonly callId: string;
+    }
+  /** The process behind a leg's PID is gone. */
+  | { readonly type: 'branch-unreachable'; readonly leg: LegId }
+  | { readonly type: 'timer'; readonly timer: TimerName }
+  | {
+      readonly type: 'allocated';
+      readonly leg: LegId;
+      readonly token: number;
+      /** Undefined: nobody granted. */
+      readonly leaseMs: number | undefined;
+      readonly explanation: AllocationExplanation;
+    }
+  | {
+      readonly type: 'resource-replied';
+      readonly leg: LegId;
+      readonly token: number;
+      readonly op: 'offer' | 'connect' | 'renew';
+      readonly reply: ResourceReply;
+    }
+  /** Ends the call whatever its state; `reason` is for people. */
+  | { readonly type: 'end'; readonly reason: string };
+
+/** What a call wants done. Nothing here waits: what becomes of it is a signal. */
+export type CallEffect =
+  | {
+      readonly type: 'start-branch';
+      readonly leg: LegId;
+      readonly destination: Destination;
+      readonly sdp: string | undefined;
+      readonly maxForwards: number;
+      readonly headers: Headers;
+    }
+  | { readonly type: 'progress'; readonly leg: LegId; readonly status: number; readonly sdp?: string }
+  | { readonly type: 'answer'; readonly leg: LegId; readonly sdp: string; readonly headers: Headers }
+  | {
+      readonly type: 'reject';
+      readonly leg: LegId;
+      readonly status: number;
+      readonly reason?: string;
+      readonly headers?: Headers;
+    }
+  | { readonly type: 'cancel'; readonly leg: LegId; readonly reason: string }
+  | { readonly type: 'acknowledge'; readonly leg: LegId; readonly sdp: string }
+  | {
+      readonly type: 'reinvite';
+      readonly leg: LegId;
+      readonly id: string;
+      readonly sdp: string | undefined;
+      readonly headers: Headers;
+    }
+  | {
+      readonly type: 'request';
+      readonly leg: LegId;
+      readonly id: string;
+      readonly method: string;
+      readonly body: string;
+      readonly contentType: string | undefined;
+      readonly headers: Headers;
+    }
+  | {
+      readonly type: 'respond';
+      readonly leg: LegId;
+      readonly id: string;
+      readonly status: number;
+      readonly options?: ResponseOptions & { readonly sdp?: string };
+    }
+  | { readonly type: 'bye'; readonly leg: LegId; readonly reason?: string }
+  | { readonly type: 'set-timer'; readonly timer: TimerName; readonly ms: number }
+  | { readonly type: 'cancel-timer'; readonly timer: TimerName }
+  /** Music for the device on `leg`, chosen by the device on `holder`. */
+  | {
+      readonly type: 'allocate-music';
+      readonly leg: LegId;
+      readonly holder: LegId;
+      readonly token: number;
+      readonly why: string;
+    }
+  | { readonly type: 'ask-offer'; readonly leg: LegId; readonly token: number; readonly peer: string | undefined }
+  | { readonly type: 'connect-resource'; readonly leg: LegId; readonly token: number; readonly answer: string }
+  | { readonly type: 'renew-resource'; readonly leg: LegId; readonly token: number }
+  | { readonly type: 'release-resource'; readonly token: number }
+  /** A node said that an entry is not its own (claim R13). */
+  | { readonly type: 'refute-entry'; readonly node: number; readonly pid: Pid; readonly boot: number }
+  | { readonly type: 'finish'; readonly record: CallDetailRecord };
+
+/** What the outer world lends to a transition, so that it stays a function of its arguments. */
+export interface Moment {
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  /** In [0, 1). */
+  readonly random: number;
+}
