@@ -1,0 +1,107 @@
+import { isIPv4 } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import type { ListenPoint } from '../layers';
+import type { HeaderField } from '../../sip-message/message';
+import { formatNameAddr, parseNameAddr } from '../../sip-message/name-addr';
+import { formatUri, parseUri, type SipUri } from '../../sip-message/uri';
+
+/** What we write about ourselves in Via, Contact and From. */
+export function publicAddress(point: ListenPoint): { readonly address: string; readonly port: number } {
+  return point.announced ?? { address: point.address, port: point.port };
+}
+
+function isSecure(point: ListenPoint): boolean {
+  return point.protocol === 'tls' || point.protocol === 'wss';
+}
+
+function transportParam(point: ListenPoint): string {
+  return point.protocol === 'udp' ? '' : `;transport=${point.protocol}`;
+}
+
+/** Our Contact on a listener: `<sip:ip:port;transport=tcp>`. */
+export function ownContact(point: ListenPoint): string {
+  const { address, port } = publicAddress(point);
+  return `<${isSecure(point) ? 'sips' : 'sip'}:${address}:${port}${transportParam(point)}>`;
+}
+
+/** Via without its branch. */
+export function ownVia(point: ListenPoint, branch: string): string {
+  const { address, port } = publicAddress(point);
+  const rport = point.protocol === 'udp' ? ';rport' : '';
+  return `SIP/2.0/${point.protocol.toUpperCase()} ${address}:${port}${rport};branch=${branch}`;
+}
+
+/** `udp/127.0.0.1:5060,tcp/127.0.0.1:5060`, as the control protocol lists listeners. */
+export function hostPorts(points: readonly ListenPoint[], announced: boolean): string {
+  return points
+    .map((point) => {
+      const { address, port } = announced ? publicAddress(point) : point;
+      return `${point.protocol}/${address}:${port}`;
+    })
+    .join(',');
+}
+
+const LOCALHOST_HEADERS = new Set(['From', 'To', 'Contact', 'P-Asserted-Identity']);
+
+/**
+ * `sip:alice@localhost` is how an application says "your address": host and port become those of the listener.
+ * Undefined: the header has `localhost` in it and cannot be understood.
+ */
+export function replaceLocalhost(field: HeaderField, point: ListenPoint): HeaderField | undefined {
+  if (!LOCALHOST_HEADERS.has(field.name)) return field;
+  const bareFrom = field.name === 'From' && field.value.includes(':localhost');
+  if (!field.value.includes('@localhost') && !bareFrom) return field;
+  const address = parseNameAddr(field.value);
+  const uri = address === undefined ? undefined : parseUri(address.uri);
+  if (address === undefined || uri === undefined) return undefined;
+  if (uri.host.toLowerCase() !== 'localhost') return field;
+  const replaced = field.name === 'Contact' ? contactAt(uri, point) : { ...uri, ...hostOf(point) };
+  return { name: field.name, value: formatNameAddr({ ...address, uri: formatUri(replaced) }) };
+}
+
+function hostOf(point: ListenPoint): { host: string; port: number } {
+  const { address, port } = publicAddress(point);
+  return { host: address, port };
+}
+
+function contactAt(uri: SipUri, point: ListenPoint): SipUri {
+  const params = new Map(uri.params);
+  if (point.protocol === 'udp') params.delete('transport');
+  else params.set('transport', point.protocol);
+  return { ...uri, scheme: isSecure(point) ? 'sips' : 'sip', ...hostOf(point), params };
+}
+
+/** A Contact with an IPv4 literal that is not where the request leaves from could not be reached: put that right. */
+export function rewriteContact(value: string, point: ListenPoint): string {
+  const address = parseNameAddr(value);
+  const uri = address === undefined ? undefined : parseUri(address.uri);
+  if (address === undefined || uri === undefined || !isIPv4(uri.host)) return value;
+  const own = hostOf(point);
+  if (uri.host === own.host && (uri.port === undefined || uri.port === own.port)) return value;
+  const params = new Map(uri.params).set('transport', point.protocol);
+  return formatNameAddr({ ...address, uri: formatUri({ ...uri, ...own, params }) });
+}
+
+const DEFAULT_PORTS = { udp: 5060, tcp: 5060, tls: 5061, ws: 80, wss: 443 } as const;
+
+export function defaultPort(protocol: ListenPoint['protocol']): number {
+  return DEFAULT_PORTS[protocol];
+}
+
+/** Whether a URI names one of our own listeners. */
+export function isOwnAddress(uri: SipUri, points: readonly ListenPoint[]): boolean {
+  const host = uri.host.toLowerCase();
+  const port = uri.port ?? (uri.scheme === 'sips' ? 5061 : 5060);
+  return points.some((point) => {
+    if (point.announced?.address === host && point.announced.port === port) return true;
+    return point.port === port && listensAt(point.address, host);
+  });
+}
+
+function listensAt(address: string, host: string): boolean {
+  if (address === host) return true;
+  if (host === 'localhost') return address === '127.0.0.1' || address === '0.0.0.0';
+  if (address !== '0.0.0.0' || !isIPv4(host)) return false;
+  if (host.startsWith('127.')) return true;
+  return Object.values(networkInterfaces()).some((list) => list?.some((entry) => entry.address === host));
+}

@@ -1,0 +1,231 @@
+import { randomUUID } from 'node:crypto';
+import { serialize } from '../../sip-message/serialize';
+import { parseUri } from '../../sip-message/uri';
+import type { SipRequest } from '../../sip-message/message';
+import type { Application } from '../control/application';
+import type { ApplicationRequestText } from '../control/application-text';
+import type { SipCommand } from '../control/control-server';
+import { nok, requestSent, sipFrame } from '../control/tokens';
+import { dialogId, tagOf } from '../dialog/dialog';
+import { getHeader } from '../../sip-message/headers';
+import type { SessionInterval } from '../dialog/session-timer';
+import type { ListenPoint, ServerTransaction } from '../layers';
+import { isOwnAddress } from './addresses';
+import { ClientResponses } from './client-responses';
+import type { CoreContext, RequestHead } from './context';
+import type { DialogLife } from './dialog-life';
+import type { AcceptedInvite, DialogRecord, DialogTable } from './dialog-table';
+import type { IncomingTable } from './incoming';
+import { hopOfContact, hopOfUri, parseRouteUri, type NextHop } from './next-hop';
+import { OutgoingTable } from './outgoing';
+import {
+  buildAck,
+  buildInDialog,
+  buildOwnBye,
+  buildRefresh,
+  buildRequest,
+  cancelHeaders,
+  REQUEST_METHODS,
+} from './outgoing-request';
+import { Sender } from './sender';
+
+/** Requests of these methods look for a registered connection of their target. */
+const TO_REGISTERED = new Set(['INVITE', 'OPTIONS', 'NOTIFY', 'MESSAGE']);
+const REFRESH_AGAIN_SECONDS = 20;
+
+/** Requests that applications (and, for a dialog's sake, the server itself) send. */
+export class ClientRequests {
+  readonly table = new OutgoingTable();
+  private readonly sender: Sender;
+  private readonly responses: ClientResponses;
+  private lastSequence: number;
+
+  constructor(
+    private readonly context: CoreContext,
+    private readonly dialogs: DialogTable,
+    private readonly life: DialogLife,
+    incoming: IncomingTable,
+  ) {
+    this.responses = new ClientResponses(context, dialogs, life, incoming, this.table, () => this.sender);
+    this.sender = new Sender(context, this.table, this.responses);
+    // Grows over restarts, and stays below 2^31 for as long as a server runs.
+    this.lastSequence = Math.floor(context.clock.now() / 1000) % 2 ** 28;
+    life.connect({
+      bye: (record, reason) => this.ownBye(record, reason),
+      refresh: (record, interval) => this.refresh(record, interval),
+    });
+  }
+
+  /** A request in the early dialog of an INVITE of ours, or a NOTIFY before the 2xx to a SUBSCRIBE of ours. */
+  takeEarly(head: RequestHead, transaction: ServerTransaction): boolean {
+    return this.responses.takeEarlyRequest(head, transaction);
+  }
+
+  /** The application's response to an UPDATE that went by its INVITE's id. */
+  answerEarlyUpdate = (...args: Parameters<ClientResponses['answerEarlyUpdate']>): boolean =>
+    this.responses.answerEarlyUpdate(...args);
+
+  /** Nobody waits any more for what this application has begun. */
+  applicationClosed(application: Application): void {
+    for (const outgoing of this.table.of(application)) {
+      if (outgoing.finished || outgoing.method !== 'INVITE') continue;
+      outgoing.cancelled = true;
+      outgoing.client?.cancel([]);
+    }
+  }
+
+  outsideDialog(application: Application, command: SipCommand, text: ApplicationRequestText): void {
+    const refuse = (reason: string): void => application.reply(command.id, `NOK|${reason}`);
+    const uri = parseUri(text.uri);
+    if (uri === undefined || !REQUEST_METHODS.has(text.method)) return refuse(nok.invalidRequestUri(text.startLine));
+    const { transport } = this.context.transactions;
+    const given = command.routeUri === '' ? undefined : parseRouteUri(command.routeUri);
+    if (command.routeUri !== '' && given === undefined) return refuse(nok.invalidRequestUri(text.startLine));
+    const target = given ?? uri;
+    if (target.scheme === 'tel') return refuse(nok.invalidRequestUri(text.startLine));
+    const registered = TO_REGISTERED.has(text.method)
+      ? hopOfContact(uri, transport, this.context.contacts, this.context.clock.now())
+      : undefined;
+    if (registered === undefined && isOwnAddress(target, transport.points)) return refuse(nok.toMyself);
+    const hop = registered ?? hopOfUri(target, transport);
+    if (hop.kind === 'no-transport') return refuse(nok.noTransport);
+    const built = buildRequest(text, hop.point, {
+      callId: randomUUID,
+      sequence: () => (this.lastSequence += 1),
+    });
+    if ('nok' in built) return refuse(built.nok);
+    const { request } = built;
+    const makesDialog = text.method === 'INVITE' || text.method === 'SUBSCRIBE';
+    const id = dialogId(getHeader(request, 'Call-ID') ?? '', tagOf(getHeader(request, 'From')));
+    this.sender.send({
+      application,
+      purpose: { kind: 'application', commandId: command.id },
+      request,
+      hop,
+      dialogId: makesDialog ? id : '',
+      dialog: undefined,
+    });
+  }
+
+  inDialog(application: Application, command: SipCommand, text: ApplicationRequestText): void {
+    const refuse = (reason: string): void => application.reply(command.id, `NOK|${reason}`);
+    const record = this.dialogs.get(command.dialogId);
+    if (record === undefined || record.application !== application) {
+      return refuse(text.method === 'ACK' ? nok.automaticAck : nok.unknownDialog);
+    }
+    if (text.method === 'ACK') return this.ack(record, command, text);
+    if (!REQUEST_METHODS.has(text.method)) return refuse(nok.badMethodInDialog(text.startLine));
+    if (text.method === 'PRACK' && record.state.confirmed) return refuse(nok.noInvitePendingForPrack);
+    const hop = this.sender.hopInDialog(record.state);
+    const point = this.sender.pointOf(hop) ?? this.anyPoint();
+    if (point === undefined) return refuse(nok.noTransport);
+    const built = buildInDialog(record.state, text, record.state.localSequence + 1, point);
+    if ('nok' in built) return refuse(built.nok);
+    record.nextSequence();
+    if (text.method === 'BYE') record.cancelInvite?.();
+    if (text.method === 'INVITE' || text.method === 'UPDATE') record.rememberSdp(text.body);
+    const outgoing = this.sender.send({
+      application,
+      purpose: { kind: 'application', commandId: command.id },
+      request: built.request,
+      hop,
+      dialogId: record.state.id,
+      dialog: record,
+    });
+    if (text.method === 'INVITE' && outgoing !== undefined) {
+      record.cancelInvite = () => {
+        if (!outgoing.finished) outgoing.client?.cancel([]);
+      };
+    }
+  }
+
+  cancel(application: Application, command: SipCommand, text: ApplicationRequestText): void {
+    const { transactionId } = command;
+    const outgoing = this.table.get(transactionId);
+    const refuse = (): void => application.reply(command.id, `NOK|${nok.nothingToCancel(transactionId)}`);
+    if (outgoing === undefined || outgoing.application !== application || outgoing.finished) return refuse();
+    const now = this.context.clock.now();
+    const unsent = { protocol: undefined, address: '', port: 0 };
+    if (outgoing.client === undefined) {
+      // The name of its target is still being looked up: it will not be sent at all.
+      outgoing.cancelled = true;
+      const message = serialize({ ...outgoing.request, method: 'CANCEL', body: Buffer.alloc(0) });
+      return application.reply(command.id, requestSent(0, unsent, now, randomUUID()), message);
+    }
+    const result = outgoing.client.cancel(cancelHeaders(text));
+    if (result === false) return refuse();
+    outgoing.cancelled = true;
+    const message = serialize(result.request);
+    const rest = requestSent(result.held ? 0 : message.length, unsent, now, randomUUID());
+    application.reply(command.id, rest, message);
+  }
+
+  private ack(record: DialogRecord, command: SipCommand, text: ApplicationRequestText): void {
+    const accepted = this.toAcknowledge(record);
+    const refuse = (reason: string): void => record.application.reply(command.id, `NOK|${reason}`);
+    if (accepted === undefined) return refuse(nok.automaticAck);
+    const built = buildAck(record.state, accepted.invite, accepted.sequence, text);
+    if ('nok' in built) return refuse(built.nok);
+    record.rememberSdp(text.body);
+    const hop = this.sender.hopInDialog(record.state);
+    const sent = this.sender.sendAck(built.request, hop, (message, destination, where) => {
+      accepted.ack = { message, destination };
+      const bytes = serialize(message);
+      const rest = requestSent(bytes.length, where, this.context.clock.now(), randomUUID());
+      record.application.reply(command.id, rest, bytes);
+      if (accepted.cancelled) this.life.hangUp(record, 'ACK-BYE due to cancel race condition');
+    });
+    if (!sent) refuse(nok.noTransport);
+  }
+
+  /** The 2xx that waits for its ACK; else the last one, whose ACK is sent again. */
+  private toAcknowledge(record: DialogRecord): AcceptedInvite | undefined {
+    const all = [...record.accepted.values()];
+    const waiting = all.reverse().find((accepted) => accepted.ack === undefined);
+    return waiting ?? (record.lastInviteRefused ? undefined : all[0]);
+  }
+
+  private anyPoint(): ListenPoint | undefined {
+    return this.context.transactions.transport.points[0];
+  }
+
+  /** The dialog is gone already; its application is told, its peer's answer is nobody's business. */
+  private ownBye(record: DialogRecord, reason: string): void {
+    const request = buildOwnBye(record.state, record.nextSequence(), reason);
+    const hop = this.sender.hopInDialog(record.state);
+    const outgoing = this.sendOwn(record, request, hop, () => undefined);
+    const message = serialize(outgoing?.request ?? request);
+    const point = this.sender.pointOf(hop);
+    const where = { protocol: point?.protocol, address: point?.address ?? '', port: point?.port ?? 0 };
+    const now = this.context.clock.now();
+    const rest = sipFrame('application', message.length, where, now, 'unsolicited', record.state.id);
+    record.application.deliver(rest, message);
+  }
+
+  private sendOwn(record: DialogRecord, request: SipRequest, hop: NextHop, done: (status: number) => void) {
+    return this.sender.send({
+      application: record.application,
+      purpose: { kind: 'server', done },
+      request,
+      hop,
+      dialogId: record.state.id,
+      dialog: record,
+    });
+  }
+
+  /** RFC 4028 section 7.1, when the refresh is ours. An INVITE under way will set the timer anew by itself. */
+  private refresh(record: DialogRecord, interval: SessionInterval): void {
+    const soon = { ...interval, seconds: Math.min(interval.seconds, REFRESH_AGAIN_SECONDS) };
+    if (record.cancelInvite !== undefined || record.inviteUnanswered || record.localSdp === undefined) {
+      return this.life.armSession(record, soon);
+    }
+    const request = buildRefresh(record.state, record.nextSequence(), record.localSdp, interval.seconds);
+    record.cancelInvite = () => undefined;
+    this.sendOwn(record, request, this.sender.hopInDialog(record.state), (status) => {
+      record.cancelInvite = undefined;
+      if (status < 300 || record.ended) return;
+      if (status === 491) this.life.armSession(record, soon);
+      else this.life.hangUp(record, 'Session timer expired');
+    });
+  }
+}

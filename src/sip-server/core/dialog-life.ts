@@ -1,0 +1,80 @@
+import type { CancelTimer } from '../../process/clock';
+import { sessionDelayMs, type SessionInterval } from '../dialog/session-timer';
+import type { ServerTransaction } from '../layers';
+import { patience, type CoreContext } from './context';
+import type { DialogRecord, DialogTable } from './dialog-table';
+import type { IncomingTable } from './incoming';
+
+/** How a dialog acts on the network by itself. */
+export interface DialogActions {
+  /** Sends BYE with this reason, and tells the application. The dialog has ended by then. */
+  bye(record: DialogRecord, reason: string): void;
+  /** Sends a re-INVITE that keeps the session alive. */
+  refresh(record: DialogRecord, interval: SessionInterval): void;
+}
+
+/** Beginning and end of dialogs, and the timers in between. */
+export class DialogLife {
+  private actions: DialogActions | undefined;
+
+  constructor(
+    private readonly context: CoreContext,
+    private readonly dialogs: DialogTable,
+    private readonly incoming: IncomingTable,
+  ) {}
+
+  /** Sends are made by a room that needs this one: it is told afterwards. */
+  connect(actions: DialogActions): void {
+    this.actions = actions;
+  }
+
+  /** The dialog is over: nothing of it is left. Requests of the peer that wait get their 487 (RFC 3261 section 15.1.2). */
+  end(record: DialogRecord): void {
+    if (!this.dialogs.remove(record)) return;
+    for (const incoming of [...record.unanswered]) this.incoming.abandon(incoming, 487);
+    record.unanswered.clear();
+  }
+
+  /** Ends the dialog with a BYE of our own. */
+  hangUp(record: DialogRecord, reason: string): void {
+    if (record.ended) return;
+    this.end(record);
+    this.actions?.bye(record, reason);
+  }
+
+  /** A 2xx to INVITE is sent again until its ACK comes; without one the call ends (RFC 3261 section 13.3.1.4). */
+  awaitAck(record: DialogRecord, sequence: number, transaction: ServerTransaction, ackTransactionId: string): void {
+    let stopRetransmission: CancelTimer = () => undefined;
+    const again = (delay: number): void => {
+      stopRetransmission = this.context.clock.setTimer(delay, () => {
+        transaction.resend();
+        again(Math.min(delay * 2, this.context.timers.t2));
+      });
+    };
+    const stopDeadline = this.context.clock.setTimer(patience(this.context), () => {
+      stopRetransmission();
+      record.unacknowledged.delete(sequence);
+      this.hangUp(record, 'ACK timeout');
+    });
+    again(this.context.timers.t1);
+    record.unacknowledged.set(sequence, {
+      transaction,
+      ackTransactionId,
+      stop: () => {
+        stopRetransmission();
+        stopDeadline();
+      },
+    });
+  }
+
+  /** Starts the session timer anew; undefined: the session has none from now on (RFC 4028). */
+  armSession(record: DialogRecord, interval: SessionInterval | undefined): void {
+    record.stopSession?.();
+    record.stopSession = undefined;
+    if (interval === undefined || record.ended) return;
+    record.stopSession = this.context.clock.setTimer(sessionDelayMs(interval, Math.random()), () => {
+      if (interval.refresher === 'remote') this.hangUp(record, 'Session timer expired');
+      else this.actions?.refresh(record, interval);
+    });
+  }
+}

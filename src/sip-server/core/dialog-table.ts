@@ -1,0 +1,105 @@
+import type { CancelTimer } from '../../process/clock';
+import type { SipRequest, SipResponse } from '../../sip-message/message';
+import type { Application } from '../control/application';
+import { nextSequence, type DialogState } from '../dialog/dialog';
+import type { Destination, ServerTransaction } from '../layers';
+import type { Incoming } from './incoming';
+
+/** A 2xx of ours to an INVITE that waits for its ACK. */
+export interface Unacknowledged {
+  readonly transaction: ServerTransaction;
+  /** Id the application sees in the frame of the ACK. */
+  readonly ackTransactionId: string;
+  readonly stop: CancelTimer;
+}
+
+/** A 2xx of the peer to an INVITE of ours. */
+export interface AcceptedInvite {
+  readonly sequence: number;
+  readonly invite: SipRequest;
+  readonly response: SipResponse;
+  /** The application cancelled, and the 2xx was there first: BYE follows the ACK. */
+  readonly cancelled: boolean;
+  ack: { readonly message: SipRequest; readonly destination: Destination } | undefined;
+}
+
+/** A dialog with what happens in it. */
+export class DialogRecord {
+  readonly unacknowledged = new Map<number, Unacknowledged>();
+  readonly accepted = new Map<number, AcceptedInvite>();
+  /** Requests of the peer that the application has not answered. */
+  readonly unanswered = new Set<Incoming>();
+  /** Our INVITE without final response, and what cancels it. */
+  cancelInvite: (() => void) | undefined;
+  /** The last INVITE of ours was refused: the server has ACKed that by itself. */
+  lastInviteRefused = false;
+  localSdp: Buffer | undefined;
+  stopSession: CancelTimer | undefined;
+  ended = false;
+
+  constructor(
+    public state: DialogState,
+    readonly application: Application,
+  ) {}
+
+  nextSequence(): number {
+    this.state = nextSequence(this.state);
+    return this.state.localSequence;
+  }
+
+  rememberSdp(body: Buffer): void {
+    if (body.length > 0) this.localSdp = body;
+  }
+
+  /** A peer's INVITE that waits for the application. */
+  get inviteUnanswered(): boolean {
+    for (const incoming of this.unanswered) if (incoming.head.method === 'INVITE') return true;
+    return false;
+  }
+}
+
+function tagsKey(callId: string, localTag: string, remoteTag: string): string {
+  return `${localTag}\n${remoteTag}\n${callId}`;
+}
+
+/** The dialogs of this server, by the id that applications use and by Call-ID and tags. */
+export class DialogTable {
+  private readonly byId = new Map<string, DialogRecord>();
+  private readonly byTags = new Map<string, DialogRecord>();
+
+  add(record: DialogRecord): void {
+    const { id, callId, localTag, remoteTag } = record.state;
+    this.byId.set(id, record);
+    this.byTags.set(tagsKey(callId, localTag, remoteTag), record);
+  }
+
+  get(id: string): DialogRecord | undefined {
+    return this.byId.get(id);
+  }
+
+  find(callId: string, localTag: string, remoteTag: string): DialogRecord | undefined {
+    return this.byTags.get(tagsKey(callId, localTag, remoteTag));
+  }
+
+  /** Forgets the dialog and stops its timers. False: it had ended before. */
+  remove(record: DialogRecord): boolean {
+    if (record.ended) return false;
+    record.ended = true;
+    const { id, callId, localTag, remoteTag } = record.state;
+    if (this.byId.get(id) === record) this.byId.delete(id);
+    const key = tagsKey(callId, localTag, remoteTag);
+    if (this.byTags.get(key) === record) this.byTags.delete(key);
+    record.stopSession?.();
+    for (const waiting of record.unacknowledged.values()) waiting.stop();
+    record.unacknowledged.clear();
+    return true;
+  }
+
+  of(application: Application): DialogRecord[] {
+    return [...this.byId.values()].filter((record) => record.application === application);
+  }
+
+  get size(): number {
+    return this.byId.size;
+  }
+}

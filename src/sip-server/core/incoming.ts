@@ -1,0 +1,166 @@
+import type { CancelTimer } from '../../process/clock';
+import type { SipResponse } from '../../sip-message/message';
+import type { Application } from '../control/application';
+import { createResponse } from '../../sip-message/response';
+import { addHeader } from '../../sip-message/headers';
+import { serialize } from '../../sip-message/serialize';
+import { sipFrame } from '../control/tokens';
+import type { ServerTransaction } from '../layers';
+import { newTag, patience, remoteOf, type CoreContext, type RequestHead } from './context';
+import type { DialogRecord } from './dialog-table';
+
+/** A request from the network that an application has to answer. */
+export interface Incoming {
+  readonly transaction: ServerTransaction;
+  readonly application: Application;
+  readonly head: RequestHead;
+  /** The dialog it belongs to, or (INVITE, SUBSCRIBE) has made. */
+  dialog: DialogRecord | undefined;
+  /** To tag of every response of ours. */
+  localTag: string;
+  /** The application may choose the tag with its first response. */
+  tagUsed: boolean;
+  /** A final response was given. */
+  answered: boolean;
+  stopSilence: CancelTimer | undefined;
+  /** An UPDATE inside this INVITE's early dialog: it goes by the INVITE's transaction id. */
+  earlyUpdate: ServerTransaction | undefined;
+  /** Reliable provisional responses (RFC 3262). */
+  reliable: ReliableState | undefined;
+}
+
+export interface ReliableState {
+  /** Sequence of the last reliable response. */
+  sequence: number;
+  /** The one that waits for PRACK, and what stops its retransmission. */
+  outstanding: CancelTimer | undefined;
+  /** Responses that wait until then. */
+  readonly waiting: (() => void)[];
+}
+
+/** After a provisional response the application may take this long for the final one. */
+const RINGING_LIMIT_MS = 60 * 60 * 1000;
+
+/** The requests of the network that wait for an application, by transaction id. */
+export class IncomingTable {
+  private readonly byId = new Map<string, Incoming>();
+  /** INVITEs that were answered provisionally: Call-ID and our tag. */
+  private readonly early = new Map<string, Incoming>();
+
+  constructor(private readonly context: CoreContext) {}
+
+  /** Starts the wait for the application's answer. */
+  add(
+    transaction: ServerTransaction,
+    application: Application,
+    head: RequestHead,
+    dialog: DialogRecord | undefined,
+  ): Incoming {
+    const incoming: Incoming = {
+      transaction,
+      application,
+      head,
+      dialog,
+      localTag: head.toTag === '' ? newTag() : head.toTag,
+      tagUsed: head.toTag !== '',
+      answered: false,
+      stopSilence: undefined,
+      earlyUpdate: undefined,
+      reliable: undefined,
+    };
+    incoming.stopSilence = this.context.clock.setTimer(patience(this.context), () => this.silence(incoming));
+    this.byId.set(transaction.id, incoming);
+    dialog?.unanswered.add(incoming);
+    return incoming;
+  }
+
+  get(transactionId: string): Incoming | undefined {
+    return this.byId.get(transactionId);
+  }
+
+  findEarly(callId: string, localTag: string): Incoming | undefined {
+    return this.early.get(`${localTag}\n${callId}`);
+  }
+
+  of(application: Application): Incoming[] {
+    return [...this.byId.values()].filter((incoming) => incoming.application === application);
+  }
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  /** A provisional response went out: the application lives, and the caller knows our tag. */
+  provisional(incoming: Incoming): void {
+    incoming.stopSilence?.();
+    incoming.stopSilence = this.context.clock.setTimer(RINGING_LIMIT_MS, () => this.silence(incoming));
+    if (incoming.head.method === 'INVITE' && incoming.head.toTag === '') {
+      this.early.set(`${incoming.localTag}\n${incoming.head.callId}`, incoming);
+    }
+  }
+
+  /** A final response went out; a second one of the application is answered with the first until `forget`. */
+  answered(incoming: Incoming): void {
+    incoming.answered = true;
+    incoming.stopSilence?.();
+    incoming.reliable?.outstanding?.();
+    incoming.dialog?.unanswered.delete(incoming);
+    this.early.delete(`${incoming.localTag}\n${incoming.head.callId}`);
+    if (incoming.earlyUpdate !== undefined) this.refuse(incoming.earlyUpdate, 487);
+    incoming.earlyUpdate = undefined;
+  }
+
+  /** The application can no longer answer it. */
+  forget(transactionId: string): void {
+    const incoming = this.byId.get(transactionId);
+    if (incoming === undefined) return;
+    this.byId.delete(transactionId);
+    if (!incoming.answered) this.answered(incoming);
+  }
+
+  /** Answers in the application's place. */
+  abandon(incoming: Incoming, status: number, reason?: string): void {
+    if (!incoming.answered) {
+      const response = createResponse(incoming.transaction.request, status, { reason, toTag: incoming.localTag });
+      incoming.transaction.respond(response);
+    }
+    this.forget(incoming.transaction.id);
+  }
+
+  private silence(incoming: Incoming): void {
+    this.context.log('application.silent', { method: incoming.head.method, callId: incoming.head.callId });
+    this.abandon(incoming, incoming.head.method === 'INVITE' ? 480 : 500);
+  }
+
+  /** A response without any application behind it. */
+  refuse(transaction: ServerTransaction, status: number, headers: readonly (readonly [string, string])[] = []): void {
+    transaction.respond(this.ownResponse(transaction, status, headers));
+  }
+
+  private ownResponse(
+    transaction: ServerTransaction,
+    status: number,
+    headers: readonly (readonly [string, string])[],
+  ): SipResponse {
+    const response = createResponse(transaction.request, status, status === 100 ? {} : { toTag: newTag() });
+    for (const [name, value] of headers) addHeader(response, name, value);
+    return response;
+  }
+
+  /** Gives the request to its application. */
+  deliver(incoming: Incoming, dialogId: string, outsideDialog: boolean): void {
+    const { transaction, application } = incoming;
+    const message = serialize(transaction.request);
+    const { flow } = transaction;
+    const rest = sipFrame(
+      'network',
+      message.length,
+      remoteOf(flow),
+      this.context.clock.now(),
+      transaction.id,
+      dialogId,
+      outsideDialog ? flow.local : undefined,
+    );
+    application.deliver(rest, message);
+  }
+}

@@ -1,0 +1,206 @@
+import { getHeader } from '../../sip-message/headers';
+import { createResponse } from '../../sip-message/response';
+import type { SipRequest } from '../../sip-message/message';
+import { serialize } from '../../sip-message/serialize';
+import type { Application } from '../control/application';
+import { sipFrame } from '../control/tokens';
+import { dialogId, takeRemoteSequence } from '../dialog/dialog';
+import { MIN_SESSION_SECONDS, tooSmall } from '../dialog/session-timer';
+import type { Flow, ServerTransaction } from '../layers';
+import { readHead, remoteOf, type CoreContext, type RequestHead } from './context';
+import type { DialogRecord, DialogTable } from './dialog-table';
+import type { DialogLife } from './dialog-life';
+import type { Incoming, IncomingTable } from './incoming';
+import type { ClientRequests } from './client-requests';
+import { takePrack } from './reliable';
+
+const RETRY_AFTER: readonly [string, string] = ['Retry-After', '5'];
+const ROUTABLE = ['INVITE', 'REGISTER', 'OPTIONS', 'MESSAGE', 'INFO', 'NOTIFY', 'SUBSCRIBE', 'PUBLISH', 'REFER'];
+const ALLOW = [...ROUTABLE, 'ACK', 'BYE', 'CANCEL', 'PRACK', 'UPDATE'].join(', ');
+
+/** What comes from the network: finds its dialog or an application for it, or answers by itself. */
+export class NetworkRequests {
+  /** Requests without To tag that are going on, to see the same one arriving by another way. */
+  private readonly ongoing = new Map<string, ServerTransaction>();
+
+  constructor(
+    private readonly context: CoreContext,
+    private readonly dialogs: DialogTable,
+    private readonly life: DialogLife,
+    private readonly incoming: IncomingTable,
+    private readonly clients: ClientRequests,
+  ) {}
+
+  request(request: SipRequest, flow: Flow, transaction: ServerTransaction | undefined): void {
+    const head = readHead(request);
+    if (transaction === undefined) return this.ack(request, head, flow);
+    if (head.toTag === '' || head.method === 'REGISTER') return this.outsideDialog(head, transaction);
+    const record = this.dialogs.find(head.callId, head.toTag, head.fromTag);
+    if (record !== undefined) return this.inDialog(record, head, transaction);
+    const pending = this.incoming.findEarly(head.callId, head.toTag);
+    if (pending !== undefined && pending.head.fromTag === head.fromTag) {
+      return this.inEarlyServerDialog(pending, head, transaction);
+    }
+    if (this.clients.takeEarly(head, transaction)) return;
+    if (head.method === 'INVITE') this.trying(transaction);
+    this.incoming.refuse(transaction, 481);
+  }
+
+  /** The caller gave up before a final response; the layer below has answered the CANCEL. */
+  cancelled(transaction: ServerTransaction, cancel: SipRequest, flow: Flow): void {
+    const incoming = this.incoming.get(transaction.id);
+    if (incoming === undefined || incoming.answered) return;
+    this.tellCancelled(incoming, cancel, flow);
+    if (incoming.dialog !== undefined && !incoming.dialog.state.confirmed) this.life.end(incoming.dialog);
+    this.incoming.abandon(incoming, 487);
+  }
+
+  terminated(transaction: ServerTransaction): void {
+    this.incoming.forget(transaction.id);
+    const key = mergeKey(readHead(transaction.request));
+    if (this.ongoing.get(key) === transaction) this.ongoing.delete(key);
+  }
+
+  /** Its requests get an answer at once; nobody else can take them over. */
+  applicationClosed(application: Application): void {
+    for (const incoming of this.incoming.of(application)) {
+      this.incoming.abandon(incoming, incoming.head.method === 'INVITE' ? 480 : 500);
+    }
+  }
+
+  private trying(transaction: ServerTransaction): void {
+    transaction.respond(createResponse(transaction.request, 100));
+  }
+
+  private outsideDialog(head: RequestHead, transaction: ServerTransaction): void {
+    const key = mergeKey(head);
+    const earlier = this.ongoing.get(key);
+    // A client that answers a challenge without counting CSeq on is no loop.
+    const merged = earlier !== undefined && earlier.final?.status !== 401 && earlier.final?.status !== 407;
+    if (merged && head.fromTag !== '') return this.incoming.refuse(transaction, 482);
+    const { method } = head;
+    if (method === 'INVITE') this.trying(transaction);
+    if (
+      getHeader(transaction.request, 'Max-Forwards')?.trim() === '0' &&
+      method !== 'OPTIONS' &&
+      method !== 'REGISTER'
+    ) {
+      return this.incoming.refuse(transaction, 483);
+    }
+    const application = this.context.routes.pick(method.toLowerCase(), (one) => one.open && !one.congested);
+    if (application === 'none') return this.unroutable(method, transaction);
+    if (application === 'busy') return this.incoming.refuse(transaction, 503, [RETRY_AFTER]);
+    this.ongoing.set(key, transaction);
+    this.incoming.deliver(this.incoming.add(transaction, application, head, undefined), '', true);
+  }
+
+  private unroutable(method: string, transaction: ServerTransaction): void {
+    if (method === 'BYE' || method === 'UPDATE' || method === 'PRACK') return this.incoming.refuse(transaction, 481);
+    if (method === 'REFER') return this.incoming.refuse(transaction, 405, [['Allow', ALLOW]]);
+    if (ROUTABLE.includes(method)) return this.incoming.refuse(transaction, 503);
+    this.incoming.refuse(transaction, 501, [['Allow', ALLOW]]);
+  }
+
+  private inDialog(record: DialogRecord, head: RequestHead, transaction: ServerTransaction): void {
+    const { method } = head;
+    if (method === 'INVITE') this.trying(transaction);
+    const next = takeRemoteSequence(record.state, head.sequence);
+    if (next === undefined) return this.incoming.refuse(transaction, 500);
+    record.state = next;
+    const refusal = this.refusal(record, head, transaction);
+    if (refusal !== undefined) return refusal();
+    const incoming = this.incoming.add(transaction, record.application, head, record);
+    if (method === 'BYE') {
+      record.unanswered.delete(incoming);
+      this.life.end(record);
+    }
+    this.incoming.deliver(incoming, record.state.id, false);
+  }
+
+  /** What the server refuses without asking the application. */
+  private refusal(record: DialogRecord, head: RequestHead, transaction: ServerTransaction): (() => void) | undefined {
+    const { method } = head;
+    if (!record.application.open) return () => this.incoming.refuse(transaction, 481);
+    if (method === 'PRACK' && !takePrack(this.incoming, record, transaction.request)) {
+      return () => this.incoming.refuse(transaction, 481);
+    }
+    if (method !== 'INVITE' && method !== 'UPDATE') return undefined;
+    if (tooSmall(getHeader(transaction.request, 'Session-Expires'))) {
+      return () => this.incoming.refuse(transaction, 422, [['Min-SE', String(MIN_SESSION_SECONDS)]]);
+    }
+    // RFC 3261 section 14.2: the first one has to be answered before.
+    if (method === 'INVITE' && record.inviteUnanswered) {
+      return () => this.incoming.refuse(transaction, 500, [RETRY_AFTER]);
+    }
+    return undefined;
+  }
+
+  /** Inside the early dialog of an INVITE that the application has answered provisionally, without 100rel. */
+  private inEarlyServerDialog(invite: Incoming, head: RequestHead, transaction: ServerTransaction): void {
+    switch (head.method) {
+      case 'UPDATE':
+        return this.earlyUpdate(invite, transaction);
+      case 'BYE': {
+        // RFC 3261 section 15.1.2: the INVITE ends with it. The application sees what it knows: a CANCEL.
+        this.incoming.refuse(transaction, 200);
+        this.tellCancelled(invite, { ...invite.transaction.request, method: 'CANCEL' }, transaction.flow);
+        return this.incoming.abandon(invite, 487);
+      }
+      case 'INVITE':
+        this.trying(transaction);
+        return this.incoming.refuse(transaction, 500, [RETRY_AFTER]);
+      case 'PRACK':
+        return this.incoming.refuse(transaction, 481);
+      default:
+        this.incoming.deliver(
+          this.incoming.add(transaction, invite.application, head, undefined),
+          dialogId(invite.head.callId, invite.head.fromTag),
+          false,
+        );
+    }
+  }
+
+  private earlyUpdate(invite: Incoming, transaction: ServerTransaction): void {
+    if (invite.earlyUpdate !== undefined) return this.incoming.refuse(transaction, 500, [RETRY_AFTER]);
+    invite.earlyUpdate = transaction;
+    const message = serialize(transaction.request);
+    const id = dialogId(invite.head.callId, invite.head.fromTag);
+    const where = remoteOf(transaction.flow);
+    const rest = sipFrame('network', message.length, where, this.context.clock.now(), invite.transaction.id, id);
+    invite.application.deliver(rest, message);
+  }
+
+  private tellCancelled(incoming: Incoming, cancel: SipRequest, flow: Flow): void {
+    const { head, dialog } = incoming;
+    const known = dialog !== undefined || incoming.tagUsed;
+    const id = dialog?.state.id ?? (known ? dialogId(head.callId, head.fromTag) : '');
+    const message = serialize(cancel);
+    const rest = sipFrame(
+      'network',
+      message.length,
+      remoteOf(flow),
+      this.context.clock.now(),
+      incoming.transaction.id,
+      id,
+    );
+    incoming.application.deliver(rest, message);
+  }
+
+  /** ACK for a 2xx; any other ACK is the business of the layer below, and a stray one of nobody. */
+  private ack(request: SipRequest, head: RequestHead, flow: Flow): void {
+    const record = this.dialogs.find(head.callId, head.toTag, head.fromTag);
+    const waiting = record?.unacknowledged.get(head.sequence);
+    if (record === undefined || waiting === undefined) return;
+    waiting.stop();
+    record.unacknowledged.delete(head.sequence);
+    this.incoming.forget(waiting.transaction.id);
+    const message = serialize(request);
+    const now = this.context.clock.now();
+    const rest = sipFrame('network', message.length, remoteOf(flow), now, waiting.ackTransactionId, record.state.id);
+    record.application.deliver(rest, message);
+  }
+}
+
+function mergeKey(head: RequestHead): string {
+  return `${head.sequence}\n${head.method}\n${head.fromTag}\n${head.callId}`;
+}

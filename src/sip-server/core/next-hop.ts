@@ -1,0 +1,103 @@
+import { lookup } from 'node:dns/promises';
+import { isIPv4 } from 'node:net';
+import type { Destination, ListenPoint, Protocol, TransportLayer } from '../layers';
+import { parseUri, type SipUri } from '../../sip-message/uri';
+import { defaultPort } from './addresses';
+import type { RegisteredContacts } from './registered-contacts';
+
+/** Where a request goes next, before names are looked up. */
+export type NextHop =
+  | { readonly kind: 'address'; readonly destination: Destination; readonly point: ListenPoint }
+  | {
+      readonly kind: 'name';
+      readonly protocol: Protocol;
+      readonly host: string;
+      readonly port: number;
+      readonly point: ListenPoint;
+    }
+  /** The contact registered on a connection that is closed. */
+  | { readonly kind: 'gone'; readonly point: ListenPoint; readonly protocol: Protocol }
+  /** The URI asks for a transport that no listener has. */
+  | { readonly kind: 'no-transport' };
+
+/** Looks up one IPv4 address; rejects when there is none. */
+export type Resolver = (host: string) => Promise<string>;
+
+const DNS_DEADLINE_MS = 5000;
+
+/** A records and the hosts file, with a deadline. */
+export const systemResolver: Resolver = async (host) => {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('name look-up took too long')), DNS_DEADLINE_MS);
+  });
+  try {
+    return (await Promise.race([lookup(host, { family: 4 }), deadline])).address;
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+const PROTOCOLS: ReadonlySet<string> = new Set(['udp', 'tcp', 'tls', 'ws', 'wss']);
+
+function isProtocol(text: string): text is Protocol {
+  return PROTOCOLS.has(text);
+}
+
+/** The hop that a URI names (RFC 3263 without NAPTR and SRV). */
+export function hopOfUri(uri: SipUri, transport: TransportLayer): NextHop {
+  const host = uri.params.get('maddr') ?? uri.host;
+  const asked = uri.params.get('transport')?.toLowerCase();
+  const explicit = asked !== undefined || uri.scheme === 'sips';
+  const wanted = asked ?? (uri.scheme === 'sips' ? 'tls' : 'udp');
+  if (!isProtocol(wanted)) return { kind: 'no-transport' };
+  const point = transport.pointFor(wanted, host) ?? (explicit ? undefined : firstPoint(transport, host));
+  if (point === undefined) return { kind: 'no-transport' };
+  const { protocol } = point;
+  const port = uri.port ?? defaultPort(protocol);
+  if (isIPv4(host)) return { kind: 'address', destination: { protocol, address: host, port }, point };
+  return { kind: 'name', protocol, host, port, point };
+}
+
+function firstPoint(transport: TransportLayer, host: string): ListenPoint | undefined {
+  const first = transport.points[0];
+  return first === undefined ? undefined : (transport.pointFor(first.protocol, host) ?? first);
+}
+
+/** As `hopOfUri`, but a contact that registered over a connection is reached on that connection. */
+export function hopOfContact(
+  uri: SipUri,
+  transport: TransportLayer,
+  contacts: RegisteredContacts,
+  now: number,
+): NextHop | undefined {
+  const registered = contacts.find(uri, now);
+  if (registered === undefined) return undefined;
+  const { flow, connection } = registered;
+  if (!transport.isOpen(connection)) return { kind: 'gone', point: flow.local, protocol: flow.protocol };
+  return hopOnConnection(
+    { protocol: flow.protocol, address: flow.remoteAddress, port: flow.remotePort, connection },
+    flow.local,
+  );
+}
+
+function hopOnConnection(destination: Destination, point: ListenPoint): NextHop {
+  return { kind: 'address', destination, point };
+}
+
+/** A hop remembered by a dialog. A connection that is closed is not insisted on. */
+export function hopOfDestination(remembered: Destination, transport: TransportLayer): NextHop | undefined {
+  const { protocol, address, port, connection } = remembered;
+  const point = transport.pointFor(protocol, address);
+  if (point === undefined) return undefined;
+  if (connection === undefined || transport.isOpen(connection)) {
+    return { kind: 'address', destination: remembered, point };
+  }
+  return { kind: 'address', destination: { protocol, address, port }, point };
+}
+
+/** A next hop as an application gives it: a URI or `host[:port]`. */
+export function parseRouteUri(text: string): SipUri | undefined {
+  const uri = parseUri(text.includes('sip:') || text.includes('sips:') ? text.replace(/^<|>$/g, '') : `sip:${text}`);
+  return uri?.scheme === 'tel' ? undefined : uri;
+}

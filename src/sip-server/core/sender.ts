@@ -1,0 +1,203 @@
+import { randomUUID } from 'node:crypto';
+import { getHeader } from '../../sip-message/headers';
+import type { SipRequest, SipResponse } from '../../sip-message/message';
+import { createResponse } from '../../sip-message/response';
+import { serialize } from '../../sip-message/serialize';
+import { parseUri } from '../../sip-message/uri';
+import type { Application } from '../control/application';
+import { nok, requestSent, type Where } from '../control/tokens';
+import { routing, tagOf, type DialogState } from '../dialog/dialog';
+import type { Destination, Flow, ListenPoint, Protocol, TransportFailure } from '../layers';
+import { ownVia } from './addresses';
+import { newBranch, newTag, readHead, type CoreContext } from './context';
+import type { DialogRecord } from './dialog-table';
+import { hopOfContact, hopOfDestination, hopOfUri, type NextHop } from './next-hop';
+import type { Outgoing, OutgoingTable, Purpose } from './outgoing';
+
+/** What happens to a request on its way. */
+export interface ResponseHandler {
+  /** `flow` undefined: made up here, because no response can come. */
+  response(outgoing: Outgoing, response: SipResponse, flow: Flow | undefined, where: Where): void;
+  /** The transaction below is over. */
+  over(outgoing: Outgoing): void;
+}
+
+/** Sends requests: finds the address, starts the transaction, and turns its failures into responses. */
+export class Sender {
+  constructor(
+    private readonly context: CoreContext,
+    private readonly table: OutgoingTable,
+    private readonly handler: ResponseHandler,
+  ) {}
+
+  /** Where a request in the dialog goes. */
+  hopInDialog(state: DialogState): NextHop {
+    const { transport } = this.context.transactions;
+    const target = parseUri(state.remoteTarget);
+    if (target !== undefined && state.routeSet.length === 0) {
+      const now = this.context.clock.now();
+      const registered = hopOfContact(target, transport, this.context.contacts, now);
+      if (registered !== undefined && registered.kind !== 'gone') return registered;
+    }
+    if (state.nextHop !== undefined) {
+      const remembered = hopOfDestination(state.nextHop, transport);
+      if (remembered !== undefined) return remembered;
+    }
+    const uri = parseUri(routing(state).hop);
+    return uri === undefined || uri.scheme === 'tel' ? { kind: 'no-transport' } : hopOfUri(uri, transport);
+  }
+
+  /** The listener to be named in what goes there. */
+  pointOf(hop: NextHop): ListenPoint | undefined {
+    return hop.kind === 'no-transport' ? undefined : hop.point;
+  }
+
+  /** Sends a request; the application's command, if there is one, is answered at once. */
+  send(parts: {
+    readonly application: Application;
+    readonly purpose: Purpose;
+    readonly request: SipRequest;
+    readonly hop: NextHop;
+    readonly dialogId: string;
+    readonly dialog: DialogRecord | undefined;
+  }): Outgoing | undefined {
+    const { application, purpose, request, hop } = parts;
+    if (hop.kind === 'no-transport') {
+      if (purpose.kind === 'application') application.reply(purpose.commandId, `NOK|${nok.noTransport}`);
+      else purpose.done(503);
+      return undefined;
+    }
+    const head = readHead(request);
+    const outgoing: Outgoing = {
+      id: randomUUID(),
+      application,
+      purpose,
+      method: request.method,
+      callId: head.callId,
+      localTag: tagOf(getHeader(request, 'From')),
+      sequence: head.sequence,
+      dialogId: parts.dialogId,
+      dialog: parts.dialog,
+      inDialog: parts.dialog !== undefined,
+      request,
+      client: undefined,
+      finished: false,
+      cancelled: false,
+      replied: purpose.kind === 'server',
+      backlog: [],
+      forks: new Map(),
+      earlyUpdate: undefined,
+      early: [],
+    };
+    this.table.add(outgoing);
+    if (hop.kind === 'address') this.start(outgoing, hop.destination, hop.point);
+    else if (hop.kind === 'name') this.lookUp(outgoing, hop);
+    else this.fail(outgoing, hop.protocol, 410);
+    return outgoing;
+  }
+
+  private start(outgoing: Outgoing, destination: Destination, point: ListenPoint): void {
+    const { protocol } = destination;
+    outgoing.client = this.context.transactions.request(outgoing.request, destination, {
+      response: (response, flow) => {
+        const where: Where =
+          flow === undefined
+            ? { protocol, address: '', port: 0 }
+            : { protocol: flow.protocol, address: flow.remoteAddress, port: flow.remotePort };
+        this.inOrder(outgoing, () => this.handler.response(outgoing, response, flow, where));
+      },
+      failed: (failure) => {
+        const closed = failure === 'closed' && destination.connection !== undefined;
+        this.inOrder(outgoing, () => this.fabricate(outgoing, protocol, statusOf(failure, closed), undefined));
+      },
+      terminated: () => this.inOrder(outgoing, () => this.over(outgoing)),
+    });
+    outgoing.request = outgoing.client.request;
+    const local = protocol === 'udp' ? { address: point.address, port: point.port } : destination;
+    this.reply(outgoing, { protocol, address: local.address, port: local.port }, true);
+  }
+
+  private over(outgoing: Outgoing): void {
+    this.table.remove(outgoing);
+    this.handler.over(outgoing);
+  }
+
+  /** The name is looked up after the reply: it may take seconds. */
+  private lookUp(outgoing: Outgoing, hop: Extract<NextHop, { kind: 'name' }>): void {
+    this.reply(outgoing, { protocol: undefined, address: '', port: 0 }, false);
+    const go = (address: string): void => {
+      if (outgoing.cancelled) return this.fabricate(outgoing, undefined, 487, undefined, true);
+      this.start(outgoing, { protocol: hop.protocol, address, port: hop.port }, hop.point);
+    };
+    this.context.resolve(hop.host).then(go, () => this.fabricate(outgoing, undefined, 503, 'DNS Error', true));
+  }
+
+  private fail(outgoing: Outgoing, protocol: Protocol, status: number): void {
+    this.reply(outgoing, { protocol, address: '', port: 0 }, false);
+    this.fabricate(outgoing, protocol, status, undefined, true);
+  }
+
+  /** A response that looks like one of the peer, because the peer will give none. */
+  private fabricate(
+    outgoing: Outgoing,
+    protocol: Protocol | undefined,
+    status: number,
+    reason: string | undefined,
+    withoutTransaction = false,
+  ): void {
+    if (!outgoing.finished) {
+      const response = createResponse(outgoing.request, status, { reason, toTag: newTag() });
+      this.handler.response(outgoing, response, undefined, { protocol, address: '', port: 0 });
+    }
+    if (withoutTransaction) this.over(outgoing);
+  }
+
+  private reply(outgoing: Outgoing, where: Where, sent: boolean): void {
+    const { purpose } = outgoing;
+    if (purpose.kind === 'server' || outgoing.replied) return;
+    const bytes = serialize(outgoing.request);
+    const rest = requestSent(sent ? bytes.length : 0, where, this.context.clock.now(), outgoing.id);
+    outgoing.application.reply(purpose.commandId, rest, bytes);
+    outgoing.replied = true;
+    for (const event of outgoing.backlog.splice(0)) event();
+  }
+
+  /** The application must have its reply before it hears of the transaction. */
+  private inOrder(outgoing: Outgoing, event: () => void): void {
+    if (outgoing.replied) event();
+    else outgoing.backlog.push(event);
+  }
+
+  /** Sends an ACK for a 2xx; `sent` learns the wire form, to send again for each retransmission of the 2xx. */
+  sendAck(
+    ack: SipRequest,
+    hop: NextHop,
+    sent: (message: SipRequest, destination: Destination, where: Where) => void,
+  ): boolean {
+    if (hop.kind === 'no-transport' || hop.kind === 'gone') return false;
+    const { point } = hop;
+    ack.headers.unshift({ name: 'Via', value: ownVia(point, newBranch()) });
+    const go = (destination: Destination): void => {
+      this.context.transactions.sendAck(ack, destination, false);
+      const local = destination.protocol === 'udp' ? point : destination;
+      sent(ack, destination, { protocol: destination.protocol, address: local.address, port: local.port });
+    };
+    if (hop.kind === 'address') go(hop.destination);
+    else {
+      this.context.resolve(hop.host).then(
+        (address) => go({ protocol: hop.protocol, address, port: hop.port }),
+        () => this.context.log('ack.unresolved', { host: hop.host }),
+      );
+    }
+    return true;
+  }
+
+  resendAck(message: SipRequest, destination: Destination): void {
+    this.context.transactions.sendAck(message, destination, false);
+  }
+}
+
+function statusOf(failure: TransportFailure, registeredConnection: boolean): number {
+  if (failure === 'timeout') return 408;
+  return registeredConnection ? 410 : 503;
+}

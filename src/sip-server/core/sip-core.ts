@@ -1,0 +1,116 @@
+import type { SipRequest } from '../../sip-message/message';
+import { parseApplicationText } from '../control/application-text';
+import type { Application } from '../control/application';
+import type { ControlHandler, ProxyCommand, SipCommand } from '../control/control-server';
+import { nok } from '../control/tokens';
+import type { Flow, ServerTransaction, TransactionEvents } from '../layers';
+import { hostPorts } from './addresses';
+import { ApplicationResponses } from './application-responses';
+import { ClientRequests } from './client-requests';
+import type { CoreContext } from './context';
+import { DialogLife } from './dialog-life';
+import { DialogTable } from './dialog-table';
+import { IncomingTable } from './incoming';
+import { NetworkRequests } from './network-requests';
+
+/** What `authenticate` is answered with; drachtio-srf wants at least v0.8.2 for its pings. */
+const VERSION = 'v0.9.10-tandem';
+const SWEEP_MS = 30_000;
+
+/** The transaction user of RFC 3261: between the transactions below and the applications above. */
+export class SipCore implements ControlHandler, TransactionEvents {
+  private readonly dialogs = new DialogTable();
+  private readonly incoming: IncomingTable;
+  private readonly life: DialogLife;
+  private readonly network: NetworkRequests;
+  private readonly responses: ApplicationResponses;
+  private readonly clients: ClientRequests;
+  private stopSweep: () => void = () => undefined;
+
+  constructor(private readonly context: CoreContext) {
+    this.incoming = new IncomingTable(context);
+    this.life = new DialogLife(context, this.dialogs, this.incoming);
+    this.clients = new ClientRequests(context, this.dialogs, this.life, this.incoming);
+    this.network = new NetworkRequests(context, this.dialogs, this.life, this.incoming, this.clients);
+    this.responses = new ApplicationResponses(context, this.dialogs, this.life, this.incoming);
+    this.sweep();
+  }
+
+  greeting(): string {
+    const { points } = this.context.transactions.transport;
+    return `${hostPorts(points, true)}|${VERSION}|${hostPorts(points, false)}`;
+  }
+
+  route(application: Application, verb: string): void {
+    this.context.routes.add(verb, application);
+  }
+
+  removeRoute(application: Application, verb: string): void {
+    this.context.routes.remove(verb, application);
+  }
+
+  sip(application: Application, command: SipCommand, refuse: (reason: string) => void): void {
+    const text = parseApplicationText(command.message);
+    if (text?.kind === 'response') {
+      if (command.transactionId === '') return refuse('transaction id missing');
+      if (text.cseqMethod === 'UPDATE') {
+        const { id, transactionId } = command;
+        if (this.clients.answerEarlyUpdate(application, id, transactionId, text)) return;
+      }
+      return this.responses.respond(application, command.id, command.transactionId, text);
+    }
+    if (text === undefined) return application.reply(command.id, `NOK|${nok.invalidRequestUri('')}`);
+    if (command.dialogId !== '') return this.clients.inDialog(application, command, text);
+    if (command.transactionId !== '') return this.clients.cancel(application, command, text);
+    this.clients.outsideDialog(application, command, text);
+  }
+
+  proxy(application: Application, command: ProxyCommand): void {
+    application.reply(command.id, `NOK|${nok.proxyUnavailable}`);
+  }
+
+  /** Its calls cannot go on: nobody else knows them. Later requests in them are answered 481. */
+  closed(application: Application): void {
+    this.context.routes.removeAll(application);
+    for (const record of this.dialogs.of(application)) this.life.end(record);
+    this.network.applicationClosed(application);
+    this.clients.applicationClosed(application);
+  }
+
+  request(request: SipRequest, flow: Flow, transaction: ServerTransaction | undefined): void {
+    this.guard(() => this.network.request(request, flow, transaction));
+  }
+
+  cancelled(transaction: ServerTransaction, cancel: SipRequest, flow: Flow): void {
+    this.guard(() => this.network.cancelled(transaction, cancel, flow));
+  }
+
+  terminated(transaction: ServerTransaction): void {
+    this.guard(() => this.network.terminated(transaction));
+  }
+
+  /** For metrics and tests: what has to be empty when nothing goes on. */
+  get size(): { readonly dialogs: number; readonly incoming: number; readonly outgoing: number } {
+    return { dialogs: this.dialogs.size, incoming: this.incoming.size, outgoing: this.clients.table.size };
+  }
+
+  stop(): void {
+    this.stopSweep();
+  }
+
+  private sweep(): void {
+    this.stopSweep = this.context.clock.setTimer(SWEEP_MS, () => {
+      this.context.contacts.sweep(this.context.clock.now());
+      this.sweep();
+    });
+  }
+
+  /** Nothing that comes from the network may end the server. */
+  private guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.context.log('sip.internal-error', { error: error instanceof Error ? (error.stack ?? error.message) : '' });
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import { networkInterfaces } from 'node:os';
+import { systemClock, type Clock } from '../process/clock';
+import type { Application } from './control/application';
+import { ControlServer } from './control/control-server';
+import { RouteTable } from './control/route-table';
+import { DEFAULT_TIMERS, type CoreContext, type SipTimers } from './core/context';
+import { systemResolver, type Resolver } from './core/next-hop';
+import { RegisteredContacts } from './core/registered-contacts';
+import { SipCore } from './core/sip-core';
+import type { ListenPoint } from './layers';
+import { noLog, type Log } from './log';
+import { createTransactionLayer } from './transaction';
+import { createTransport } from './transport';
+
+export { sipServerCommand } from './command';
+
+export interface SipServerOptions {
+  readonly listen: readonly ListenPoint[];
+  /** Port 0: any free one. */
+  readonly control: { readonly address: string; readonly port: number };
+  /** Applications must know it. */
+  readonly secret: string;
+  readonly log?: Log;
+  readonly clock?: Clock;
+  readonly timers?: SipTimers;
+  readonly resolve?: Resolver;
+}
+
+export interface RunningSipServer {
+  readonly control: { readonly address: string; readonly port: number };
+  readonly points: readonly ListenPoint[];
+  /** What is going on, for tests and metrics. */
+  readonly size: SipCore['size'];
+  stop(): Promise<void>;
+}
+
+/** A wildcard address cannot be written into a Contact: announce the first address of this machine instead. */
+function announceable(point: ListenPoint): ListenPoint {
+  if (point.announced !== undefined || point.address !== '0.0.0.0' || point.port === 0) return point;
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const own = addresses.find((entry) => entry.family === 'IPv4' && !entry.internal);
+  return { ...point, announced: { address: own?.address ?? '127.0.0.1', port: point.port } };
+}
+
+/** Starts the embedded SIP server: SIP listeners first, then the control port. Rejects when an address is taken. */
+export async function runSipServer(options: SipServerOptions): Promise<RunningSipServer> {
+  const clock = options.clock ?? systemClock;
+  const log = options.log ?? noLog;
+  const timers = options.timers ?? DEFAULT_TIMERS;
+  const transport = createTransport({ clock, log });
+  const transactions = createTransactionLayer({ transport, clock, timers, log });
+  const context: CoreContext = {
+    transactions,
+    clock,
+    timers,
+    routes: new RouteTable<Application>(),
+    contacts: new RegisteredContacts(),
+    resolve: options.resolve ?? systemResolver,
+    log,
+  };
+  const core = new SipCore(context);
+  const server = new ControlServer({ secret: options.secret, clock, log }, core);
+  const stop = async (): Promise<void> => {
+    core.stop();
+    await server.close();
+    await transactions.stop();
+    await transport.close();
+  };
+  try {
+    const points = await transactions.start(options.listen.map(announceable), core);
+    const control = await server.listen(options.control.address, options.control.port);
+    return {
+      control,
+      points,
+      get size() {
+        return core.size;
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop().catch(() => undefined);
+    throw error;
+  }
+}

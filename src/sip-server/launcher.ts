@@ -1,0 +1,123 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import type { ListenConfig } from '../config/types';
+import { SECRET_VARIABLE } from './command';
+import type { Log } from './log';
+
+export interface LaunchOptions {
+  /** Path of main.js. */
+  readonly entry: string;
+  readonly listen: readonly ListenConfig[];
+  /** IPv4 address to announce in place of the listeners' own. */
+  readonly announced?: string;
+  readonly log?: Log;
+  /** The server has ended without `stop` being asked for. */
+  readonly onExit: (reason: string) => void;
+}
+
+export interface LaunchedServer {
+  readonly host: string;
+  readonly port: number;
+  readonly secret: string;
+  readonly pid: number;
+  /** Ends the server; done when it is gone. */
+  stop(): Promise<void>;
+}
+
+const READY_DEADLINE_MS = 15_000;
+const STOP_DEADLINE_MS = 5000;
+
+/**
+ * Starts the embedded SIP server as a process of its own: random secret, free control port on loopback, own process
+ * group (a Ctrl-C is ours to handle). It ends when this process is gone, however that came about, because the IPC
+ * channel closes. Rejects when it is not ready in time.
+ */
+export async function launchEmbeddedServer(options: LaunchOptions): Promise<LaunchedServer> {
+  const secret = randomBytes(24).toString('base64url');
+  const child = fork(options.entry, serverArguments(options), {
+    execPath: process.execPath,
+    env: { ...process.env, [SECRET_VARIABLE]: secret },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    detached: true,
+  });
+  const log = options.log ?? (() => undefined);
+  const errors: string[] = [];
+  if (child.stderr !== null) {
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (errors.length < 20) errors.push(line);
+      log('sip-server.says', { line });
+    });
+  }
+  let stopping = false;
+  const gone = new Promise<string>((resolve) => {
+    child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code ?? 'unknown'}`));
+    child.once('error', (error) => resolve(error.message));
+  });
+  const stop = async (): Promise<void> => {
+    stopping = true;
+    await end(child, gone);
+  };
+  try {
+    const { host, port } = await ready(child, gone, errors);
+    void gone.then((reason) => {
+      if (!stopping) options.onExit(reason);
+    });
+    return { host, port, secret, pid: child.pid ?? 0, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function serverArguments(options: LaunchOptions): string[] {
+  const listen = options.listen.flatMap(({ protocol, address, port }) => [
+    '--listen',
+    `${protocol}:${address}:${port}`,
+  ]);
+  const announce = options.announced === undefined ? [] : ['--announce', options.announced];
+  return ['sip-server', '--control', '127.0.0.1:0', '--parent', ...listen, ...announce];
+}
+
+function ready(
+  child: ChildProcess,
+  gone: Promise<string>,
+  errors: readonly string[],
+): Promise<{ readonly host: string; readonly port: number }> {
+  return new Promise((resolve, reject) => {
+    const fail = (reason: string): void => {
+      clearTimeout(timer);
+      reject(
+        new Error(`the embedded SIP server did not start: ${reason}${errors.map((line) => `\n  ${line}`).join('')}`),
+      );
+    };
+    const timer = setTimeout(() => fail('not ready in time'), READY_DEADLINE_MS);
+    void gone.then(fail);
+    if (child.stdout === null) return fail('no output');
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const control = readyLine(line);
+      if (control === undefined) return;
+      clearTimeout(timer);
+      resolve(control);
+    });
+  });
+}
+
+function readyLine(line: string): { readonly host: string; readonly port: number } | undefined {
+  try {
+    const said: unknown = JSON.parse(line);
+    if (typeof said !== 'object' || said === null || !('ready' in said) || !('control' in said)) return undefined;
+    const [host, port] = String(said.control).split(':');
+    return host === undefined ? undefined : { host, port: Number(port) };
+  } catch {
+    return undefined;
+  }
+}
+
+async function end(child: ChildProcess, gone: Promise<string>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);
+  await gone;
+  clearTimeout(timer);
+}
