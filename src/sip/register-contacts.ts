@@ -37,6 +37,8 @@ function parseExpiry(text: string | undefined): number | undefined {
 function readInstance(params: ReadonlyMap<string, string | undefined>): string | undefined {
   const instance = params.get('+sip.instance')?.replace(/^<|>$/g, '');
   if (instance === undefined || instance === '') return undefined;
+  // An instance is a URN; one that looks like a contact must not pass for the identity of another binding.
+  if (/^sips?:/i.test(instance)) return undefined;
   return instance.length <= MAX_INSTANCE_LENGTH && isHeaderSafe(instance) ? instance : undefined;
 }
 

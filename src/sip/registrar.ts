@@ -149,7 +149,7 @@ function planUpdate(contacts: readonly RequestedContact[], bindings: readonly Bi
     if (plan.own.includes(identity)) continue;
     const binding: Binding = {
       identity,
-      instance: contact.instance,
+      instance: contact.instance ?? previous?.instance,
       contact: contact.uri,
       callId: attempt.callId,
       cseq: attempt.cseq,

@@ -1,0 +1,85 @@
+import type { DeviceConfig, GatewayConfig, TandemConfig } from '../config/types';
+import type { DigestAccount } from '../sip/digest';
+import type { DeviceProfile } from './device-process';
+
+/** The devices of the configuration, by the names under which SIP knows them. */
+export class ConfiguredDevices {
+  private readonly byUsername: ReadonlyMap<string, DeviceConfig>;
+  private readonly byName: ReadonlyMap<string, DeviceConfig>;
+  private readonly byUser = new Map<string, DeviceConfig[]>();
+  private readonly gatewayByUsername: ReadonlyMap<string, GatewayConfig>;
+
+  constructor(private readonly config: TandemConfig) {
+    this.byUsername = new Map(config.devices.map((device) => [device.username, device]));
+    this.byName = new Map(config.devices.map((device) => [device.name, device]));
+    this.gatewayByUsername = new Map(
+      config.gateways.flatMap((gateway) => (gateway.username === undefined ? [] : [[gateway.username, gateway]])),
+    );
+    for (const device of config.devices)
+      for (const user of new Set([device.username, ...device.lines])) {
+        const owners = this.byUser.get(user);
+        if (owners === undefined) this.byUser.set(user, [device]);
+        else owners.push(device);
+      }
+  }
+
+  withUsername(username: string): DeviceConfig | undefined {
+    return this.byUsername.get(username);
+  }
+
+  named(name: string): DeviceConfig | undefined {
+    return this.byName.get(name);
+  }
+
+  gatewayWithUsername(username: string): GatewayConfig | undefined {
+    return this.gatewayByUsername.get(username);
+  }
+
+  /** The device that a user part belongs to: `preferred` when it is one of its own (a line may be shared). */
+  owner(user: string, preferred?: DeviceConfig): DeviceConfig | undefined {
+    const owners = this.byUser.get(user) ?? [];
+    return owners.find((device) => device === preferred) ?? owners[0];
+  }
+
+  /** Everybody who can authenticate by digest. */
+  accounts(): DigestAccount[] {
+    const stations = this.config.devices.map(({ username, password, digest }) => ({
+      username,
+      password,
+      algorithms: digest,
+    }));
+    const gateways = this.config.gateways.flatMap(({ username, password }): DigestAccount[] =>
+      username === undefined || password === undefined ? [] : [{ username, password, algorithms: ['MD5'] }],
+    );
+    return [...gateways, ...stations];
+  }
+
+  stationProfile(device: DeviceConfig): DeviceProfile {
+    return this.profile('station', device);
+  }
+
+  gatewayProfile(gateway: GatewayConfig): DeviceProfile {
+    return this.profile('gateway', gateway);
+  }
+
+  nodeProfile(node: number): DeviceProfile {
+    return {
+      name: `node-${node}`,
+      kind: 'node',
+      site: this.config.nodes.find(({ id }) => id === node)?.site,
+      mediaResourceGroupList: undefined,
+      userClass: undefined,
+      codecs: undefined,
+    };
+  }
+
+  hasNode(node: number): boolean {
+    return this.config.nodes.some(({ id }) => id === node);
+  }
+
+  private profile(kind: 'station' | 'gateway', device: DeviceConfig | GatewayConfig): DeviceProfile {
+    const { name, site, mediaResourceGroupList, userClass } = device;
+    const codecs = device.codecs ?? (site === undefined ? undefined : this.config.sites[site]?.codecs);
+    return { name, kind, site, mediaResourceGroupList, userClass, codecs };
+  }
+}

@@ -1,0 +1,311 @@
+import type { Pid } from '../process/pid';
+import { DigestAuthenticator } from '../sip/digest';
+import { configuredHosts, SipDomain } from '../sip/domain';
+import { NodeSignature } from '../sip/node-signature';
+import { NonceSource } from '../sip/nonce';
+import { parseNameAddr } from '../sip-message/name-addr';
+import { refuseBeforeAuthentication } from '../sip/registrar';
+import type {
+  Headers,
+  IncomingInvite,
+  ListenAddress,
+  ReceivedRequest,
+  ResponseOptions,
+  ServerTransaction,
+  Session,
+  UserAgentEvents,
+} from '../sip/user-agent';
+import { Callers, type Caller, type Refusal } from './callers';
+import { ConfiguredDevices } from './configured-devices';
+import type { DeviceProcess, DeviceRouter, IncomingCall } from './device-process';
+import type { Gateway } from './gateway';
+import { Gateways } from './gateways';
+import {
+  gatewayCaller,
+  nodeCaller,
+  readInvite,
+  refuse,
+  stationCaller,
+  wantedProcess,
+  type InviteContents,
+} from './incoming';
+import { NodeDevice } from './node-device';
+import type { DevicesOptions } from './ports';
+import type { Station } from './station';
+import { RETRY_AFTER_SECONDS, Stations } from './stations';
+
+/** Methods that are taken outside a dialog or in one. */
+const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO, PRACK';
+const CAPABILITIES = { Allow: ALLOW, Accept: 'application/sdp', Supported: 'timer, 100rel' };
+
+type WithoutSession = Omit<IncomingCall, 'session' | 'header' | 'sdp' | 'maxForwards'>;
+
+/**
+ * The front of the room: takes every request from outside a dialog, finds out who sends it, and gives it to the device
+ * process concerned. Nothing received throws out of here.
+ */
+export class Devices implements UserAgentEvents, DeviceRouter {
+  /** Also for signed headers of other rooms (`seal`, `open`). */
+  readonly signature: NodeSignature;
+  readonly domain: SipDomain;
+  private readonly configured: ConfiguredDevices;
+  private readonly callers: Callers;
+  private readonly stationTable: Stations;
+  private readonly gatewayTable: Gateways;
+  private draining = false;
+  private listen: readonly ListenAddress[] = [];
+
+  constructor(private readonly options: DevicesOptions) {
+    const { config, node, boot, clock, metrics } = options;
+    const { secret, domain } = config.cluster;
+    const now = (): number => clock.now();
+    this.domain = new SipDomain(domain, configuredHosts(config));
+    this.configured = new ConfiguredDevices(config);
+    this.signature = new NodeSignature({ secret, node, now });
+    this.stationTable = new Stations(options, this.configured, this.domain);
+    this.gatewayTable = new Gateways(options, this.configured, () => this.listen.length > 0);
+    const digest = new DigestAuthenticator({
+      accounts: this.configured.accounts(),
+      domain: this.domain,
+      nonces: new NonceSource({ secret, node, boot, now }),
+    });
+    this.callers = new Callers({
+      domain: this.domain,
+      digest,
+      signature: this.signature,
+      devices: this.configured,
+      gateways: this.gatewayTable,
+      metrics,
+    });
+  }
+
+  /** Once the user agent is connected, with what it listens on: restores registrations, takes its gateways. */
+  start(listen: readonly ListenAddress[]): void {
+    this.serverChanged(listen);
+    this.stationTable.restore(this.options.journal?.bindings() ?? []);
+    this.gatewayTable.start();
+  }
+
+  /** No new registrations and calls from now on: 503, so that they go elsewhere (claim R15). */
+  drain(): void {
+    this.draining = true;
+  }
+
+  /** Takes everything of ours off the table; the journal is kept for the next start. */
+  stop(): void {
+    this.draining = true;
+    this.stationTable.stop();
+    this.gatewayTable.stop();
+  }
+
+  /** To be called whenever a node has come or gone. */
+  membershipChanged(): void {
+    this.gatewayTable.membershipChanged();
+  }
+
+  readonly serverChanged = (listen: readonly ListenAddress[]): void => {
+    this.listen = listen;
+    for (const { address } of listen) this.domain.add(address);
+    if (listen.length === 0) this.stationTable.dropConnections();
+  };
+
+  readonly requested = (transaction: ServerTransaction): void => {
+    this.guard(
+      () => this.answerRequest(transaction),
+      () => transaction.respond(500),
+    );
+  };
+
+  readonly invited = ({ request, session }: IncomingInvite): void => {
+    this.guard(
+      () => this.admitInvite(request, session),
+      () => session.reject(500),
+    );
+  };
+
+  resolve(target: Parameters<DeviceRouter['resolve']>[0]): DeviceProcess | undefined {
+    const { pid, boot, node } = target;
+    if (node === this.options.node) return boot === this.options.boot ? this.ownProcess(pid) : undefined;
+    const entry = this.options.nodes.find(node);
+    return entry === undefined ? undefined : this.nodeDevice(node, entry.sipAddress, { pid, boot });
+  }
+
+  /** The node itself: it does its own digit analysis (claim R14). */
+  node(node: number): DeviceProcess | undefined {
+    const entry = this.options.nodes.find(node);
+    return entry === undefined ? undefined : this.nodeDevice(node, entry.sipAddress, undefined);
+  }
+
+  readonly readNotMine: DeviceRouter['readNotMine'] = (node, callId, header) => {
+    const notMine = this.signature.readNotMine(node, callId, header);
+    if (notMine !== undefined) this.options.metrics.count('tandem_not_mine_total', { direction: 'received' });
+    return notMine;
+  };
+
+  /** The process of ours with this PID; undefined when it is gone. */
+  ownProcess(pid: Pid): Station | Gateway | undefined {
+    return this.stationTable.withPid(pid) ?? this.gatewayTable.withPid(pid);
+  }
+
+  stations(): readonly Station[] {
+    return this.stationTable.all();
+  }
+
+  gateways(): readonly Gateway[] {
+    return this.gatewayTable.all();
+  }
+
+  get registrationCount(): number {
+    return this.stationTable.size;
+  }
+
+  private answerRequest(transaction: ServerTransaction): void {
+    const { request } = transaction;
+    const { status, ...options } = this.judgeRequest(request);
+    transaction.respond(status, options);
+  }
+
+  private judgeRequest(request: ReceivedRequest): ResponseOptions & { status: number } {
+    if (this.draining) return unavailable();
+    if (request.method !== 'REGISTER' && hasTag(request.header('To')))
+      return { status: 481, reason: 'Call/Transaction Does Not Exist' };
+    const early = request.method === 'REGISTER' ? refuseBeforeAuthentication(request, this.domain) : undefined;
+    if (early !== undefined) return early;
+    const caller = this.callers.identify(request);
+    if (caller.type === 'refused') return this.logged(request, caller);
+    return request.method === 'REGISTER' ? this.register(request, caller) : answerOther(request);
+  }
+
+  private register(request: ReceivedRequest, caller: Caller): ResponseOptions & { status: number } {
+    // Gateways are configured; nodes have no business here.
+    if (caller.type !== 'station') return { status: 403, reason: 'Forbidden' };
+    return this.stationTable.register(request, caller.device, caller.nonceIssuedAt);
+  }
+
+  private admitInvite(request: ReceivedRequest, session: Session): void {
+    const call = this.judgeInvite(request, session);
+    if (!('type' in call)) {
+      this.options.onCall(call);
+      return;
+    }
+    const { status, ...options } = this.logged(request, call);
+    session.reject(status, options);
+  }
+
+  private judgeInvite(request: ReceivedRequest, session: Session): IncomingCall | Refusal {
+    if (this.draining) return { type: 'refused', ...unavailable() };
+    const caller = this.callers.identify(request);
+    if (caller.type === 'refused') return caller;
+    const contents = readInvite(request, this.domain);
+    return 'type' in contents ? contents : this.toCall(request, session, caller, contents);
+  }
+
+  private toCall(
+    request: ReceivedRequest,
+    session: Session,
+    caller: Caller,
+    contents: InviteContents,
+  ): IncomingCall | Refusal {
+    const part = this.describe(request, caller, contents);
+    if ('type' in part) return part;
+    // Sign of life: the SIP server passes no 100 on to the calling node.
+    if (caller.type === 'node') session.progress(183);
+    const { sdp, maxForwards } = contents;
+    return { ...part, session, sdp, maxForwards, header: request.header };
+  }
+
+  private describe(request: ReceivedRequest, caller: Caller, contents: InviteContents): WithoutSession | Refusal {
+    const { dialled } = contents.target;
+    switch (caller.type) {
+      case 'station': {
+        const { device } = caller;
+        const station = this.stationTable.through(device.name, request.source);
+        const from = station?.profile ?? this.configured.stationProfile(device);
+        return { from, pid: station?.pid, caller: stationCaller(request, device), dialled, target: undefined };
+      }
+      case 'gateway': {
+        const { gateway } = caller;
+        const from = this.configured.gatewayProfile(gateway);
+        const pid = this.gatewayTable.named(gateway.name)?.pid;
+        return { from, pid, caller: gatewayCaller(request, gateway), dialled, target: undefined };
+      }
+      case 'node':
+        return this.describeNodeCall(request, caller.node, contents);
+    }
+  }
+
+  private describeNodeCall(
+    request: ReceivedRequest,
+    node: number,
+    { target }: InviteContents,
+  ): WithoutSession | Refusal {
+    const caller = nodeCaller(request);
+    if (caller === undefined) return refuse(400, 'No Asserted Identity');
+    const from = this.configured.nodeProfile(node);
+    const call: WithoutSession = { from, pid: undefined, caller, dialled: target.dialled, target: undefined };
+    if (target.pid === undefined) return call;
+    const wanted = wantedProcess(target);
+    if (wanted === undefined) return refuse(400, 'Bad Process Identifier');
+    const process = wanted.boot === this.options.boot ? this.ownProcess(wanted.pid) : undefined;
+    if (process !== undefined && takes(process, target.dialled)) return { ...call, target: process };
+    this.options.metrics.count('tandem_not_mine_total', { direction: 'sent' });
+    return refuse(410, 'Not Mine', this.signature.notMine(request.callId, node, wanted.pid, wanted.boot));
+  }
+
+  private nodeDevice(node: number, sipAddress: string, target: { pid: Pid; boot: number } | undefined): NodeDevice {
+    return new NodeDevice({
+      node,
+      sipAddress,
+      target,
+      profile: this.configured.nodeProfile(node),
+      domain: this.domain.name,
+      userAgent: this.options.userAgent,
+      signature: this.signature,
+    });
+  }
+
+  private logged(request: ReceivedRequest, { status, reason, headers }: Refusal): ResponseOptions & { status: number } {
+    // A first request without credentials is no event.
+    if (status !== 401 && status !== 407)
+      this.options.log.info(
+        { method: request.method, uri: request.uri, source: request.source, status, reason },
+        'request refused',
+      );
+    return { status, headers, ...(reason === undefined ? {} : { reason }) };
+  }
+
+  private guard(work: () => void, fail: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.options.metrics.count('tandem_errors_total', { room: 'device' });
+      this.options.log.error({ error }, 'handling a request failed');
+      fail();
+    }
+  }
+}
+
+function unavailable(): { status: number; reason: string; headers: Headers } {
+  return { status: 503, reason: 'Draining', headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) } };
+}
+
+/** Requests outside a dialog that are neither REGISTER nor INVITE. */
+function answerOther(request: ReceivedRequest): ResponseOptions & { status: number } {
+  switch (request.method) {
+    case 'OPTIONS':
+      return { status: 200, headers: CAPABILITIES };
+    case 'SUBSCRIBE':
+      return { status: 489, reason: 'Bad Event' };
+    default:
+      return { status: 405, reason: 'Method Not Allowed', headers: { Allow: ALLOW } };
+  }
+}
+
+/** A station takes its own lines; a gateway takes whatever the route pattern leaves. */
+function takes(process: Station | Gateway, digits: string): boolean {
+  return process.profile.kind === 'gateway' || ('device' in process && process.device.lines.includes(digits));
+}
+
+function hasTag(header: string | undefined): boolean {
+  return header !== undefined && parseNameAddr(header)?.params.has('tag') === true;
+}

@@ -1,0 +1,60 @@
+import type { Pid } from '../process/pid';
+import { parseUri } from '../sip-message/uri';
+import { formatIdentity, sipUri } from '../sip/identity';
+import type { NodeSignature } from '../sip/node-signature';
+import type { Session, UserAgent } from '../sip/user-agent';
+import type { DeviceProcess, DeviceProfile, OutgoingCall } from './device-process';
+import { callHeaders } from './outgoing';
+
+export interface NodeDeviceOptions {
+  readonly node: number;
+  /** `host:port` of its SIP server, TCP. */
+  readonly sipAddress: string;
+  /** The process there that is wanted; undefined: the node does its own digit analysis (claim R14). */
+  readonly target: { readonly pid: Pid; readonly boot: number } | undefined;
+  readonly profile: DeviceProfile;
+  readonly domain: string;
+  readonly userAgent: UserAgent;
+  readonly signature: NodeSignature;
+}
+
+/** Stands for a device process on another node: signalling goes straight there, signed (claim R10). */
+export class NodeDevice implements DeviceProcess {
+  constructor(private readonly options: NodeDeviceOptions) {}
+
+  get pid(): Pid | undefined {
+    return this.options.target?.pid;
+  }
+
+  get boot(): number {
+    return this.options.target?.boot ?? 0;
+  }
+
+  get profile(): DeviceProfile {
+    return this.options.profile;
+  }
+
+  call(call: OutgoingCall): Session {
+    const { domain, signature, node, userAgent } = this.options;
+    const uri = this.requestUri(call.digits);
+    const headers = callHeaders(call, domain);
+    const assertedIdentity = formatIdentity(call.caller.number, call.caller.displayName, domain);
+    return userAgent.invite({
+      uri,
+      sdp: call.sdp,
+      headers,
+      sign: (callId) => signature.sign({ method: 'INVITE', uri, callId, assertedIdentity, body: call.sdp ?? '' }, node),
+    });
+  }
+
+  private requestUri(digits: string): string {
+    const { sipAddress, target } = this.options;
+    const address = parseUri(`sip:${sipAddress}`);
+    const parameters: [string, string][] = [['transport', 'tcp']];
+    if (target !== undefined) parameters.push(['pid', target.pid], ['boot', String(target.boot)]);
+    return sipUri(digits, address?.host ?? 'node.invalid', {
+      ...(address?.port === undefined ? {} : { port: address.port }),
+      parameters,
+    });
+  }
+}

@@ -1,0 +1,48 @@
+import type { Clock } from '../process/clock';
+import type { HybridClock } from '../process/hlc';
+import type { PidAllocator } from '../process/pid';
+import type { TandemConfig } from '../config/types';
+import type { CompositeSet } from '../registration/composite-set';
+import type { RegistrationJournal } from '../registration/journal';
+import type { UserAgent } from '../sip/user-agent';
+import type { Logger } from '../telemetry/logger';
+import type { Metrics } from '../telemetry/metrics';
+import type { IncomingCall } from './device-process';
+
+/** Another node, as its polls tell. */
+export interface NodeEntry {
+  /** `host:port` at which its SIP server takes TCP; an IPv6 host in brackets. */
+  readonly sipAddress: string;
+  readonly boot: number;
+  readonly live: boolean;
+}
+
+/** What device processes must know of the cluster's nodes. */
+export interface NodeDirectory {
+  /** Undefined: never heard of. Our own entry need not be there. */
+  find(node: number): NodeEntry | undefined;
+}
+
+/** Looks up the addresses of a host name; rejects when there are none. */
+export type HostResolver = (host: string) => Promise<readonly string[]>;
+
+export interface DevicesOptions {
+  readonly config: TandemConfig;
+  readonly node: number;
+  /** Our incarnation. */
+  readonly boot: number;
+  readonly userAgent: UserAgent;
+  readonly clock: Clock;
+  readonly composite: CompositeSet;
+  readonly nodes: NodeDirectory;
+  /** Undefined: nothing survives a restart. */
+  readonly journal: RegistrationJournal | undefined;
+  readonly pids: PidAllocator;
+  readonly stamps: HybridClock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly onCall: (call: IncomingCall) => void;
+  /** For the jitter of granted expiries; from 0 up to 1. */
+  readonly random?: () => number;
+  readonly resolveHost?: HostResolver;
+}

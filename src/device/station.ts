@@ -1,0 +1,130 @@
+import type { DeviceConfig } from '../config/types';
+import type { Stamp } from '../process/hlc';
+import type { Pid } from '../process/pid';
+import { bindingKey } from '../registration/binding-key';
+import type { RegistrationRecord } from '../registration/record';
+import { parseUri } from '../sip-message/uri';
+import { canonicalHost } from '../sip/domain';
+import { formatIdentity, sipUri } from '../sip/identity';
+import type { Binding } from '../sip/registrar';
+import type { FinalResponse, Session, SipSource, UserAgent } from '../sip/user-agent';
+import type { DeviceProcess, DeviceProfile, OutgoingCall } from './device-process';
+import { callHeaders, formatAddress, isConnectionBound } from './outgoing';
+
+export interface StationOptions {
+  readonly pid: Pid;
+  readonly boot: number;
+  readonly device: DeviceConfig;
+  readonly profile: DeviceProfile;
+  readonly domain: string;
+  readonly userAgent: UserAgent;
+}
+
+/** What a registration says of a station; a refresh replaces it. */
+export interface Registration {
+  readonly binding: Binding;
+  /** Where the REGISTER came from. */
+  readonly source: SipSource;
+  readonly stamp: Stamp;
+}
+
+const DEFAULT_PORT = 5060;
+const CONFIRM_DEADLINE_MS = 5000;
+
+/** The device process of one binding of a phone (claims R1, R2). */
+export class Station implements DeviceProcess {
+  constructor(
+    private readonly options: StationOptions,
+    private current: Registration,
+  ) {}
+
+  get pid(): Pid {
+    return this.options.pid;
+  }
+
+  get boot(): number {
+    return this.options.boot;
+  }
+
+  get profile(): DeviceProfile {
+    return this.options.profile;
+  }
+
+  get device(): DeviceConfig {
+    return this.options.device;
+  }
+
+  get registration(): Registration {
+    return this.current;
+  }
+
+  get key(): string {
+    return bindingKey(this.options.device.name, this.current.binding.identity);
+  }
+
+  get connectionBound(): boolean {
+    return isConnectionBound(this.current.source);
+  }
+
+  refresh(registration: Registration): void {
+    this.current = registration;
+  }
+
+  record(): RegistrationRecord {
+    const { binding, source, stamp } = this.current;
+    return {
+      key: this.key,
+      kind: 'station',
+      device: this.device.name,
+      lines: this.device.lines,
+      instance: binding.identity,
+      pid: this.pid,
+      boot: this.boot,
+      contact: binding.contact,
+      address: formatAddress(source),
+      stamp,
+      expiresAt: binding.expiresAt,
+    };
+  }
+
+  call(call: OutgoingCall): Session {
+    return this.options.userAgent.invite({
+      ...this.destination(),
+      sdp: call.sdp,
+      headers: callHeaders(call, this.options.domain),
+    });
+  }
+
+  /** Asks the phone whether it is there (claim R7); any answer of its own says yes. */
+  confirm(): Promise<FinalResponse> {
+    const own = formatIdentity('', undefined, this.options.domain);
+    return this.options.userAgent.request({
+      method: 'OPTIONS',
+      ...this.destination(),
+      headers: { From: own, To: `<${this.current.binding.contact}>`, Contact: '<sip:localhost>', 'Max-Forwards': '70' },
+      deadlineMs: CONFIRM_DEADLINE_MS,
+    });
+  }
+
+  /** Whether a request came from where the phone registered. */
+  isAt(source: SipSource): boolean {
+    return formatAddress(source) === formatAddress(this.current.source);
+  }
+
+  /**
+   * The contact, by way of the address that the REGISTER came from when that is another one (RFC 3581: the phone is behind
+   * a NAT). A phone on a connection is found by the SIP server, which knows the connection by the contact.
+   */
+  private destination(): { uri: string; nextHop?: string } {
+    const { binding, source } = this.current;
+    if (this.connectionBound || contactIsAt(binding.contact, source)) return { uri: binding.contact };
+    const nextHop = sipUri(undefined, source.address, { port: source.port, parameters: [['transport', 'udp']] });
+    return { uri: binding.contact, nextHop };
+  }
+}
+
+function contactIsAt(contact: string, source: SipSource): boolean {
+  const uri = parseUri(contact);
+  if (uri === undefined) return false;
+  return canonicalHost(uri.host) === canonicalHost(source.address) && (uri.port ?? DEFAULT_PORT) === source.port;
+}
