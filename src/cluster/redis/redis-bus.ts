@@ -48,12 +48,15 @@ export class RedisBus implements Bus {
   }
 
   async start(deadlineMs: number): Promise<void> {
-    const connected = new Promise<void>((resolve) => {
-      this.clock.setTimer(deadlineMs, resolve);
-      this.onConnected((up) => up && resolve());
+    await new Promise<void>((resolve) => {
+      const cancel = this.clock.setTimer(deadlineMs, resolve);
+      this.onConnected((up) => {
+        if (!up) return;
+        cancel();
+        resolve();
+      });
+      for (const link of this.links) link.start();
     });
-    for (const link of this.links) link.start();
-    await connected;
   }
 
   subscribe(channel: string, listener: (payload: string) => void, options?: { readonly urgent?: boolean }): void {

@@ -1,7 +1,22 @@
 import { createClient } from 'redis';
 import type { Clock } from '../../process/clock';
 
-export type RedisClient = ReturnType<typeof createClient>;
+const CONNECT_DEADLINE_MS = 3_000;
+const PING_INTERVAL_MS = 1_000;
+const PING_DEADLINE_MS = 2_500;
+const MIN_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 5_000;
+
+/** A client that connects once: the link makes a new one for each attempt, so nothing waits in an old one's queue. */
+function createOneShotClient(url: string) {
+  return createClient({
+    url,
+    disableOfflineQueue: true,
+    socket: { connectTimeout: CONNECT_DEADLINE_MS, reconnectStrategy: false },
+  });
+}
+
+export type RedisClient = ReturnType<typeof createOneShotClient>;
 
 export interface RedisLinkOptions {
   readonly url: string;
@@ -12,11 +27,10 @@ export interface RedisLinkOptions {
   readonly onError: (error: unknown) => void;
 }
 
-const CONNECT_DEADLINE_MS = 3_000;
-const PING_INTERVAL_MS = 1_000;
-const PING_DEADLINE_MS = 2_500;
-const MIN_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 5_000;
+/** Whether a connection has ended, as its client says. */
+class ConnectionLife {
+  ended = false;
+}
 
 /**
  * One connection to Redis that is made again for ever, each time with a new client. A server that accepts but does not
@@ -24,6 +38,7 @@ const MAX_BACKOFF_MS = 5_000;
  */
 export class RedisLink {
   private client: RedisClient | undefined;
+  private connecting: RedisClient | undefined;
   private stopped = false;
   private wake: () => void = () => undefined;
   private running: Promise<void> = Promise.resolve();
@@ -43,6 +58,7 @@ export class RedisLink {
   async stop(): Promise<void> {
     this.stopped = true;
     this.wake();
+    if (this.client === undefined) destroy(this.connecting);
     await this.running;
   }
 
@@ -57,44 +73,49 @@ export class RedisLink {
 
   /** The life of one connection; `true` when it came up. */
   private async connection(): Promise<boolean> {
-    const { url, clock, prepare, onChange, onError } = this.options;
-    let ended = false;
-    let client: RedisClient | undefined;
+    const { clock, prepare, onChange, onError } = this.options;
+    const life = new ConnectionLife();
     try {
-      client = createClient({
-        url,
-        disableOfflineQueue: true,
-        socket: { connectTimeout: CONNECT_DEADLINE_MS, reconnectStrategy: false },
-      });
-      client.on('error', (error: unknown) => {
-        ended = true;
-        if (!this.stopped) onError(error);
-        this.wake();
-      });
-      client.on('end', () => {
-        ended = true;
-        this.wake();
-      });
+      const client = this.newClient(life);
+      this.connecting = client;
       await withDeadline(clock, CONNECT_DEADLINE_MS, client.connect());
       await withDeadline(clock, CONNECT_DEADLINE_MS, prepare(client));
       this.client = client;
       onChange(true);
-      while (!this.stopped && !ended) {
-        await this.pause(PING_INTERVAL_MS, () => this.stopped || ended);
-        if (!this.stopped && !ended) await withDeadline(clock, PING_DEADLINE_MS, client.ping());
+      while (!this.isOver(life)) {
+        await this.pause(PING_INTERVAL_MS, life);
+        if (!this.isOver(life)) await withDeadline(clock, PING_DEADLINE_MS, client.ping());
       }
     } catch (error) {
-      if (!this.stopped && !ended) onError(error);
+      if (!this.isOver(life)) onError(error);
     }
     const wasUp = this.client !== undefined;
     this.client = undefined;
-    if (client !== undefined) destroy(client);
+    destroy(this.connecting);
     if (wasUp) onChange(false);
     return wasUp;
   }
 
-  private pause(ms: number, over: () => boolean = () => this.stopped): Promise<void> {
-    if (over()) return Promise.resolve();
+  private newClient(life: ConnectionLife): RedisClient {
+    const client = createOneShotClient(this.options.url);
+    const end = () => {
+      life.ended = true;
+      this.wake();
+    };
+    client.on('end', end);
+    client.on('error', (error: unknown) => {
+      if (!this.isOver(life)) this.options.onError(error);
+      end();
+    });
+    return client;
+  }
+
+  private isOver(life: ConnectionLife): boolean {
+    return this.stopped || life.ended;
+  }
+
+  private pause(ms: number, life = new ConnectionLife()): Promise<void> {
+    if (this.isOver(life)) return Promise.resolve();
     return new Promise((resolve) => {
       const cancel = this.options.clock.setTimer(ms, resolve);
       this.wake = () => {
@@ -119,9 +140,9 @@ async function withDeadline<T>(clock: Clock, ms: number, promise: Promise<T>): P
   }
 }
 
-function destroy(client: RedisClient): void {
+function destroy(client: RedisClient | undefined): void {
   try {
-    client.destroy();
+    client?.destroy();
   } catch {
     // It was closed already.
   }
