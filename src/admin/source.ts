@@ -1,0 +1,86 @@
+/**
+ * What the HTTP API shows, as a port: the call manager gives it. Views may hold more than is declared here; what is
+ * given is written out as JSON as it is, so no view may hold a password or secret.
+ */
+export interface AdminSource {
+  /** One for each line of each record, and for each route pattern of each gateway's record. Read lazily, in pieces. */
+  registrations(): Iterable<RegistrationView>;
+  nodes(): Iterable<NodeView>;
+  /** Calls in progress, and those that ended lately. */
+  calls(): Iterable<CallView>;
+  call(id: string): CallView | undefined;
+  /** Those of the whole cluster. */
+  mediaResources(): Iterable<MediaResourceView>;
+  /** Why `to`, dialled by `from` (a number or a device name), goes where it goes. Undefined: there is no such caller. */
+  explain(from: string, to: string): object | undefined;
+  /** In the text format of Prometheus. */
+  metricsText(): Promise<string>;
+  /** Whether this process works at all: false asks for a restart. */
+  alive(): boolean;
+  /** Why this node can take no calls; empty when it can. */
+  notReady(): readonly string[];
+}
+
+export interface RegistrationView {
+  /** Directory number, or the pattern of a route. */
+  readonly dn: string;
+  readonly device: string;
+  readonly instance: string;
+  readonly pid: string;
+  readonly boot: number;
+  readonly node: number;
+  /** `udp:127.0.0.1:5062`. */
+  readonly address: string;
+  /** Whether this node controls it. */
+  readonly local: boolean;
+  /** Ms since the epoch; 0: never. */
+  readonly expiresAt: number;
+}
+
+export interface NodeView {
+  readonly node: number;
+  readonly name: string;
+  readonly site: string;
+  /** Whether this is the node that was asked. */
+  readonly self: boolean;
+  readonly state: 'on-line' | 'off-line' | 'unknown';
+  /** Incarnation; undefined when it was never heard. */
+  readonly boot: number | undefined;
+  /** Its SIP address: `127.0.0.1:5060`. */
+  readonly address: string | undefined;
+  /** Registrations that it controls, as far as this node knows. */
+  readonly registrations: number;
+  /** Ms since the epoch; undefined: never. */
+  readonly lastHeardAt: number | undefined;
+}
+
+export interface CallView {
+  readonly id: string;
+  readonly state: string;
+  /** Number of the caller. */
+  readonly from: string;
+  /** Dialled digits. */
+  readonly to: string;
+  /** Ms since the epoch, as the others. */
+  readonly startedAt: number;
+  readonly answeredAt: number | undefined;
+  readonly endedAt: number | undefined;
+}
+
+export interface MediaResourceView {
+  readonly name: string;
+  readonly type: 'moh' | 'transcoder' | 'mtp' | 'conference';
+  readonly engine: string;
+  readonly node: number;
+  readonly site: string | undefined;
+  /** Undefined: not registered. */
+  readonly pid: string | undefined;
+  readonly boot: number | undefined;
+  /** Sessions at a time. */
+  readonly capacity: number;
+  /** Sessions leased; undefined: another node's, not known here. */
+  readonly inUse: number | undefined;
+  readonly state: 'up' | 'down' | 'unknown';
+  /** Why it is down. */
+  readonly reason?: string;
+}

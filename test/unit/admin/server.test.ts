@@ -1,0 +1,276 @@
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { connect } from 'node:net';
+import { startAdmin, type AdminServer } from '../../../src/admin/server';
+import type { AdminSource, CallView, RegistrationView } from '../../../src/admin/source';
+import { createLogger, silentLogger, type Logger } from '../../../src/telemetry/logger';
+
+const alice: RegistrationView = {
+  dn: '1000',
+  device: 'SEP-alice',
+  instance: 'urn:uuid:1',
+  pid: '1.dp.1',
+  boot: 7,
+  node: 1,
+  address: 'udp:127.0.0.1:5062',
+  local: true,
+  expiresAt: 1_700_000_000_000,
+};
+const bob: RegistrationView = { ...alice, dn: '2000', device: 'SEP-bob', pid: '2.dp.1', node: 2, local: false };
+const call: CallView = {
+  id: 'c1',
+  state: 'answered',
+  from: '1000',
+  to: '2000',
+  startedAt: 1,
+  answeredAt: 2,
+  endedAt: undefined,
+};
+
+function source(over: Partial<AdminSource> = {}): AdminSource {
+  return {
+    registrations: () => [alice, bob],
+    nodes: () => [
+      {
+        node: 1,
+        name: 'dallas',
+        site: 'dallas',
+        self: true,
+        state: 'on-line',
+        boot: 7,
+        address: '127.0.0.1:5060',
+        registrations: 1,
+        lastHeardAt: 5,
+      },
+    ],
+    calls: () => [call],
+    call: (id) => (id === 'c1' ? call : undefined),
+    mediaResources: () => [
+      {
+        name: 'moh',
+        type: 'moh',
+        engine: 'rtpengine',
+        node: 1,
+        site: 'dallas',
+        pid: '1.mp.1',
+        boot: 7,
+        capacity: 250,
+        inUse: 3,
+        state: 'up',
+      },
+    ],
+    explain: (from, to) => (from === '1000' ? { dialled: to, from } : undefined),
+    metricsText: () => Promise.resolve('tandem_calls 3\n'),
+    alive: () => true,
+    notReady: () => [],
+    ...over,
+  };
+}
+
+const servers: AdminServer[] = [];
+
+async function start(
+  over: Partial<AdminSource> = {},
+  token?: string,
+  log: Logger = silentLogger,
+): Promise<AdminServer> {
+  const server = await startAdmin({ address: '127.0.0.1', port: 0, token, source: source(over), log });
+  servers.push(server);
+  return server;
+}
+
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+});
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  readonly json: unknown;
+}
+
+function ask(
+  server: AdminServer,
+  path: string,
+  options: { method?: string; headers?: Record<string, string> } = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = httpRequest(
+      { host: server.address, port: server.port, path, agent: false, ...options },
+      (response) => {
+        const pieces: Buffer[] = [];
+        response.on('data', (piece: Buffer) => pieces.push(piece));
+        response.on('error', reject);
+        response.on('end', () => {
+          const text = Buffer.concat(pieces).toString();
+          const isJson = response.headers['content-type']?.includes('json') === true && text !== '';
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            text,
+            json: isJson ? JSON.parse(text) : undefined,
+          });
+        });
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end();
+  });
+}
+
+describe('the HTTP API', () => {
+  it('gives the registrations, all or those that are asked for', async () => {
+    const server = await start();
+    expect((await ask(server, '/api/registrations')).json).toEqual([alice, bob]);
+    expect((await ask(server, '/api/registrations?dn=2000')).json).toEqual([bob]);
+    expect((await ask(server, '/api/registrations?device=SEP-alice&node=1')).json).toEqual([alice]);
+    expect((await ask(server, '/api/registrations?node=3')).json).toEqual([]);
+  });
+
+  it('gives a great many registrations piece by piece', async () => {
+    const server = await start({
+      *registrations() {
+        for (let index = 0; index < 20_000; index++) yield { ...alice, dn: String(index) };
+      },
+    });
+    const { json } = await ask(server, '/api/registrations');
+    expect(json).toHaveLength(20_000);
+    expect((json as RegistrationView[])[19_999]?.dn).toBe('19999');
+  });
+
+  it('gives nodes, calls, one call, media resources and explanations', async () => {
+    const server = await start();
+    expect((await ask(server, '/api/nodes')).json).toMatchObject([{ node: 1, state: 'on-line' }]);
+    expect((await ask(server, '/api/calls')).json).toMatchObject([{ id: 'c1', state: 'answered' }]);
+    expect((await ask(server, '/api/calls/c1')).json).toMatchObject({ id: 'c1' });
+    expect((await ask(server, '/api/media-resources')).json).toMatchObject([{ name: 'moh', inUse: 3 }]);
+    expect((await ask(server, '/api/explain?from=1000&to=%2B1214')).json).toEqual({ dialled: '+1214', from: '1000' });
+  });
+
+  it('gives metrics in the text format of Prometheus', async () => {
+    const { text, headers } = await ask(await start(), '/metrics');
+    expect(text).toBe('tandem_calls 3\n');
+    expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
+  });
+
+  it('says whether the node lives and whether it can take calls, with reasons', async () => {
+    const server = await start({ notReady: () => ['SIP server not connected', 'draining'] });
+    expect(await ask(server, '/healthz')).toMatchObject({ status: 200, json: { alive: true } });
+    expect(await ask(server, '/readyz')).toMatchObject({
+      status: 503,
+      json: { ready: false, reasons: ['SIP server not connected', 'draining'] },
+    });
+    expect(await ask(await start(), '/readyz')).toMatchObject({ status: 200, json: { ready: true, reasons: [] } });
+    expect((await ask(await start({ alive: () => false }), '/healthz')).status).toBe(503);
+  });
+
+  it.each([
+    ['/api/calls/none', 404, 'no such call'],
+    ['/api/nothing', 404, 'nothing at /api/nothing'],
+    ['/', 404, 'nothing at /'],
+    ['/api/explain?from=1000', 400, 'parameter "to" is missing'],
+    ['/api/explain?from=&to=1', 400, 'parameter "from" is missing'],
+    ['/api/explain?from=1000&to=1&to=2', 400, '"to" is given twice'],
+    ['/api/explain?from=1000&to=LONG', 400, '"to" is longer than 128 characters'],
+    ['/api/explain?from=1&to=2', 404, '"from" is no number and no device'],
+    ['/api/registrations?dnn=1', 400, 'unknown parameter: known are dn, device, node'],
+    ['/api/registrations?node=one', 400, '"node" must be a node number'],
+    ['/api/calls?x=1', 400, 'unknown parameter: known are none'],
+    ['/api/calls/%E0%A4%A', 400, 'not a usable URL'],
+    ['/api/calls?x=LONGLONGLONG', 414, 'URL too long'],
+  ])('answers %s with %d and says why, in JSON', async (path, status, error) => {
+    const answer = await ask(await start(), path.replaceAll('LONG', '1'.repeat(1000)));
+    expect(answer).toMatchObject({ status, json: { status, error } });
+    expect(answer.headers['cache-control']).toBe('no-store');
+  });
+
+  it('only reads', async () => {
+    const server = await start();
+    for (const method of ['POST', 'PUT', 'DELETE', 'PATCH'])
+      expect(await ask(server, '/api/calls', { method })).toMatchObject({
+        status: 405,
+        headers: { allow: 'GET, HEAD' },
+      });
+    expect(await ask(server, '/api/calls', { method: 'HEAD' })).toMatchObject({ status: 200, text: '' });
+  });
+
+  it('tells nothing of an error inside, and logs it', async () => {
+    const lines: string[] = [];
+    const log = createLogger({ name: 't', destination: { write: (line) => void lines.push(line) } });
+    const fail = (): never => {
+      throw new Error('inner detail');
+    };
+    const server = await start(
+      { calls: fail, metricsText: () => Promise.reject(new Error('inner detail')) },
+      undefined,
+      log,
+    );
+    for (const path of ['/api/calls', '/metrics']) {
+      const answer = await ask(server, path);
+      expect(answer).toMatchObject({ status: 500, json: { status: 500, error: 'internal error' } });
+      expect(answer.text).not.toContain('inner detail');
+    }
+    expect(lines.filter((line) => line.includes('inner detail'))).toHaveLength(2);
+  });
+
+  it('ends a list that fails half-way, and goes on', async () => {
+    const server = await start({
+      *registrations() {
+        for (let index = 0; index < 1000; index++) yield alice;
+        throw new Error('half-way');
+      },
+    });
+    await expect(ask(server, '/api/registrations')).rejects.toThrow();
+    expect((await ask(server, '/healthz')).status).toBe(200);
+  });
+
+  it('survives what is not HTTP', async () => {
+    const server = await start();
+    const answer = await new Promise<string>((resolve, reject) => {
+      const socket = connect(server.port, server.address, () => socket.write('INVITE sip:x SIP/2.0\r\n\r\n'));
+      let text = '';
+      socket.on('data', (piece: Buffer) => (text += piece.toString()));
+      socket.on('close', () => resolve(text));
+      socket.on('error', reject);
+    });
+    expect(answer).toContain('400');
+    expect((await ask(server, '/healthz')).status).toBe(200);
+  });
+});
+
+describe('access to the HTTP API', () => {
+  it('is refused on another address than loopback without a token', async () => {
+    const options = { address: '0.0.0.0', port: 0, source: source(), log: silentLogger };
+    await expect(startAdmin(options)).rejects.toThrow('only with a token');
+  });
+
+  it('without a token is for requests meant for loopback, so that no web page reads it through a name of its own', async () => {
+    const server = await start();
+    const status = async (host: string) => (await ask(server, '/api/calls', { headers: { host } })).status;
+    for (const host of ['localhost', 'LOCALHOST:8080', '127.0.0.1:8080', '127.8.8.8', '[::1]:8080'])
+      expect(await status(host)).toBe(200);
+    for (const host of ['evil.example', '127.0.0.1.evil.example', '10.0.0.1:8080', 'localhost.evil', '[::2]'])
+      expect(await status(host)).toBe(403);
+  });
+
+  it('with a token is for who has it; health probes need none', async () => {
+    const server = await start({}, 'the-token-of-the-api');
+    const status = async (path: string, authorization?: string) =>
+      (await ask(server, path, { headers: { host: 'pbx.example', ...(authorization && { authorization }) } })).status;
+    expect(await status('/api/calls')).toBe(401);
+    expect(await status('/metrics')).toBe(401);
+    expect(await status('/api/nothing')).toBe(401);
+    expect(await status('/api/calls', 'Bearer wrong')).toBe(401);
+    expect(await status('/api/calls', 'Basic dGhlLXRva2VuLW9mLXRoZS1hcGk=')).toBe(401);
+    expect(await status('/api/calls', 'Bearer the-token-of-the-api')).toBe(200);
+    expect(await status('/healthz')).toBe(200);
+    expect(await status('/readyz')).toBe(200);
+    expect((await ask(server, '/api/calls')).headers['www-authenticate']).toBe('Bearer realm="tandem"');
+  });
+
+  it('says clearly that a port is taken', async () => {
+    const { port } = await start();
+    const again = startAdmin({ address: '127.0.0.1', port, source: source(), log: silentLogger });
+    await expect(again).rejects.toThrow('EADDRINUSE');
+  });
+});
