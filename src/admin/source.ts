@@ -55,16 +55,19 @@ export interface NodeView {
 }
 
 export interface CallView {
+  /** PID of the call. */
   readonly id: string;
-  readonly state: string;
-  /** Number of the caller. */
+  readonly state: 'setup' | 'ringing' | 'established' | 'held' | 'ended';
+  /** The caller's number. */
+  readonly caller: string;
+  readonly dialled: string;
+  /** The calling device. */
   readonly from: string;
-  /** Dialled digits. */
-  readonly to: string;
-  /** Ms since the epoch, as the others. */
+  /** The device that answered. */
+  readonly to: string | undefined;
+  /** Ms since the epoch. */
   readonly startedAt: number;
   readonly answeredAt: number | undefined;
-  readonly endedAt: number | undefined;
 }
 
 export interface MediaResourceView {

@@ -17,13 +17,14 @@ const alice: RegistrationView = {
 };
 const bob: RegistrationView = { ...alice, dn: '2000', device: 'SEP-bob', pid: '2.dp.1', node: 2, local: false };
 const call: CallView = {
-  id: 'c1',
-  state: 'answered',
-  from: '1000',
-  to: '2000',
+  id: '1.cp.1',
+  state: 'established',
+  caller: '1000',
+  dialled: '2000',
+  from: 'SEP-alice',
+  to: 'SEP-bob',
   startedAt: 1,
   answeredAt: 2,
-  endedAt: undefined,
 };
 
 function source(over: Partial<AdminSource> = {}): AdminSource {
@@ -43,7 +44,7 @@ function source(over: Partial<AdminSource> = {}): AdminSource {
       },
     ],
     calls: () => [call],
-    call: (id) => (id === 'c1' ? call : undefined),
+    call: (id) => (id === '1.cp.1' ? call : undefined),
     mediaResources: () => [
       {
         name: 'moh',
@@ -141,8 +142,8 @@ describe('the HTTP API', () => {
   it('gives nodes, calls, one call, media resources and explanations', async () => {
     const server = await start();
     expect((await ask(server, '/api/nodes')).json).toMatchObject([{ node: 1, state: 'on-line' }]);
-    expect((await ask(server, '/api/calls')).json).toMatchObject([{ id: 'c1', state: 'answered' }]);
-    expect((await ask(server, '/api/calls/c1')).json).toMatchObject({ id: 'c1' });
+    expect((await ask(server, '/api/calls')).json).toMatchObject([{ id: '1.cp.1', state: 'established' }]);
+    expect((await ask(server, '/api/calls/1.cp.1')).json).toMatchObject({ id: '1.cp.1' });
     expect((await ask(server, '/api/media-resources')).json).toMatchObject([{ name: 'moh', inUse: 3 }]);
     expect((await ask(server, '/api/explain?from=1000&to=%2B1214')).json).toEqual({ dialled: '+1214', from: '1000' });
   });
