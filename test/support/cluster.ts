@@ -25,6 +25,9 @@ export interface ClusterOptions {
   readonly start?: boolean;
 }
 
+/** `at`: the node to register with. */
+export type PhoneOptions = Partial<BaresipOptions> & { readonly at?: number };
+
 /** Several call managers with a private Redis and private media servers, all real processes on free ports. */
 export class Cluster {
   private constructor(
@@ -81,7 +84,14 @@ export class Cluster {
   }
 
   /** A baresip of one of the people, registered with a node (their own unless said otherwise), known to all nodes. */
-  async phone(name: PhoneName, options: Partial<BaresipOptions> & { at?: number } = {}): Promise<Phone> {
+  async phone(name: PhoneName, options: PhoneOptions = {}): Promise<Phone> {
+    const phone = await this.phoneAlone(name, options);
+    await this.everybodyKnows(people[name].dn);
+    return phone;
+  }
+
+  /** The same, without waiting for the other nodes to know it. */
+  async phoneAlone(name: PhoneName, options: PhoneOptions = {}): Promise<Phone> {
     const { at = people[name].node, ...rest } = options;
     const phone = await Phone.start(this.scope, {
       name,
@@ -92,7 +102,6 @@ export class Cluster {
       ...rest,
     });
     await phone.register();
-    await this.everybodyKnows(people[name].dn);
     return phone;
   }
 

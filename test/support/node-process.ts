@@ -1,8 +1,25 @@
+import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { eventually } from './eventually';
 import { descendants, isAlive, LaunchedProcess, type ProcessIdentity } from './processes';
 import type { Scope } from './scope';
+
+export interface ProgramResult {
+  readonly code: number | null;
+  /** Both outputs. */
+  readonly output: string;
+}
+
+/** Runs `tandem ARGUMENTS` to its end, for commands that end by themselves. */
+export function runProgram(args: readonly string[], cap = 20_000): Promise<ProgramResult> {
+  return new Promise((done) => {
+    execFile(process.execPath, [program, ...args], { timeout: cap }, (error, out, errors) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null;
+      done({ code, output: `${out}${errors}` });
+    });
+  });
+}
 
 /** One row of `GET /api/registrations`. */
 export interface RegistrationRow {

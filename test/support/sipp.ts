@@ -40,6 +40,8 @@ export interface SippOptions {
   readonly timeout?: number;
   /** Hz; what `rtp_stream` sends. */
   readonly tone?: number;
+  /** Keep all messages, for `messages`. */
+  readonly trace?: boolean;
 }
 
 export interface SippResult {
@@ -102,6 +104,7 @@ export class Sipp {
         ...['-t', options.transport ?? 'u1', '-nostdin', '-aa'],
         ...['-trace_err', '-error_file', 'errors.log', '-trace_stat', '-stf', 'stat.csv', '-fd', '1'],
         ...['-trace_rtt', '-rtt_freq', '1', '-timeout', String(timeout)],
+        ...(options.trace === true ? ['-trace_msg', '-message_file', 'messages.log'] : []),
         ...number('-m', options.calls),
         ...number('-r', options.rate),
         ...number('-l', options.limit),
@@ -127,6 +130,11 @@ export class Sipp {
   async finished(): Promise<SippResult> {
     const { code } = await within(this.cap, 'sipp ends', this.process.exited);
     return { code, ...this.counts(), errors: this.read('errors.log').slice(0, 2000), responseTimes: this.times() };
+  }
+
+  /** All messages that it has sent and received, with `trace`. */
+  messages(): string {
+    return this.read('messages.log');
   }
 
   /** No new calls; it ends when those that it has are over. */
