@@ -1,0 +1,18 @@
+import { benchCall } from './call';
+import { benchRegister } from './register';
+
+const benches: Readonly<Record<string, () => Promise<void>>> = { register: benchRegister, call: benchCall };
+
+/** Runs the named benchmarks, or all; one JSON object per line on the standard output. */
+async function main(): Promise<void> {
+  const names = process.argv.slice(2);
+  const known = Object.keys(benches);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw new Error(`no such benchmark: ${unknown.join(', ')} (there are: ${known.join(', ')})`);
+  for (const name of names.length > 0 ? names : known) await benches[name]?.();
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
