@@ -33,6 +33,8 @@ export interface Destination {
   readonly port: number;
   /** Send on this connection, and nowhere else. */
   readonly connection?: number;
+  /** Send from this listener (a response leaves from where its request came in); chosen by `pointFor` otherwise. */
+  readonly local?: ListenPoint;
 }
 
 export type TransportFailure = 'refused' | 'unreachable' | 'closed' | 'no-listener' | 'timeout' | 'too-large' | 'error';

@@ -1,0 +1,265 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../process/clock';
+import { parseCSeq } from '../../sip-message/cseq';
+import { getHeader, prependHeader } from '../../sip-message/headers';
+import type { ParseFailure, SipMessage, SipRequest, SipResponse } from '../../sip-message/message';
+import { createResponse } from '../../sip-message/response';
+import { serialize } from '../../sip-message/serialize';
+import { formatVia, MAGIC_COOKIE } from '../../sip-message/via';
+import type {
+  ClientTransaction,
+  ClientTransactionEvents,
+  Destination,
+  Flow,
+  ListenPoint,
+  Protocol,
+  TransactionEvents,
+  TransactionLayer,
+  TransportFailure,
+  TransportLayer,
+} from '../layers';
+import type { Log } from '../log';
+import { noLog } from '../log';
+import type { ClientHost } from './client';
+import { ClientShell } from './client';
+import { clientKey, serverKey, topVia } from './keys';
+import type { ServerHost } from './server';
+import { responseDestination, ServerShell } from './server';
+import type { Setup, TimerValues } from './timers';
+import { RFC_TIMERS } from './timers';
+
+export interface TransactionLayerOptions {
+  readonly transport: TransportLayer;
+  readonly clock: Clock;
+  /** Table 4 of RFC 3261; for tests and for networks that are slower than its defaults. */
+  readonly timers?: Partial<TimerValues>;
+  readonly log?: Log;
+  /** More open server transactions than this: new requests get 503. */
+  readonly maxServerTransactions?: number;
+}
+
+const MAX_SERVER_TRANSACTIONS = 50_000;
+
+const newBranch = (): string => `${MAGIC_COOKIE}${randomBytes(12).toString('hex')}`;
+const newTag = (): string => randomBytes(6).toString('hex');
+
+/** A late failure concerns what was sent on this connection, or to this address and port. */
+function routeKey(protocol: Protocol, address: string, port: number, connection: number | undefined): string {
+  return connection === undefined ? `${protocol} ${address} ${port}` : String(connection);
+}
+
+/** The shell of the transaction layer: matches messages to machines, and gives these clock and transport. */
+export class SipTransactionLayer implements TransactionLayer {
+  readonly transport: TransportLayer;
+  private readonly clock: Clock;
+  private readonly timers: TimerValues;
+  private readonly log: Log;
+  private readonly maxServerTransactions: number;
+  private readonly clients = new Map<string, ClientShell>();
+  private readonly clientsByRoute = new Map<string, Set<ClientShell>>();
+  private readonly routes = new Map<ClientShell, string>();
+  private readonly servers = new Map<string, ServerShell>();
+  private readonly clientHost: ClientHost;
+  private readonly serverHost: ServerHost;
+  private readonly cancelHost: ServerHost;
+  private events: TransactionEvents | undefined;
+  private stopped = false;
+
+  constructor(options: TransactionLayerOptions) {
+    this.transport = options.transport;
+    this.clock = options.clock;
+    this.timers = { ...RFC_TIMERS, ...options.timers };
+    this.log = options.log ?? noLog;
+    this.maxServerTransactions = options.maxServerTransactions ?? MAX_SERVER_TRANSACTIONS;
+    const { transport, clock } = this;
+    const userError = (error: unknown): void => {
+      this.log('sip.transaction.handler-error', { error: error instanceof Error ? error.stack : String(error) });
+    };
+    this.clientHost = {
+      transport,
+      clock,
+      userError,
+      sentOn: (transaction, flow) => this.noteRoute(transaction, flow),
+      sendCancel: (cancel, to) => this.sendCancel(cancel, to),
+      gone: (transaction) => this.forgetClient(transaction),
+    };
+    const gone = (transaction: ServerShell): void => this.forgetServer(transaction);
+    this.serverHost = {
+      transport,
+      clock,
+      userError,
+      request: (transaction) => this.events?.request(transaction.request, transaction.flow, transaction),
+      ack: (ack, flow) => this.events?.request(ack, flow, undefined),
+      over: (transaction, acked) => this.events?.terminated(transaction, acked),
+      gone,
+    };
+    const nothing = (): void => undefined;
+    const request = (cancel: ServerShell): void => this.answerCancel(cancel);
+    this.cancelHost = { transport, clock, userError, request, ack: nothing, over: nothing, gone };
+    transport.onSendFailure((to, failure) => {
+      this.routeFailed(routeKey(to.protocol, to.address, to.port, to.connection), failure);
+    });
+  }
+
+  get open(): { readonly client: number; readonly server: number } {
+    return { client: this.clients.size, server: this.servers.size };
+  }
+
+  start(points: readonly ListenPoint[], events: TransactionEvents): Promise<readonly ListenPoint[]> {
+    this.events = events;
+    return this.transport.listen(points, {
+      message: (message, flow) => this.received(message, flow),
+      malformed: (failure, flow) => this.refuseMalformed(failure, flow),
+      // Transactions on it hear of it as a send failure.
+      connectionClosed: () => undefined,
+    });
+  }
+
+  request(request: SipRequest, to: Destination, events: ClientTransactionEvents): ClientTransaction {
+    const branch = newBranch();
+    const sent: SipRequest = { ...request, headers: [...request.headers] };
+    prependHeader(sent, 'Via', this.via(to, branch));
+    return this.startClient(sent, branch, to, events);
+  }
+
+  sendAck(ack: SipRequest, to: Destination, withVia: boolean): void {
+    // Into the caller's message: its retransmission carries the same Via.
+    if (withVia) prependHeader(ack, 'Via', this.via(to, newBranch()));
+    this.transport.send(serialize(ack), to, (result) => {
+      if ('failure' in result)
+        this.log('sip.ack.failed', { failure: result.failure, address: to.address, port: to.port });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    for (const transaction of [...this.clients.values(), ...this.servers.values()]) transaction.stop();
+    this.clients.clear();
+    this.clientsByRoute.clear();
+    this.routes.clear();
+    this.servers.clear();
+    await this.transport.close();
+  }
+
+  /** Without a listener for that protocol nothing can be sent; the name only completes the message. */
+  private via(to: Destination, branch: string): string {
+    const point = to.local ?? this.transport.pointFor(to.protocol, to.address);
+    const { address, port } = point?.announced ?? point ?? { address: 'invalid.invalid', port: undefined };
+    const params = new Map<string, string | undefined>();
+    if (to.protocol === 'udp') params.set('rport', undefined);
+    params.set('branch', branch);
+    return formatVia({ protocol: to.protocol.toUpperCase(), host: address, port, params });
+  }
+
+  private setup(protocol: Protocol): Setup {
+    return { timers: this.timers, reliable: protocol !== 'udp' };
+  }
+
+  private startClient(
+    request: SipRequest,
+    branch: string,
+    to: Destination,
+    events: ClientTransactionEvents,
+  ): ClientTransaction {
+    const key = clientKey(branch, request.method);
+    const transaction = new ClientShell(request, key, to, this.setup(to.protocol), events, this.clientHost);
+    if (this.stopped) return transaction;
+    this.clients.set(key, transaction);
+    transaction.start();
+    return transaction;
+  }
+
+  /** The CANCEL has the branch of its INVITE. Its own responses mean nothing to the user. */
+  private sendCancel(cancel: SipRequest, to: Destination): void {
+    const branch = topVia(cancel)?.params.get('branch') ?? '';
+    const nothing = (): void => undefined;
+    this.startClient(cancel, branch, to, { response: nothing, failed: nothing });
+  }
+
+  private noteRoute(transaction: ClientShell, flow: Flow): void {
+    const key = routeKey(flow.protocol, flow.remoteAddress, flow.remotePort, flow.connection);
+    const set = this.clientsByRoute.get(key) ?? new Set();
+    set.add(transaction);
+    this.clientsByRoute.set(key, set);
+    this.routes.set(transaction, key);
+  }
+
+  private forgetClient(transaction: ClientShell): void {
+    if (this.clients.get(transaction.key) === transaction) this.clients.delete(transaction.key);
+    const key = this.routes.get(transaction);
+    if (key === undefined) return;
+    this.routes.delete(transaction);
+    const set = this.clientsByRoute.get(key);
+    set?.delete(transaction);
+    if (set?.size === 0) this.clientsByRoute.delete(key);
+  }
+
+  private forgetServer(transaction: ServerShell): void {
+    if (this.servers.get(transaction.key) === transaction) this.servers.delete(transaction.key);
+  }
+
+  private routeFailed(key: string, failure: TransportFailure): void {
+    for (const transaction of [...(this.clientsByRoute.get(key) ?? [])]) transaction.transportFailed(failure);
+  }
+
+  private received(message: SipMessage, flow: Flow): void {
+    if (this.stopped) return;
+    if (message.kind === 'response') this.receivedResponse(message, flow);
+    else if (message.method === 'ACK') this.receivedAck(message, flow);
+    else this.receivedRequest(message, flow);
+  }
+
+  /** Responses that belong to no transaction are dropped (RFC 6026 section 7.3). */
+  private receivedResponse(response: SipResponse, flow: Flow): void {
+    const branch = topVia(response)?.params.get('branch');
+    const method = parseCSeq(getHeader(response, 'CSeq') ?? '')?.method;
+    if (branch === undefined || method === undefined) return;
+    this.clients.get(clientKey(branch, method))?.received(response, flow);
+  }
+
+  /** The ACK of a non-2xx has the branch of its INVITE; any other ACK is for a 2xx, and for the user. */
+  private receivedAck(ack: SipRequest, flow: Flow): void {
+    const via = topVia(ack);
+    if (via === undefined) return;
+    const invite = this.servers.get(serverKey(ack, via, 'INVITE'));
+    if (invite === undefined) this.events?.request(ack, flow, undefined);
+    else invite.acked(ack, flow);
+  }
+
+  private receivedRequest(request: SipRequest, flow: Flow): void {
+    const via = topVia(request);
+    if (via === undefined) return;
+    const key = serverKey(request, via, request.method);
+    const known = this.servers.get(key);
+    if (known !== undefined) return known.retransmitted();
+    if (this.servers.size >= this.maxServerTransactions) return this.refuse(request, flow, 503, 'Service Unavailable');
+    const host = request.method === 'CANCEL' ? this.cancelHost : this.serverHost;
+    const transaction = new ServerShell(request, flow, key, via, this.setup(flow.protocol), host);
+    this.servers.set(key, transaction);
+    transaction.start();
+  }
+
+  /** RFC 3261 section 9.2. */
+  private answerCancel(cancel: ServerShell): void {
+    const via = topVia(cancel.request);
+    const invite = via === undefined ? undefined : this.servers.get(serverKey(cancel.request, via, 'INVITE'));
+    const status = invite === undefined ? 481 : 200;
+    cancel.respond(createResponse(cancel.request, status, { toTag: invite?.toTag ?? newTag() }));
+    if (invite !== undefined && invite.final === undefined) this.events?.cancelled(invite, cancel.request, cancel.flow);
+  }
+
+  private refuseMalformed(failure: ParseFailure, flow: Flow): void {
+    const { partial, status, reason } = failure;
+    this.log('sip.message.malformed', { status, reason, address: flow.remoteAddress, port: flow.remotePort });
+    if (this.stopped || partial?.kind !== 'request' || partial.method === 'ACK') return;
+    this.refuse(partial, flow, status, reason);
+  }
+
+  /** Answers without a transaction; a client that sends again is answered again. */
+  private refuse(request: SipRequest, flow: Flow, status: number, reason: string): void {
+    if (getHeader(request, 'Via') === undefined) return;
+    const response = createResponse(request, status, { reason, toTag: newTag() });
+    const to = responseDestination(this.transport, flow, topVia(request));
+    this.transport.send(serialize(response), to, () => undefined);
+  }
+}

@@ -1,0 +1,175 @@
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../../process/clock';
+import type { SipRequest, SipResponse } from '../../sip-message/message';
+import { createResponse } from '../../sip-message/response';
+import { serialize } from '../../sip-message/serialize';
+import type { Via } from '../../sip-message/via';
+import type { Destination, Flow, ServerTransaction, TransportFailure, TransportLayer } from '../layers';
+import type { IstAction, IstEvent } from './ist';
+import { ist, istInitial } from './ist';
+import { tagOf } from './keys';
+import type { Machine } from './machine-runner';
+import { MachineRunner } from './machine-runner';
+import type { NistAction, NistEvent } from './nist';
+import { nist, nistInitial } from './nist';
+import type { Setup } from './timers';
+import { responseClass } from './timers';
+
+const DEFAULT_SIP_PORT = 5060;
+
+type RespondDone = NonNullable<Parameters<ServerTransaction['respond']>[1]>;
+
+/** What an event is about. */
+interface ServerPayload {
+  readonly response?: SipResponse;
+  readonly done?: RespondDone;
+  readonly ack?: { readonly request: SipRequest; readonly flow: Flow };
+}
+
+type CommonEvent = Exclude<NistEvent, { readonly type: 'timer' }>;
+
+/** What a server transaction tells its layer. */
+export interface ServerHost {
+  readonly transport: TransportLayer;
+  readonly clock: Clock;
+  readonly userError: (error: unknown) => void;
+  request(transaction: ServerShell): void;
+  /** An ACK that is the user's business (RFC 6026, Accepted). */
+  ack(ack: SipRequest, flow: Flow): void;
+  over(transaction: ServerShell, acked: boolean): void;
+  gone(transaction: ServerShell): void;
+}
+
+/**
+ * Where responses to a request go: the source of a datagram, the connection of a stream; when that is gone, a new
+ * connection to sent-by (RFC 3261 section 18.2.2, RFC 3581 section 4).
+ */
+export function responseDestination(transport: TransportLayer, flow: Flow, via: Via | undefined): Destination {
+  const { protocol, remoteAddress: address, connection, local } = flow;
+  if (connection === undefined) return { protocol, address, port: flow.remotePort, local };
+  if (transport.isOpen(connection)) return { protocol, address, port: flow.remotePort, connection, local };
+  return { protocol, address, port: via?.port ?? DEFAULT_SIP_PORT, local };
+}
+
+/** A server transaction: one of the two machines, and the network. */
+export class ServerShell implements ServerTransaction {
+  readonly id = randomUUID();
+  final: SipResponse | undefined;
+  private readonly invite: Machine<IstEvent, ServerPayload> | undefined;
+  private readonly machine: Machine<CommonEvent, ServerPayload>;
+  private last: Buffer | undefined;
+  private lastToTag: string | undefined;
+  private rejected = false;
+
+  constructor(
+    readonly request: SipRequest,
+    readonly flow: Flow,
+    readonly key: string,
+    private readonly via: Via,
+    setup: Setup,
+    private readonly host: ServerHost,
+  ) {
+    const act = (action: IstAction | NistAction, payload: ServerPayload | undefined): void => this.act(action, payload);
+    if (request.method === 'INVITE') {
+      this.invite = new MachineRunner(host.clock, istInitial(setup), ist, act, host.userError);
+      this.machine = this.invite;
+    } else {
+      this.machine = new MachineRunner(host.clock, nistInitial(setup), nist, act, host.userError);
+    }
+  }
+
+  /** To tag of the last response that had one. */
+  get toTag(): string | undefined {
+    return this.lastToTag;
+  }
+
+  start(): void {
+    this.machine.dispatch({ type: 'start' });
+  }
+
+  retransmitted(): void {
+    this.machine.dispatch({ type: 'retransmission' });
+  }
+
+  acked(request: SipRequest, flow: Flow): void {
+    this.invite?.dispatch({ type: 'ack' }, { ack: { request, flow } });
+  }
+
+  respond(response: SipResponse, done?: RespondDone): boolean {
+    this.rejected = this.machine.stateName === 'terminated';
+    this.machine.dispatch({ type: 'respond', class: responseClass(response.status) }, { response, done });
+    return !this.rejected;
+  }
+
+  resend(): void {
+    this.invite?.dispatch({ type: 'resend' });
+  }
+
+  stop(): void {
+    this.machine.stop();
+  }
+
+  private act(action: IstAction | NistAction, payload: ServerPayload | undefined): void {
+    switch (action.type) {
+      case 'send-trying':
+        this.last = serialize(createResponse(this.request, 100));
+        return this.send(this.last, undefined);
+      case 'send-response':
+        if (payload?.response !== undefined) this.sendResponse(payload.response, payload.done);
+        return;
+      case 'resend-last':
+        if (this.last !== undefined) this.send(this.last, undefined);
+        return;
+      case 'reject-response':
+        this.rejected = true;
+        return;
+      case 'pass-request':
+        return this.machine.notify(() => this.host.request(this));
+      case 'pass-ack': {
+        const ack = payload?.ack;
+        if (ack !== undefined) this.machine.notify(() => this.host.ack(ack.request, ack.flow));
+        return;
+      }
+      case 'over':
+        return this.machine.notify(() => this.host.over(this, action.acked));
+      case 'terminated':
+        this.machine.stop();
+        this.host.gone(this);
+    }
+  }
+
+  private sendResponse(response: SipResponse, done: RespondDone | undefined): void {
+    if (response.status >= 200) this.final = response;
+    this.last = serialize(response);
+    this.lastToTag = tagOf(response, 'To') ?? this.lastToTag;
+    this.send(this.last, done);
+  }
+
+  private send(bytes: Buffer, done: RespondDone | undefined): void {
+    const to = responseDestination(this.host.transport, this.flow, this.via);
+    this.host.transport.send(bytes, to, (result) => {
+      if ('flow' in result) return this.report(done, { flow: result.flow, bytes: bytes.length });
+      if (to.connection !== undefined && result.failure === 'closed') return this.sendToSentBy(bytes, done);
+      this.sendFailed(result.failure, done);
+    });
+  }
+
+  /** The connection died while we wrote: once more, over a new one. */
+  private sendToSentBy(bytes: Buffer, done: RespondDone | undefined): void {
+    const { protocol, remoteAddress: address, local } = this.flow;
+    const to: Destination = { protocol, address, port: this.via.port ?? DEFAULT_SIP_PORT, local };
+    this.host.transport.send(bytes, to, (result) => {
+      if ('flow' in result) this.report(done, { flow: result.flow, bytes: bytes.length });
+      else this.sendFailed(result.failure, done);
+    });
+  }
+
+  private sendFailed(failure: TransportFailure, done: RespondDone | undefined): void {
+    this.report(done, { failure });
+    this.machine.dispatch({ type: 'transport-error' });
+  }
+
+  private report(done: RespondDone | undefined, result: Parameters<RespondDone>[0]): void {
+    if (done !== undefined) this.machine.notify(() => done(result));
+  }
+}

@@ -1,0 +1,60 @@
+import { remoteKey } from './addresses';
+import type { StreamConnection } from './stream-connection';
+
+/** The connections of one stream transport: by number, and by the remote address and port that they lead to. */
+export class ConnectionTable {
+  private readonly byId = new Map<number, StreamConnection>();
+  private readonly byRemote = new Map<string, StreamConnection>();
+  private readonly perAddress = new Map<string, number>();
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  countFrom(address: string): number {
+    return this.perAddress.get(address) ?? 0;
+  }
+
+  add(connection: StreamConnection): void {
+    const { remoteAddress, remotePort } = connection.flow;
+    this.byId.set(connection.id, connection);
+    this.perAddress.set(remoteAddress, this.countFrom(remoteAddress) + 1);
+    this.name(connection, remoteAddress, remotePort);
+  }
+
+  /**
+   * RFC 5923: requests to this address and port may use the connection too. Another usable connection that has the
+   * name already keeps it.
+   */
+  alias(connection: StreamConnection, address: string, port: number): void {
+    if (this.find(address, port) === undefined) this.name(connection, address, port);
+  }
+
+  get(id: number): StreamConnection | undefined {
+    return this.byId.get(id);
+  }
+
+  find(address: string, port: number): StreamConnection | undefined {
+    const connection = this.byRemote.get(remoteKey(address, port));
+    return connection?.isUsable === true ? connection : undefined;
+  }
+
+  remove(connection: StreamConnection): void {
+    if (!this.byId.delete(connection.id)) return;
+    const { remoteAddress } = connection.flow;
+    const count = this.countFrom(remoteAddress) - 1;
+    if (count > 0) this.perAddress.set(remoteAddress, count);
+    else this.perAddress.delete(remoteAddress);
+    for (const key of connection.keys) if (this.byRemote.get(key) === connection) this.byRemote.delete(key);
+  }
+
+  all(): StreamConnection[] {
+    return [...this.byId.values()];
+  }
+
+  private name(connection: StreamConnection, address: string, port: number): void {
+    const key = remoteKey(address, port);
+    connection.keys.add(key);
+    this.byRemote.set(key, connection);
+  }
+}

@@ -1,0 +1,124 @@
+import type { Clock } from '../../process/clock';
+import { systemClock } from '../../process/clock';
+import type { ParseLimits } from '../../sip-message/parse';
+import { DATAGRAM_LIMITS, STREAM_LIMITS } from '../../sip-message/parse';
+import type { ListenPoint, Protocol, TransportEvents, TransportFailure, TransportLayer } from '../layers';
+import type { Log } from '../log';
+import { noLog } from '../log';
+import { choosePoint, expandWildcard } from './addresses';
+import type { FailedRemote, ProtocolTransport, Receiver, SendDone } from './protocol-transport';
+import type { StreamSettings } from './tcp';
+import { DEFAULT_STREAM_SETTINGS, TcpTransport } from './tcp';
+import { UdpTransport } from './udp';
+import { stampVia } from './via';
+
+export interface TransportOptions {
+  readonly clock?: Clock;
+  readonly log?: Log;
+  readonly stream?: Partial<StreamSettings>;
+  readonly datagramLimits?: Partial<ParseLimits>;
+  readonly streamLimits?: Partial<ParseLimits>;
+}
+
+/** UDP and TCP over IPv4 (RFC 3261 section 18). Nothing that is received throws out of it. */
+export function createTransport(options: TransportOptions = {}): TransportLayer {
+  return new SipTransport(options);
+}
+
+class SipTransport implements TransportLayer {
+  private readonly transports = new Map<Protocol, ProtocolTransport>();
+  private readonly failureListeners: ((to: FailedRemote, failure: TransportFailure) => void)[] = [];
+  private readonly log: Log;
+  private bound: ListenPoint[] = [];
+  private events: TransportEvents | undefined;
+  private lastConnection = 0;
+
+  constructor(options: TransportOptions) {
+    this.log = options.log ?? noLog;
+    const clock = options.clock ?? systemClock;
+    const receiver = this.receiver();
+    const settings = { ...DEFAULT_STREAM_SETTINGS, ...options.stream };
+    const nextId = (): number => ++this.lastConnection;
+    this.add(new UdpTransport(receiver, { ...DATAGRAM_LIMITS, ...options.datagramLimits }, clock));
+    this.add(new TcpTransport(receiver, { ...STREAM_LIMITS, ...options.streamLimits }, settings, clock, nextId));
+  }
+
+  get points(): readonly ListenPoint[] {
+    return this.bound;
+  }
+
+  async listen(points: readonly ListenPoint[], events: TransportEvents): Promise<readonly ListenPoint[]> {
+    this.events = events;
+    for (const wanted of points.flatMap(expandWildcard)) {
+      const transport = this.transports.get(wanted.protocol);
+      if (transport === undefined) throw new Error(`no transport for ${wanted.protocol}`);
+      this.bound = [...this.bound, await transport.listen(wanted)];
+    }
+    return this.bound;
+  }
+
+  pointFor(protocol: Protocol, address: string): ListenPoint | undefined {
+    return choosePoint(this.bound, protocol, address);
+  }
+
+  send(...[bytes, to, done]: Parameters<TransportLayer['send']>): void {
+    const transport = this.transports.get(to.protocol);
+    const local = to.local ?? this.pointFor(to.protocol, to.address);
+    if (transport === undefined || local === undefined) done({ failure: 'no-listener' });
+    else transport.send(bytes, to, local, this.guarded(done));
+  }
+
+  onSendFailure(listener: (to: FailedRemote, failure: TransportFailure) => void): void {
+    this.failureListeners.push(listener);
+  }
+
+  isOpen(connection: number): boolean {
+    for (const transport of this.transports.values()) if (transport.isOpen(connection)) return true;
+    return false;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.transports.values()].map((transport) => transport.close()));
+    this.bound = [];
+  }
+
+  private add(transport: ProtocolTransport): void {
+    this.transports.set(transport.protocol, transport);
+  }
+
+  /** An error of the layer above is logged; it must not end the process from within a socket's event. */
+  private guard(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.log('sip.transport.handler-error', {
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
+    }
+  }
+
+  private guarded(done: SendDone): SendDone {
+    return (result) => this.guard(() => done(result));
+  }
+
+  private receiver(): Receiver {
+    return {
+      message: (message, flow, bytes) => {
+        if (message.kind === 'request') {
+          const via = stampVia(message, flow);
+          // A Via that names another transport than the one it came by: garbage, or a loop of somebody's making.
+          if (via?.protocol !== flow.protocol.toUpperCase()) return;
+        }
+        this.guard(() => this.events?.message(message, flow, bytes));
+      },
+      malformed: (failure, flow) => {
+        if (failure.partial?.kind === 'request') stampVia(failure.partial, flow);
+        this.guard(() => this.events?.malformed(failure, flow));
+      },
+      closed: (connection) => this.guard(() => this.events?.connectionClosed(connection)),
+      sendFailed: (to, failure) => {
+        for (const listener of this.failureListeners) this.guard(() => listener(to, failure));
+      },
+    };
+  }
+}

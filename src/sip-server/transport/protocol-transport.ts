@@ -1,0 +1,32 @@
+import type { ParseFailure, SipMessage } from '../../sip-message/message';
+import type { Destination, Flow, ListenPoint, Protocol, TransportFailure } from '../layers';
+
+export type SendResult = { readonly flow: Flow } | { readonly failure: TransportFailure };
+export type SendDone = (result: SendResult) => void;
+
+/** Where a send failed after `done` had said that it went well. */
+export interface FailedRemote {
+  readonly protocol: Protocol;
+  readonly address: string;
+  readonly port: number;
+  readonly connection?: number;
+}
+
+/** What a protocol tells the layer. None of these throws. */
+export interface Receiver {
+  message(message: SipMessage, flow: Flow, bytes: number): void;
+  malformed(failure: ParseFailure, flow: Flow): void;
+  closed(connection: number): void;
+  sendFailed(to: FailedRemote, failure: TransportFailure): void;
+}
+
+/** One transport protocol; TLS and WebSocket stand beside UDP and TCP as further implementations. */
+export interface ProtocolTransport {
+  readonly protocol: Protocol;
+  /** Binds; rejects when the address cannot be had. Returns the point with the port that was really bound. */
+  listen(point: ListenPoint): Promise<ListenPoint>;
+  /** `local` is the listener to send from. `done` is called exactly once. */
+  send(bytes: Buffer, to: Destination, local: ListenPoint, done: SendDone): void;
+  isOpen(connection: number): boolean;
+  close(): Promise<void>;
+}
