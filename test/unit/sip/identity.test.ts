@@ -1,0 +1,111 @@
+import { SipDomain } from '../../../src/sip/domain';
+import { formatIdentity, readAssertedIdentity, readIdentity, sipUri } from '../../../src/sip/identity';
+import { readRequestUri } from '../../../src/sip/request-uri';
+import { formatReason, isUnreachable, parseReasons, reasonStatus, statusTowardsCaller } from '../../../src/sip/status';
+
+describe('identities', () => {
+  test('From and P-Asserted-Identity are read', () => {
+    expect(readIdentity('"Alice \\"A\\"" <sip:1000@acme.example>;tag=x')).toEqual({
+      user: '1000',
+      host: 'acme.example',
+      displayName: 'Alice "A"',
+    });
+    expect(readAssertedIdentity('<sip:1000@acme.example>, <tel:+15551000>')).toMatchObject({ user: '1000' });
+    expect(readIdentity('<tel:+15551000>')).toEqual({ user: '+15551000', host: '', displayName: undefined });
+  });
+
+  test.each([undefined, '', '<', 'x', '<mailto:a@b>', '"open <sip:a@b>'])('%j is no identity', (header) => {
+    expect(readIdentity(header)).toBeUndefined();
+    expect(readAssertedIdentity(header)).toBeUndefined();
+  });
+
+  test('what is written can be read, whatever the name', () => {
+    for (const name of ['Alice', 'A "quoted" \\ name', 'Åsa, Ö', '<sip:x@y>'])
+      expect(readIdentity(formatIdentity('1000', name, 'acme.example'))).toMatchObject({
+        user: '1000',
+        displayName: name,
+      });
+  });
+
+  test('nothing in a name or number can begin a new header', () => {
+    const written = formatIdentity('10\r\n00', 'Alice\r\nX-Evil: 1', 'acme.example');
+    expect(written).toBe('<sip:acme.example>');
+  });
+
+  test('IPv6 hosts are written in brackets, user parts escaped', () => {
+    expect(sipUri('12#3', '::1', { port: 5060 })).toBe('sip:12%233@[::1]:5060');
+  });
+});
+
+describe('our domain', () => {
+  const domain = new SipDomain('Acme.Example', ['10.0.0.1', '[::1]']);
+
+  test.each(['acme.example', 'ACME.example.', '10.0.0.1', '::1', '[::1]'])('%s is ours', (host) => {
+    expect(domain.hasHost(host)).toBe(true);
+  });
+
+  test.each(['example', 'acme.example.org', '10.0.0.10', ''])('%j is not', (host) => {
+    expect(domain.hasHost(host)).toBe(false);
+  });
+});
+
+describe('request URIs', () => {
+  test.each([
+    ['sip:2000@acme.example', '2000'],
+    ['sip:%32000@acme.example', '2000'],
+    ['sip:+1-214-555(0100)@acme.example;user=phone', '+12145550100'],
+    ['tel:+1-214-555-0100', '+12145550100'],
+    ['sip:2000;phone-context=x@acme.example', '2000'],
+    ['sip:bob.smith@acme.example', 'bob.smith'],
+    ['sip:*98%23@acme.example', '*98#'],
+    ['sip:acme.example', ''],
+  ])('%s dials %j', (uri, dialled) => {
+    expect(readRequestUri(uri)).toMatchObject({ dialled, pid: undefined });
+  });
+
+  test.each(['', 'mailto:a@b', 'sip:%zz@h', `sip:${'1'.repeat(200)}@h`, 'sip:a%0d%0ab@h'])(
+    '%j dials nothing',
+    (uri) => {
+      expect(readRequestUri(uri)).toBeUndefined();
+    },
+  );
+
+  test('the PID of a process is a parameter', () => {
+    expect(readRequestUri('sip:2000@h;transport=tcp;pid=2.dp.1;boot=7')).toMatchObject({ pid: '2.dp.1', boot: '7' });
+  });
+});
+
+describe('status and Reason', () => {
+  test('RFC 3326 §2: a Reason names protocol, cause and text', () => {
+    const header = formatReason(200, 'Call completed "elsewhere"');
+    expect(header).toBe('SIP;cause=200;text="Call completed \\"elsewhere\\""');
+    expect(parseReasons(`Q.850;cause=16, ${header}`)).toEqual([
+      { protocol: 'Q.850', cause: 16, text: undefined },
+      { protocol: 'SIP', cause: 200, text: 'Call completed "elsewhere"' },
+    ]);
+    expect(reasonStatus(`Q.850;cause=16, ${header}`)).toBe(200);
+  });
+
+  test.each([undefined, '', ';;;', '"', 'SIP;cause=99999', 'x'.repeat(5000)])('%j names no cause', (header) => {
+    expect(reasonStatus(header)).toBeUndefined();
+  });
+
+  test.each([
+    [486, 486],
+    [603, 603],
+    [404, 404],
+    [302, 480],
+    [401, 503],
+    [407, 503],
+    [410, 480],
+    [491, 500],
+    [999, 500],
+  ])('the callee’s %i is %i towards the caller', (status, expected) => {
+    expect(statusTowardsCaller(status)).toBe(expected);
+  });
+
+  test('what was not reached may be tried elsewhere', () => {
+    expect([408, 410, 503].every(isUnreachable)).toBe(true);
+    expect([404, 486, 603].some(isUnreachable)).toBe(false);
+  });
+});

@@ -1,0 +1,160 @@
+import {
+  hasNodeHeader,
+  isNodeHeader,
+  NODE_HEADER,
+  NODE_HEADERS,
+  NodeSignature,
+  NOT_MINE_HEADER,
+  SIGNATURE_HEADER,
+  TIME_HEADER,
+  type SignedRequest,
+} from '../../../src/sip/node-signature';
+import type { ReceivedRequest } from '../../../src/sip/user-agent';
+import { headerReader, receivedRequest } from './support';
+
+const secret = 'cluster-secret';
+const NOW = 1_700_000_000_000;
+
+function node(number: number, now = (): number => NOW, other: { secret?: string; capacity?: number } = {}) {
+  return new NodeSignature({ secret, node: number, now, ...other });
+}
+
+const invite: SignedRequest = {
+  method: 'INVITE',
+  uri: 'sip:2000@10.0.0.2:5060;transport=tcp;pid=2.dp.1;boot=7',
+  callId: 'abc@10.0.0.1',
+  assertedIdentity: '"Alice" <sip:1000@acme.example>',
+  body: 'v=0\r\no=- 1 1 IN IP4 10.0.0.7\r\n',
+};
+
+interface Tampering {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly method?: string;
+  readonly uri?: string;
+  readonly callId?: string;
+  readonly body?: string;
+}
+
+function received(signed: Readonly<Record<string, string>>, changed: Tampering = {}): ReceivedRequest {
+  return receivedRequest({
+    ...invite,
+    ...changed,
+    headers: { 'P-Asserted-Identity': invite.assertedIdentity ?? '', ...signed, ...changed.headers },
+  });
+}
+
+const signature = (): Readonly<Record<string, string>> => node(1).sign(invite, 2);
+
+describe('the signature of a request between nodes', () => {
+  test('is accepted by the node that it is for, and tells the sender', () => {
+    expect(node(2).verify(received(signature()))).toEqual({ type: 'node', node: 1 });
+  });
+
+  test('survives what SIP servers do to spelling', () => {
+    const changed = {
+      uri: 'sip:2000@10.0.0.2:5060;boot=7;pid=2.dp.1;transport=TCP',
+      body: invite.body.trimEnd().replace(/\r\n/g, '\n'),
+      headers: { 'P-Asserted-Identity': 'Alice <sip:1000@ACME.example>' },
+    };
+    expect(node(2).verify(received(signature(), changed)).type).toBe('node');
+  });
+
+  test.each<[string, Tampering]>([
+    ['method', { method: 'OPTIONS' }],
+    ['number', { uri: invite.uri.replace('2000', '2001') }],
+    ['PID', { uri: invite.uri.replace('2.dp.1', '2.dp.2') }],
+    ['incarnation', { uri: invite.uri.replace('boot=7', 'boot=8') }],
+    ['Call-ID', { callId: 'other' }],
+    ['caller', { headers: { 'P-Asserted-Identity': '"Alice" <sip:1001@acme.example>' } }],
+    ['display name', { headers: { 'P-Asserted-Identity': '"Boss" <sip:1000@acme.example>' } }],
+    ['body', { body: invite.body.replace('10.0.0.7', '10.6.6.6') }],
+    ['sending node', { headers: { [NODE_HEADER]: `3;to=2;time=${NOW}` } }],
+    ['time', { headers: { [NODE_HEADER]: `1;to=2;time=${NOW + 1}` } }],
+    ['signature', { headers: { [SIGNATURE_HEADER]: 'A'.repeat(43) } }],
+    ['empty signature', { headers: { [SIGNATURE_HEADER]: '' } }],
+    ['malformed node header', { headers: { [NODE_HEADER]: '1' } }],
+  ])('is refused when another %s comes with it', (_, changed) => {
+    expect(node(2).verify(received(signature(), changed))).toMatchObject({
+      type: 'refused',
+      status: 403,
+      cause: 'forged',
+    });
+  });
+
+  test('is refused when it is missing, or made with another secret', () => {
+    expect(node(2).verify(received({}))).toMatchObject({ cause: 'forged' });
+    const foreign = node(1, undefined, { secret: 'other' }).sign(invite, 2);
+    expect(node(2).verify(received(foreign))).toMatchObject({ cause: 'forged' });
+  });
+
+  test('is refused by another node than the one it is for', () => {
+    expect(node(3).verify(received(signature()))).toMatchObject({ type: 'refused', cause: 'other-node' });
+  });
+
+  test('is good once', () => {
+    const receiver = node(2);
+    expect(receiver.verify(received(signature())).type).toBe('node');
+    expect(receiver.verify(received(signature()))).toMatchObject({ type: 'refused', cause: 'replayed' });
+  });
+
+  test.each([120_001, -120_001])(
+    'is refused when the clocks differ by %i ms, with the time of the receiver',
+    (skew) => {
+      const verdict = node(2, () => NOW + skew).verify(received(signature()));
+      expect(verdict).toMatchObject({ cause: 'skew', headers: { [TIME_HEADER]: String(NOW + skew) } });
+    },
+  );
+
+  test('a forged signature learns nothing of our clock', () => {
+    const verdict = node(2, () => NOW + 500_000).verify(received(signature(), { callId: 'x' }));
+    expect(verdict).toMatchObject({ cause: 'forged', headers: {} });
+  });
+
+  test('memory is bounded, and what was forgotten cannot be replayed', () => {
+    let now = NOW;
+    const sender = node(1, () => now);
+    const receiver = node(2, () => now, { capacity: 2 });
+    const requests = ['a', 'b', 'c', 'd'].map((callId) => {
+      now += 10;
+      return received(sender.sign({ ...invite, callId }, 2), { callId });
+    });
+    expect(requests.map((request) => receiver.verify(request).type)).toEqual(['node', 'node', 'node', 'node']);
+    expect(requests.map((request) => receiver.verify(request).type)).toEqual(Array(4).fill('refused'));
+  });
+});
+
+describe('claim R13: the signed answer "not mine"', () => {
+  const headers = node(2).notMine('call-1', 1, '2.dp.1', 7);
+
+  test('names PID and incarnation to the node that asked', () => {
+    expect(node(1).readNotMine(2, 'call-1', headerReader(headers))).toEqual({ pid: '2.dp.1', boot: 7 });
+  });
+
+  test.each([
+    ['another call', 2, 'call-2', headers],
+    ['another node', 3, 'call-1', headers],
+    ['a 410 without the header', 2, 'call-1', {}],
+    ['a header of somebody else', 2, 'call-1', { [NOT_MINE_HEADER]: '2.dp.1;boot=7' }],
+    [
+      'a changed header',
+      2,
+      'call-1',
+      { [NOT_MINE_HEADER]: headers[NOT_MINE_HEADER]?.replace('2.dp.1', '2.dp.2') ?? '' },
+    ],
+  ])('does not count for %s', (_, from, callId, answered) => {
+    expect(node(1).readNotMine(from, callId, headerReader(answered))).toBeUndefined();
+  });
+});
+
+describe('headers of nodes', () => {
+  test('are known by name, whatever the case', () => {
+    expect(NODE_HEADERS.every(isNodeHeader)).toBe(true);
+    expect(isNodeHeader('x-tandem-later')).toBe(true);
+    expect(isNodeHeader('X-Other')).toBe(false);
+  });
+
+  test('are found in a request', () => {
+    expect(hasNodeHeader(headerReader({ 'x-tandem-node': '' }))).toBe(true);
+    expect(hasNodeHeader(headerReader({ 'X-Other': '' }))).toBe(false);
+  });
+});
