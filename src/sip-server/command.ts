@@ -100,7 +100,7 @@ export async function sipServerCommand(argv: string[]): Promise<void> {
   } catch (error) {
     printError(`sip-server: ${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
     process.exitCode = 1;
-    process.disconnect?.();
+    if (process.connected) process.disconnect();
     return;
   }
   const server = await runSipServer({

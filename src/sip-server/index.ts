@@ -1,4 +1,3 @@
-import { networkInterfaces } from 'node:os';
 import { systemClock, type Clock } from '../process/clock';
 import type { Application } from './control/application';
 import { ControlServer } from './control/control-server';
@@ -34,14 +33,6 @@ export interface RunningSipServer {
   stop(): Promise<void>;
 }
 
-/** A wildcard address cannot be written into a Contact: announce the first address of this machine instead. */
-function announceable(point: ListenPoint): ListenPoint {
-  if (point.announced !== undefined || point.address !== '0.0.0.0' || point.port === 0) return point;
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const own = addresses.find((entry) => entry.family === 'IPv4' && !entry.internal);
-  return { ...point, announced: { address: own?.address ?? '127.0.0.1', port: point.port } };
-}
-
 /** Starts the embedded SIP server: SIP listeners first, then the control port. Rejects when an address is taken. */
 export async function runSipServer(options: SipServerOptions): Promise<RunningSipServer> {
   const clock = options.clock ?? systemClock;
@@ -64,10 +55,9 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
     core.stop();
     await server.close();
     await transactions.stop();
-    await transport.close();
   };
   try {
-    const points = await transactions.start(options.listen.map(announceable), core);
+    const points = await transactions.start(options.listen, core);
     const control = await server.listen(options.control.address, options.control.port);
     return {
       control,

@@ -1,5 +1,4 @@
 import { isIPv4 } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import type { ListenPoint } from '../layers';
 import type { HeaderField } from '../../sip-message/message';
 import { formatNameAddr, parseNameAddr } from '../../sip-message/name-addr';
@@ -100,8 +99,5 @@ export function isOwnAddress(uri: SipUri, points: readonly ListenPoint[]): boole
 
 function listensAt(address: string, host: string): boolean {
   if (address === host) return true;
-  if (host === 'localhost') return address === '127.0.0.1' || address === '0.0.0.0';
-  if (address !== '0.0.0.0' || !isIPv4(host)) return false;
-  if (host.startsWith('127.')) return true;
-  return Object.values(networkInterfaces()).some((list) => list?.some((entry) => entry.address === host));
+  return host === 'localhost' && address === '127.0.0.1';
 }

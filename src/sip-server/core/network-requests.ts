@@ -1,5 +1,4 @@
 import { getHeader } from '../../sip-message/headers';
-import { createResponse } from '../../sip-message/response';
 import type { SipRequest } from '../../sip-message/message';
 import { serialize } from '../../sip-message/serialize';
 import type { Application } from '../control/application';
@@ -18,10 +17,14 @@ const RETRY_AFTER: readonly [string, string] = ['Retry-After', '5'];
 const ROUTABLE = ['INVITE', 'REGISTER', 'OPTIONS', 'MESSAGE', 'INFO', 'NOTIFY', 'SUBSCRIBE', 'PUBLISH', 'REFER'];
 const ALLOW = [...ROUTABLE, 'ACK', 'BYE', 'CANCEL', 'PRACK', 'UPDATE'].join(', ');
 
-/** What comes from the network: finds its dialog or an application for it, or answers by itself. */
+/**
+ * What comes from the network (the layer below has sent 100 to an INVITE): finds its dialog or an application for
+ * it, or answers by itself.
+ */
 export class NetworkRequests {
   /** Requests without To tag that are going on, to see the same one arriving by another way. */
   private readonly ongoing = new Map<string, ServerTransaction>();
+  private readonly keys = new Map<string, string>();
 
   constructor(
     private readonly context: CoreContext,
@@ -42,7 +45,6 @@ export class NetworkRequests {
       return this.inEarlyServerDialog(pending, head, transaction);
     }
     if (this.clients.takeEarly(head, transaction)) return;
-    if (head.method === 'INVITE') this.trying(transaction);
     this.incoming.refuse(transaction, 481);
   }
 
@@ -57,7 +59,9 @@ export class NetworkRequests {
 
   terminated(transaction: ServerTransaction): void {
     this.incoming.forget(transaction.id);
-    const key = mergeKey(readHead(transaction.request));
+    const key = this.keys.get(transaction.id);
+    if (key === undefined) return;
+    this.keys.delete(transaction.id);
     if (this.ongoing.get(key) === transaction) this.ongoing.delete(key);
   }
 
@@ -68,10 +72,6 @@ export class NetworkRequests {
     }
   }
 
-  private trying(transaction: ServerTransaction): void {
-    transaction.respond(createResponse(transaction.request, 100));
-  }
-
   private outsideDialog(head: RequestHead, transaction: ServerTransaction): void {
     const key = mergeKey(head);
     const earlier = this.ongoing.get(key);
@@ -79,7 +79,6 @@ export class NetworkRequests {
     const merged = earlier !== undefined && earlier.final?.status !== 401 && earlier.final?.status !== 407;
     if (merged && head.fromTag !== '') return this.incoming.refuse(transaction, 482);
     const { method } = head;
-    if (method === 'INVITE') this.trying(transaction);
     if (
       getHeader(transaction.request, 'Max-Forwards')?.trim() === '0' &&
       method !== 'OPTIONS' &&
@@ -91,6 +90,7 @@ export class NetworkRequests {
     if (application === 'none') return this.unroutable(method, transaction);
     if (application === 'busy') return this.incoming.refuse(transaction, 503, [RETRY_AFTER]);
     this.ongoing.set(key, transaction);
+    this.keys.set(transaction.id, key);
     this.incoming.deliver(this.incoming.add(transaction, application, head, undefined), '', true);
   }
 
@@ -103,7 +103,6 @@ export class NetworkRequests {
 
   private inDialog(record: DialogRecord, head: RequestHead, transaction: ServerTransaction): void {
     const { method } = head;
-    if (method === 'INVITE') this.trying(transaction);
     const next = takeRemoteSequence(record.state, head.sequence);
     if (next === undefined) return this.incoming.refuse(transaction, 500);
     record.state = next;
@@ -147,7 +146,6 @@ export class NetworkRequests {
         return this.incoming.abandon(invite, 487);
       }
       case 'INVITE':
-        this.trying(transaction);
         return this.incoming.refuse(transaction, 500, [RETRY_AFTER]);
       case 'PRACK':
         return this.incoming.refuse(transaction, 481);

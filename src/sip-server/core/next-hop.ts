@@ -96,6 +96,15 @@ export function hopOfDestination(remembered: Destination, transport: TransportLa
   return { kind: 'address', destination: { protocol, address, port }, point };
 }
 
+/** The same hop, left from a certain listener when that speaks the protocol. */
+export function leavingFrom(hop: NextHop, local: ListenPoint | undefined): NextHop {
+  if (local === undefined || (hop.kind !== 'address' && hop.kind !== 'name')) return hop;
+  if (hop.kind === 'name') return hop.protocol === local.protocol ? { ...hop, point: local } : hop;
+  const { destination } = hop;
+  if (destination.protocol !== local.protocol) return hop;
+  return { kind: 'address', destination: { ...destination, local }, point: local };
+}
+
 /** A next hop as an application gives it: a URI or `host[:port]`. */
 export function parseRouteUri(text: string): SipUri | undefined {
   const uri = parseUri(text.includes('sip:') || text.includes('sips:') ? text.replace(/^<|>$/g, '') : `sip:${text}`);

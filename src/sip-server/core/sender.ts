@@ -11,7 +11,7 @@ import type { Destination, Flow, ListenPoint, Protocol, TransportFailure } from 
 import { ownVia } from './addresses';
 import { newBranch, newTag, readHead, type CoreContext } from './context';
 import type { DialogRecord } from './dialog-table';
-import { hopOfContact, hopOfDestination, hopOfUri, type NextHop } from './next-hop';
+import { hopOfContact, hopOfDestination, hopOfUri, leavingFrom, type NextHop } from './next-hop';
 import type { Outgoing, OutgoingTable, Purpose } from './outgoing';
 
 /** What happens to a request on its way. */
@@ -32,6 +32,10 @@ export class Sender {
 
   /** Where a request in the dialog goes. */
   hopInDialog(state: DialogState): NextHop {
+    return leavingFrom(this.chooseHop(state), state.local);
+  }
+
+  private chooseHop(state: DialogState): NextHop {
     const { transport } = this.context.transactions;
     const target = parseUri(state.remoteTarget);
     if (target !== undefined && state.routeSet.length === 0) {
@@ -127,7 +131,7 @@ export class Sender {
     this.reply(outgoing, { protocol: undefined, address: '', port: 0 }, false);
     const go = (address: string): void => {
       if (outgoing.cancelled) return this.fabricate(outgoing, undefined, 487, undefined, true);
-      this.start(outgoing, { protocol: hop.protocol, address, port: hop.port }, hop.point);
+      this.start(outgoing, { protocol: hop.protocol, address, port: hop.port, local: hop.point }, hop.point);
     };
     this.context.resolve(hop.host).then(go, () => this.fabricate(outgoing, undefined, 503, 'DNS Error', true));
   }
@@ -185,7 +189,7 @@ export class Sender {
     if (hop.kind === 'address') go(hop.destination);
     else {
       this.context.resolve(hop.host).then(
-        (address) => go({ protocol: hop.protocol, address, port: hop.port }),
+        (address) => go({ protocol: hop.protocol, address, port: hop.port, local: point }),
         () => this.context.log('ack.unresolved', { host: hop.host }),
       );
     }

@@ -1,5 +1,5 @@
 import { isIPv4 } from 'node:net';
-import type { Destination, Flow } from '../layers';
+import type { Destination, Flow, ListenPoint } from '../layers';
 import { getHeader, getHeaders } from '../../sip-message/headers';
 import type { HeaderField, SipMessage, SipRequest, SipResponse } from '../../sip-message/message';
 import { parseNameAddr } from '../../sip-message/name-addr';
@@ -30,6 +30,8 @@ export interface DialogState {
   readonly localContact: string;
   /** Where requests go instead of the target: the peer is behind a NAT, or on a connection that it opened. */
   readonly nextHop: Destination | undefined;
+  /** The listener that the peer knows us by. */
+  readonly local: ListenPoint | undefined;
 }
 
 export function dialogId(callId: string, fromTag: string): string {
@@ -86,6 +88,7 @@ export function dialogAsServer(parts: {
     routeSet,
     localContact: parts.localContact,
     nextHop: routeSet.length > 0 ? undefined : hopOfCaller(target, flow),
+    local: flow.local,
   };
 }
 
@@ -118,6 +121,7 @@ export function dialogAsClient(parts: {
     routeSet,
     localContact: parts.localContact,
     nextHop: flow === undefined ? undefined : hopOfCallee(target, routeSet, flow),
+    local: flow?.local,
   };
 }
 
