@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { formatProblem } from '../../../src/config/problem';
 import { loadConfig, parseConfig } from '../../../src/config/load';
 import type { TandemConfig } from '../../../src/config/types';
@@ -132,28 +131,6 @@ describe('a configuration file', () => {
       ok: false,
       problems: [{ file: '/nonexistent/tandem.yaml', line: 1, path: '' }],
     });
-  });
-
-  it('deploy/two-sites.yaml loads, with Redis and without', () => {
-    const file = resolve(__dirname, '../../../deploy/two-sites.yaml');
-    const secrets = {
-      TANDEM_SECRET: 's',
-      ALICE_PASSWORD: 'a',
-      BOB_PASSWORD: 'b',
-      CAROL_PASSWORD: 'c',
-      DAVE_PASSWORD: 'd',
-    };
-    const result = loadConfig(file, { ...secrets, TANDEM_REDIS: 'redis://127.0.0.1:6390' });
-    if (!result.ok) throw new Error(result.problems.map(formatProblem).join('\n'));
-    expect(result.config.cluster.redis).toBe('redis://127.0.0.1:6390');
-    expect(result.config.devices.map((device) => [device.name, device.lines, device.site])).toEqual([
-      ['SEP-alice', ['1000'], 'dallas'],
-      ['SEP-carol', ['1001'], 'dallas'],
-      ['SEP-bob', ['2000'], 'san-jose'],
-      ['SEP-dave', ['2001'], 'san-jose'],
-    ]);
-    const alone = loadConfig(file, secrets);
-    expect(alone.ok && alone.config.cluster.redis).toBeUndefined();
   });
 });
 
