@@ -28,8 +28,6 @@ export class CallControl {
       call.session.reject(refusal.status, { headers: refusal.headers });
       return;
     }
-    // Its sign of life: without it the other node goes on to the next entry after a second.
-    if (call.from.kind === 'node') call.session.progress(183);
     const process = new CallProcess(this.deps, call, this.factsOf(call), (record) => this.finished(record));
     this.processes.set(process.pid, process);
     this.deps.hooks?.started?.();

@@ -196,11 +196,12 @@ export class CallProcess {
     const { profile } = held;
     const { caller, dialled } = this.state.facts;
     const musicSource = this.deps.musicSourceOf(holder.device, holder.id === 'a' ? caller.number : dialled);
+    const list = this.deps.listFromDevice?.(profile.name);
     return {
       type: 'moh',
       device: profile.name,
       site: profile.site,
-      ...(profile.mediaResourceGroupList === undefined ? {} : { list: profile.mediaResourceGroupList }),
+      ...(list === undefined ? {} : { list }),
       ...(profile.userClass === undefined ? {} : { userClass: profile.userClass }),
       ...(musicSource === undefined ? {} : { musicSource }),
     };

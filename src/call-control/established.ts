@@ -129,8 +129,9 @@ function timerFired(draft: Draft, timer: string): void {
  * every signal, so that no order of events can leave a leg behind.
  */
 function reconcile(draft: Draft): void {
-  const { state, caller } = draft;
+  const { state } = draft;
   if (state.kind !== 'established') return;
+  const { caller } = draft;
   const callee = draft.other(caller);
   if (callee === undefined) return;
   startExchange(draft);
