@@ -1,0 +1,114 @@
+import { bindingKey } from '../../../src/registration/binding-key';
+import { CompositeSet } from '../../../src/registration/composite-set';
+import { DeviceManager } from '../../../src/registration/device-manager';
+import { recordHash, RegistrationDigest } from '../../../src/registration/digest';
+import { isRegistrationRecord } from '../../../src/registration/validate';
+import { NOW, record } from './support';
+
+describe('binding keys', () => {
+  test('are the same for the same device and instance only', () => {
+    expect(bindingKey('SEP-alice', 'urn:x')).toBe('SEP-alice|urn:x');
+    expect(bindingKey('a|b', 'c')).not.toBe(bindingKey('a', 'b|c'));
+    expect(bindingKey('a%7Cb', 'c')).not.toBe(bindingKey('a|b', 'c'));
+  });
+});
+
+describe('claim R18: the digest of a set of records', () => {
+  const records = [record('a', '1.dp.1'), record('b', '1.dp.2'), record('c', '1.dp.3')];
+
+  test('does not depend on the order', () => {
+    const [one, two] = [new RegistrationDigest(), new RegistrationDigest()];
+    for (const each of records) one.add(each);
+    for (const each of [...records].reverse()) two.add(each);
+    expect(two.value).toBe(one.value);
+    expect(two.count).toBe(3);
+  });
+
+  test('is as if a removed record had never been there', () => {
+    const digest = new RegistrationDigest();
+    const empty = digest.value;
+    digest.add(records[0]!);
+    digest.add(records[1]!);
+    digest.remove(records[0]!);
+    expect(digest.value).toBe(recordHash(records[1]!).toString(16).padStart(16, '0'));
+    digest.remove(records[1]!);
+    expect(digest.value).toBe(empty);
+  });
+
+  test('shows a record that is there twice', () => {
+    const digest = new RegistrationDigest();
+    digest.add(records[0]!);
+    digest.add(records[0]!);
+    expect(digest.value).not.toBe(new RegistrationDigest().value);
+  });
+
+  test('changes with everything that nodes must agree on, and not with the expiry', () => {
+    const base = record('a', '1.dp.1');
+    const hash = recordHash(base);
+    expect(recordHash({ ...base, expiresAt: 1 })).toBe(hash);
+    const others = [
+      { pid: '1.dp.2' as const },
+      { boot: 8 },
+      { lines: ['1000', '1001'] },
+      { contact: 'sip:x@y' },
+      { address: 'udp:10.0.0.8:1' },
+      { stamp: { ms: NOW, counter: 1, node: 1 } },
+    ];
+    for (const change of others) expect(recordHash({ ...base, ...change })).not.toBe(hash);
+  });
+});
+
+describe('claim M10: the device manager', () => {
+  test('maps a device name to its processes in the whole cluster, newest first, and follows the composite set', () => {
+    const composite = new CompositeSet();
+    composite.put(1, record('a', '1.dp.1'));
+    const manager = new DeviceManager(composite);
+    expect(manager.newest('a')).toMatchObject({ pid: '1.dp.1', boot: 7, node: 1 });
+
+    const stamp = { ms: NOW + 5, counter: 0, node: 2 };
+    composite.put(2, record('a', '2.dp.1', { stamp }));
+    expect(manager.find('a').map(({ pid }) => pid)).toEqual(['2.dp.1', '1.dp.1']);
+
+    composite.delete(1, record('a', '1.dp.1').key, 'moved');
+    expect(manager.find('a')).toMatchObject([{ pid: '2.dp.1', node: 2 }]);
+    composite.purge(2, 'off-line');
+    expect(manager.newest('a')).toBeUndefined();
+  });
+});
+
+describe('records of other nodes', () => {
+  const good = record('a', '1.dp.1');
+
+  test('a record is taken, also after it went through JSON', () => {
+    expect(isRegistrationRecord(good)).toBe(true);
+    expect(isRegistrationRecord(JSON.parse(JSON.stringify(good)))).toBe(true);
+    expect(isRegistrationRecord({ ...good, kind: 'gateway', lines: [], expiresAt: 0 })).toBe(true);
+  });
+
+  const without = (name: keyof typeof good): object =>
+    Object.fromEntries(Object.entries(good).filter(([key]) => key !== name));
+
+  test.each(Object.keys(good) as (keyof typeof good)[])('without %s it is refused', (name) => {
+    expect(isRegistrationRecord(without(name))).toBe(false);
+  });
+
+  test.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['null', null],
+    ['a list', [good]],
+    ['a text', 'record'],
+    ['an unknown field', { ...good, extra: 1 }],
+    ['no PID', { ...good, pid: '1.xx.1' }],
+    ['node 0', { ...good, pid: '0.dp.1' }],
+    ['another kind', { ...good, kind: 'toaster' }],
+    ['a line break in the contact', { ...good, contact: 'sip:a@b\r\nX: y' }],
+    ['a contact without end', { ...good, contact: `sip:${'a'.repeat(5000)}` }],
+    ['too many lines', { ...good, lines: Array(100).fill('1') }],
+    ['a line that is a number', { ...good, lines: [1000] }],
+    ['a negative expiry', { ...good, expiresAt: -1 }],
+    ['an expiry that is no number', { ...good, expiresAt: NaN }],
+    ['a fractional incarnation', { ...good, boot: 1.5 }],
+    ['a stamp without counter', { ...good, stamp: { ms: 1, node: 1 } }],
+    ['an empty device', { ...good, device: '' }],
+  ])('%s is refused', (_, value) => expect(isRegistrationRecord(value)).toBe(false));
+});
