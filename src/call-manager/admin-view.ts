@@ -1,0 +1,169 @@
+import type { AdminSource, CallView, MediaResourceView, NodeView, RegistrationView } from '../admin/source';
+import type { CallControl, CallDetailRecord } from '../call-control';
+import type { Cluster } from '../cluster/cluster';
+import type { TandemConfig } from '../config/types';
+import type { RegistrationInformationTable } from '../digit-analysis/table';
+import type { MediaResourceDescription, ResourceProcesses } from '../media-resource/resource-processes';
+import type { CompositeSet } from '../registration/composite-set';
+import type { DeviceManager } from '../registration/device-manager';
+import type { Metrics } from '../telemetry/metrics';
+
+/** How many calls that are over can still be asked for by id. */
+const RECENT_CALLS = 200;
+
+/** The records of the last calls that are over, so that they can still be explained. */
+export class RecentCalls {
+  private readonly records = new Map<string, CallDetailRecord>();
+
+  readonly add = (record: CallDetailRecord): void => {
+    this.records.set(record.pid, record);
+    if (this.records.size <= RECENT_CALLS) return;
+    const oldest = this.records.keys().next();
+    if (oldest.done !== true) this.records.delete(oldest.value);
+  };
+
+  get(id: string): CallDetailRecord | undefined {
+    return this.records.get(id);
+  }
+}
+
+export interface AdminViewParts {
+  readonly config: TandemConfig;
+  readonly node: number;
+  readonly boot: number;
+  readonly composite: CompositeSet;
+  readonly table: RegistrationInformationTable;
+  readonly devices: DeviceManager;
+  readonly cluster: Cluster;
+  readonly calls: CallControl;
+  readonly recentCalls: RecentCalls;
+  readonly resources: ResourceProcesses;
+  readonly metrics: Metrics;
+  readonly sipAddress: string;
+  readonly now: () => number;
+  readonly notReady: () => readonly string[];
+}
+
+/** What the API shows of this node. */
+export class AdminView implements AdminSource {
+  constructor(private readonly parts: AdminViewParts) {}
+
+  *registrations(): Iterable<RegistrationView> {
+    yield* this.parts.table.entries();
+  }
+
+  *nodes(): Iterable<NodeView> {
+    const { config, node, boot, cluster, composite, sipAddress, now } = this.parts;
+    for (const { id, name, site } of config.nodes) {
+      if (id === node) {
+        const state = cluster.busAlive ? 'on-line' : 'alone';
+        const own = { node: id, name, site, self: true, state: 'on-line', boot, address: sipAddress } as const;
+        yield {
+          ...own,
+          registrations: count(composite, id),
+          lastHeardAt: now(),
+          ...{ bus: state, converged: cluster.converged },
+        };
+        continue;
+      }
+      const peer = cluster.peer(id);
+      yield {
+        node: id,
+        name,
+        site,
+        self: false,
+        state: peer === undefined ? 'unknown' : peer.live ? 'on-line' : 'off-line',
+        boot: peer?.boot,
+        address: peer?.address,
+        registrations: count(composite, id),
+        lastHeardAt: peer === undefined ? undefined : now() - peer.lagMs,
+        ...(peer === undefined ? {} : { replication: replicationOf(peer) }),
+      };
+    }
+  }
+
+  *calls(): Iterable<CallView> {
+    yield* this.parts.calls.calls();
+  }
+
+  call(id: string): CallView | undefined {
+    const call = this.parts.calls.call(id);
+    if (call !== undefined) return call;
+    const record = this.parts.recentCalls.get(id);
+    return record === undefined ? undefined : recordView(record);
+  }
+
+  *mediaResources(): Iterable<MediaResourceView> {
+    const { config, node, devices, resources, cluster } = this.parts;
+    const own = new Map(resources.describe().map((resource) => [resource.name, resource]));
+    for (const { name, type, engine, node: owner, site, capacity } of config.mediaResources) {
+      const place = devices.newest(name);
+      const here = own.get(name);
+      const common = { name, type, engine, node: owner, site, capacity, pid: place?.pid, boot: place?.boot };
+      if (owner === node) {
+        const up = here?.up === true;
+        const why = here === undefined ? 'engine is not supported' : 'engine does not answer';
+        yield {
+          ...common,
+          inUse: here?.inUse ?? 0,
+          state: up ? 'up' : 'down',
+          ...(up ? {} : { reason: why }),
+          ...detail(here),
+        };
+      } else {
+        const live = cluster.peer(owner)?.live === true;
+        const reason = live ? 'not registered by its node' : 'its node is off-line';
+        yield { ...common, inUse: undefined, state: place === undefined ? 'down' : 'up', ...(place ? {} : { reason }) };
+      }
+    }
+  }
+
+  explain(from: string, to: string): object | undefined {
+    const { config, table } = this.parts;
+    const device = config.devices.find(({ name, lines }) => name === from || lines.includes(from));
+    const caller = device?.name ?? config.gateways.find(({ name }) => name === from)?.name;
+    return caller === undefined ? undefined : table.explain(to, caller);
+  }
+
+  metricsText(): Promise<string> {
+    return this.parts.metrics.text();
+  }
+
+  alive(): boolean {
+    return true;
+  }
+
+  notReady(): readonly string[] {
+    return this.parts.notReady();
+  }
+}
+
+/** What only the node that controls a resource knows. */
+function detail(here: MediaResourceDescription | undefined): object {
+  if (here === undefined) return {};
+  const { control, draining, leases } = here;
+  return { control, draining, leases };
+}
+
+function count(composite: CompositeSet, owner: number): number {
+  let stations = 0;
+  for (const record of composite.of(owner)) if (record.kind === 'station') stations++;
+  return stations;
+}
+
+function replicationOf(peer: {
+  sequence: number;
+  ourSequence: number;
+  entries: number;
+  digestEqual: boolean;
+  lagMs: number;
+  stale: boolean;
+}): object {
+  const { sequence, ourSequence, entries, digestEqual, lagMs, stale } = peer;
+  return { sequence, ourSequence, entries, digestEqual, lagMs, stale };
+}
+
+function recordView(record: CallDetailRecord): CallView {
+  const { pid, callerDevice, calleeDevice, ...rest } = record;
+  return { ...rest, id: pid, state: 'ended', from: callerDevice, to: calleeDevice };
+}

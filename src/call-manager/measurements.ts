@@ -1,0 +1,67 @@
+import type { CallControl, CallHooks } from '../call-control';
+import type { Cluster } from '../cluster/cluster';
+import type { ResourceProcesses } from '../media-resource/resource-processes';
+import type { CompositeSet } from '../registration/composite-set';
+import type { Metrics } from '../telemetry/metrics';
+
+/** Counts calls by how they ended. */
+export function countCalls(metrics: Metrics): CallHooks {
+  return {
+    answered: (setupMs) => metrics.observe('tandem_invite_seconds', setupMs / 1000, { result: 'answered' }),
+    ended: ({ status }) => metrics.count('tandem_calls_total', { result: resultOf(status) }),
+    refused: (status) => metrics.count('tandem_calls_total', { result: resultOf(status) }),
+  };
+}
+
+function resultOf(status: number): string {
+  if (status < 300) return 'answered';
+  switch (status) {
+    case 404:
+      return 'unknown-number';
+    case 480:
+      return 'unavailable';
+    case 486:
+    case 600:
+      return 'busy';
+    case 487:
+      return 'cancelled';
+    case 488:
+      return 'no-common-codec';
+    default:
+      return status >= 500 ? 'failed' : 'refused';
+  }
+}
+
+/** Gauges that are read when somebody asks. */
+export function watchGauges(
+  metrics: Metrics,
+  parts: {
+    readonly node: number;
+    readonly composite: CompositeSet;
+    readonly cluster: Cluster;
+    readonly calls: CallControl;
+    readonly resources: ResourceProcesses;
+    readonly sipConnected: () => boolean;
+  },
+): void {
+  const { node, composite, cluster, calls, resources, sipConnected } = parts;
+  metrics.onCollect(() => {
+    let [local, remote] = [0, 0];
+    for (const { owner, record } of composite.all()) {
+      if (record.kind !== 'station') continue;
+      if (owner === node) local++;
+      else remote++;
+    }
+    metrics.set('tandem_registrations', local, { where: 'local' });
+    metrics.set('tandem_registrations', remote, { where: 'remote' });
+    metrics.set('tandem_calls', calls.count);
+    const live = cluster.peers().filter((peer) => peer.live).length;
+    metrics.set('tandem_cluster_peers', live, { state: 'on-line' });
+    metrics.set('tandem_cluster_peers', cluster.peers().length - live, { state: 'off-line' });
+    metrics.set('tandem_bus_connected', cluster.busAlive ? 1 : 0);
+    metrics.set('tandem_sip_server_connected', sipConnected() ? 1 : 0);
+    const used = new Map<string, number>();
+    for (const { type, inUse } of resources.describe()) used.set(type, (used.get(type) ?? 0) + inUse);
+    for (const [type, inUse] of used) metrics.set('tandem_media_sessions', inUse, { type });
+  });
+}

@@ -1,0 +1,358 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { startAdmin, type AdminServer } from '../admin/server';
+import { CallControl } from '../call-control';
+import type { Bus } from '../cluster/bus';
+import { Cluster } from '../cluster/cluster';
+import { MemoryBus, MemoryExchange } from '../cluster/memory/memory-bus';
+import { RedisBus } from '../cluster/redis/redis-bus';
+import type { MediaResourceConfig, NodeConfig, TandemConfig } from '../config/types';
+import { Devices } from '../device/devices';
+import { RegistrationInformationTable } from '../digit-analysis/table';
+import { createMediaResourceManager } from '../media-resource/manager';
+import { prepareMusic } from '../media-resource/music';
+import type { MediaEngine } from '../media-resource/ports';
+import type { ResourceDeviceProcess } from '../media-resource/device-process';
+import { createResourceProcesses, type ResourceProcesses } from '../media-resource/resource-processes';
+import { createRtpengine } from '../media-resource/rtpengine/engine';
+import { systemClock } from '../process/clock';
+import { HybridClock } from '../process/hlc';
+import { PidAllocator } from '../process/pid';
+import { CompositeSet } from '../registration/composite-set';
+import { DeviceManager } from '../registration/device-manager';
+import { RegistrationJournal } from '../registration/journal';
+import { DrachtioUserAgent } from '../sip/drachtio';
+import type { ListenAddress } from '../sip/user-agent';
+import type { Logger } from '../telemetry/logger';
+import type { Metrics } from '../telemetry/metrics';
+import { AdminView, RecentCalls } from './admin-view';
+import { SipServerProcess } from './sip-server-process';
+import { WaitingEvents } from './waiting-events';
+import { countCalls, watchGauges } from './measurements';
+
+export interface NodeOptions {
+  readonly config: TandemConfig;
+  /** Node number. */
+  readonly node: number;
+  /** Path of main.js. */
+  readonly entry: string;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** The node cannot go on: another process has its number. */
+  readonly onFatal: (message: string) => void;
+}
+
+const SIP_SERVER_START_MS = 20_000;
+/** After the last BYE, so that its answer and the release of resources can come in. */
+const LAST_WORDS_MS = 1500;
+
+/** Everything of one node that is made when its incarnation is known. */
+interface Parts {
+  readonly devices: Devices;
+  readonly calls: CallControl;
+  readonly resources: ResourceProcesses;
+  readonly journal: RegistrationJournal;
+  readonly admin: AdminServer | undefined;
+}
+
+/** One call manager: builds it from the rooms, and takes it down again in the right order. */
+export class CallManagerNode {
+  private readonly clock = systemClock;
+  private readonly composite = new CompositeSet();
+  private readonly deviceManager = new DeviceManager(this.composite);
+  private readonly waiting = new WaitingEvents();
+  private readonly nodeConfig: NodeConfig;
+  private readonly stamps: HybridClock;
+  private readonly sipServer: SipServerProcess;
+  private readonly userAgent: DrachtioUserAgent;
+  private cluster: Cluster | undefined;
+  private parts: Parts | undefined;
+  private listen: readonly ListenAddress[] = [];
+  private stopping = false;
+
+  constructor(private readonly options: NodeOptions) {
+    const { config, node, entry, log, metrics } = options;
+    const nodeConfig = config.nodes.find(({ id }) => id === node);
+    if (nodeConfig === undefined) throw new Error(`no node ${node} in the configuration`);
+    this.nodeConfig = nodeConfig;
+    this.stamps = new HybridClock(node, () => this.clock.now());
+    this.sipServer = new SipServerProcess({ node: nodeConfig, entry, log, metrics });
+    this.userAgent = new DrachtioUserAgent({ server: this.sipServer.address, clock: this.clock, log });
+  }
+
+  /**
+   * Starts: SIP server first (its addresses are what we announce), then the cluster (it knows our incarnation), then all
+   * else. What phones send meanwhile waits. Rejects when the node cannot run.
+   */
+  async start(): Promise<void> {
+    const { log, node } = this.options;
+    await mkdir(this.nodeConfig.stateDir, { recursive: true, mode: 0o755 });
+    this.listen = await this.userAgent.start(this.waiting, SIP_SERVER_START_MS);
+    const sipAddress = this.sipAddress();
+    this.cluster = this.createCluster(sipAddress);
+    const { boot } = await this.cluster.start();
+    this.parts = await this.build(this.cluster, boot, sipAddress);
+    this.waiting.release({
+      ...pick(this.parts.devices),
+      serverChanged: (listen) => this.serverChanged(listen),
+    });
+    log.info({ node, boot, sip: sipAddress, listen: this.listen }, 'node runs');
+  }
+
+  /** Why no call can be taken; empty when one can. */
+  notReady(): readonly string[] {
+    const reasons: string[] = [];
+    if (this.parts === undefined) reasons.push('starting');
+    if (this.stopping) reasons.push('draining');
+    if (this.listen.length === 0) reasons.push('the SIP server is not connected');
+    return reasons;
+  }
+
+  /** No new calls; waits `drainSeconds` for those in progress. */
+  async drain(): Promise<void> {
+    this.stopping = true;
+    const { calls, devices, resources } = this.parts ?? {};
+    devices?.drain();
+    calls?.drain();
+    resources?.drain();
+    const deadline = this.clock.now() + this.nodeConfig.drainSeconds * 1000;
+    while (calls !== undefined && calls.count > 0 && this.clock.now() < deadline) await this.pause(100);
+  }
+
+  /** Ends what is left, gives resources back, says goodbye, and stops. Never rejects. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    const { parts, cluster } = this;
+    if (parts !== undefined) {
+      const open = parts.calls.count;
+      parts.calls.endAll('SIP;cause=503;text="Node stops"');
+      if (open > 0) await this.pause(LAST_WORDS_MS);
+      parts.devices.stop();
+      await this.quietly('media resources', parts.resources.stop());
+    }
+    if (cluster !== undefined) await this.quietly('cluster', cluster.stop());
+    this.userAgent.stop();
+    await this.quietly('SIP server', this.sipServer.stop());
+    if (parts !== undefined) {
+      await this.quietly('journal', parts.journal.close());
+      await this.quietly('API', parts.admin?.close() ?? Promise.resolve());
+    }
+  }
+
+  private createCluster(sipAddress: string): Cluster {
+    const { config, node, log, onFatal } = this.options;
+    return new Cluster({
+      node,
+      clusterName: config.cluster.name,
+      secret: config.cluster.secret,
+      bus: this.createBus(),
+      clock: this.clock,
+      hybridClock: this.stamps,
+      composite: this.composite,
+      sipAddress,
+      log: {
+        info: (message, fields) => log.info(fields ?? {}, message),
+        warn: (message, fields) => log.warn(fields ?? {}, message),
+        error: (message, fields) => log.error(fields ?? {}, message),
+      },
+      onPeersChanged: () => this.parts?.devices.membershipChanged(),
+      onFatal,
+    });
+  }
+
+  private createBus(): Bus {
+    const { config, log } = this.options;
+    const { redis } = config.cluster;
+    if (redis !== undefined)
+      return new RedisBus({ url: redis, clock: this.clock, onError: (error) => log.debug({ error }, 'Redis') });
+    if (config.nodes.length > 1) log.warn({}, 'no Redis is configured: this node knows nothing of the others');
+    return new MemoryBus(new MemoryExchange());
+  }
+
+  private async build(cluster: Cluster, boot: number, sipAddress: string): Promise<Parts> {
+    const { config, node, log, metrics } = this.options;
+    const { clock, composite, deviceManager, stamps, userAgent } = this;
+    const pids = new PidAllocator(node);
+    const table = this.createTable();
+    const journal = RegistrationJournal.open({ directory: this.nodeConfig.stateDir, clock, log });
+    const resources = await this.createResources(boot, pids);
+    const manager = createMediaResourceManager({
+      config,
+      directory: { find: (device) => deviceManager.newest(device) },
+      messenger: cluster.messenger,
+      clock,
+      log,
+      clusterName: config.cluster.name,
+      nodeId: node,
+      boot,
+      metrics,
+    });
+    const recentCalls = new RecentCalls();
+    const devices: Devices = new Devices({
+      config,
+      node,
+      boot,
+      userAgent,
+      clock,
+      composite,
+      nodes: { find: (other) => entryOf(cluster, other) },
+      journal,
+      pids,
+      stamps,
+      log,
+      metrics,
+      onCall: (call) => calls.incoming(call),
+    });
+    const calls: CallControl = new CallControl({
+      digitAnalysis: table,
+      router: devices,
+      resources: manager,
+      clock,
+      pids,
+      log,
+      hooks: countCalls(metrics),
+      onRecord: recentCalls.add,
+      mediaAddress: this.host(),
+      onStaleEntry: (other) => cluster.refute(other),
+      musicSourceOf: (device, number) =>
+        config.devices.find(({ name, lines }) => name === device || lines.includes(number))?.musicSource,
+    });
+    cluster.messenger.onRequest((pid, target, body) => resources.handle({ pid, boot: target }, body));
+    devices.start(this.listen);
+    watchGauges(metrics, { node, composite, cluster, calls, resources, sipConnected: () => this.listen.length > 0 });
+    const view = new AdminView({
+      config,
+      node,
+      boot,
+      composite,
+      table,
+      devices: deviceManager,
+      cluster,
+      calls,
+      recentCalls,
+      resources,
+      metrics,
+      sipAddress,
+      now: () => clock.now(),
+      notReady: () => this.notReady(),
+    });
+    return { devices, calls, resources, journal, admin: await this.createAdmin(view) };
+  }
+
+  private createTable(): RegistrationInformationTable {
+    const { config, node } = this.options;
+    return new RegistrationInformationTable({
+      set: this.composite,
+      localNode: node,
+      now: () => this.clock.now(),
+      knownNumbers: config.devices.flatMap(({ lines }) => lines),
+      usernames: new Map(config.devices.map(({ username, name }) => [username, name])),
+      routes: config.routes,
+    });
+  }
+
+  private async createResources(boot: number, pids: PidAllocator): Promise<ResourceProcesses> {
+    const { config, node, log, metrics } = this.options;
+    const music = await prepareMusic(config.musicSources, join(this.nodeConfig.stateDir, 'music'), {
+      refused: (error) => log.error({ error }, 'a music source cannot be used'),
+    });
+    return createResourceProcesses({
+      clusterName: config.cluster.name,
+      nodeId: node,
+      boot,
+      mediaResources: config.mediaResources,
+      pids,
+      clock: this.clock,
+      log,
+      metrics,
+      music,
+      createEngine: (resource) => this.createEngine(resource),
+      onHealth: (process, up) => this.resourceHealth(process, boot, up),
+    });
+  }
+
+  private createEngine(resource: MediaResourceConfig): MediaEngine | undefined {
+    if (resource.engine !== 'rtpengine') return undefined;
+    const { address, port } = resource.control;
+    return createRtpengine({
+      name: resource.name,
+      address,
+      port,
+      clock: this.clock,
+      onOddity: (error) => this.options.log.debug({ error, resource: resource.name }, 'odd message of rtpengine'),
+    });
+  }
+
+  /** A media resource is a device like others: it is registered while its engine works. */
+  private resourceHealth(process: ResourceDeviceProcess, boot: number, up: boolean): void {
+    const { node } = this.options;
+    const { name, control } = process.resource;
+    const key = `media-resource:${name}`;
+    if (!up) {
+      this.composite.delete(node, key, 'unreachable');
+      return;
+    }
+    const address = `${control.protocol}:${control.address}:${control.port}`;
+    this.composite.put(node, {
+      key,
+      kind: 'media-resource',
+      device: name,
+      lines: [],
+      instance: name,
+      pid: process.pid,
+      boot,
+      contact: address,
+      address,
+      stamp: this.stamps.next(),
+      expiresAt: 0,
+    });
+  }
+
+  private async createAdmin(view: AdminView): Promise<AdminServer | undefined> {
+    const { config, log } = this.options;
+    const { admin } = this.nodeConfig;
+    if (admin === undefined) return undefined;
+    const { adminToken } = config.cluster;
+    return startAdmin({ ...admin, ...(adminToken === undefined ? {} : { token: adminToken }), source: view, log });
+  }
+
+  private serverChanged(listen: readonly ListenAddress[]): void {
+    this.listen = listen;
+    this.parts?.devices.serverChanged(listen);
+  }
+
+  /** Our own address for SIP from other nodes, over TCP. */
+  private sipAddress(): string {
+    const tcp = this.listen.find(({ protocol }) => protocol === 'tcp');
+    if (tcp === undefined) throw new Error('the SIP server has no TCP listener: other nodes could not reach this one');
+    return `${this.nodeConfig.address ?? tcp.address}:${tcp.port}`;
+  }
+
+  private host(): string {
+    return this.nodeConfig.address ?? this.listen[0]?.address ?? '127.0.0.1';
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, ms));
+  }
+
+  private async quietly(what: string, work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.options.log.error({ error }, `stopping: ${what}`);
+    }
+  }
+}
+
+function pick(devices: Devices): Pick<Devices, 'invited' | 'requested'> {
+  return { invited: devices.invited, requested: devices.requested };
+}
+
+function entryOf(
+  cluster: Cluster,
+  node: number,
+): { readonly sipAddress: string; readonly boot: number; readonly live: boolean } | undefined {
+  const peer = cluster.peer(node);
+  return peer === undefined ? undefined : { sipAddress: peer.address, boot: peer.boot, live: peer.live };
+}

@@ -1,0 +1,63 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { NodeConfig } from '../config/types';
+import type { ServerAddress } from '../sip/drachtio';
+import { launchEmbeddedServer, type LaunchedServer } from '../sip-server/launcher';
+import type { Logger } from '../telemetry/logger';
+import type { Metrics } from '../telemetry/metrics';
+
+const RESTART_PAUSE_MS = 250;
+
+/** The SIP server of a node: a drachtio-server that is configured, or the embedded one, which this owns and restarts. */
+export class SipServerProcess {
+  private launching: Promise<LaunchedServer> | undefined;
+  private stopped = false;
+
+  constructor(
+    private readonly options: {
+      readonly node: NodeConfig;
+      /** Path of main.js, which the embedded server is a command of. */
+      readonly entry: string;
+      readonly log: Logger;
+      readonly metrics: Metrics;
+    },
+  ) {}
+
+  /** Where it is; starts the embedded one when it is not running. Rejects when it cannot be started. */
+  readonly address: ServerAddress = async () => {
+    const { drachtio } = this.options.node;
+    if (drachtio !== 'embedded') return drachtio;
+    if (this.stopped) throw new Error('the node stops');
+    this.launching ??= this.launch();
+    try {
+      const { host, port, secret } = await this.launching;
+      return { host, port, secret };
+    } catch (error) {
+      this.launching = undefined;
+      throw error;
+    }
+  };
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    const server = await this.launching?.catch(() => undefined);
+    await server?.stop();
+  }
+
+  private launch(): Promise<LaunchedServer> {
+    const { node, entry, log, metrics } = this.options;
+    return launchEmbeddedServer({
+      entry,
+      listen: node.listen,
+      ...(node.address === undefined ? {} : { announced: node.address }),
+      log: (event, fields) => log.debug(fields, event),
+      onExit: (reason) => {
+        log.error({ reason }, 'the embedded SIP server has ended; it is started again');
+        metrics.count('tandem_sip_server_restarts_total');
+        const ended = this.launching;
+        void delay(RESTART_PAUSE_MS, undefined, { ref: false }).then(() => {
+          if (this.launching === ended) this.launching = undefined;
+        });
+      },
+    });
+  }
+}
