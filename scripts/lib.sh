@@ -33,7 +33,10 @@ install_packages() {
   local installed=node_modules/.package-lock.json
   if [ -f "$installed" ] && [ ! package-lock.json -nt "$installed" ]; then return; fi
   say 'Installing the npm packages ...'
-  npm ci --no-audit --no-fund 8>&-
+  # `npm ci` refuses a lock file that does not list every platform's optional packages; the versions are kept all the same.
+  npm ci --no-audit --no-fund --loglevel=error 8>&- >var/npm.log 2>&1 ||
+    npm install --no-save --no-audit --no-fund --loglevel=error 8>&- ||
+    die 'npm could not install the packages (see above, and var/npm.log)'
   touch "$installed"
 }
 
@@ -47,7 +50,7 @@ build() {
   rm -rf dist
   mkdir -p dist
   touch dist/.building
-  npm run --silent build 8>&-
+  npm run --silent build 8>&- || return 1
   mv dist/.building "$stamp"
 }
 

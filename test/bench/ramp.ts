@@ -55,6 +55,14 @@ function carried(step: Step): boolean {
   );
 }
 
+function describe(plan: Ramp, step: Step): string {
+  const failed = total(step, (result) => result.failed);
+  const again = total(step, (result) => result.retransmissions);
+  const errors = step.results.map((result) => result.errors.slice(0, 300)).join(' ');
+  const verdict = carried(step) ? 'carried' : `not carried: ${failed} failed, ${again} sent again ${errors}`;
+  return `${step.rate} ${plan.operations}/s for ${step.seconds.toFixed(1)} s: ${verdict}`;
+}
+
 function reportStep(ramp: Ramp, step: Step): void {
   const { bench, where, operations, peer } = ramp;
   const line = (metric: string, value: number, unit: string): void => {
@@ -79,15 +87,18 @@ function reportStep(ramp: Ramp, step: Step): void {
 /** Offers more and more until something fails, and reports the last rate that was carried. Bounded in number and time. */
 export async function ramp(plan: Ramp): Promise<void> {
   let best: Step | undefined;
-  for (const rate of rates) {
-    const step = await runStep(plan, rate);
-    const good = carried(step);
-    note(
-      `${plan.peer ?? 'tandem'} ${plan.where}: ${rate} ${plan.operations}/s for ${step.seconds.toFixed(1)} s: ` +
-        (good ? 'carried' : `not carried ${step.results.map((result) => result.errors.slice(0, 300)).join(' ')}`),
-    );
-    if (!good) break;
-    best = step;
+  let failures = 0;
+  for (let index = 0; index < rates.length && failures < 2;) {
+    const step = await runStep(plan, rates[index] ?? 0);
+    note(`${plan.peer ?? 'tandem'} ${plan.where}: ${describe(plan, step)}`);
+    if (carried(step)) {
+      best = step;
+      failures = 0;
+      index++;
+    } else {
+      // Once more, since other programs of the machine may have been in the way.
+      failures++;
+    }
   }
   if (best !== undefined) return reportStep(plan, best);
   const { bench, where, operations, peer } = plan;
