@@ -81,9 +81,16 @@ export function audioFileKind(bytes: Buffer): AudioFileKind | undefined {
   return isMp3(bytes) ? 'mp3' : undefined;
 }
 
+const WAV_HEADER_BYTES = 44;
+
+/** Length of a 16-bit mono WAV file. */
+export function wavBytes(samples: number): number {
+  return WAV_HEADER_BYTES + samples * 2;
+}
+
 /** A 16-bit mono WAV file; samples from -1 to 1. */
 export function encodeWav(samples: Float64Array, rate: number): Buffer {
-  const file = Buffer.alloc(44 + samples.length * 2);
+  const file = Buffer.alloc(wavBytes(samples.length));
   file.write('RIFF', 0, 'latin1');
   file.writeUInt32LE(36 + samples.length * 2, 4);
   file.write('WAVEfmt ', 8, 'latin1');
@@ -97,7 +104,7 @@ export function encodeWav(samples: Float64Array, rate: number): Buffer {
   file.write('data', 36, 'latin1');
   file.writeUInt32LE(samples.length * 2, 40);
   samples.forEach((sample, index) => {
-    file.writeInt16LE(Math.round(Math.max(-1, Math.min(1, sample)) * 32_767), 44 + index * 2);
+    file.writeInt16LE(Math.round(Math.max(-1, Math.min(1, sample)) * 32_767), WAV_HEADER_BYTES + index * 2);
   });
   return file;
 }

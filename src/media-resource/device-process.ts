@@ -1,5 +1,6 @@
 import type { MediaResourceConfig } from '../config/types';
 import type { Logger } from '../telemetry/logger';
+import type { Metrics } from '../telemetry/metrics';
 import type { Clock } from '../process/clock';
 import type { Pid } from '../process/pid';
 import { type Lease, LEASE_MS, LeaseTable } from './lease-table';
@@ -12,6 +13,7 @@ export interface ResourceDeviceProcessOptions {
   readonly engine: MediaEngine;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: Metrics;
   /** A new session id for the engine. */
   readonly newSession: () => string;
   /** Files by name of the music, with `default`. */
@@ -57,6 +59,7 @@ export class ResourceDeviceProcess {
         { resource: this.resource.name, allocation: lease.allocation },
         'lease of a media resource ran out',
       );
+      options.metrics.count('tandem_media_leases_expired_total', { type: this.resource.type });
       void this.end(lease);
     });
   }
@@ -67,6 +70,10 @@ export class ResourceDeviceProcess {
 
   set up(up: boolean) {
     this.healthy = up;
+  }
+
+  get inUse(): number {
+    return this.leases.size;
   }
 
   /** No new allocations from now on; those that are there go on. */

@@ -1,3 +1,4 @@
+import type { Metrics } from '../telemetry/metrics';
 import type { Clock } from '../process/clock';
 import type { Logger } from '../telemetry/logger';
 import { ask, GrantedAllocation, releaseAt, type ResourceTarget } from './allocation';
@@ -28,8 +29,7 @@ export interface MediaResourceManagerOptions {
   readonly nodeId: number;
   /** Incarnation of this node. */
   readonly boot: number;
-  /** For metrics: every walk when it is over. */
-  readonly onWalk?: (explanation: AllocationExplanation) => void;
+  readonly metrics: Metrics;
 }
 
 interface Grant {
@@ -134,12 +134,13 @@ class Manager implements MediaResourceManager {
   }
 
   private report(explanation: AllocationExplanation): void {
-    const { log, onWalk } = this.options;
+    const { log, metrics } = this.options;
     const { type, device, list, winner, ms } = explanation;
     if (winner === undefined)
       log.warn({ type, device, list, ms, trials: explanation.trials }, 'no media resource available');
     else log.info({ type, device, list, winner, ms }, 'media resource allocated');
-    onWalk?.(explanation);
+    metrics.count('tandem_media_allocations_total', { type, outcome: winner === undefined ? 'refused' : 'granted' });
+    metrics.observe('tandem_media_allocation_seconds', ms / 1000, { type });
   }
 }
 

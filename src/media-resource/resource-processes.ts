@@ -1,5 +1,6 @@
 import type { MediaResourceConfig } from '../config/types';
 import type { Logger } from '../telemetry/logger';
+import type { Metrics } from '../telemetry/metrics';
 import type { Clock } from '../process/clock';
 import type { PidAllocator } from '../process/pid';
 import { type LeaseDescription, ResourceDeviceProcess } from './device-process';
@@ -17,6 +18,7 @@ export interface ResourceProcessesOptions {
   readonly pids: PidAllocator;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: Metrics;
   /** From `prepareMusic`. */
   readonly music: ReadonlyMap<string, string>;
   /** One engine for each control address; undefined: a product that is not supported. */
@@ -89,7 +91,7 @@ function groupByEngine(options: ResourceProcessesOptions): readonly Group[] {
 
 /** Starts the processes; each is registered (through `onHealth`) when its engine first answers. */
 export function createResourceProcesses(options: ResourceProcessesOptions): ResourceProcesses {
-  const { clusterName, nodeId, boot, clock, log, music, pids } = options;
+  const { clusterName, nodeId, boot, clock, log, metrics, music, pids } = options;
   let sessions = 0;
   const newSession = (): string => `${clusterName}-${nodeId}-${boot}-${++sessions}`;
   const ours = new RegExp(`^${escaped(clusterName)}-${nodeId}-\\d+-\\d+$`);
@@ -97,7 +99,16 @@ export function createResourceProcesses(options: ResourceProcessesOptions): Reso
   const groups = groupByEngine(options).map(({ engine, resources }) => {
     const processes = resources.map(
       (resource) =>
-        new ResourceDeviceProcess({ resource, pid: pids.allocate('mp'), engine, clock, log, newSession, music }),
+        new ResourceDeviceProcess({
+          resource,
+          pid: pids.allocate('mp'),
+          engine,
+          clock,
+          log,
+          metrics,
+          newSession,
+          music,
+        }),
     );
     const isOurs = (session: string): boolean => ours.test(session);
     const supervisor = new EngineSupervisor({ engine, processes, clock, log, isOurs, onHealth: options.onHealth });
@@ -105,6 +116,16 @@ export function createResourceProcesses(options: ResourceProcessesOptions): Reso
   });
   const processes = groups.flatMap((group) => group.processes);
   for (const { supervisor } of groups) supervisor.start();
+  metrics.onCollect(() => {
+    for (const type of new Set(processes.map((process) => process.resource.type))) {
+      const inUse = processes.map((process) => (process.resource.type === type ? process.inUse : 0));
+      metrics.set(
+        'tandem_media_sessions',
+        inUse.reduce((sum, count) => sum + count, 0),
+        { type },
+      );
+    }
+  });
 
   return {
     processes,

@@ -43,7 +43,8 @@ function chooseList(config: WalkConfig, need: ResourceNeed): Pick<Walk, 'list' |
   const owner = ownerOf(config, need.device);
   const site = need.site ?? owner?.site;
   const offered: readonly (readonly [AllocationExplanation['listFrom'], string | undefined])[] = [
-    ['request', need.list],
+    // A caller that passes on the device's own list brings nothing new.
+    ['request', need.list === owner?.mediaResourceGroupList ? undefined : need.list],
     ['device', owner?.mediaResourceGroupList],
     ['site', site === undefined ? undefined : config.sites[site]?.mediaResourceGroupList],
   ];

@@ -7,7 +7,7 @@ import { playerDescription } from './music-description';
 const PLAYER = 'moh';
 const DEVICE = 'phone';
 
-/** rtpengine 10.5 has no "for ever"; at 8 s a piece this is three months. */
+/** rtpengine 10.5 has no "for ever"; with a piece of 4 s this is six weeks. */
 const REPEATS = 1_000_000;
 
 /** More sessions than this do not fit in one UDP reply. */

@@ -1,0 +1,294 @@
+import type { MediaResourceConfig } from '../../../src/config/types';
+import { AUDIT_MS, PING_MS } from '../../../src/media-resource/engine-supervisor';
+import { LEASE_MS } from '../../../src/media-resource/lease-table';
+import type { ResourceRequest } from '../../../src/media-resource/ports';
+import { createResourceProcesses, type ResourceProcesses } from '../../../src/media-resource/resource-processes';
+import { SimulatedClock } from '../../../src/process/clock';
+import { PidAllocator } from '../../../src/process/pid';
+import { silentLogger } from '../../../src/telemetry/logger';
+import { silentMetrics } from '../../../src/telemetry/metrics';
+import { FakeEngine, sdpOf } from './fake-engine';
+
+const moh: MediaResourceConfig = {
+  name: 'moh-1',
+  type: 'moh',
+  engine: 'rtpengine',
+  control: { protocol: 'udp', address: '127.0.0.1', port: 22222 },
+  node: 1,
+  site: 'dallas',
+  capacity: 2,
+};
+
+/** Lets everything that is ready run. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+}
+
+class Node {
+  readonly clock = new SimulatedClock();
+  readonly engine = new FakeEngine();
+  readonly health: [string, boolean][] = [];
+  engines = 0;
+  readonly processes: ResourceProcesses;
+
+  constructor(resources: readonly MediaResourceConfig[] = [moh], before?: (engine: FakeEngine) => void) {
+    before?.(this.engine);
+    this.processes = createResourceProcesses({
+      clusterName: 'acme',
+      nodeId: 1,
+      boot: 500,
+      mediaResources: resources,
+      pids: new PidAllocator(1),
+      clock: this.clock,
+      log: silentLogger,
+      metrics: silentMetrics,
+      music: new Map([
+        ['default', '/default.wav'],
+        ['jazz', '/jazz.wav'],
+      ]),
+      createEngine: (resource) => {
+        this.engines++;
+        return resource.engine === 'rtpengine' ? this.engine : undefined;
+      },
+      onHealth: (process, up) => this.health.push([process.resource.name, up]),
+    });
+  }
+
+  static async ready(resources?: readonly MediaResourceConfig[], before?: (engine: FakeEngine) => void): Promise<Node> {
+    const node = new Node(resources, before);
+    await settle();
+    return node;
+  }
+
+  ask(request: ResourceRequest | Record<string, unknown>, pid = '1.mp.1', boot = 500): Promise<unknown> {
+    return this.processes.handle({ pid, boot }, request);
+  }
+
+  allocate(n = 1, parts: Record<string, unknown> = {}): Promise<unknown> {
+    return this.ask({ op: 'allocate', allocation: `acme-2-9-${n}`, type: 'moh', holder: 'alice', ...parts });
+  }
+
+  async connected(n = 1): Promise<void> {
+    await this.allocate(n);
+    await this.ask({ op: 'offer', allocation: `acme-2-9-${n}`, peer: sdpOf(5000) });
+    await this.ask({ op: 'connect', allocation: `acme-2-9-${n}`, answer: sdpOf(5000, 'recvonly') });
+  }
+
+  /** `ms` of time in steps of a ping, each with what follows from it. */
+  async pass(ms: number): Promise<void> {
+    for (let rest = ms; rest > 0; rest -= PING_MS) {
+      this.clock.advance(Math.min(PING_MS, rest));
+      await settle();
+    }
+  }
+
+  get inUse(): number | undefined {
+    return this.processes.describe()[0]?.inUse;
+  }
+}
+
+describe('media resource device process', () => {
+  test('claim M12: allocate, offer and connect bring the music of the holder to the device', async () => {
+    const node = await Node.ready();
+    expect(await node.allocate(1, { musicSource: 'jazz' })).toEqual({ ok: true, leaseMs: LEASE_MS });
+    const offer = await node.ask({ op: 'offer', allocation: 'acme-2-9-1', peer: sdpOf(5000) });
+    expect(offer).toMatchObject({ ok: true, sdp: expect.stringContaining('a=sendonly') as string });
+    expect(await node.ask({ op: 'connect', allocation: 'acme-2-9-1', answer: sdpOf(5000) })).toMatchObject({
+      ok: true,
+    });
+    expect([...node.engine.held]).toEqual([['acme-1-500-1', { file: '/jazz.wav', playing: true }]]);
+    expect(node.processes.describe()).toMatchObject([
+      { name: 'moh-1', pid: '1.mp.1', up: true, inUse: 1, leases: [{ allocation: 'acme-2-9-1', phase: 'connected' }] },
+    ]);
+  });
+
+  test('music that nobody has is replaced by the default', async () => {
+    const node = await Node.ready();
+    await node.allocate(1, { musicSource: 'unheard-of' });
+    await node.ask({ op: 'offer', allocation: 'acme-2-9-1' });
+    expect([...node.engine.held.values()][0]?.file).toBe('/default.wav');
+  });
+
+  test('asking again gives the same answer and takes nothing more', async () => {
+    const node = await Node.ready();
+    await node.connected();
+    await node.connected();
+    expect(node.inUse).toBe(1);
+    expect(node.engine.held.size).toBe(1);
+    await node.ask({ op: 'release', allocation: 'acme-2-9-1' });
+    expect(await node.ask({ op: 'release', allocation: 'acme-2-9-1' })).toEqual({ ok: true });
+    expect([node.inUse, node.engine.held.size]).toEqual([0, 0]);
+  });
+
+  test('claim M13: more than its capacity is refused, and free again after a release', async () => {
+    const node = await Node.ready();
+    await node.allocate(1);
+    await node.allocate(2);
+    expect(await node.allocate(3)).toMatchObject({ ok: false, reason: 'full' });
+    await node.ask({ op: 'release', allocation: 'acme-2-9-1' });
+    expect(await node.allocate(3)).toMatchObject({ ok: true });
+  });
+
+  test('an allocate that arrives after its release takes nothing', async () => {
+    const node = await Node.ready();
+    await node.ask({ op: 'release', allocation: 'acme-2-9-1' });
+    expect(await node.allocate(1)).toMatchObject({ ok: false, reason: 'unknown-allocation' });
+    expect(node.inUse).toBe(0);
+  });
+
+  test('a release that overtakes an offer under way leaves no session behind', async () => {
+    const node = await Node.ready();
+    await node.allocate();
+    const open = node.engine.block();
+    const offer = node.ask({ op: 'offer', allocation: 'acme-2-9-1' });
+    const connect = node.ask({ op: 'connect', allocation: 'acme-2-9-1', answer: sdpOf(1) });
+    const release = node.ask({ op: 'release', allocation: 'acme-2-9-1' });
+    expect(node.inUse).toBe(0);
+    open();
+    await Promise.all([offer, release]);
+    expect(await connect).toMatchObject({ ok: false, reason: 'unknown-allocation' });
+    expect(node.engine.held.size).toBe(0);
+  });
+
+  test('a lease that is not renewed runs out and frees the session', async () => {
+    const node = await Node.ready();
+    await node.connected();
+    await node.pass(LEASE_MS - 1000);
+    expect(node.inUse).toBe(1);
+    expect(await node.ask({ op: 'renew', allocation: 'acme-2-9-1' })).toEqual({ ok: true, leaseMs: LEASE_MS });
+    await node.pass(LEASE_MS - 1000);
+    expect(node.inUse).toBe(1);
+    await node.pass(2000);
+    expect([node.inUse, node.engine.held.size]).toEqual([0, 0]);
+    expect(await node.ask({ op: 'renew', allocation: 'acme-2-9-1' })).toMatchObject({ reason: 'unknown-allocation' });
+  });
+
+  test('failures of the engine are told with their reason', async () => {
+    const node = await Node.ready();
+    await node.allocate();
+    node.engine.failure = 'full';
+    expect(await node.ask({ op: 'offer', allocation: 'acme-2-9-1' })).toMatchObject({ ok: false, reason: 'full' });
+    node.engine.failure = undefined;
+    expect(await node.ask({ op: 'connect', allocation: 'acme-2-9-1', answer: sdpOf(1) })).toMatchObject({
+      reason: 'bad-request',
+    });
+    expect(await node.ask({ op: 'offer', allocation: 'acme-2-9-1' })).toMatchObject({ ok: true });
+  });
+
+  test('a resource of another type, or one that its engine cannot serve as yet, refuses', async () => {
+    const node = await Node.ready([moh, { ...moh, name: 'xcode-1', type: 'transcoder' }]);
+    expect(await node.allocate(1, { type: 'transcoder' })).toMatchObject({ ok: false, reason: 'unsupported' });
+    const request = { op: 'allocate', allocation: 'acme-2-9-1', type: 'transcoder', holder: 'alice' };
+    expect(await node.ask(request, '1.mp.2')).toMatchObject({ ok: false, reason: 'unsupported' });
+  });
+
+  test('draining: what is there goes on, nothing new comes', async () => {
+    const node = await Node.ready();
+    await node.connected();
+    node.processes.drain();
+    expect(await node.allocate(2)).toMatchObject({ ok: false, reason: 'draining' });
+    expect(await node.ask({ op: 'renew', allocation: 'acme-2-9-1' })).toMatchObject({ ok: true });
+    await node.processes.stop();
+    expect([node.engine.held.size, node.engine.closed]).toEqual([0, true]);
+    expect(node.clock.pending).toBe(0);
+  });
+
+  test('a PID or an incarnation that is not ours, and a request that is none, are refused', async () => {
+    const node = await Node.ready();
+    const request: ResourceRequest = { op: 'renew', allocation: 'acme-2-9-1' };
+    expect(await node.ask(request, '1.mp.9')).toEqual({ ok: false, reason: 'unknown-process' });
+    expect(await node.ask(request, '1.mp.1', 499)).toEqual({ ok: false, reason: 'unknown-process' });
+    for (const body of [
+      undefined,
+      null,
+      'allocate',
+      {},
+      { op: 'allocate' },
+      { op: 'renew', allocation: '../../etc' },
+      { op: 'renew', allocation: 5 },
+      { op: 'connect', allocation: 'acme-2-9-1', answer: 'x'.repeat(70_000) },
+      { op: 'explode', allocation: 'acme-2-9-1' },
+    ])
+      expect(await node.processes.handle({ pid: '1.mp.1', boot: 500 }, body)).toEqual({
+        ok: false,
+        reason: 'bad-request',
+      });
+  });
+});
+
+describe('supervision of an engine', () => {
+  test('a device is registered when its engine first answers', async () => {
+    const node = await Node.ready(undefined, (engine) => (engine.down = true));
+    await node.pass(5000);
+    expect(node.health).toEqual([]);
+    expect(await node.allocate()).toMatchObject({ ok: false, reason: 'down' });
+    node.engine.down = false;
+    await node.pass(1000);
+    expect(node.health).toEqual([['moh-1', true]]);
+    expect(await node.allocate()).toMatchObject({ ok: true });
+  });
+
+  test('two pings without an answer: down; one answer: up', async () => {
+    const node = await Node.ready();
+    await node.connected();
+    node.engine.down = true;
+    await node.pass(1000);
+    expect(node.health).toEqual([['moh-1', true]]);
+    await node.pass(1000);
+    expect(node.health.at(-1)).toEqual(['moh-1', false]);
+    expect(await node.ask({ op: 'renew', allocation: 'acme-2-9-1' })).toMatchObject({ ok: false, reason: 'down' });
+    node.engine.down = false;
+    await node.pass(1000);
+    expect(node.health.at(-1)).toEqual(['moh-1', true]);
+  });
+
+  test('resources with one control address share one engine; those of other nodes and unknown products are left out', async () => {
+    const node = await Node.ready([
+      moh,
+      { ...moh, name: 'moh-b' },
+      { ...moh, name: 'elsewhere', node: 2 },
+      { ...moh, name: 'other', engine: 'janus' },
+    ]);
+    expect(node.engines).toBe(2);
+    expect(node.processes.describe().map(({ name }) => name)).toEqual(['moh-1', 'moh-b']);
+  });
+
+  test('the audit ends sessions of this cluster and node that no lease knows, also of earlier incarnations, and no others', async () => {
+    const session = { file: '/x', playing: true };
+    const others = ['acme-2-400-1', 'acme-10-400-1', 'other-1-400-1', 'acme-1-2-400-1', 'x-acme-1-4-1', 'some-call'];
+    const node = await Node.ready(undefined, (engine) => {
+      for (const id of ['acme-1-400-1', 'acme-1-500-99', ...others]) engine.held.set(id, { ...session });
+    });
+    expect([...node.engine.held.keys()]).toEqual(others);
+    await node.connected();
+    node.engine.held.set('acme-1-450-7', { ...session });
+    await node.pass(20_000);
+    await node.ask({ op: 'renew', allocation: 'acme-2-9-1' });
+    await node.pass(AUDIT_MS - 20_000);
+    expect([...node.engine.held.keys()]).toEqual([...others, 'acme-1-500-1']);
+    expect(node.inUse).toBe(1);
+  });
+
+  test('an engine that was restarted has lost its sessions: the call hears of it at its next renewal', async () => {
+    const node = await Node.ready();
+    await node.connected();
+    node.engine.down = true;
+    await node.pass(2000);
+    node.engine.held.clear();
+    node.engine.down = false;
+    await node.pass(1000);
+    expect(await node.ask({ op: 'renew', allocation: 'acme-2-9-1' })).toMatchObject({ reason: 'unknown-allocation' });
+    expect(node.inUse).toBe(0);
+  });
+
+  test('a release that the engine did not hear is made good by the audit', async () => {
+    const node = await Node.ready();
+    await node.connected();
+    node.engine.failure = 'error';
+    await node.ask({ op: 'release', allocation: 'acme-2-9-1' });
+    expect(node.engine.held.size).toBe(1);
+    node.engine.failure = undefined;
+    await node.pass(AUDIT_MS + 1000);
+    expect(node.engine.held.size).toBe(0);
+  });
+});

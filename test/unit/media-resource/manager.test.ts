@@ -1,0 +1,295 @@
+import type {
+  DeviceConfig,
+  MediaResourceConfig,
+  MediaResourceGroupConfig,
+  SiteConfig,
+} from '../../../src/config/types';
+import { ALLOCATE_MS, createMediaResourceManager, WALK_MS } from '../../../src/media-resource/manager';
+import type { MediaResourceManager, ResourceNeed, ResourceReply } from '../../../src/media-resource/ports';
+import { planWalk, type WalkConfig } from '../../../src/media-resource/walk';
+import { SimulatedClock } from '../../../src/process/clock';
+import { silentLogger } from '../../../src/telemetry/logger';
+import { silentMetrics } from '../../../src/telemetry/metrics';
+
+function resource(name: string, parts: Partial<MediaResourceConfig> = {}): MediaResourceConfig {
+  const control = { protocol: 'udp', address: '127.0.0.1', port: 22222 } as const;
+  return { name, type: 'moh', engine: 'rtpengine', control, node: 1, site: undefined, capacity: 10, ...parts };
+}
+
+function group(
+  name: string,
+  devices: string[],
+  parts: Partial<MediaResourceGroupConfig> = {},
+): MediaResourceGroupConfig {
+  return { name, devices, site: undefined, userClasses: undefined, selection: 'ordered', ...parts };
+}
+
+function phone(name: string, parts: Partial<DeviceConfig> = {}): DeviceConfig {
+  return {
+    name,
+    username: name,
+    password: 'x',
+    lines: ['1'],
+    site: 'dallas',
+    displayName: undefined,
+    mediaResourceGroupList: undefined,
+    userClass: undefined,
+    codecs: undefined,
+    mtpRequired: false,
+    digest: ['MD5'],
+    mac: undefined,
+    acceptListFromDevice: false,
+    musicSource: undefined,
+    ...parts,
+  };
+}
+
+const site = (list: string | undefined): SiteConfig => ({ mediaResourceGroupList: list, codecs: undefined });
+
+const base: WalkConfig = {
+  mediaResources: [
+    resource('moh-1'),
+    resource('xcode-1', { type: 'transcoder' }),
+    resource('moh-2', { node: 2, site: 'san-jose' }),
+    resource('moh-3'),
+    resource('moh-loose'),
+  ],
+  mediaResourceGroups: [group('near', ['xcode-1', 'moh-1']), group('far', ['moh-2', 'moh-3'])],
+  mediaResourceGroupLists: [
+    { name: 'near-first', groups: ['near', 'far'] },
+    { name: 'far-first', groups: ['far', 'near'] },
+  ],
+  sites: { dallas: site('near-first'), 'san-jose': site('far-first') },
+  devices: [phone('alice'), phone('bob', { mediaResourceGroupList: 'far-first' })],
+  gateways: [],
+};
+
+const need = (parts: Partial<ResourceNeed> = {}): ResourceNeed => ({
+  type: 'moh',
+  device: 'alice',
+  site: 'dallas',
+  ...parts,
+});
+
+function order(config: WalkConfig, wanted: ResourceNeed, turn = 0): string[] {
+  return planWalk(config, wanted, () => turn)
+    .candidates.filter((candidate) => candidate.passedOver === undefined)
+    .map((candidate) => candidate.device);
+}
+
+describe('the walk', () => {
+  test('claims M6, M7: groups in order, devices in order, the default group last', () => {
+    expect(order(base, need())).toEqual(['moh-1', 'moh-2', 'moh-3', 'moh-loose']);
+    expect(order(base, need({ site: 'san-jose', device: 'carol' }))).toEqual(['moh-2', 'moh-3', 'moh-1', 'moh-loose']);
+  });
+
+  test("claim M14: the list that came with the device goes before its own, and that before its site's", () => {
+    expect(planWalk(base, need({ device: 'bob' }), () => 0)).toMatchObject({ list: 'far-first', listFrom: 'device' });
+    expect(planWalk(base, need({ device: 'bob', list: 'near-first' }), () => 0)).toMatchObject({
+      list: 'near-first',
+      listFrom: 'request',
+    });
+    expect(planWalk(base, need(), () => 0)).toMatchObject({ list: 'near-first', listFrom: 'site' });
+  });
+
+  test('a list that does not exist is passed by', () => {
+    expect(planWalk(base, need({ list: 'gone' }), () => 0)).toMatchObject({ list: 'near-first', listFrom: 'site' });
+  });
+
+  test('without any list only the resources in no group are left', () => {
+    expect(order(base, need({ device: 'nobody', site: undefined }))).toEqual(['moh-loose']);
+  });
+
+  test('claim M7: only devices of the wanted type are asked, and the others are named with the reason', () => {
+    expect(order(base, need({ type: 'transcoder' }))).toEqual(['xcode-1']);
+    expect(order(base, need({ type: 'conference' }))).toEqual([]);
+    const { candidates } = planWalk(base, need(), () => 0);
+    expect(candidates[0]).toEqual({ group: 'near', device: 'xcode-1', passedOver: 'type is transcoder' });
+  });
+
+  test('claim M8: a group of one place holds nothing from elsewhere', () => {
+    const config = { ...base, mediaResourceGroups: [group('near', ['moh-1', 'moh-2'], { site: 'san-jose' })] };
+    expect(order(config, need())).toEqual(['moh-2', 'moh-3', 'moh-loose']);
+  });
+
+  test('claim M9: a group for a class of users serves nobody else', () => {
+    const groups = [group('near', ['moh-1'], { userClasses: ['executive'] }), group('far', ['moh-2', 'moh-3'])];
+    const config = { ...base, mediaResourceGroups: groups };
+    expect(order(config, need())).toEqual(['moh-2', 'moh-3', 'moh-loose']);
+    expect(order(config, need({ userClass: 'executive' }))).toEqual(['moh-1', 'moh-2', 'moh-3', 'moh-loose']);
+  });
+
+  test('round-robin: able devices of the group take turns', () => {
+    const groups = [group('near', ['xcode-1', 'moh-1', 'moh-2', 'moh-3'], { selection: 'round-robin' })];
+    const config = { ...base, mediaResourceGroups: groups };
+    expect([0, 1, 2, 3].map((turn) => order(config, need(), turn)[0])).toEqual(['moh-1', 'moh-2', 'moh-3', 'moh-1']);
+  });
+
+  test('a device in two groups is asked once, and one that failed for the call is not asked', () => {
+    const config = { ...base, mediaResourceGroups: [group('near', ['moh-1']), group('far', ['moh-1', 'moh-2'])] };
+    expect(order(config, need())).toEqual(
+      ['moh-1', 'moh-2', 'xcode-1', 'moh-3', 'moh-loose'].filter((d) => d !== 'xcode-1'),
+    );
+    expect(order(config, need({ exclude: ['moh-1'] }))[0]).toBe('moh-2');
+  });
+});
+
+interface Request {
+  readonly pid: string;
+  readonly body: { readonly op: string; readonly allocation: string };
+  readonly deadlineMs: number;
+}
+
+class Cluster {
+  readonly clock = new SimulatedClock();
+  readonly requests: Request[] = [];
+  readonly registered = new Map([
+    ['moh-1', '1.mp.1'],
+    ['moh-2', '2.mp.1'],
+    ['moh-3', '1.mp.2'],
+    ['moh-loose', '1.mp.3'],
+  ]);
+  answers: (pid: string, op: string) => unknown = () => ({ ok: true, leaseMs: 30_000 });
+  readonly manager: MediaResourceManager;
+
+  constructor(config = base) {
+    this.manager = createMediaResourceManager({
+      config,
+      directory: {
+        find: (device) => {
+          const pid = this.registered.get(device);
+          return pid === undefined ? undefined : { pid, boot: 7, node: Number(pid[0]) };
+        },
+      },
+      messenger: {
+        request: async (target, body, deadlineMs) => {
+          const request = body as Request['body'];
+          this.requests.push({ pid: target.pid, body: request, deadlineMs });
+          const answer = this.answers(target.pid, request.op);
+          if (answer === undefined) this.clock.advance(deadlineMs);
+          return answer;
+        },
+      },
+      clock: this.clock,
+      log: silentLogger,
+      metrics: silentMetrics,
+      clusterName: 'acme',
+      nodeId: 1,
+      boot: 42,
+    });
+  }
+}
+
+const full: ResourceReply = { ok: false, reason: 'full', detail: '10 sessions are in use' };
+
+describe('media resource manager', () => {
+  test('claims M10, M11, M12: the device name leads to a PID, the request goes there, and the answer grants', async () => {
+    const cluster = new Cluster();
+    const { allocation, explanation } = await cluster.manager.allocate(need({ musicSource: 'jazz' }), 'held by bob');
+    expect(cluster.requests).toEqual([
+      {
+        pid: '1.mp.1',
+        body: { op: 'allocate', allocation: 'acme-1-42-1', type: 'moh', holder: 'alice', musicSource: 'jazz' },
+        deadlineMs: ALLOCATE_MS,
+      },
+    ]);
+    expect(allocation).toMatchObject({ id: 'acme-1-42-1', device: 'moh-1', pid: '1.mp.1', boot: 7, leaseMs: 30_000 });
+    expect(explanation).toMatchObject({ why: 'held by bob', winner: 'moh-1', list: 'near-first', listFrom: 'site' });
+    expect(cluster.manager.open).toBe(1);
+  });
+
+  test('claim M13: unavailable, silent and not registered devices are passed by, and all of it is explained', async () => {
+    const cluster = new Cluster();
+    cluster.registered.delete('moh-3');
+    cluster.answers = (pid, op) => {
+      if (op === 'release') return { ok: true };
+      if (pid === '1.mp.1') return full;
+      return pid === '2.mp.1' ? undefined : { ok: true };
+    };
+    const { allocation, explanation } = await cluster.manager.allocate(need(), 'hold');
+    expect(allocation?.device).toBe('moh-loose');
+    expect(
+      explanation.trials.map(({ group: at, device, outcome, node, ms }) => [at, device, outcome, node, ms]),
+    ).toEqual([
+      ['near', 'xcode-1', 'skipped', undefined, 0],
+      ['near', 'moh-1', 'unavailable', 1, 0],
+      ['far', 'moh-2', 'silent', 2, ALLOCATE_MS],
+      ['far', 'moh-3', 'not-registered', undefined, 0],
+      ['default', 'moh-loose', 'granted', 1, 0],
+    ]);
+    expect(explanation.trials[1]?.reason).toBe('full: 10 sessions are in use');
+    expect(explanation.ms).toBe(ALLOCATE_MS);
+  });
+
+  test('claim M13: what a silent device may have granted is given back', async () => {
+    const cluster = new Cluster();
+    cluster.answers = (pid, op) => (op === 'release' || pid !== '1.mp.1' ? { ok: true } : undefined);
+    await cluster.manager.allocate(need(), 'hold');
+    expect(cluster.requests.filter(({ body }) => body.op === 'release')).toEqual([
+      expect.objectContaining({ pid: '1.mp.1', body: { op: 'release', allocation: 'acme-1-42-1' } }),
+    ]);
+  });
+
+  test('nobody available: no allocation, and an explanation without a winner', async () => {
+    const cluster = new Cluster();
+    cluster.answers = () => full;
+    const { allocation, explanation } = await cluster.manager.allocate(need(), 'hold');
+    expect(allocation).toBeUndefined();
+    expect(explanation.winner).toBeUndefined();
+    expect(cluster.manager.open).toBe(0);
+  });
+
+  test('the walk ends in bounded time however many devices are silent', async () => {
+    const names = Array.from({ length: 20 }, (_, index) => `moh-${index + 1}`);
+    const cluster = new Cluster({
+      ...base,
+      mediaResources: names.map((name) => resource(name)),
+      mediaResourceGroups: [],
+    });
+    for (const name of names) cluster.registered.set(name, '1.mp.1');
+    cluster.answers = (_, op) => (op === 'release' ? { ok: true } : undefined);
+    const { explanation } = await cluster.manager.allocate(need(), 'hold');
+    expect(explanation.ms).toBe(WALK_MS);
+    expect(explanation.trials.at(-1)).toMatchObject({ device: 'moh-20', outcome: 'skipped', reason: 'no time left' });
+  });
+
+  test.each([null, 'yes', { ok: 'true' }, { ok: false, reason: 'whatever' }, { ok: true, leaseMs: -1 }, []])(
+    'a reply that is none counts as unavailable: %j',
+    async (reply) => {
+      const cluster = new Cluster();
+      cluster.answers = (pid) => (pid === '1.mp.1' ? reply : { ok: true });
+      const { allocation, explanation } = await cluster.manager.allocate(need(), 'hold');
+      expect(allocation?.device).toBe('moh-2');
+      expect(explanation.trials[1]).toMatchObject({ device: 'moh-1', outcome: 'unavailable' });
+    },
+  );
+
+  test('a messenger that throws does not get through', async () => {
+    const cluster = new Cluster();
+    cluster.answers = () => {
+      throw new Error('broken');
+    };
+    await expect(cluster.manager.allocate(need(), 'hold')).resolves.toMatchObject({ allocation: undefined });
+  });
+
+  test('commands go to the granting process; after release there are none', async () => {
+    const cluster = new Cluster();
+    const { allocation } = await cluster.manager.allocate(need(), 'hold');
+    cluster.answers = (_, op) => (op === 'offer' ? { ok: true, sdp: 'v=0' } : { ok: true });
+    await expect(allocation!.offer('peer')).resolves.toEqual({ ok: true, sdp: 'v=0' });
+    await expect(allocation!.connect('answer')).resolves.toEqual({ ok: true });
+    await expect(allocation!.renew()).resolves.toEqual({ ok: true });
+    await Promise.all([allocation!.release(), allocation!.release()]);
+    expect(cluster.requests.map(({ body }) => body.op)).toEqual(['allocate', 'offer', 'connect', 'renew', 'release']);
+    await expect(allocation!.renew()).resolves.toMatchObject({ ok: false, reason: 'unknown-allocation' });
+    expect(cluster.manager.open).toBe(0);
+  });
+
+  test('release is tried again while the process is silent, and then left to the lease', async () => {
+    const cluster = new Cluster();
+    const { allocation } = await cluster.manager.allocate(need(), 'hold');
+    cluster.answers = () => undefined;
+    await allocation!.release();
+    expect(cluster.requests.filter(({ body }) => body.op === 'release')).toHaveLength(3);
+  });
+});
