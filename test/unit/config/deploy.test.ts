@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { loadConfig } from '../../../src/config/load';
+import { z } from 'zod';
+import { loadConfig, parseConfig } from '../../../src/config/load';
 import { formatProblem } from '../../../src/config/problem';
+import * as schemas from '../../../src/config/schema';
 import type { TandemConfig } from '../../../src/config/types';
 
 const folder = resolve(__dirname, '../../../deploy');
@@ -88,5 +90,23 @@ describe('deploy/compose.yaml', () => {
     expect(compose).toMatchObject({
       services: Object.fromEntries(services.map((name) => [name, { network_mode: 'host' }])),
     });
+  });
+});
+
+describe('docs/configuration.md', () => {
+  const text = readFileSync(resolve(__dirname, '../../../docs/configuration.md'), 'utf8');
+
+  it('has an example that loads', () => {
+    const example = /```yaml\n(cluster:[\s\S]*?)```/.exec(text)?.[1] ?? '';
+    const result = parseConfig(example, { file: 'configuration.md', env: secrets });
+    expect(result.ok ? [] : result.problems.map(formatProblem)).toEqual([]);
+  });
+
+  it('names every key of every section', () => {
+    const keys = Object.values(schemas).flatMap((schema) =>
+      schema instanceof z.ZodObject ? Object.keys(schema.shape) : [],
+    );
+    expect(keys.length).toBeGreaterThan(40);
+    for (const key of [...keys, ...schemas.SECTIONS]) expect(text).toMatch(new RegExp(`[\`{ ]${key}[\`,} ]`));
   });
 });
