@@ -75,8 +75,25 @@ function run(seed: number): { readonly wrong: string[]; readonly events: number;
   calm(world);
   if (process.env['SIMULATION_DEBUG'] !== undefined)
     for (const node of world.running) {
-      process.stderr.write(`${node.number} boot ${node.boot} ${node.fatal}\n${node.events.filter((e) => e.type !== 'put' && e.type !== 'delete').map((e) => JSON.stringify(e)).join('\n')}\n`);
-      for (const p of node.protocol?.peers ?? []) process.stderr.write(JSON.stringify({ n: p.node, b: p.boot, live: p.live, ended: p.ended, pull: p.pull, synced: p.synced, seq: p.sequence, a: p.announced }) + '\n');
+      process.stderr.write(
+        `${node.number} boot ${node.boot} ${node.fatal}\n${node.events
+          .filter((e) => e.type !== 'put' && e.type !== 'delete')
+          .map((e) => JSON.stringify(e))
+          .join('\n')}\n`,
+      );
+      for (const p of node.protocol?.peers ?? [])
+        process.stderr.write(
+          JSON.stringify({
+            n: p.node,
+            b: p.boot,
+            live: p.live,
+            ended: p.ended,
+            pull: p.pull,
+            synced: p.synced,
+            seq: p.sequence,
+            a: p.announced,
+          }) + '\n',
+        );
     }
   const events = world.running.reduce((sum, node) => sum + node.events.length, 0);
   return { wrong: world.differences(), events, sent: world.sent };

@@ -70,12 +70,13 @@ export class Membership {
     if (peer === undefined) return;
     if (poll.boot < peer.boot) return this.tellHighest(peer, poll, now);
     if (poll.boot > peer.boot) this.beginIncarnation(peer, poll.boot);
-    if (peer.ended || compareStamps(poll.at, peer.polledAt) <= 0) return;
+    if (peer.ended) return;
+    if (poll.hello) this.answer(peer, now);
+    if (compareStamps(poll.at, peer.polledAt) <= 0) return;
     peer.polledAt = poll.at;
     peer.heard(now);
     peer.address = poll.address;
     if (!peer.live) this.comesOnline(peer);
-    if (poll.hello) this.answer(peer, now);
     this.replication.compare(peer, poll, now);
   }
 

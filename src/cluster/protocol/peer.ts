@@ -119,9 +119,15 @@ export class Peer {
     if (this.digestEqual) this.lagSince = undefined;
   }
 
-  matches(): void {
+  /** Our copy has the digest that the peer gave. */
+  equals(): void {
     this.digestEqual = true;
     this.lagSince = undefined;
+  }
+
+  /** As `equals`, by a poll: no pull is needed. */
+  matches(): void {
+    this.equals();
     this.differences = 0;
     this.noPullBefore = 0;
   }

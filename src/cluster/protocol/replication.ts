@@ -121,7 +121,7 @@ export class Replication {
     peer.pull = undefined;
     peer.sequence = last.snapshot;
     peer.synced = true;
-    if (peer.digest === last.digest) peer.matches();
+    if (peer.digest === last.digest) peer.equals();
     else this.context.report('digest-differs', peer.node, `after a snapshot at sequence ${last.snapshot}`);
     if (peer.announced.sequence > peer.sequence) peer.isBehind(now);
     for (const kept of peer.takeKept()) this.deltas(peer, kept, now);
