@@ -1,6 +1,8 @@
+import { isHeaderSafe } from '../sip/header-values';
 import type { HeaderReader } from '../sip/user-agent';
 import { statusTowardsCaller } from '../sip/status';
 import type { Failure } from './call-state';
+import { safeText } from './draft';
 
 /** Headers of a refusal that tell the caller something and are about no hop in particular. */
 const KEPT_HEADERS = ['Retry-After', 'Reason', 'Warning'] as const;
@@ -15,11 +17,11 @@ export function failureOf(
   const headers: Record<string, string> = {};
   for (const name of KEPT_HEADERS) {
     const value = header(name.toLowerCase());
-    if (value !== undefined) headers[name] = value;
+    if (value !== undefined && isHeaderSafe(value)) headers[name] = value;
   }
   if (unreachable || status === 408) return { ...TEMPORARILY_UNAVAILABLE, headers };
   const towardsCaller = statusTowardsCaller(status);
-  return { status: towardsCaller, reason: towardsCaller === status ? reason : undefined, headers };
+  return { status: towardsCaller, reason: towardsCaller === status ? safeText(reason) : undefined, headers };
 }
 
 export const TEMPORARILY_UNAVAILABLE: Failure = { status: 480, reason: undefined, headers: {} };

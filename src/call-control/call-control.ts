@@ -82,6 +82,15 @@ export class CallControl {
   }
 
   private routeOf(call: IncomingCall): Route {
+    try {
+      return this.analyse(call);
+    } catch (error) {
+      this.deps.log.warn({ dialled: call.dialled, error: String(error) }, 'call: digit analysis failed');
+      return { type: 'refused', status: 500 };
+    }
+  }
+
+  private analyse(call: IncomingCall): Route {
     if (call.target !== undefined) {
       return { type: 'targets', branches: [[destinationOf(call.target, call.dialled)]], matched: call.dialled };
     }

@@ -1,3 +1,4 @@
+import { isHeaderSafe } from '../sip/header-values';
 import { formatReason } from '../sip/status';
 import { alignMediaLines, inactiveAnswer, inactiveOffer, sameSession, withOrigin } from '../sdp';
 import { type CallState, copyState, type Leg, type LegId } from './call-state';
@@ -84,9 +85,20 @@ export class Draft {
 /** Text from a Reason header of one leg, as the Reason header for another (RFC 3326). */
 export function reasonHeader(text: string | undefined, status: number): string {
   if (text === undefined) return formatReason(status);
-  if (/^[A-Za-z0-9.]+\s*;\s*cause=/.test(text)) return text;
+  if (/^[A-Za-z0-9.]+\s*;\s*cause=/.test(text) && isHeaderSafe(text)) return text;
   return formatReason(text === ELSEWHERE ? 200 : status, text);
 }
 
 /** For those who rang while another answered. */
 export const ELSEWHERE = 'Call completed elsewhere';
+
+/** Text of one leg that goes out on another; undefined when it could end a header line. */
+export function safeText(text: string | undefined): string | undefined {
+  return text !== undefined && isHeaderSafe(text) ? text : undefined;
+}
+
+/** The reason phrase of one leg for another; nothing: the usual one. */
+export function reasonPhrase(text: string | undefined): { readonly reason?: string } {
+  const safe = safeText(text);
+  return safe === undefined || safe === '' ? {} : { reason: safe };
+}

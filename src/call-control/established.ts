@@ -6,16 +6,8 @@ import { endCall } from './ending';
 import { startExchange } from './exchange';
 import { acknowledged, receiveOffer } from './incoming-offer';
 import { allocated, reconcileMusic, renewalDue, resourceReplied } from './music';
-import {
-  ackMissing,
-  awaitAck,
-  holdsByAnswer,
-  isFree,
-  offerAnswered,
-  offerRefused,
-  scheduleRefresh,
-  sendOffer,
-} from './outgoing-offer';
+import { ackMissing, offerAnswered, offerRefused } from './offer-replies';
+import { awaitAck, holdsByAnswer, isFree, scheduleRefresh, sendOffer } from './outgoing-offer';
 import { receiveRequest, requestAnswered } from './requests';
 import type { CallSignal } from './signals';
 

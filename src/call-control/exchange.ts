@@ -1,6 +1,6 @@
 import { alignAnswer, holds, isSdp } from '../sdp';
 import type { Exchange, Leg, OutgoingOffer } from './call-state';
-import type { Draft } from './draft';
+import { type Draft, reasonPhrase } from './draft';
 import { awaitAck, holdsByAnswer, isFree, sendOffer } from './outgoing-offer';
 
 /** Sends the offer of one leg to the other, once that is free. */
@@ -115,6 +115,6 @@ function giveUp(draft: Draft, exchange: Exchange, status: number, reason: string
   from.incoming = undefined;
   // A challenge is for us, not for the other leg; a redirection cannot be followed in a dialog.
   const told = status === 401 || status === 407 || status < 400 ? 488 : status;
-  const options = told === status && reason !== '' ? { reason } : {};
+  const options = told === status ? reasonPhrase(reason) : {};
   draft.emit({ type: 'respond', leg: from.id, id, status: told, options });
 }

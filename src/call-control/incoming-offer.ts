@@ -1,10 +1,9 @@
 import { holds, isSdp, unchanged } from '../sdp';
-import type { HeaderReader } from '../sip/user-agent';
+import type { HeaderReader, ResponseOptions } from '../sip/user-agent';
 import type { IncomingOffer, Leg } from './call-state';
 import type { Draft } from './draft';
 import { reconnectMusic } from './music';
 import { awaitAck, isOfferPossible } from './outgoing-offer';
-import { retryLater } from './requests';
 import { completeHandOver } from './exchange';
 import { answerTimer, isTimerTooShort, MIN_SE } from './session-timer';
 
@@ -101,4 +100,9 @@ export function acknowledged(draft: Draft, leg: Leg, answer: string | undefined)
   const before = leg.remoteSdp;
   leg.remoteSdp = answer;
   if (before === undefined || !unchanged(before, answer)) reconnectMusic(draft, leg, answer);
+}
+
+/** RFC 3261 §14.2: between 0 and 10 s. */
+export function retryLater(draft: Draft): ResponseOptions {
+  return { headers: { 'Retry-After': String(Math.floor(draft.moment.random * 11)) } };
 }

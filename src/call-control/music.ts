@@ -6,6 +6,9 @@ import type { CallSignal } from './signals';
 /** Tries at music in one hold before it stays silent. */
 const MAX_ATTEMPTS = 3;
 
+/** Kept with the call; a phone that holds again and again must not fill the memory. */
+const MAX_EXPLANATIONS = 50;
+
 /**
  * Brings music to the device on `leg`, or ends it: one step towards what is wanted, whatever has happened before.
  * It is wanted while the other end holds and this one does not (design: Hold). Only for our own devices.
@@ -70,7 +73,8 @@ export function allocated(draft: Draft, signal: Extract<CallSignal, { type: 'all
   const { state } = draft;
   const { token, leaseMs } = signal;
   const leg = draft.leg(signal.leg);
-  state.explanations = [...state.explanations, signal.explanation];
+  if (state.tokens.includes(token)) return;
+  state.explanations = [...state.explanations, signal.explanation].slice(-MAX_EXPLANATIONS);
   const wanted = leg?.music.step === 'allocating' && leg.music.token === token;
   if (leaseMs === undefined) {
     if (wanted) leg.music = { step: 'unavailable' };

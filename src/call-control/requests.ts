@@ -1,7 +1,9 @@
+import { isHeaderSafe } from '../sip/header-values';
 import type { Headers, ResponseOptions, SessionSignal } from '../sip/user-agent';
 import type { Leg, LegId } from './call-state';
 import type { Draft } from './draft';
-import { receiveOffer } from './incoming-offer';
+import { receiveOffer, retryLater } from './incoming-offer';
+import { reasonPhrase, safeText } from './draft';
 import { answerTimer } from './session-timer';
 
 type Requested = Extract<SessionSignal, { type: 'requested' }>;
@@ -49,7 +51,7 @@ function bodyHeaders(request: Requested): Headers {
   const headers: Record<string, string> = {};
   for (const name of BODY_HEADERS) {
     const value = request.header(name.toLowerCase());
-    if (value !== undefined) headers[name] = value;
+    if (value !== undefined && isHeaderSafe(value)) headers[name] = value;
   }
   return headers;
 }
@@ -72,7 +74,7 @@ export function requestAnswered(draft: Draft, answer: RequestAnswered): void {
     leg: asked.leg,
     id: asked.id,
     status,
-    options: { reason, ...(body === '' ? {} : { body, contentType }) },
+    options: { ...reasonPhrase(reason), ...(body === '' ? {} : { body, contentType: safeText(contentType) }) },
   });
 }
 
@@ -86,9 +88,4 @@ export function answerEarlyRequest(draft: Draft, leg: LegId, request: Requested)
     return draft.emit({ type: 'respond', leg, id, status: 200, options: { headers } });
   }
   draft.emit({ type: 'respond', leg, id, status: 500, options: retryLater(draft) });
-}
-
-/** RFC 3261 §14.2: between 0 and 10 s. */
-export function retryLater(draft: Draft): ResponseOptions {
-  return { headers: { 'Retry-After': String(Math.floor(draft.moment.random * 11)) } };
 }

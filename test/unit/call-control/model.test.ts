@@ -1,0 +1,238 @@
+import fc from 'fast-check';
+import { effectiveDirection, holds } from '../../../src/sdp';
+import { type FakeSession, sdp, settled, talking, type TwoParties, type World } from './kit';
+
+const RUNS = 300;
+type Who = 'alice' | 'bob';
+
+/**
+ * A phone as RFC 3264 wants it: it answers offers according to whether its user holds, acknowledges every 200, and tries a
+ * refused re-INVITE again. It acts only when the test lets it.
+ */
+class Phone {
+  holding = false;
+  /** What its user wants and the far end has not agreed to yet. */
+  private wanted: boolean | undefined;
+  private outstanding: string | undefined;
+  private port = 4000;
+
+  constructor(
+    readonly who: Who,
+    readonly session: FakeSession,
+  ) {}
+
+  get idle(): boolean {
+    return this.session.offered === undefined && this.outstanding === undefined && this.wanted === undefined;
+  }
+
+  private describe(holding: boolean, heard = true): string {
+    const direction = holding ? 'sendonly' : heard ? 'sendrecv' : 'recvonly';
+    return sdp(this.who, { direction, port: this.port });
+  }
+
+  want(holding: boolean): void {
+    if (this.outstanding !== undefined || this.wanted !== undefined) return;
+    if (holding !== this.holding) this.wanted = holding;
+  }
+
+  /** Changes its port: an offer that is no hold by itself. */
+  move(): void {
+    if (this.outstanding !== undefined || this.wanted !== undefined) return;
+    this.port += 2;
+    this.wanted = this.holding;
+  }
+
+  /** Sends what is wanted, when nothing of the far end is under way. */
+  offer(): void {
+    if (this.wanted === undefined || this.outstanding !== undefined || this.session.over) return;
+    if (this.session.offered !== undefined) return;
+    this.outstanding = this.session.reinvites(this.describe(this.wanted));
+    this.hear();
+  }
+
+  /** Reads the answer to its own re-INVITE. */
+  hear(): void {
+    const id = this.outstanding;
+    const response = id === undefined ? undefined : this.session.responseTo(id);
+    if (response === undefined) return;
+    this.outstanding = undefined;
+    if (response.status !== 200) return;
+    this.holding = this.wanted ?? this.holding;
+    this.wanted = undefined;
+    this.session.acks();
+  }
+
+  answer(): void {
+    const offer = this.session.offered;
+    if (offer === undefined || this.session.over) return;
+    if (offer.sdp === undefined) {
+      this.session.answersReinvite(this.describe(this.holding));
+      return;
+    }
+    const direction = effectiveDirection(offer.sdp);
+    if (direction === 'inactive')
+      this.session.answersReinvite(sdp(this.who, { direction: 'inactive', port: this.port }));
+    else if (direction === 'sendonly') {
+      const text = this.holding ? 'inactive' : 'recvonly';
+      this.session.answersReinvite(sdp(this.who, { direction: text, port: this.port }));
+    } else this.session.answersReinvite(this.describe(this.holding));
+  }
+
+  glare(): void {
+    if (this.session.offered !== undefined && !this.session.over) this.session.rejectsReinvite(491);
+  }
+}
+
+type Step =
+  | { readonly do: 'hold' | 'resume' | 'move' | 'offer' | 'answer' | 'glare' | 'hear'; readonly who: Who }
+  | { readonly do: 'wait'; readonly ms: number }
+  | { readonly do: 'servers'; readonly left: number }
+  | { readonly do: 'server-dies' | 'slow' | 'fast' }
+  | { readonly do: 'settle' };
+
+const who = fc.constantFrom<Who>('alice', 'bob');
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('hold' as const, 'resume' as const), who }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('move' as const), who }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('offer' as const), who }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('answer' as const, 'hear' as const), who }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('glare' as const), who }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 12_000 }) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('settle' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('servers' as const), left: fc.integer({ min: 0, max: 3 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constantFrom('server-dies' as const, 'slow' as const, 'fast' as const) }),
+  },
+);
+
+async function act(world: World, phones: Record<Who, Phone>, what: Step): Promise<void> {
+  switch (what.do) {
+    case 'hold':
+    case 'resume':
+      return phones[what.who].want(what.do === 'hold');
+    case 'wait':
+      return world.clock.advance(what.ms);
+    case 'servers':
+      world.resources.servers = what.left;
+      return;
+    case 'server-dies': {
+      const last = world.resources.granted.at(-1);
+      if (last !== undefined) last.failing = 'renew';
+      return;
+    }
+    case 'slow':
+      world.resources.slow = true;
+      return;
+    case 'fast':
+      return world.resources.answer();
+    case 'settle':
+      return settled();
+    case 'move':
+    case 'offer':
+    case 'answer':
+    case 'glare':
+    case 'hear':
+      return phones[what.who][what.do]();
+  }
+}
+
+/** Lets phones, servers and timers go on until nothing is under way. */
+async function rest(world: World, phones: Record<Who, Phone>): Promise<void> {
+  world.resources.servers = 100;
+  world.resources.answer();
+  for (let turn = 0; turn < 40; turn += 1) {
+    for (const phone of Object.values(phones)) {
+      phone.answer();
+      await settled();
+      phone.hear();
+      phone.offer();
+      phone.hear();
+    }
+    world.clock.advance(500);
+    await settled();
+    if (Object.values(phones).every((phone) => phone.idle) && turn > 20) return;
+  }
+}
+
+function begin(callee: 'station' | 'node'): TwoParties & { phones: Record<Who, Phone> } {
+  const parties = talking({ callee });
+  const phones = { alice: new Phone('alice', parties.a), bob: new Phone('bob', parties.b) };
+  return { ...parties, phones };
+}
+
+describe('random calls', () => {
+  test('whatever two phones do, at rest each is connected as their holds say, and nothing leaks', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        const { world, phones } = begin('station');
+        for (const what of steps) await act(world, phones, what);
+        await rest(world, phones);
+        const [a, b] = world.detail.legs;
+        expect([a?.holds, b?.holds]).toEqual([phones.alice.holding, phones.bob.holding]);
+        for (const [leg, other] of [
+          [a!, b!],
+          [b!, a!],
+        ] as const) {
+          if (other.holds && !leg.holds && leg.music !== 'unavailable') {
+            expect(leg).toMatchObject({ connection: 'music', music: 'playing' });
+          }
+          if (!other.holds && !leg.holds) expect(leg).toMatchObject({ connection: 'peer', music: 'none' });
+          if (leg.holds) expect(leg.music).toBe('none');
+          // A holder is never told of anybody whom it could talk to.
+          if (leg.holds && leg.ourDirection !== undefined) expect(leg.ourDirection).not.toBe('sendrecv');
+        }
+        expect(world.resources.open).toBeLessThanOrEqual(1);
+        await world.close();
+      }),
+      { numRuns: RUNS },
+    );
+  }, 120_000);
+
+  test('with another node at one end nothing leaks either, and the node is told the last direction', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        const { world, phones, b } = begin('node');
+        for (const what of steps) await act(world, phones, what);
+        await rest(world, phones);
+        const [a] = world.detail.legs;
+        const told = b.all('reinvite').at(-1)?.sdp;
+        if (told !== undefined) expect(holds(told)).toBe(a?.holds);
+        if (phones.bob.holding && !phones.alice.holding && a?.music !== 'unavailable') {
+          expect(a).toMatchObject({ music: 'playing' });
+        }
+        await world.close();
+      }),
+      { numRuns: RUNS },
+    );
+  }, 120_000);
+
+  test('whatever is said in whatever order, a hang-up leaves nothing', async () => {
+    const text = fc.constantFrom(undefined, 'nonsense', sdp('alice'), sdp('bob', { direction: 'inactive' }));
+    const noise = fc.record({ who, kind: fc.nat(9), text, status: fc.constantFrom(200, 400, 408, 481, 488, 491, 500) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(noise, { maxLength: 30 }), fc.boolean(), async (said, slow) => {
+        const { world, a, b } = talking();
+        world.resources.slow = slow;
+        for (const [at, { who: from, kind, text: body, status }] of said.entries()) {
+          const session = from === 'alice' ? a : b;
+          if (session.over) continue;
+          if (kind <= 2) session.reinvites(body);
+          else if (kind === 3) session.acks(body);
+          else if (kind === 4) session.requestsThat(at % 2 === 0 ? 'UPDATE' : 'INFO', body ?? '');
+          else if (kind === 5) session.answers(body);
+          else if (kind === 6) world.clock.advance(status * 20);
+          else if (kind === 7) await settled();
+          else if (session.offered !== undefined) {
+            if (kind === 8) session.answersReinvite(body);
+            else if (status !== 200) session.rejectsReinvite(status);
+          }
+        }
+        if (!a.over) a.hangsUp();
+        world.resources.answer();
+        await world.close();
+      }),
+      { numRuns: RUNS },
+    );
+  }, 120_000);
+});

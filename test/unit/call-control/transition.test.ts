@@ -1,0 +1,221 @@
+import { type CallFacts, type CallState, initialState, type LegId } from '../../../src/call-control/call-state';
+import type { CallEffect, CallSignal, TimerName } from '../../../src/call-control/signals';
+import { transition } from '../../../src/call-control/transition';
+import type { SessionSignal } from '../../../src/sip/user-agent';
+import { headers, profile, sdp, target } from './kit';
+
+const moment = { now: 1_700_000_000_000, random: 0.5 };
+const leg = (id: LegId, signal: SessionSignal): CallSignal => ({ type: 'session', leg: id, signal });
+const explanation = {
+  type: 'moh',
+  why: '',
+  device: 'SEP-bob',
+  list: undefined,
+  listFrom: 'none',
+  trials: [],
+  winner: undefined,
+  at: 0,
+  ms: 0,
+} as const;
+
+/** One signal of each kind that a session can send, and some that do not fit anywhere. */
+const sessionSignals: readonly SessionSignal[] = [
+  ...[100, 180, 183, 199].map((status) => ({
+    type: 'provisional' as const,
+    status,
+    reason: '',
+    sdp: status === 183 ? sdp('bob') : undefined,
+    header: headers(),
+  })),
+  { type: 'answered', sdp: sdp('bob'), header: headers() },
+  { type: 'answered', sdp: undefined, header: headers() },
+  { type: 'answered', sdp: 'nonsense', header: headers() },
+  ...[302, 408, 410, 486, 503, 603].map((status) => ({
+    type: 'rejected' as const,
+    status,
+    reason: '',
+    header: headers(),
+  })),
+  { type: 'cancelled', reason: undefined },
+  ...[undefined, 'nonsense', sdp('alice')].map((text) => ({ type: 'acknowledged' as const, sdp: text })),
+  ...[undefined, 'nonsense', sdp('alice', { direction: 'sendonly' }), sdp('alice', { port: 4444 })].map((text, at) => ({
+    type: 'reinvited' as const,
+    id: `r${at}`,
+    sdp: text,
+    header: headers({ 'Session-Expires': 'x;;refresher=', Supported: ',timer,' }),
+  })),
+  ...['OPTIONS', 'INFO', 'UPDATE', 'REFER', 'NOTIFY', 'FOO'].map((method) => ({
+    type: 'requested' as const,
+    id: `q-${method}`,
+    method,
+    body: method === 'UPDATE' ? sdp('alice', { port: 4446 }) : '',
+    contentType: undefined,
+    header: headers(),
+  })),
+  ...['1.cp.1/1', '1.cp.1/2', 'nobody'].flatMap((id) => [
+    ...[undefined, 'nonsense', sdp('bob')].map((text) => ({ type: 'reinvite-answered' as const, id, sdp: text })),
+    ...[481, 488, 491].map((status) => ({ type: 'reinvite-rejected' as const, id, status, reason: '' })),
+    {
+      type: 'request-answered' as const,
+      id,
+      method: 'INFO',
+      status: 200,
+      reason: '',
+      body: '',
+      contentType: undefined,
+      header: headers(),
+    },
+  ]),
+  { type: 'ended', by: 'peer', reason: undefined },
+  { type: 'ended', by: 'server', reason: 'SIP server lost' },
+];
+
+const legIds: readonly LegId[] = ['a', 'b1', 'b2', 'b99'];
+const timers: readonly TimerName[] = [
+  'no-answer',
+  ...legIds.flatMap((id) =>
+    (['life', 'ack', 'reinvite', 'retry', 'refresh', 'renew'] as const).map((kind): TimerName => `${kind}:${id}`),
+  ),
+];
+
+const everySignal: readonly CallSignal[] = [
+  { type: 'routed', route: { type: 'refused', status: 404 } },
+  { type: 'routed', route: { type: 'targets', branches: [[target('1.dp.2', 'SEP-bob')]], matched: '2000' } },
+  { type: 'routed', route: { type: 'targets', branches: [], matched: '2000' } },
+  ...legIds.flatMap((id): CallSignal[] => [
+    ...sessionSignals.map((signal) => leg(id, signal)),
+    {
+      type: 'session',
+      leg: id,
+      signal: { type: 'rejected', status: 410, reason: '', header: headers() },
+      notMine: { pid: '2.dp.1', boot: 1 },
+    },
+    { type: 'branch-started', leg: id, profile: profile('SEP-bob'), pid: '1.dp.2', callId: 'x' },
+    { type: 'branch-unreachable', leg: id },
+    { type: 'allocated', leg: id, token: 1, leaseMs: 30_000, explanation },
+    { type: 'allocated', leg: id, token: 2, leaseMs: undefined, explanation },
+    ...(['offer', 'connect', 'renew'] as const).flatMap((op): CallSignal[] => [
+      { type: 'resource-replied', leg: id, token: 1, op, reply: { ok: true, sdp: sdp('music') } },
+      { type: 'resource-replied', leg: id, token: 1, op, reply: { ok: true } },
+      { type: 'resource-replied', leg: id, token: 1, op, reply: { ok: false, reason: 'down' } },
+    ]),
+  ]),
+  ...timers.map((timer): CallSignal => ({ type: 'timer', timer })),
+  { type: 'end', reason: 'Stopping' },
+];
+
+const facts = (offer: string | undefined): CallFacts => ({
+  pid: '1.cp.1',
+  caller: { number: '1000', displayName: undefined },
+  from: profile('SEP-alice'),
+  dialled: '2000',
+  offer,
+  maxForwards: 70,
+  startedAt: moment.now,
+  mediaAddress: '192.0.2.1',
+  refreshSeconds: 1800,
+  timerHeaders: {},
+});
+
+/** The state that these signals lead to. */
+function after(offer: string | undefined, signals: readonly CallSignal[]): CallState {
+  return signals.reduce(
+    (state, signal) => transition(state, signal, moment).state,
+    initialState(facts(offer), { pid: '1.dp.1', callId: 'a' }),
+  );
+}
+
+const routed: CallSignal = {
+  type: 'routed',
+  route: {
+    type: 'targets',
+    branches: [[target('1.dp.2', 'SEP-bob'), target('2.dp.2', 'SEP-bob')], [target('1.dp.3', 'SEP-carol')]],
+    matched: '2000',
+  },
+};
+const started: CallSignal = {
+  type: 'branch-started',
+  leg: 'b1',
+  profile: profile('SEP-bob'),
+  pid: '1.dp.2',
+  callId: 'b',
+};
+const answered = leg('b1', { type: 'answered', sdp: sdp('bob'), header: headers() });
+const acked = leg('a', { type: 'acknowledged', sdp: undefined });
+const hold = leg('a', {
+  type: 'reinvited',
+  id: 'h',
+  sdp: sdp('alice', { direction: 'sendonly' }),
+  header: headers(),
+});
+const granted: CallSignal = { type: 'allocated', leg: 'b1', token: 1, leaseMs: 30_000, explanation };
+const offered: CallSignal = {
+  type: 'resource-replied',
+  leg: 'b1',
+  token: 1,
+  op: 'offer',
+  reply: { ok: true, sdp: sdp('music') },
+};
+const taken = leg('b1', { type: 'reinvite-answered', id: '1.cp.1/1', sdp: sdp('bob', { direction: 'recvonly' }) });
+const connected: CallSignal = { type: 'resource-replied', leg: 'b1', token: 1, op: 'connect', reply: { ok: true } };
+const resume = leg('a', { type: 'reinvited', id: 'u', sdp: sdp('alice', { port: 4444 }), header: headers() });
+const wish = leg('a', { type: 'reinvited', id: 'w', sdp: undefined, header: headers() });
+const talking = [routed, started, answered, acked];
+const playing = [...talking, hold, acked, granted, offered, taken, connected];
+
+const states: readonly (readonly [name: string, state: CallState])[] = [
+  ['new', after(sdp('alice'), [])],
+  ['ringing', after(sdp('alice'), [routed, started])],
+  ['ringing, delayed offer', after(undefined, [routed, started])],
+  ['answered', after(sdp('alice'), [routed, started, answered])],
+  ['answered, delayed offer', after(undefined, [routed, started, answered])],
+  ['talking', after(sdp('alice'), talking)],
+  ['an offer on its way', after(sdp('alice'), [...talking, resume])],
+  ['a wish on its way', after(sdp('alice'), [...talking, wish])],
+  ['held, allocating', after(sdp('alice'), [...talking, hold, acked])],
+  ['held, asking', after(sdp('alice'), [...talking, hold, acked, granted])],
+  ['held, offering', after(sdp('alice'), [...talking, hold, acked, granted, offered])],
+  ['held, connecting', after(sdp('alice'), [...talking, hold, acked, granted, offered, taken])],
+  ['held, playing', after(sdp('alice'), playing)],
+  ['resuming', after(sdp('alice'), [...playing, resume])],
+  ['ended', after(sdp('alice'), [...talking, { type: 'end', reason: 'over' }])],
+];
+
+const count = (effects: readonly CallEffect[], type: CallEffect['type']): number =>
+  effects.filter((effect) => effect.type === type).length;
+
+describe('transition', () => {
+  test.each(states)('is defined for every signal: %s', (_name, state) => {
+    const before = JSON.stringify([...state.legs]);
+    for (const signal of everySignal) {
+      expect(() => transition(state, signal, moment)).not.toThrow();
+      expect(JSON.stringify([...state.legs])).toBe(before);
+    }
+  });
+
+  test.each(states)('after every signal an end still releases and ends everything once: %s', (_name, state) => {
+    for (const signal of everySignal) {
+      const first = transition(state, signal, moment);
+      const last = transition(first.state, { type: 'end', reason: 'over' }, moment);
+      const effects = [...first.effects, ...last.effects];
+      expect(last.state.kind).toBe('ended');
+      expect(last.state.legs.size).toBe(0);
+      expect(count(effects, 'finish')).toBe(state.kind === 'ended' ? 0 : 1);
+      const released = effects.flatMap((effect) => (effect.type === 'release-resource' ? [effect.token] : []));
+      for (const token of state.tokens) expect(released.filter((other) => other === token)).toHaveLength(1);
+    }
+  });
+
+  test('the states of the table are what they are called', () => {
+    const music = (name: string): string | undefined =>
+      states.find(([other]) => other === name)?.[1].legs.get('b1')?.music.step;
+    expect(states.map(([, state]) => state.kind)).toEqual([
+      ...Array<string>(3).fill('setup'),
+      ...Array<string>(11).fill('established'),
+      'ended',
+    ]);
+    expect(music('held, offering')).toBe('offering');
+    expect(music('held, playing')).toBe('playing');
+    expect(states.find(([name]) => name === 'resuming')?.[1].exchange?.step).toBe('offered');
+  });
+});
