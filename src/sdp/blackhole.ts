@@ -39,11 +39,11 @@ export function cryptoAnswer(offered: Section, seed: string): string | undefined
 }
 
 export function isSdes(section: Section): boolean {
-  return /^RTP\/SAVPF?$/.test(mediaLineOf(section)?.protocol ?? '');
+  return /^RTP\/SAVPF?$/i.test(mediaLineOf(section)?.protocol ?? '');
 }
 
 export function isDtls(section: Section): boolean {
-  return (mediaLineOf(section)?.protocol ?? '').includes('TLS/RTP/');
+  return /TLS\/RTP\//i.test(mediaLineOf(section)?.protocol ?? '');
 }
 
 const DTLS_AND_ICE = ['fingerprint', 'setup', 'tls-id', 'ice-ufrag', 'ice-pwd', 'ice-options', 'ice-lite'];

@@ -19,7 +19,7 @@ export interface MediaLine {
   readonly kind: string;
   /** 0: the stream is rejected or removed (RFC 3264 §5.1, §8.2). */
   readonly port: number;
-  /** Upper case: `RTP/AVP`, `UDP/TLS/RTP/SAVPF`. */
+  /** As written: `RTP/AVP`, `UDP/TLS/RTP/SAVPF`, `udptl`. */
   readonly protocol: string;
   /** Payload types for RTP; whatever stands there otherwise. */
   readonly formats: readonly string[];
@@ -63,7 +63,7 @@ export function mediaLineOf(section: Section): MediaLine | undefined {
   return {
     kind: kind.toLowerCase(),
     port: Number(port),
-    protocol: protocol.toUpperCase(),
+    protocol,
     formats: formats.split(' ').filter((format) => format !== ''),
   };
 }
@@ -83,7 +83,7 @@ export function isAudio(section: Section): boolean {
 
 /** RTP and its secure and feedback profiles (RFC 3551, 3711, 4585, 5124, 5764). */
 export function isRtp(section: Section): boolean {
-  return /(^|\/)RTP\/S?AVPF?$/.test(mediaLineOf(section)?.protocol ?? '');
+  return /(^|\/)RTP\/S?AVPF?$/i.test(mediaLineOf(section)?.protocol ?? '');
 }
 
 /** Lines of one type and, for attributes, of one name: `startsWith('a=rtpmap')` would also take `a=rtpmapping`. */

@@ -116,6 +116,7 @@ export function createCommands(options: CommandOptions): Commands {
     close() {
       if (closed) return;
       closed = true;
+      for (const timer of client.timers.values()) clearTimeout(timer);
       client.close();
     },
   };

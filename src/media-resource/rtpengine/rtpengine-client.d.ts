@@ -20,6 +20,8 @@ declare module 'rtpengine-client' {
     delete: Command;
     list: Command;
     playMedia: Command;
+    /** Of the commands without a reply; `close` leaves them running. */
+    readonly timers: Map<string, NodeJS.Timeout>;
     close(): void;
   }
 }

@@ -97,6 +97,11 @@ describe('the answer to a holder', () => {
     ]);
   });
 
+  test('a refused stream keeps its own words', () => {
+    const fax = session() + audio('a=sendonly') + lines('m=image 4000 udptl t38');
+    expect(inactiveAnswer(fax, origin)).toContain('m=image 0 udptl t38\r\n');
+  });
+
   test('RFC 3264 §6.1: it is inactive and keeps the codecs of the offer', () => {
     const answer = inactiveAnswer(offer, origin);
     expect(effectiveDirection(answer)).toBe('inactive');

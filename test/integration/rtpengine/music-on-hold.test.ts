@@ -1,0 +1,281 @@
+import { createSocket } from 'node:dgram';
+import { join } from 'node:path';
+import type { MediaResourceConfig } from '../../../src/config/types';
+import { DEFAULT_MUSIC, DEFAULT_MUSIC_TONES, prepareMusic } from '../../../src/media-resource/music';
+import { EngineError, type MediaEngine, type ResourceReply } from '../../../src/media-resource/ports';
+import { createResourceProcesses } from '../../../src/media-resource/resource-processes';
+import { createRtpengine } from '../../../src/media-resource/rtpengine/engine';
+import { systemClock } from '../../../src/process/clock';
+import { PidAllocator } from '../../../src/process/pid';
+import { silentLogger } from '../../../src/telemetry/logger';
+import { silentMetrics } from '../../../src/telemetry/metrics';
+import { eventually, eventuallyTrue } from '../../support/eventually';
+import { freePort } from '../../support/ports';
+import { RtpListener } from '../../support/rtp-listener';
+import { ngCommand, Rtpengine } from '../../support/rtpengine';
+import { Scope } from '../../support/scope';
+import { describeSound, hearsTones } from '../../support/sound';
+
+const wholeFile = new Scope();
+let scope: Scope;
+let server: Rtpengine;
+let engine: MediaEngine;
+let file: string;
+
+function connectTo(port: number, owner = scope): MediaEngine {
+  const made = createRtpengine({ name: 'rtpengine', address: '127.0.0.1', port });
+  owner.defer(() => made.close());
+  return made;
+}
+
+beforeAll(async () => {
+  server = await Rtpengine.start(wholeFile);
+  engine = connectTo(server.port, wholeFile);
+  file = (await prepareMusic([], join(wholeFile.directory('music'), 'files'))).get(DEFAULT_MUSIC) ?? '';
+});
+afterAll(() => wholeFile.close());
+
+beforeEach(() => {
+  scope = new Scope();
+});
+afterEach(async () => {
+  for (const session of await server.sessions()) await engine.release(session);
+  await scope.close();
+});
+
+async function expectMusic(listener: RtpListener): Promise<void> {
+  const before = listener.packets.length;
+  await eventuallyTrue('music arrives', () => listener.packets.length > before + 5, { cap: 4000 });
+  const sound = await listener.hear(1);
+  if (!hearsTones(sound, DEFAULT_MUSIC_TONES))
+    throw new Error(`no music: ${describeSound(sound, DEFAULT_MUSIC_TONES)}`);
+}
+
+async function hold(session: string, listener: RtpListener): Promise<string> {
+  const offer = await engine.musicOffer(session, { file, peer: listener.sdp() });
+  await engine.musicConnect(session, { file, answer: listener.sdp('recvonly', 2) });
+  return offer;
+}
+
+const only = (sdp: string, payload: number): string =>
+  sdp
+    .replace(/^(m=audio \d+ RTP\/AVP).*$/m, `$1 ${payload}`)
+    .split('\r\n')
+    .filter((line) => !line.startsWith('a=rtpmap:') || line.startsWith(`a=rtpmap:${payload} `))
+    .join('\r\n');
+
+describe('music on hold by rtpengine', () => {
+  test('claim M12: music without a gap over the seam of its loop', async () => {
+    const listener = await RtpListener.open(scope);
+    await hold('acme-1-1-1', listener);
+    await expectMusic(listener);
+    const before = listener.packets.length;
+    const sound = await listener.hear(5);
+    expect(listener.packets.length - before).toBeGreaterThan(230);
+    expect(hearsTones(sound, DEFAULT_MUSIC_TONES)).toBe(true);
+  });
+
+  test("the offer keeps the device's codecs, order and payload types, and is sendonly", async () => {
+    const listener = await RtpListener.open(scope);
+    const peer = `${only(listener.sdp(), 0).replace('AVP 0', 'AVP 96 0 101')}a=rtpmap:96 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\n`;
+    const offer = await engine.musicOffer('acme-1-1-1', { file, peer });
+    expect(offer).toMatch(/^m=audio \d+ RTP\/AVP 96 0 101\r$/m);
+    expect(offer).toContain('a=rtpmap:96 opus/48000/2');
+    expect(offer).toContain('a=sendonly');
+  });
+
+  test('a device that changes its codec while it is held hears the music in the new one', async () => {
+    const listener = await RtpListener.open(scope);
+    await hold('acme-1-1-1', listener);
+    await expectMusic(listener);
+    await engine.musicConnect('acme-1-1-1', { file, answer: only(listener.sdp('recvonly', 3), 0) });
+    await eventuallyTrue('PCMU arrives', () => listener.packets.at(-1)?.payloadType === 0, { cap: 4000 });
+    await expectMusic(listener);
+  });
+
+  test('a device that moves to another port while it is held is followed', async () => {
+    const listener = await RtpListener.open(scope);
+    const first = await hold('acme-1-1-1', listener);
+    const moved = await RtpListener.open(scope);
+    const offer = await engine.musicOffer('acme-1-1-1', { file, peer: moved.sdp() });
+    expect(/^m=audio \d+/m.exec(offer)).toEqual(/^m=audio \d+/m.exec(first));
+    await engine.musicConnect('acme-1-1-1', { file, answer: moved.sdp('recvonly', 2) });
+    await expectMusic(moved);
+  });
+
+  test('what the held device sends goes nowhere, and the music goes on', async () => {
+    const listener = await RtpListener.open(scope);
+    const offer = await hold('acme-1-1-1', listener);
+    const port = Number(/^m=audio (\d+)/m.exec(offer)?.[1]);
+    listener.send(440, '127.0.0.1', port);
+    await expectMusic(listener);
+  });
+
+  test('a device that holds as well (inactive) has no music, and that is no failure', async () => {
+    const listener = await RtpListener.open(scope);
+    await engine.musicOffer('acme-1-1-1', { file, peer: listener.sdp() });
+    await engine.musicConnect('acme-1-1-1', { file, answer: listener.sdp('inactive', 2) });
+    expect((await listener.hear(0.3)).samples).toHaveLength(0);
+    await engine.musicConnect('acme-1-1-1', { file, answer: listener.sdp('recvonly', 3) });
+    await expectMusic(listener);
+  });
+
+  test('an answer with a refused video stream beside the audio is taken', async () => {
+    const listener = await RtpListener.open(scope);
+    await engine.musicOffer('acme-1-1-1', { file, peer: listener.sdp() });
+    const answer = `${listener.sdp('recvonly', 2)}m=video 0 RTP/AVP 96\r\n`;
+    await engine.musicConnect('acme-1-1-1', { file, answer });
+    await expectMusic(listener);
+  });
+
+  test('RFC 4568: a device that speaks SRTP by SDES is offered it, with keys that stay', async () => {
+    const listener = await RtpListener.open(scope);
+    const key = 'inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj';
+    const secure = (direction: 'sendrecv' | 'recvonly'): string =>
+      `${listener.sdp(direction).replace('RTP/AVP', 'RTP/SAVP')}a=crypto:1 AES_CM_128_HMAC_SHA1_80 ${key}\r\n`;
+    const offer = await engine.musicOffer('acme-1-1-1', { file, peer: secure('sendrecv') });
+    expect(offer).toMatch(/^m=audio \d+ RTP\/SAVP /m);
+    expect(offer).toMatch(/^a=crypto:\d+ AES_CM_128_HMAC_SHA1_80 inline:/m);
+    expect(offer).not.toContain('fingerprint');
+    const keys = (sdp: string): unknown => sdp.match(/^a=crypto:.*$/gm);
+    expect(keys(await engine.musicOffer('acme-1-1-1', { file, peer: secure('sendrecv') }))).toEqual(keys(offer));
+    const tag = /^a=crypto:(\d+) AES_CM_128_HMAC_SHA1_80 /m.exec(offer)?.[1] ?? '';
+    await engine.musicConnect('acme-1-1-1', { file, answer: secure('recvonly').replace('crypto:1', `crypto:${tag}`) });
+    await eventuallyTrue('SRTP arrives', () => listener.packets.length > 20, { cap: 4000 });
+    // A packet of 20 ms of G.711 is 160 bytes, and the authentication tag of this suite 10.
+    expect(listener.packets.at(-1)?.payload).toHaveLength(170);
+  });
+
+  test('a device that speaks DTLS-SRTP is refused before anything is set up', async () => {
+    const peer = (await RtpListener.open(scope)).sdp().replace('RTP/AVP', 'UDP/TLS/RTP/SAVPF');
+    await expect(engine.musicOffer('acme-1-1-1', { file, peer })).rejects.toMatchObject({ reason: 'unsupported' });
+    expect(await server.sessions()).toEqual([]);
+  });
+});
+
+describe('what rtpengine does not do', () => {
+  test('a file that cannot be played is an error, and leaves no session behind', async () => {
+    const listener = await RtpListener.open(scope);
+    await engine.musicOffer('acme-1-1-1', { file: '/nowhere.wav', peer: listener.sdp() });
+    const work = engine.musicConnect('acme-1-1-1', { file: '/nowhere.wav', answer: listener.sdp('recvonly', 2) });
+    await expect(work).rejects.toMatchObject({ reason: 'error' });
+    expect(await server.sessions()).toEqual([]);
+  });
+
+  test('claim M13: its session limit is told as full', async () => {
+    const small = await Rtpengine.start(scope, { maxSessions: 1 });
+    const limited = connectTo(small.port);
+    await limited.musicOffer('acme-1-1-1', { file });
+    await expect(limited.musicOffer('acme-1-1-2', { file })).rejects.toMatchObject({ reason: 'full' });
+    expect(await small.sessions()).toEqual(['acme-1-1-1']);
+  });
+
+  test('claim M13: with nobody there every command ends in its deadline, with the reason down', async () => {
+    const nobody = connectTo(await freePort());
+    const started = Date.now();
+    await expect(nobody.ping()).rejects.toMatchObject({ reason: 'down' });
+    await expect(nobody.musicOffer('acme-1-1-1', { file })).rejects.toBeInstanceOf(EngineError);
+    expect(Date.now() - started).toBeLessThan(8000);
+  });
+
+  test('one lost datagram is made good', async () => {
+    const port = await freePort();
+    const socket = createSocket('udp4');
+    let seen = 0;
+    socket.on('message', (message, from) => {
+      const cookie = message.toString().split(' ')[0] ?? '';
+      if (++seen === 1) return;
+      socket.send(`${cookie} d5:callsl3:abce6:result2:oke`, from.port, from.address);
+    });
+    await new Promise<void>((resolve) => socket.bind(port, '127.0.0.1', resolve));
+    scope.defer(() => socket.close());
+    await expect(connectTo(port).release('acme-1-1-1')).resolves.toBeUndefined();
+    expect(seen).toBe(2);
+  });
+
+  test.each([
+    '',
+    'x',
+    '{}',
+    'd6:result2:ok',
+    'le',
+    'i5e',
+    'de',
+    'd6:resulti1ee',
+    'd3:sdpi5e6:result2:oke',
+    'd6:result5:error12:error-reasonlee',
+  ])('a reply of any shape is survived: %j', async (reply) => {
+    const port = await freePort();
+    const socket = createSocket('udp4');
+    socket.on('message', (message, from) => {
+      socket.send(`${message.toString().split(' ')[0] ?? ''} ${reply}`, from.port, from.address);
+      socket.send(`${'0'.repeat(36)} ${reply}`, from.port, from.address);
+    });
+    await new Promise<void>((resolve) => socket.bind(port, '127.0.0.1', resolve));
+    scope.defer(() => socket.close());
+    const talk = jest.spyOn(console, 'log').mockImplementation(() => undefined);
+    await expect(connectTo(port).musicOffer('acme-1-1-1', { file })).rejects.toBeInstanceOf(EngineError);
+    talk.mockRestore();
+  });
+});
+
+describe('a device process over rtpengine', () => {
+  const target = { pid: '1.mp.1', boot: 500 };
+
+  test('restart of the engine: down, up again, foreign sessions stay, old ones of ours go, the lost one is told', async () => {
+    const own = await Rtpengine.start(scope);
+    const control = connectTo(own.port);
+    const resource: MediaResourceConfig = {
+      name: 'moh-1',
+      type: 'moh',
+      engine: 'rtpengine',
+      control: { protocol: 'udp', address: '127.0.0.1', port: own.port },
+      node: 1,
+      site: undefined,
+      capacity: 5,
+    };
+    await control.musicOffer('acme-1-400-1', { file });
+    await control.musicOffer('acme-2-400-1', { file });
+    const health: boolean[] = [];
+    const processes = createResourceProcesses({
+      clusterName: 'acme',
+      nodeId: 1,
+      boot: 500,
+      mediaResources: [resource],
+      pids: new PidAllocator(1),
+      clock: systemClock,
+      log: silentLogger,
+      metrics: silentMetrics,
+      music: new Map([[DEFAULT_MUSIC, file]]),
+      createEngine: () => createRtpengine({ name: 'rtpengine', address: '127.0.0.1', port: own.port }),
+      onHealth: (_, up) => health.push(up),
+    });
+    scope.defer(() => processes.stop());
+    await eventually(
+      'the audit is through',
+      () => own.sessions(),
+      (ids) => ids.length === 1 && ids[0] === 'acme-2-400-1',
+    );
+    expect(health).toEqual([true]);
+
+    const listener = await RtpListener.open(scope);
+    const allocation = 'acme-3-7-1';
+    const ask = (body: object): Promise<ResourceReply> => processes.handle(target, { allocation, ...body });
+    expect(await ask({ op: 'allocate', type: 'moh', holder: 'alice' })).toMatchObject({ ok: true });
+    expect(await ask({ op: 'offer', peer: listener.sdp() })).toMatchObject({ ok: true });
+    expect(await ask({ op: 'connect', answer: listener.sdp('recvonly', 2) })).toMatchObject({ ok: true });
+    await expectMusic(listener);
+
+    await own.kill();
+    await eventuallyTrue('it is noticed', () => health.at(-1) === false, { cap: 6000 });
+    expect(await ask({ op: 'renew' })).toMatchObject({ ok: false, reason: 'down' });
+    await own.start();
+    await eventuallyTrue('it is noticed too', () => health.at(-1) === true, { cap: 6000 });
+    await eventually(
+      'the loss is told',
+      () => ask({ op: 'renew' }),
+      (reply) => !reply.ok && reply.reason === 'unknown-allocation',
+    );
+    expect(await ngCommand(own.port, { command: 'list', limit: 10 })).toMatchObject({ calls: [] });
+  });
+});
