@@ -20,8 +20,8 @@ interface Place {
   readonly written: string | undefined;
 }
 
-/** More values than this come only from aliases that multiply each other. */
-const MAX_VALUES = 5_000_000;
+/** More than this come only from aliases that multiply each other. */
+const MAX_ALIASES = 1000;
 const MAX_DEPTH = 32;
 const REFERENCE = /\$\{([^{}]*)\}/g;
 const REFERENCE_BODY = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s;
@@ -40,7 +40,7 @@ export class Source {
   private readonly places = new Map<string, Place>();
   private readonly broken = new Set<string>();
   private readonly document: Document;
-  private values = 0;
+  private aliases = 0;
 
   constructor(
     text: string,
@@ -80,8 +80,8 @@ export class Source {
   }
 
   private read(node: Node | null, path: Path, at: { key: number; value: number }): unknown {
-    if (++this.values > MAX_VALUES || path.length > MAX_DEPTH) {
-      if (this.values === MAX_VALUES + 1 || path.length > MAX_DEPTH)
+    if ((isAlias(node) && ++this.aliases > MAX_ALIASES) || path.length > MAX_DEPTH) {
+      if (this.aliases <= MAX_ALIASES + 1)
         this.addAt(at.value, formatPath(path), 'nested too deeply or repeated too often');
       return undefined;
     }

@@ -2,6 +2,9 @@ import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { startAdmin, type AdminServer } from '../../../src/admin/server';
 import type { AdminSource, CallView, RegistrationView } from '../../../src/admin/source';
+import type { CallDetail } from '../../../src/call-control/call-view';
+import { RegistrationInformationTable } from '../../../src/digit-analysis/table';
+import { CompositeSet } from '../../../src/registration/composite-set';
 import { createLogger, silentLogger, type Logger } from '../../../src/telemetry/logger';
 
 const alice: RegistrationView = {
@@ -25,6 +28,17 @@ const call: CallView = {
   to: 'SEP-bob',
   startedAt: 1,
   answeredAt: 2,
+};
+
+/** What the other rooms have fits the port as it is; the compiler checks it. */
+const fits: {
+  registrations: (table: RegistrationInformationTable) => ReturnType<AdminSource['registrations']>;
+  call: (detail: CallDetail) => ReturnType<AdminSource['call']>;
+  explain: (table: RegistrationInformationTable) => ReturnType<AdminSource['explain']>;
+} = {
+  registrations: (table) => table.entries(),
+  call: (detail) => detail,
+  explain: (table) => table.explain('2000', '1000'),
 };
 
 function source(over: Partial<AdminSource> = {}): AdminSource {
@@ -146,6 +160,29 @@ describe('the HTTP API', () => {
     expect((await ask(server, '/api/calls/1.cp.1')).json).toMatchObject({ id: '1.cp.1' });
     expect((await ask(server, '/api/media-resources')).json).toMatchObject([{ name: 'moh', inUse: 3 }]);
     expect((await ask(server, '/api/explain?from=1000&to=%2B1214')).json).toEqual({ dialled: '+1214', from: '1000' });
+  });
+
+  it('gives the registration information table as it is (claim R3)', async () => {
+    const set = new CompositeSet();
+    const { instance, address, expiresAt } = alice;
+    const stamp = { ms: 5, counter: 0, node: 1 };
+    const station = {
+      key: 'k',
+      kind: 'station',
+      device: 'SEP-alice',
+      lines: ['1000'],
+      pid: '1.dp.1',
+      boot: 7,
+    } as const;
+    set.put(1, { ...station, instance, address, expiresAt, stamp, contact: 'sip:alice@127.0.0.1:5062' });
+    const table = new RegistrationInformationTable({ set, localNode: 1, now: () => 0, knownNumbers: [], routes: [] });
+    const server = await start({
+      registrations: () => fits.registrations(table),
+      explain: () => fits.explain(table),
+      call: (id) => (id === '1.cp.1' ? call : undefined),
+    });
+    expect((await ask(server, '/api/registrations')).json).toMatchObject([alice]);
+    expect((await ask(server, '/api/explain?from=1000&to=2000')).json).toMatchObject({ result: { type: 'unknown' } });
   });
 
   it('gives metrics in the text format of Prometheus', async () => {

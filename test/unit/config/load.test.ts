@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { formatProblem } from '../../../src/config/problem';
 import { loadConfig, parseConfig } from '../../../src/config/load';
 import type { TandemConfig } from '../../../src/config/types';
@@ -299,6 +300,50 @@ describe('a problem of a configuration file', () => {
       '? [a]\n: b',
     ])
       expect(problems(text, {})).not.toEqual([]);
+  });
+
+  it('is no exception for any damage to a good text', () => {
+    const pieces = [
+      '{',
+      '}',
+      '[',
+      ']',
+      ': ',
+      '- ',
+      '&a ',
+      '*a',
+      '!!set ',
+      '"',
+      "'",
+      '\n',
+      '|',
+      '${',
+      '\t',
+      '#',
+      '? ',
+      '<<: ',
+      '~',
+      '0x',
+      '.',
+    ];
+    const damage = fc.tuple(fc.nat({ max: example.length }), fc.nat({ max: 12 }), fc.constantFrom(...pieces));
+    fc.assert(
+      fc.property(fc.array(damage, { minLength: 1, maxLength: 4 }), (damages) => {
+        const text = damages.reduce(
+          (held, [at, gone, put]) => held.slice(0, at) + put + held.slice(at + gone),
+          example,
+        );
+        const result = parseConfig(text, { file: 't.yaml', env });
+        if (!result.ok) expect(result.problems.every(({ line, column }) => line > 0 && column > 0)).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('is no exception for anchors that multiply', () => {
+    const bomb = Array.from({ length: 12 }, (_, level) => `a${level}: &a${level} [${`*a${level - 1},`.repeat(9)}]`);
+    const text = ['a: &a-1 [x]', ...bomb].join('\n').replaceAll('a-1', 'b');
+    expect(problems(text).join('\n')).toContain('nested too deeply or repeated too often');
   });
 
   it('does not speak of the API address when a token is set', () => {
