@@ -105,7 +105,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
 
   readonly serverChanged = (listen: readonly ListenAddress[]): void => {
     this.listen = listen;
-    for (const { address } of listen) this.domain.add(address);
+    for (const { address } of listen) this.domain.addListener(address);
     if (listen.length === 0) this.stationTable.dropConnections();
   };
 

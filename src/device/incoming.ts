@@ -36,7 +36,8 @@ export function readInvite(request: ReceivedRequest, domain: SipDomain): InviteC
   if (maxForwards === 0) return refuse(483, 'Too Many Hops');
   const hasBody = request.body.trim() !== '';
   const type = request.contentType?.split(';', 1)[0]?.trim().toLowerCase();
-  if (hasBody && type !== 'application/sdp')
+  // A body without a type is taken for what it must be in an INVITE.
+  if (hasBody && type !== undefined && type !== 'application/sdp')
     return refuse(415, 'Unsupported Media Type', { Accept: 'application/sdp' });
   return { target, sdp: hasBody ? request.body : undefined, maxForwards };
 }

@@ -1,4 +1,5 @@
 import type { DeviceConfig } from '../config/types';
+import type { CancelTimer } from '../process/clock';
 import { compareStamps } from '../process/hlc';
 import type { Pid } from '../process/pid';
 import { bindingKey } from '../registration/binding-key';
@@ -17,8 +18,20 @@ import { Station, type Registration } from './station';
 const MAX_CONTACTS = 10;
 /** What a phone that is turned away should wait before it tries here again, seconds. */
 export const RETRY_AFTER_SECONDS = 30;
-/** Restored phones that are asked at a time whether they are there. */
+/** Phones that are asked at a time whether they are there. */
 const CONFIRMATIONS_AT_A_TIME = 50;
+const CONNECTION_POLL_MS = 30_000;
+
+/** A phone to be asked by OPTIONS, and the answers by which it counts as gone. */
+interface Confirmation {
+  readonly station: Station;
+  readonly gone: readonly number[];
+}
+
+/** No answer, or no way to it. */
+const SILENT = [408, 503];
+/** What the SIP server answers for a connection that is closed. Silence is left to the registration lifetime. */
+const CLOSED = [410, 503];
 
 /** The stations that this node controls: makes, refreshes and deletes their device processes (claims R1, R2, R6). */
 export class Stations {
@@ -26,7 +39,8 @@ export class Stations {
   private readonly byPid = new Map<Pid, Station>();
   private readonly byDevice = new Map<string, Set<Station>>();
   private readonly expiry: ExpiryQueue;
-  private toConfirm: Station[] = [];
+  private toConfirm: Confirmation[] = [];
+  private cancelPoll: CancelTimer | undefined;
   private confirming = 0;
   private stopped = false;
 
@@ -95,7 +109,7 @@ export class Stations {
     for (const journaled of bindings) {
       const station = this.revive(journaled);
       if (station === undefined) this.options.journal?.delete(journaled.record.key);
-      else this.toConfirm.push(station);
+      else this.toConfirm.push({ station, gone: SILENT });
     }
     if (this.toConfirm.length > 0)
       this.options.log.info({ restored: this.toConfirm.length }, 'registrations restored from the journal');
@@ -124,6 +138,8 @@ export class Stations {
     this.toConfirm = [];
     for (const key of [...this.byKey.keys()]) this.remove(key, 'stopped');
     this.expiry.stop();
+    this.cancelPoll?.();
+    this.cancelPoll = undefined;
   }
 
   private apply(change: BindingChange, device: DeviceConfig, source: SipSource): void {
@@ -171,6 +187,20 @@ export class Stations {
     if (station.connectionBound) this.options.journal?.delete(record.key);
     else this.options.journal?.put({ record, callId, cseq, registeredAt });
     this.options.composite.put(this.options.node, record);
+    if (station.connectionBound) this.schedulePoll();
+  }
+
+  /** Nobody tells when a phone's connection closes: it is asked over it (claim R7). */
+  private schedulePoll(): void {
+    this.cancelPoll ??= this.options.clock.setTimer(CONNECTION_POLL_MS, () => {
+      this.cancelPoll = undefined;
+      const bound = this.all().filter((station) => station.connectionBound);
+      if (bound.length > 0) this.schedulePoll();
+      // When the last round is not over yet, the machine has enough to do.
+      if (this.toConfirm.length > 0) return;
+      this.toConfirm = bound.map((station) => ({ station, gone: CLOSED }));
+      this.confirmNext();
+    });
   }
 
   private forget(station: Station, key: string): void {
@@ -209,23 +239,22 @@ export class Stations {
 
   private confirmNext(): void {
     while (this.confirming < CONFIRMATIONS_AT_A_TIME && !this.stopped) {
-      const station = this.toConfirm.pop();
-      if (station === undefined) return;
+      const confirmation = this.toConfirm.pop();
+      if (confirmation === undefined) return;
       this.confirming += 1;
-      void this.confirm(station).finally(() => {
+      void this.confirm(confirmation).finally(() => {
         this.confirming -= 1;
         this.confirmNext();
       });
     }
   }
 
-  private async confirm(station: Station): Promise<void> {
+  private async confirm({ station, gone }: Confirmation): Promise<void> {
     const asked = station.registration;
     const { status } = await station.confirm();
-    const silent = status === 408 || status === 503;
     // It may have registered, or gone, while we waited.
     const unchanged = this.byPid.get(station.pid) === station && station.registration === asked;
-    if (silent && unchanged && !this.stopped) this.remove(station.key, 'unreachable');
+    if (gone.includes(status) && unchanged && !this.stopped) this.remove(station.key, 'unreachable');
   }
 }
 

@@ -1,6 +1,9 @@
 import { isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import type { TandemConfig } from '../config/types';
 import { parseUri } from '../sip-message/uri';
+
+const WILDCARDS = new Set(['0.0.0.0', '::']);
 
 /**
  * Which hosts are this exchange: the cluster's domain, every node's address and every listener are one and the same
@@ -19,6 +22,15 @@ export class SipDomain {
 
   add(host: string): void {
     this.hosts.add(canonicalHost(host));
+  }
+
+  /** A listener of ours: a wildcard one has every address of the machine. */
+  addListener(address: string): void {
+    const bare = canonicalHost(address);
+    const own = Object.values(networkInterfaces()).flatMap((all) => all?.map((each) => each.address) ?? []);
+    const addresses = WILDCARDS.has(bare) ? own : [bare];
+    for (const each of addresses) this.add(each);
+    if (addresses.some((each) => each === '::1' || each.startsWith('127.'))) this.add('localhost');
   }
 
   hasHost(host: string): boolean {
@@ -43,8 +55,6 @@ export function hostInUri(host: string): string {
   const bare = canonicalHost(host);
   return isIP(bare) === 6 ? `[${bare}]` : bare;
 }
-
-const WILDCARDS = new Set(['0.0.0.0', '::']);
 
 /** Every host name and address that the configuration gives to the exchange. */
 export function configuredHosts(config: TandemConfig): string[] {

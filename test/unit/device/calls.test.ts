@@ -101,6 +101,7 @@ describe('claim R2: calls of a station', () => {
     ['RFC 3261 §16.3: no hop left', { headers: { 'Max-Forwards': '0' } }, 483],
     ['RFC 3261 §8.2.3: a body that is no SDP', { contentType: 'text/plain' }, 415],
     ['RFC 3261 §8.2.2.1: a URI of another scheme', { uri: 'mailto:bob@acme.example' }, 416],
+    ['RFC 3261 §8.2.3: several bodies', { contentType: 'multipart/mixed;boundary=x' }, 415],
     ['a malformed URI', { uri: 'sip:%zz@acme.example' }, 400],
     ['another domain', { uri: 'sip:2000@elsewhere.example' }, 404],
     ['no number', { uri: 'sip:acme.example' }, 484],

@@ -154,6 +154,23 @@ describe('claim R6: one deletion, with its reason', () => {
     expect(deletions(node)).toEqual(['1.dp.2 unreachable']);
   });
 
+  test('claim R7: a phone whose connection is closed is found by polling', async () => {
+    const node = new TestNode({ config: noGateways }).start();
+    node.register();
+    node.register({ username: 'bob', source: { protocol: 'ws', address: '10.0.0.9', port: 33_333 } });
+    node.userAgent.answerTo = () => 408;
+    node.clock.advance(30_000);
+    await settle();
+    expect(node.userAgent.requests).toMatchObject([{ method: 'OPTIONS', uri: 'sip:bob@10.0.0.9:33333' }]);
+    expect(deletions(node)).toEqual([]);
+    node.userAgent.answerTo = () => 410;
+    node.clock.advance(30_000);
+    await settle();
+    expect(deletions(node)).toEqual(['1.dp.2 unreachable']);
+    node.devices.stop();
+    expect(node.clock.pending).toBe(0);
+  });
+
   test('stopping takes everything off the table, and leaves no timer', () => {
     const node = new TestNode().start();
     node.register();

@@ -49,6 +49,17 @@ describe('our domain', () => {
   });
 });
 
+describe('listeners', () => {
+  test('a listener on the loopback is localhost too; a wildcard one has every address of the machine', () => {
+    const domain = new SipDomain('acme.example');
+    expect(domain.hasUri('sip:alice@localhost:5060')).toBe(false);
+    domain.addListener('0.0.0.0');
+    expect(domain.hasUri('sip:alice@127.0.0.1:5060')).toBe(true);
+    expect(domain.hasUri('sip:alice@localhost:5060')).toBe(true);
+    expect(domain.hasUri('sip:alice@0.0.0.0')).toBe(false);
+  });
+});
+
 describe('request URIs', () => {
   test.each([
     ['sip:2000@acme.example', '2000'],
