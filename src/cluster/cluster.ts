@@ -110,7 +110,7 @@ export class Cluster {
       const channel = this.channel(to);
       bus.subscribe(channel, (payload) => this.receive(channel, payload), { urgent: to === 'poll' });
     }
-    bus.onConnected((connected) => this.connectionChanged(connected));
+    bus.onConnected((connected) => this.guard(() => this.connectionChanged(connected)));
     composite.onChange((change) => this.compositeChanged(change));
   }
 

@@ -36,11 +36,7 @@ export class RedisBus implements Bus {
   constructor(private readonly options: RedisBusOptions) {
     this.clock = options.clock ?? systemClock;
     this.publisher = this.link(() => Promise.resolve());
-    this.links = [
-      this.publisher,
-      this.link((client) => this.subscribeAll(client, true)),
-      this.link((client) => this.subscribeAll(client, false)),
-    ];
+    this.links = [this.publisher, this.subscribingLink(true), this.subscribingLink(false)];
   }
 
   get connected(): boolean {
@@ -69,12 +65,15 @@ export class RedisBus implements Bus {
     if (client === undefined || full || this.stopped) return false;
     this.unconfirmed += 1;
     this.unconfirmedBytes += payload.length;
-    const confirmed = () => {
+    const settled = () => {
       this.unconfirmed -= 1;
       this.unconfirmedBytes -= payload.length;
       if (this.unconfirmed === 0) this.confirmedAll();
     };
-    client.publish(channel, payload).then(confirmed, confirmed);
+    client
+      .publish(channel, payload)
+      .then(() => this.publisher.heard())
+      .then(settled, settled);
     return true;
   }
 
@@ -105,13 +104,17 @@ export class RedisBus implements Bus {
     });
   }
 
-  private async subscribeAll(client: RedisClient, urgent: boolean): Promise<void> {
-    for (const subscription of this.subscriptions) {
-      if (subscription.urgent !== urgent) continue;
-      await client.subscribe(subscription.channel, (payload) => {
-        if (!this.stopped) subscription.listener(payload);
-      });
-    }
+  private subscribingLink(urgent: boolean): RedisLink {
+    const link = this.link(async (client) => {
+      for (const subscription of this.subscriptions) {
+        if (subscription.urgent !== urgent) continue;
+        await client.subscribe(subscription.channel, (payload) => {
+          link.heard();
+          if (!this.stopped) subscription.listener(payload);
+        });
+      }
+    });
+    return link;
   }
 
   private changed(): void {

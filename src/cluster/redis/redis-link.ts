@@ -40,6 +40,7 @@ export class RedisLink {
   private client: RedisClient | undefined;
   private connecting: RedisClient | undefined;
   private stopped = false;
+  private heardAt = 0;
   private wake: () => void = () => undefined;
   private running: Promise<void> = Promise.resolve();
 
@@ -58,8 +59,13 @@ export class RedisLink {
   async stop(): Promise<void> {
     this.stopped = true;
     this.wake();
-    if (this.client === undefined) destroy(this.connecting);
+    destroy(this.connecting);
     await this.running;
+  }
+
+  /** Something came from Redis: it does not hang, even if it has too much to do to answer a ping in time. */
+  heard(): void {
+    this.heardAt = this.options.clock.now();
   }
 
   private async run(): Promise<void> {
@@ -84,7 +90,7 @@ export class RedisLink {
       onChange(true);
       while (!this.isOver(life)) {
         await this.pause(PING_INTERVAL_MS, life);
-        if (!this.isOver(life)) await withDeadline(clock, PING_DEADLINE_MS, client.ping());
+        if (!this.isOver(life)) await this.ping(client);
       }
     } catch (error) {
       if (!this.isOver(life)) onError(error);
@@ -94,6 +100,16 @@ export class RedisLink {
     destroy(this.connecting);
     if (wasUp) onChange(false);
     return wasUp;
+  }
+
+  private async ping(client: RedisClient): Promise<void> {
+    const { clock } = this.options;
+    const asked = clock.now();
+    try {
+      await withDeadline(clock, PING_DEADLINE_MS, client.ping());
+    } catch (error) {
+      if (this.heardAt <= asked) throw error;
+    }
   }
 
   private newClient(life: ConnectionLife): RedisClient {
@@ -126,12 +142,16 @@ export class RedisLink {
   }
 }
 
-/** Rejects when `promise` is not settled in time; what it does later is nobody's concern. */
+/**
+ * Rejects when `promise` is not settled in time; what it does later is nobody's concern. Sockets are read once more
+ * after the timer: when the process itself stood still, the answer may lie there.
+ */
 async function withDeadline<T>(clock: Clock, ms: number, promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined);
   let cancel: () => void = () => undefined;
   const deadline = new Promise<never>((_, reject) => {
-    cancel = clock.setTimer(ms, () => reject(new Error(`no answer from Redis in ${ms} ms`)));
+    const late = () => reject(new Error(`no answer from Redis in ${ms} ms`));
+    cancel = clock.setTimer(ms, () => setImmediate(late));
   });
   try {
     return await Promise.race([promise, deadline]);
