@@ -67,7 +67,7 @@ export class ApplicationResponses {
   private reliable(incoming: Incoming, commandId: string, text: ApplicationResponseText): void {
     incoming.tagUsed = true;
     if (incoming.reliable?.outstanding !== undefined) {
-      incoming.reliable.waiting.push(() => this.reliable(incoming, commandId, text));
+      this.wait(incoming, commandId, () => this.reliable(incoming, commandId, text));
       return;
     }
     const options = { contact: true, reliableSequence: nextReliableSequence(incoming) };
@@ -100,16 +100,24 @@ export class ApplicationResponses {
     const { response } = built;
     if (incoming.reliable?.outstanding !== undefined && text.status < 300) {
       // RFC 3262 section 3: not before the reliable provisional response is acknowledged.
-      incoming.reliable.waiting.push(() => this.sendFinal(incoming, undefined, response, built.session));
-      return this.replySent(incoming, commandId, response);
+      this.wait(incoming, commandId, () => this.sendFinal(incoming, commandId, response, built.session));
+      return;
     }
     if (method === 'BYE') incoming.dialog = undefined;
     this.sendFinal(incoming, commandId, response, built.session);
   }
 
+  /** Until PRACK comes, or the INVITE ends in another way; the command is answered then. */
+  private wait(incoming: Incoming, commandId: string, send: () => void): void {
+    incoming.reliable?.waiting.push(() => {
+      if (incoming.answered) incoming.application.reply(commandId, `NOK|${nok.unknownTransaction}`);
+      else send();
+    });
+  }
+
   private sendFinal(
     incoming: Incoming,
-    commandId: string | undefined,
+    commandId: string,
     response: SipResponse,
     session: SessionInterval | undefined,
   ): void {
@@ -127,7 +135,7 @@ export class ApplicationResponses {
     if (!incoming.transaction.respond(response)) return this.gone(incoming, commandId);
     const { dialog } = incoming;
     this.incoming.answered(incoming);
-    if (commandId !== undefined) this.replySent(incoming, commandId, response);
+    this.replySent(incoming, commandId, response);
     if (dialog !== undefined) this.afterFinal(incoming, dialog, response, session);
     if (accepted) this.learnContact(incoming, response);
   }
@@ -178,16 +186,16 @@ export class ApplicationResponses {
     return true;
   }
 
-  private refuseSecondFork(incoming: Incoming, commandId: string | undefined): void {
+  private refuseSecondFork(incoming: Incoming, commandId: string): void {
     this.incoming.abandon(incoming, 480);
-    if (commandId !== undefined) incoming.application.reply(commandId, `NOK|${nok.dialogExists}`);
+    incoming.application.reply(commandId, `NOK|${nok.dialogExists}`);
   }
 
-  private gone(incoming: Incoming, commandId: string | undefined): void {
+  private gone(incoming: Incoming, commandId: string): void {
     const { dialog, head } = incoming;
     this.incoming.forget(incoming.transaction.id);
     if (dialog !== undefined && head.toTag === '') this.life.end(dialog);
-    if (commandId !== undefined) incoming.application.reply(commandId, `NOK|${nok.unknownTransaction}`);
+    incoming.application.reply(commandId, `NOK|${nok.unknownTransaction}`);
   }
 
   private answerEarlyUpdate(incoming: Incoming, commandId: string, text: ApplicationResponseText): void {

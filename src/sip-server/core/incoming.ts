@@ -41,6 +41,9 @@ export interface ReliableState {
 /** After a provisional response the application may take this long for the final one. */
 const RINGING_LIMIT_MS = 60 * 60 * 1000;
 
+/** The client of anything but INVITE stops listening at 64 * T1 (Timer F): an answer has to come before that. */
+const USEFUL = 15 / 16;
+
 /** The requests of the network that wait for an application, by transaction id. */
 export class IncomingTable {
   private readonly byId = new Map<string, Incoming>();
@@ -68,7 +71,8 @@ export class IncomingTable {
       earlyUpdate: undefined,
       reliable: undefined,
     };
-    incoming.stopSilence = this.context.clock.setTimer(patience(this.context), () => this.silence(incoming));
+    const limit = patience(this.context) * (head.method === 'INVITE' ? 1 : USEFUL);
+    incoming.stopSilence = this.context.clock.setTimer(limit, () => this.silence(incoming));
     this.byId.set(transaction.id, incoming);
     dialog?.unanswered.add(incoming);
     return incoming;
@@ -108,6 +112,7 @@ export class IncomingTable {
     this.early.delete(`${incoming.localTag}\n${incoming.head.callId}`);
     if (incoming.earlyUpdate !== undefined) this.refuse(incoming.earlyUpdate, 487);
     incoming.earlyUpdate = undefined;
+    for (const waiting of incoming.reliable?.waiting.splice(0) ?? []) waiting();
   }
 
   /** The application can no longer answer it. */

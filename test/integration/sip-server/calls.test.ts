@@ -192,7 +192,7 @@ describe('drachtio-srf on the embedded server', () => {
     );
     const outcome = placed.then(
       () => 'up',
-      (error: { status: number }) => error.status,
+      (error: unknown) => (error instanceof Error && 'status' in error ? error.status : error),
     );
     const invite = await peer.message('INVITE', is.request('INVITE'));
     await eventually('request', () => request, Boolean);
