@@ -1,5 +1,4 @@
 import type { Headers } from '../sip/user-agent';
-import { formatReason } from '../sip/status';
 import type { CallDetailRecord } from './call-detail-record';
 import type { LegId } from './call-state';
 import { type Draft, reasonHeader } from './draft';
@@ -52,7 +51,7 @@ function byeReason({ reason, by }: Ending, established: boolean): { readonly rea
 function rejectCaller(draft: Draft, ending: Ending): void {
   const { status, reason, headers } = ending;
   if (ending.by !== 'system') return draft.emit({ type: 'reject', leg: 'a', status, reason, headers });
-  const ours = { 'Retry-After': RETRY_AFTER_SECONDS, Reason: formatReason(status, reason) };
+  const ours = { 'Retry-After': RETRY_AFTER_SECONDS, Reason: reasonHeader(reason, status) };
   draft.emit({ type: 'reject', leg: 'a', status, headers: ours });
 }
 

@@ -219,6 +219,25 @@ describe('an established call', () => {
       expect(a.responseTo(info)?.status).toBe(481);
     });
 
+    test('a BYE overtakes what waits: nothing is begun for a call that is over', () => {
+      world = new World();
+      const callee = world.device('SEP-bob', '1.dp.2');
+      world.route('2000', [target('1.dp.2', 'SEP-bob')]);
+      a = world.call();
+      b = callee.session;
+      const answer = a.answer.bind(a);
+      // All of this arrives while the 200 is still being sent.
+      a.answer = (options) => {
+        answer(options);
+        a.acks();
+        a.reinvites(sdp('alice', { port: 4444 }));
+        a.hangsUp();
+      };
+      b.answers(sdp('bob'));
+      expect(b.all('reinvite')).toEqual([]);
+      expect(b.all('bye')).toHaveLength(1);
+    });
+
     test('the loss of the SIP server ends both legs', () => {
       talk();
       a.emit({ type: 'ended', by: 'server', reason: 'SIP server lost' });
