@@ -13,7 +13,13 @@ export interface Via {
 /** Branches that begin so are unique and identify the transaction (RFC 3261 section 8.1.1.7). */
 export const MAGIC_COOKIE = 'z9hG4bK';
 
+const USUAL_START = 'SIP/2.0/';
+
 function parseProtocol(text: string): string | undefined {
+  if (text.startsWith(USUAL_START)) {
+    const usual = text.slice(USUAL_START.length);
+    if (isToken(usual)) return usual.toUpperCase();
+  }
   const parts = text.split('/', 4);
   const [name, version, transport] = parts.map((part) => part.trim());
   if (parts.length !== 3 || name?.toUpperCase() !== 'SIP' || version !== '2.0') return undefined;

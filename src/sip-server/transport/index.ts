@@ -115,6 +115,9 @@ class SipTransport implements TransportLayer {
         if (failure.partial?.kind === 'request') stampVia(failure.partial, flow);
         this.guard(() => this.events?.malformed(failure, flow));
       },
+      listenerError: ({ protocol, address, port }, error) => {
+        this.log('sip.transport.listener-error', { protocol, address, port, error: error.message });
+      },
       closed: (connection) => this.guard(() => this.events?.connectionClosed(connection)),
       sendFailed: (to, failure) => {
         for (const listener of this.failureListeners) this.guard(() => listener(to, failure));

@@ -18,6 +18,8 @@ export interface Receiver {
   malformed(failure: ParseFailure, flow: Flow): void;
   closed(connection: number): void;
   sendFailed(to: FailedRemote, failure: TransportFailure): void;
+  /** A listener's own error, for instance no file descriptor left to accept a connection. */
+  listenerError(point: ListenPoint, error: Error): void;
 }
 
 /** One transport protocol; TLS and WebSocket stand beside UDP and TCP as further implementations. */

@@ -71,7 +71,7 @@ export class TcpTransport implements ProtocolTransport {
     const port = address !== null && typeof address === 'object' ? address.port : wanted.port;
     const point: ListenPoint = { ...wanted, port };
     // For instance EMFILE while accepting: the next connection may do better.
-    server.on('error', () => undefined);
+    server.on('error', (error) => this.receiver.listenerError(point, error));
     server.on('connection', (socket) => this.accepted(socket, point));
     this.servers.push({ server, point });
     return point;

@@ -62,7 +62,7 @@ export class UdpTransport implements ProtocolTransport {
     });
     const point: ListenPoint = { ...wanted, port: socket.address().port };
     // Errors of single sends come through their callbacks; a listener's own error must not end the process.
-    socket.on('error', () => undefined);
+    socket.on('error', (error) => this.receiver.listenerError(point, error));
     socket.on('message', (bytes, source) => this.received(bytes, source, point));
     this.listeners.push({ point, socket });
     return point;
