@@ -72,10 +72,6 @@ export class ResourceDeviceProcess {
     this.healthy = up;
   }
 
-  get inUse(): number {
-    return this.leases.size;
-  }
-
   /** No new allocations from now on; those that are there go on. */
   drain(): void {
     this.draining = true;

@@ -65,7 +65,7 @@ export interface MediaEngine {
   musicConnect(session: string, options: { readonly file: string; readonly answer: string }): Promise<void>;
   /** Ends a session; unknown sessions are no error. */
   release(session: string): Promise<void>;
-  /** Sessions that the engine holds, by id; for the audit. */
+  /** All sessions that the engine holds, by id, foreign ones too; for the audit. Rejects rather than leave any out. */
   sessions(): Promise<readonly string[]>;
   close(): void;
 }

@@ -116,16 +116,6 @@ export function createResourceProcesses(options: ResourceProcessesOptions): Reso
   });
   const processes = groups.flatMap((group) => group.processes);
   for (const { supervisor } of groups) supervisor.start();
-  metrics.onCollect(() => {
-    for (const type of new Set(processes.map((process) => process.resource.type))) {
-      const inUse = processes.map((process) => (process.resource.type === type ? process.inUse : 0));
-      metrics.set(
-        'tandem_media_sessions',
-        inUse.reduce((sum, count) => sum + count, 0),
-        { type },
-      );
-    }
-  });
 
   return {
     processes,

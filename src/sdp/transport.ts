@@ -1,10 +1,12 @@
 import { readDescription } from './description';
 import { isDtls, isSdes } from './blackhole';
-import { hasName, isActive, isAudio, splitSdp } from './lines';
+import { hasName, isActive, isAudio, mediaLineOf, splitSdp } from './lines';
 
 /** How the first audio stream that is not removed travels. */
 export interface AudioTransport {
   readonly security: 'none' | 'sdes' | 'dtls';
+  /** RTCP feedback (RFC 4585): a profile that ends in F. */
+  readonly feedback: boolean;
   readonly family: 4 | 6;
   readonly ice: boolean;
 }
@@ -20,6 +22,7 @@ export function audioTransport(sdp: string): AudioTransport | undefined {
   const secure = isDtls(section) ? 'dtls' : isSdes(section) ? 'sdes' : 'none';
   return {
     security: secure,
+    feedback: /F$/i.test(mediaLineOf(section)?.protocol ?? ''),
     family: address.includes(':') ? 6 : 4,
     ice: [...session, ...section.lines].some((line) => hasName(line, 'a=ice-ufrag')),
   };

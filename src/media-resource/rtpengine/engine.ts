@@ -25,8 +25,8 @@ function transportFor(peer: string | undefined): Transport {
   if (transport.security === 'dtls')
     throw new EngineError('unsupported', 'music for a device that speaks DTLS-SRTP is not supported');
   const family = transport.family === 6 ? { 'address-family': 'IP6' } : {};
-  if (transport.security === 'none') return { 'transport-protocol': 'RTP/AVP', ...family };
-  return { 'transport-protocol': 'RTP/SAVP', DTLS: 'off', ...family };
+  const profile = `RTP/${transport.security === 'sdes' ? 'S' : ''}AVP${transport.feedback ? 'F' : ''}`;
+  return { 'transport-protocol': profile, DTLS: 'off', ...family };
 }
 
 async function offerMusic(commands: Commands, session: string, peer: string | undefined): Promise<string> {
@@ -98,7 +98,10 @@ export function createRtpengine(options: RtpengineOptions): MediaEngine {
     release: remove,
     async sessions() {
       const { calls } = await commands.run('list', { limit: LIST_LIMIT });
-      return Array.isArray(calls) ? calls.filter((call): call is string => typeof call === 'string') : [];
+      if (!Array.isArray(calls)) throw new EngineError('error', 'rtpengine sent no list of its sessions');
+      // A list that is cut off would make sessions look lost that are not.
+      if (calls.length >= LIST_LIMIT) throw new EngineError('error', `rtpengine has ${LIST_LIMIT} sessions or more`);
+      return calls.filter((call): call is string => typeof call === 'string');
     },
     close: () => commands.close(),
   };

@@ -146,6 +146,16 @@ describe('music on hold by rtpengine', () => {
     expect(listener.packets.at(-1)?.payload).toHaveLength(170);
   });
 
+  test.each(['RTP/AVP', 'RTP/AVPF', 'RTP/SAVP', 'RTP/SAVPF'])(
+    'a device with the profile %s is offered that',
+    async (profile) => {
+      const peer = (await RtpListener.open(scope)).sdp().replace('RTP/AVP', profile);
+      expect(await engine.musicOffer('acme-1-1-1', { file, peer })).toMatch(
+        new RegExp(`^m=audio \\d+ ${profile} `, 'm'),
+      );
+    },
+  );
+
   test('a device that speaks DTLS-SRTP is refused before anything is set up', async () => {
     const peer = (await RtpListener.open(scope)).sdp().replace('RTP/AVP', 'UDP/TLS/RTP/SAVPF');
     await expect(engine.musicOffer('acme-1-1-1', { file, peer })).rejects.toMatchObject({ reason: 'unsupported' });
@@ -178,19 +188,35 @@ describe('what rtpengine does not do', () => {
     expect(Date.now() - started).toBeLessThan(8000);
   });
 
-  test('one lost datagram is made good', async () => {
+  /** A server that answers every command, or none of them, in its own way. */
+  async function impostor(answer: (count: number) => readonly string[]): Promise<MediaEngine> {
     const port = await freePort();
     const socket = createSocket('udp4');
-    let seen = 0;
+    let count = 0;
     socket.on('message', (message, from) => {
       const cookie = message.toString().split(' ')[0] ?? '';
-      if (++seen === 1) return;
-      socket.send(`${cookie} d5:callsl3:abce6:result2:oke`, from.port, from.address);
+      for (const reply of answer(++count)) socket.send(reply.replace('COOKIE', cookie), from.port, from.address);
     });
     await new Promise<void>((resolve) => socket.bind(port, '127.0.0.1', resolve));
     scope.defer(() => socket.close());
-    await expect(connectTo(port).release('acme-1-1-1')).resolves.toBeUndefined();
+    return connectTo(port);
+  }
+
+  test('one lost datagram is made good', async () => {
+    let seen = 0;
+    const lossy = await impostor((count) => {
+      seen = count;
+      return count === 1 ? [] : ['COOKIE d6:result2:oke'];
+    });
+    await expect(lossy.release('acme-1-1-1')).resolves.toBeUndefined();
     expect(seen).toBe(2);
+  });
+
+  test('a list of sessions that is cut off, or that is none, is an error: nothing is concluded from it', async () => {
+    const long = await impostor(() => [`COOKIE d5:callsl${'3:abc'.repeat(1000)}e6:result2:oke`]);
+    await expect(long.sessions()).rejects.toMatchObject({ reason: 'error' });
+    const none = await impostor(() => ['COOKIE d6:result2:oke']);
+    await expect(none.sessions()).rejects.toMatchObject({ reason: 'error' });
   });
 
   test.each([
@@ -205,16 +231,9 @@ describe('what rtpengine does not do', () => {
     'd3:sdpi5e6:result2:oke',
     'd6:result5:error12:error-reasonlee',
   ])('a reply of any shape is survived: %j', async (reply) => {
-    const port = await freePort();
-    const socket = createSocket('udp4');
-    socket.on('message', (message, from) => {
-      socket.send(`${message.toString().split(' ')[0] ?? ''} ${reply}`, from.port, from.address);
-      socket.send(`${'0'.repeat(36)} ${reply}`, from.port, from.address);
-    });
-    await new Promise<void>((resolve) => socket.bind(port, '127.0.0.1', resolve));
-    scope.defer(() => socket.close());
+    const broken = await impostor(() => [`COOKIE ${reply}`, `${'0'.repeat(36)} ${reply}`]);
     const talk = jest.spyOn(console, 'log').mockImplementation(() => undefined);
-    await expect(connectTo(port).musicOffer('acme-1-1-1', { file })).rejects.toBeInstanceOf(EngineError);
+    await expect(broken.musicOffer('acme-1-1-1', { file })).rejects.toBeInstanceOf(EngineError);
     talk.mockRestore();
   });
 });

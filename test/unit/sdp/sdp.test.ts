@@ -3,6 +3,7 @@ import {
   alignAnswer,
   alignMediaLines,
   audioCodecs,
+  audioOnly,
   audioTransport,
   effectiveDirection,
   hasCommonAudioCodec,
@@ -239,6 +240,12 @@ describe('RFC 3264 §8: the m-lines of a dialog', () => {
   });
 });
 
+test('audioOnly leaves the first audio stream that is not removed', () => {
+  const removed = lines('m=audio 0 RTP/AVP 0');
+  expect(audioOnly(session() + removed + video() + audio() + audio())).toBe(session() + audio());
+  expect(audioOnly(session() + removed + video())).toBeUndefined();
+});
+
 describe('codecs', () => {
   const only = (...formats: string[]): string => session() + lines(`m=audio 4 RTP/AVP ${formats.join(' ')}`);
 
@@ -292,9 +299,19 @@ describe('withDirection', () => {
 });
 
 test('the transport of the audio is told', () => {
-  expect(audioTransport(session() + audio())).toEqual({ security: 'none', family: 4, ice: false });
+  expect(audioTransport(session() + audio())).toEqual({
+    security: 'none',
+    feedback: false,
+    family: 4,
+    ice: false,
+  });
   const dtls = lines('m=audio 4 UDP/TLS/RTP/SAVPF 0', 'c=IN IP6 2001:db8::1', 'a=ice-ufrag:x');
-  expect(audioTransport(session() + dtls)).toEqual({ security: 'dtls', family: 6, ice: true });
+  expect(audioTransport(session() + dtls)).toEqual({
+    security: 'dtls',
+    feedback: true,
+    family: 6,
+    ice: true,
+  });
   expect(audioTransport(session() + lines('m=audio 4 RTP/SAVP 0'))).toMatchObject({ security: 'sdes' });
   expect(audioTransport(session())).toBeUndefined();
 });
