@@ -14,6 +14,7 @@ export interface SimulatedWorld {
   readonly agenda: Agenda;
   send(from: SimulatedNode, to: Destination, message: ProtocolMessage): void;
   complain(what: string): void;
+  readonly seen: Set<string>;
 }
 
 /** One process of one node, from its start to its end: protocol core, tables and a clock that may be off. */
@@ -172,6 +173,7 @@ export class SimulatedNode {
         continue;
       }
       this.events.push(effect);
+      this.world.seen.add(kindOf(effect));
       if (effect.type === 'put') this.composite.put(effect.owner, effect.record);
       if (effect.type === 'delete') this.composite.delete(effect.owner, effect.key, effect.reason);
       if (effect.type === 'purge') this.composite.purge(effect.owner, effect.reason);
@@ -208,4 +210,9 @@ export class SimulatedNode {
       this.world.complain(`node ${this.number}: deleted entry ${name} came back`);
     if (change.type === 'delete' && change.reason !== 'node-offline') this.deleted.set(name, record.stamp);
   }
+}
+
+function kindOf(effect: Effect): string {
+  if (effect.type === 'peer-offline') return `${effect.type} ${effect.reason}`;
+  return effect.type === 'report' ? `${effect.type} ${effect.report}` : effect.type;
 }

@@ -21,7 +21,8 @@ export class World {
   readonly complaints: string[] = [];
   faults: Faults = NO_FAULTS;
   busUp = true;
-  sent = 0;
+  /** Kinds of effects that occurred. */
+  readonly seen = new Set<string>();
   /** Node number -> side of the partition; nodes hear only their own side. */
   sides = new Map<number, number>();
   /** Called with every message; `true` loses it. */
@@ -57,7 +58,6 @@ export class World {
   }
 
   send(from: SimulatedNode, to: Destination, message: ProtocolMessage): void {
-    this.sent += 1;
     if (!this.busUp || this.intercept(from.number, to, message)) return;
     for (const node of [...this.nodes.values(), ...this.twins]) {
       if (!node.running || (typeof to === 'number' && to !== node.number)) continue;
