@@ -34,10 +34,12 @@ const STATIC_PAYLOADS: ReadonlyMap<number, readonly [name: string, rate: number,
 const AUXILIARY = new Set(['TELEPHONE-EVENT', 'CN', 'RED', 'TONE', 'ULPFEC', 'FLEXFEC-03']);
 
 function codecsOf(section: Section, stream: StreamView | undefined): readonly AudioCodec[] {
-  return (mediaLineOf(section)?.formats ?? []).flatMap((format) => {
+  const maps = new Map((stream?.rtpMaps ?? []).map((map) => [map.payload, map]));
+  const formats = new Set(mediaLineOf(section)?.formats ?? []);
+  return [...formats].flatMap((format) => {
     if (!/^\d{1,3}$/.test(format)) return [];
     const payload = Number(format);
-    const map = stream?.rtpMaps.find((candidate) => candidate.payload === payload);
+    const map = maps.get(payload);
     if (map !== undefined) return [{ payload, name: map.codec, rate: map.rate, channels: map.channels }];
     const known = STATIC_PAYLOADS.get(payload);
     return known === undefined ? [] : [{ payload, name: known[0], rate: known[1], channels: known[2] }];

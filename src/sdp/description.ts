@@ -64,6 +64,9 @@ export function readDescription(sdp: string): DescriptionView {
   }
 }
 
+/** Far more than any phone has. */
+const MAX_STREAMS = 64;
+
 /** True for text that is a session description with at least one stream (RFC 4566 §5), removed ones included. */
 export function isSdp(text: string): boolean {
   if (text.length > MAX_SDP_BYTES || !/^v=0\s*[\r\n]/.test(text)) return false;
@@ -71,6 +74,7 @@ export function isSdp(text: string): boolean {
   const lines = [...session, ...media.flatMap((section) => section.lines)];
   return (
     media.length > 0 &&
+    media.length <= MAX_STREAMS &&
     lines.every((line) => /^[a-z]=/.test(line)) &&
     session.some((line) => /^o=\S+ \S+ \S+ IN IP[46] \S+/.test(line))
   );

@@ -36,15 +36,24 @@ function sessionLines(origin: Origin): string[] {
 /** Attributes of an offered stream that an answer repeats. */
 const ANSWERED_ATTRIBUTES = ['a=rtpmap', 'a=fmtp', 'a=ptime', 'a=maxptime', 'a=mid', 'a=rtcp-mux'];
 
-function securityAnswer(offered: Section, previous: readonly string[], origin: Origin): readonly string[] | undefined {
+function securityAnswer(
+  offered: Section,
+  previous: readonly (readonly string[])[],
+  origin: Origin,
+): readonly string[] | undefined {
   if (isSdes(offered)) {
     const line = cryptoAnswer(offered, String(origin.sessionId));
     return line === undefined ? undefined : [line];
   }
-  return isDtls(offered) ? dtlsAnswer(previous) : [];
+  return isDtls(offered) ? previous.flat() : [];
 }
 
-function inactiveSection(offered: Section, previous: readonly string[], origin: Origin, direction: string): Section {
+function inactiveSection(
+  offered: Section,
+  previous: readonly (readonly string[])[],
+  origin: Origin,
+  direction: string,
+): Section {
   const media = mediaLineOf(offered);
   if (media === undefined || media.port === 0 || !isRtp(offered)) return refused(offered);
   const security = securityAnswer(offered, previous, origin);
@@ -97,10 +106,11 @@ export interface InactiveAnswerOptions {
 export function inactiveAnswer(offer: string, origin: Origin, options: InactiveAnswerOptions = {}): string {
   const offered = splitSdp(offer);
   const before = splitSdp(options.previous ?? '');
+  const security = dtlsAnswer(before.session);
   const listensIn = ['sendrecv', 'recvonly'].includes(mirrored(effectiveDirection(offer)));
   const direction = options.direction === 'recvonly' && listensIn ? 'recvonly' : 'inactive';
   const media = offered.media.map((section, index) =>
-    inactiveSection(section, [...before.session, ...(before.media[index]?.lines ?? [])], origin, direction),
+    inactiveSection(section, [security, dtlsAnswer(before.media[index]?.lines ?? [])], origin, direction),
   );
   return joinSdp(withGroups({ session: sessionLines(origin), media }, groupsOf(offered)));
 }
@@ -134,16 +144,32 @@ function kindOf(section: Section): string {
   return mediaLineOf(section)?.kind ?? '';
 }
 
+/** Indices of the sections of each kind, in order. */
+function placesByKind(kinds: readonly string[]): ReadonlyMap<string, number[]> {
+  const places = new Map<string, number[]>();
+  kinds.forEach((kind, index) => {
+    const known = places.get(kind);
+    if (known === undefined) places.set(kind, [index]);
+    else known.push(index);
+  });
+  // Taken from the end, so the last comes first.
+  for (const indices of places.values()) indices.reverse();
+  return places;
+}
+
 /** For each section of `pattern` the index of the section of `sections` with its kind: that of the same place first. */
 function matchSections(sections: readonly Section[], pattern: readonly Section[]): readonly (number | undefined)[] {
-  const used = new Set<number>();
-  return pattern.map((wanted, place) => {
-    const fits = (section: Section, index: number): boolean => !used.has(index) && kindOf(section) === kindOf(wanted);
-    const samePlace = sections[place];
-    const at = samePlace !== undefined && fits(samePlace, place) ? place : sections.findIndex(fits);
-    if (at === -1) return undefined;
-    used.add(at);
-    return at;
+  const kinds = sections.map(kindOf);
+  const wanted = pattern.map(kindOf);
+  const matches = wanted.map((kind, place) => (kinds[place] === kind ? place : undefined));
+  const taken = new Set(matches);
+  const free = placesByKind(kinds);
+  return matches.map((match, place) => {
+    if (match !== undefined) return match;
+    const places = free.get(wanted[place] ?? '');
+    let index = places?.pop();
+    while (index !== undefined && taken.has(index)) index = places?.pop();
+    return index;
   });
 }
 
@@ -151,7 +177,8 @@ function rearranged(sdp: string, pattern: string, mayGrow: boolean): string {
   const parts = splitSdp(sdp);
   const wanted = splitSdp(pattern).media;
   const matches = matchSections(parts.media, wanted);
-  const extra = mayGrow ? parts.media.flatMap((_, index) => (matches.includes(index) ? [] : [index])) : [];
+  const matched = new Set(matches);
+  const extra = mayGrow ? parts.media.flatMap((_, index) => (matched.has(index) ? [] : [index])) : [];
   const order = [...matches, ...extra];
   if (order.length === parts.media.length && order.every((from, index) => from === index)) return sdp;
   const media = order.flatMap((from, index) => {
