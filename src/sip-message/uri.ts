@@ -1,4 +1,4 @@
-import { isDigits, parseHostPort } from './characters';
+import { parseHostPort } from './characters';
 
 export interface SipUri {
   readonly scheme: 'sip' | 'sips' | 'tel';
@@ -189,10 +189,4 @@ export function canonicalUri(text: string): string | undefined {
     params: new Map(params.sort(byName)),
     headers: new Map([...uri.headers].sort(byName)),
   });
-}
-
-/** The user part as a telephone number without visual separators; undefined when it is none. */
-export function userDigits(uri: SipUri): string | undefined {
-  const user = uri.user?.split(';')[0]?.replace(/[().-]/g, '') ?? '';
-  return isDigits(user.startsWith('+') ? user.slice(1) : user) ? user : undefined;
 }
