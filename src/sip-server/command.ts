@@ -123,7 +123,10 @@ export async function sipServerCommand(argv: string[]): Promise<void> {
   process.on('SIGINT', end);
   // Without its parent the server has no application, and nobody would ever end it.
   if (options.parent || process.send !== undefined) process.on('disconnect', () => process.exit(0));
-  if (options.parent && process.send === undefined) return end();
+  if (options.parent && process.send === undefined) {
+    printError('sip-server: --parent is for a process that was forked');
+    return end();
+  }
   const { address, port } = server.control;
   printLine(
     JSON.stringify({

@@ -31,6 +31,8 @@ export interface ApplicationResponseText extends TextParts {
 
 const EMPTY_LINE = Buffer.from('\r\n\r\n');
 const TOKEN = /^[A-Za-z0-9\-.!%*_+`'~]+$/;
+/** A line break that is none: on the wire it could begin a header of somebody else's making. */
+const STRAY = /[\r\n\0]/;
 /** The server owns these. */
 const DISCARDED = new Set(['Via', 'Route', 'Record-Route', 'RSeq', 'Content-Length']);
 
@@ -74,7 +76,8 @@ function requestText(parts: TextParts): ApplicationRequestText {
 
 function unfold(lines: readonly string[]): string[] {
   const result: string[] = [];
-  for (const line of lines) {
+  for (const given of lines) {
+    const line = STRAY.test(given) ? given.split(STRAY).join(' ') : given;
     const folded = (line.startsWith(' ') || line.startsWith('\t')) && result.length > 1;
     if (folded) result[result.length - 1] = `${result[result.length - 1] ?? ''} ${line.trim()}`;
     else result.push(line);

@@ -18,9 +18,13 @@ const HIGH_WATER_BYTES = 8 * 1024 * 1024;
 /** An application that lets this much pile up is lost. */
 const LOST_BYTES = 64 * 1024 * 1024;
 
-/** One application connection; writing never blocks and never throws. */
+/**
+ * One application connection; writing never blocks and never throws. What is written while the loop handles one batch
+ * of events goes out in one system call: under load, writes are what costs most.
+ */
 export class ApplicationConnection implements Application {
   authenticated = false;
+  private corked = false;
 
   constructor(private readonly socket: Socket) {}
 
@@ -51,6 +55,14 @@ export class ApplicationConnection implements Application {
     if (this.socket.writableLength > LOST_BYTES) {
       this.socket.destroy();
       return;
+    }
+    if (!this.corked) {
+      this.corked = true;
+      this.socket.cork();
+      setImmediate(() => {
+        this.corked = false;
+        this.socket.uncork();
+      });
     }
     this.socket.write(encodeFrame(tokens, message));
   }

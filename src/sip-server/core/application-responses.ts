@@ -158,6 +158,9 @@ export class ApplicationResponses {
       dialog.rememberSdp(response.body);
       this.life.armSession(dialog, session);
     }
+    if (method === 'SUBSCRIBE' && dialog.state.usage === 'SUBSCRIBE') {
+      this.life.armSubscription(dialog, getHeader(response, 'Expires') ?? getHeader(request, 'Expires'));
+    }
     const over = method === 'NOTIFY' && dialog.state.usage === 'SUBSCRIBE';
     if (over && /^\s*terminated/i.test(getHeader(request, 'Subscription-State') ?? '')) this.life.end(dialog);
   }

@@ -216,7 +216,7 @@ export class ClientRequests {
   /** RFC 4028 section 7.1, when the refresh is ours. An INVITE under way will set the timer anew by itself. */
   private refresh(record: DialogRecord, interval: SessionInterval): void {
     const soon = { ...interval, seconds: Math.min(interval.seconds, REFRESH_AGAIN_SECONDS) };
-    if (record.cancelInvite !== undefined || record.inviteUnanswered || record.localSdp === undefined) {
+    if (record.cancelInvite !== undefined || record.pendingInvite !== undefined || record.localSdp === undefined) {
       return this.life.armSession(record, soon);
     }
     const request = buildRefresh(record.state, record.nextSequence(), record.localSdp, interval.seconds);

@@ -83,6 +83,10 @@ export class ClientResponses implements ResponseHandler {
     const { dialog } = outgoing;
     if (dialog === undefined) return;
     if (outgoing.inDialog) dialog.state = refreshTarget(dialog.state, outgoing.method, response, flow);
+    if (outgoing.method === 'SUBSCRIBE' && dialog.state.usage === 'SUBSCRIBE') {
+      const expires = getHeader(response, 'Expires') ?? getHeader(outgoing.request, 'Expires');
+      this.life.armSubscription(dialog, expires);
+    }
     const carriesSession = outgoing.method === 'INVITE' || outgoing.method === 'UPDATE';
     if (!carriesSession) return;
     if (outgoing.method === 'INVITE') this.awaitAck(outgoing, dialog, response);

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { Clock } from '../../process/clock';
 import { getHeader } from '../../sip-message/headers';
 import type { SipRequest } from '../../sip-message/message';
@@ -55,8 +55,10 @@ export function readHead(request: SipRequest): RequestHead {
   };
 }
 
+/** 64 random bits. (UUIDs come from a pool of random bytes; asking for a few bytes each time costs far more.) */
 export function newTag(): string {
-  return randomBytes(9).toString('hex').slice(0, 13);
+  const uuid = randomUUID();
+  return `${uuid.slice(0, 8)}${uuid.slice(9, 13)}${uuid.slice(24, 28)}`;
 }
 
 export function newBranch(): string {

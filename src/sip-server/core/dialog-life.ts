@@ -5,6 +5,8 @@ import { patience, type CoreContext } from './context';
 import type { DialogRecord, DialogTable } from './dialog-table';
 import type { IncomingTable } from './incoming';
 
+const DEFAULT_SUBSCRIPTION_SECONDS = 3600;
+
 /** How a dialog acts on the network by itself. */
 export interface DialogActions {
   /** Sends BYE with this reason, and tells the application. The dialog has ended by then. */
@@ -65,6 +67,15 @@ export class DialogLife {
         stopDeadline();
       },
     });
+  }
+
+  /** A subscription whose last NOTIFY never comes is over some time after it expired (RFC 6665 section 4.1.2.4). */
+  armSubscription(record: DialogRecord, expires: string | undefined): void {
+    const seconds = Number.parseInt(expires ?? '', 10);
+    const lifetime = (Number.isFinite(seconds) ? seconds : DEFAULT_SUBSCRIPTION_SECONDS) * 1000;
+    record.stopSession?.();
+    if (record.ended) return;
+    record.stopSession = this.context.clock.setTimer(lifetime + patience(this.context), () => this.end(record));
   }
 
   /** Starts the session timer anew; undefined: the session has none from now on (RFC 4028). */

@@ -34,6 +34,7 @@ export class DialogRecord {
   /** The last INVITE of ours was refused: the server has ACKed that by itself. */
   lastInviteRefused = false;
   localSdp: Buffer | undefined;
+  /** Session timer of a call, expiry of a subscription. */
   stopSession: CancelTimer | undefined;
   ended = false;
 
@@ -52,9 +53,9 @@ export class DialogRecord {
   }
 
   /** A peer's INVITE that waits for the application. */
-  get inviteUnanswered(): boolean {
-    for (const incoming of this.unanswered) if (incoming.head.method === 'INVITE') return true;
-    return false;
+  get pendingInvite(): Incoming | undefined {
+    for (const incoming of this.unanswered) if (incoming.head.method === 'INVITE') return incoming;
+    return undefined;
   }
 }
 

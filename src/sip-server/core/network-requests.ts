@@ -37,6 +37,8 @@ export class NetworkRequests {
   request(request: SipRequest, flow: Flow, transaction: ServerTransaction | undefined): void {
     const head = readHead(request);
     if (transaction === undefined) return this.ack(request, head, flow);
+    // Both become part of a token line of the control protocol.
+    if (head.callId.includes('|') || head.fromTag.includes('|')) return this.incoming.refuse(transaction, 400);
     if (head.toTag === '' || head.method === 'REGISTER') return this.outsideDialog(head, transaction);
     const record = this.dialogs.find(head.callId, head.toTag, head.fromTag);
     if (record !== undefined) return this.inDialog(record, head, transaction);
@@ -106,6 +108,11 @@ export class NetworkRequests {
     const next = takeRemoteSequence(record.state, head.sequence);
     if (next === undefined) return this.incoming.refuse(transaction, 500);
     record.state = next;
+    const early = method === 'BYE' && !record.state.confirmed ? record.pendingInvite : undefined;
+    if (early !== undefined) {
+      this.inEarlyServerDialog(early, head, transaction);
+      return this.life.end(record);
+    }
     const refusal = this.refusal(record, head, transaction);
     if (refusal !== undefined) return refusal();
     const incoming = this.incoming.add(transaction, record.application, head, record);
@@ -128,7 +135,7 @@ export class NetworkRequests {
       return () => this.incoming.refuse(transaction, 422, [['Min-SE', String(MIN_SESSION_SECONDS)]]);
     }
     // RFC 3261 section 14.2: the first one has to be answered before.
-    if (method === 'INVITE' && record.inviteUnanswered) {
+    if (method === 'INVITE' && record.pendingInvite !== undefined) {
       return () => this.incoming.refuse(transaction, 500, [RETRY_AFTER]);
     }
     return undefined;

@@ -85,15 +85,12 @@ function hopOnConnection(destination: Destination, point: ListenPoint): NextHop 
   return { kind: 'address', destination, point };
 }
 
-/** A hop remembered by a dialog. A connection that is closed is not insisted on. */
+/** A hop remembered by a dialog; undefined when it was a connection that is closed: the target's URI is tried then. */
 export function hopOfDestination(remembered: Destination, transport: TransportLayer): NextHop | undefined {
-  const { protocol, address, port, connection } = remembered;
+  const { protocol, address, connection } = remembered;
   const point = transport.pointFor(protocol, address);
-  if (point === undefined) return undefined;
-  if (connection === undefined || transport.isOpen(connection)) {
-    return { kind: 'address', destination: remembered, point };
-  }
-  return { kind: 'address', destination: { protocol, address, port }, point };
+  if (point === undefined || (connection !== undefined && !transport.isOpen(connection))) return undefined;
+  return { kind: 'address', destination: remembered, point };
 }
 
 /** The same hop, left from a certain listener when that speaks the protocol. */

@@ -257,4 +257,27 @@ describe('requests that no application gets', () => {
     expect(options).toContain('\r\nSome-Thing: v\r\n');
     expect(options).toContain('\r\nX-kept-As: w\r\n');
   });
+
+  test('an application that does not read gets no new requests: 503 with Retry-After', async () => {
+    const running = await startServer(scope);
+    const raw = await RawApplication.connect(scope, running, SECRET);
+    await raw.ask('route|message');
+    raw.pause();
+    const peer = await tcpPeer(scope, running);
+    const body = 'x'.repeat(200_000);
+    for (let count = 0; count < 120; count += 1) {
+      peer.send(peer.request({ method: 'MESSAGE', uri: 'sip:x@127.0.0.1', from: '<sip:a@127.0.0.1>', body }));
+    }
+    const refused = await peer.message('503', is.response(503, 'MESSAGE'));
+    expect(headerOf(refused, 'Retry-After')).toBe('5');
+  });
+
+  test('what would break a token line is answered 400', async () => {
+    const running = await startServer(scope);
+    await connectApp(scope, running, (app) => app.use('options', (_req, res) => res.send(200)));
+    const peer = await udpPeer(scope, running);
+    const request = { method: 'OPTIONS', uri: 'sip:x@127.0.0.1', from: '<sip:a@127.0.0.1>', callId: 'a|b' };
+    peer.send(peer.request(request));
+    await peer.message('400', is.response(400, 'OPTIONS'));
+  });
 });
