@@ -62,7 +62,10 @@ function step(world: World, size: number): void {
 }
 
 function restart(world: World, number: number): void {
-  if (!world.node(number).running) world.start(number, world.random.below(4_000) - 2_000);
+  const before = world.node(number);
+  if (before.running) return;
+  const journal = world.random.chance(0.5) ? [...before.composite.of(number)] : [];
+  world.start(number, world.random.below(4_000) - 2_000, journal);
 }
 
 /** So many entries that a snapshot takes several chunks. */

@@ -5,7 +5,7 @@ import { StartProbe } from '../../src/cluster/protocol/start-probe';
 import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS, TICK_INTERVAL_MS } from '../../src/cluster/protocol/timing';
 import { deletionReason } from '../../src/cluster/schema';
 import { compareStamps, HybridClock, type Stamp } from '../../src/process/hlc';
-import { formatPid } from '../../src/process/pid';
+import { formatPid, type Pid } from '../../src/process/pid';
 import { CompositeSet } from '../../src/registration/composite-set';
 import type { DeletionReason, RegistrationRecord } from '../../src/registration/record';
 import type { Agenda } from './agenda';
@@ -37,7 +37,10 @@ export class SimulatedNode {
     private readonly world: SimulatedWorld,
     readonly number: number,
     readonly token: string,
-    private readonly skewMs: number,
+    /** How far its clock is off. */
+    public skewMs: number,
+    /** Local entries of the process before, from its journal. */
+    private readonly journal: readonly RegistrationRecord[] = [],
   ) {
     this.hybridClock = new HybridClock(number, () => this.now());
     this.composite.onChange((change) => {
@@ -74,28 +77,27 @@ export class SimulatedNode {
 
   register(key: string, size = 0): RegistrationRecord | undefined {
     if (!this.online) return undefined;
-    this.instance += 1;
     const record: RegistrationRecord = {
       key,
       kind: 'station',
       device: `SEP-${key}`,
       lines: [key],
       instance: key,
-      pid: formatPid({ node: this.number, type: 'dp', instance: this.instance }),
+      pid: this.newPid(),
       boot: this.boot,
       contact: `sip:${key}@127.0.0.1:5062;x=${'x'.repeat(size)}`,
       address: 'udp:127.0.0.1:5062',
       stamp: this.hybridClock.next(),
       expiresAt: this.now() + 120_000,
     };
-    this.composite.put(this.number, record);
+    this.put(record);
     return record;
   }
 
   refresh(key: string): void {
     const record = this.composite.get(this.number, key);
     if (record === undefined || !this.online) return;
-    this.composite.put(this.number, { ...record, stamp: this.hybridClock.next(), expiresAt: this.now() + 120_000 });
+    this.put({ ...record, stamp: this.hybridClock.next(), expiresAt: this.now() + 120_000 });
   }
 
   unregister(key: string, reason: DeletionReason = 'unregistered'): void {
@@ -131,6 +133,15 @@ export class SimulatedNode {
     return Array.from(this.composite.of(this.number), (record) => record.key);
   }
 
+  private put(record: RegistrationRecord): void {
+    this.composite.put(this.number, record);
+  }
+
+  private newPid(): Pid {
+    this.instance += 1;
+    return formatPid({ node: this.number, type: 'dp', instance: this.instance });
+  }
+
   private start(): void {
     const probe = new StartProbe(this.number, this.token, `127.0.0.1:506${this.number}`, () => this.hybridClock.next());
     this.probe = probe;
@@ -150,6 +161,7 @@ export class SimulatedNode {
     const self = { node: this.number, boot: this.boot, token: this.token, address: `127.0.0.1:506${this.number}` };
     this.protocol = new NodeProtocol(self, this.hybridClock, this.now());
     this.perform(this.protocol.start(this.now()));
+    for (const record of this.journal) this.put({ ...record, pid: this.newPid(), boot: this.boot });
     this.armTick();
   }
 

@@ -1,4 +1,5 @@
 import type { Destination, ProtocolMessage } from '../../src/cluster/protocol/messages';
+import type { RegistrationRecord } from '../../src/registration/record';
 import { Agenda } from './agenda';
 import { Random } from './random';
 import { SimulatedNode } from './simulated-node';
@@ -33,8 +34,8 @@ export class World {
   }
 
   /** Starts a process of this node number; an earlier one must have ended (else: a twin, not in `nodes`). */
-  start(number: number, skewMs = 0): SimulatedNode {
-    const node = new SimulatedNode(this, number, this.random.token(), skewMs);
+  start(number: number, skewMs = 0, journal: readonly RegistrationRecord[] = []): SimulatedNode {
+    const node = new SimulatedNode(this, number, this.random.token(), skewMs, journal);
     const present = this.nodes.get(number);
     if (present?.running === true) this.twins.push(node);
     else this.nodes.set(number, node);

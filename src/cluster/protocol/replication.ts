@@ -8,9 +8,12 @@ import { CHUNK_ATTEMPTS, CHUNK_TIMEOUT_MS, IN_FLIGHT_GRACE_MS } from './timing';
 
 /** Keeps for each peer a copy of its local entries, from deltas, and from snapshots where deltas do not suffice (R18). */
 export class Replication {
-  private pulls = 0;
+  /** Number of the last pull. It begins at the incarnation: no answer to an earlier process of ours fits. */
+  private pulls: number;
 
-  constructor(private readonly context: Context) {}
+  constructor(private readonly context: Context) {
+    this.pulls = context.self.boot;
+  }
 
   /** Compares what a peer says of its entries with what we hold of them, and mends what differs. */
   compare(peer: Peer, poll: Poll, now: number): void {

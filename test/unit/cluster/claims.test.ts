@@ -473,6 +473,24 @@ describe('clocks', () => {
   });
 });
 
+describe('a wall clock that is set', () => {
+  it.each([-10_000, 10_000])('by %i ms disturbs nobody', (step) => {
+    const world = cluster(3);
+    world.node(1).register('1000');
+    world.runFor(50);
+    world.node(2).skewMs += step;
+    world.runFor(500);
+    world.node(1).register('1001');
+    world.node(2).register('2000');
+    world.runFor(5_000);
+    expect(world.differences()).toEqual([]);
+    for (const node of world.running) {
+      expect(count(node, 'peer-offline')).toBe(0);
+      expect(count(node, 'bus-lost')).toBe(0);
+    }
+  });
+});
+
 describe('a paused process', () => {
   it.each([true, false])('judges nobody by its own absence, and catches up (timers first: %s)', (timersFirst) => {
     const world = cluster(3);
