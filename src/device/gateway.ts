@@ -13,7 +13,9 @@ import { callHeaders } from './outgoing';
 import type { DevicesOptions } from './ports';
 
 const POLL_INTERVAL_MS = 30_000;
-const POLL_DEADLINE_MS = 5000;
+/** While it does not answer it is asked more often, so that calls find it soon after it is back. */
+const DOWN_POLL_INTERVAL_MS = 5000;
+const POLL_DEADLINE_MS = 4000;
 const MISSES_UNTIL_UNREACHABLE = 2;
 
 /** The device process of a gateway at the node that owns it (claim R17). It polls the gateway (claim R7). */
@@ -90,7 +92,7 @@ export class Gateway implements DeviceProcess {
   }
 
   private poll(): void {
-    this.cancelPoll = this.options.clock.setTimer(POLL_INTERVAL_MS, () => this.poll());
+    this.schedulePoll();
     // Without a SIP server an answer cannot come: that says nothing of the gateway.
     if (!this.serverIsUp()) return;
     const uri = formatUri(this.uri);
@@ -103,6 +105,12 @@ export class Gateway implements DeviceProcess {
     void this.options.userAgent
       .request({ method: 'OPTIONS', uri, headers, deadlineMs: POLL_DEADLINE_MS })
       .then(({ status }) => this.polled(status !== 408 && status !== 503));
+  }
+
+  private schedulePoll(): void {
+    this.cancelPoll?.();
+    const interval = this.up ? POLL_INTERVAL_MS : DOWN_POLL_INTERVAL_MS;
+    this.cancelPoll = this.options.clock.setTimer(interval, () => this.poll());
   }
 
   private polled(answered: boolean): void {
@@ -121,6 +129,7 @@ export class Gateway implements DeviceProcess {
 
   private goAway(): void {
     this.up = false;
+    this.schedulePoll();
     this.options.composite.delete(this.options.node, this.key, 'unreachable');
     this.options.log.warn({ gateway: this.gateway.name, uri: this.gateway.uri }, 'gateway does not answer');
   }

@@ -337,7 +337,7 @@ describe('claim R17: gateways', () => {
     expect(gatewayRecords(node)).toEqual([]);
     expect(node.changes.at(-1)).toMatchObject({ type: 'delete', reason: 'unreachable' });
     node.userAgent.answerTo = () => 405;
-    node.clock.advance(30_000);
+    node.clock.advance(5000);
     await settle();
     expect(gatewayRecords(node)).toEqual(['1.gp.1']);
   });
