@@ -11,6 +11,11 @@ export function topVia(message: SipMessage): Via | undefined {
   return text === undefined ? undefined : parseVia(text);
 }
 
+const DEFAULT_SIP_PORT = 5060;
+
+/** The port of sent-by, or the default that it stands for (RFC 3261 section 18.2.2). */
+export const sentByPort = (via: Via | undefined): number => via?.port ?? DEFAULT_SIP_PORT;
+
 /** Tag of From or To. */
 export function tagOf(message: SipMessage, header: 'From' | 'To'): string | undefined {
   return parseNameAddr(getHeader(message, header) ?? '')?.params.get('tag');

@@ -22,7 +22,7 @@ import type { Log } from '../log';
 import { noLog } from '../log';
 import type { ClientHost } from './client';
 import { ClientShell } from './client';
-import { clientKey, serverKey, topVia } from './keys';
+import { clientKey, sentByPort, serverKey, topVia } from './keys';
 import type { ServerHost } from './server';
 import { responseDestination, ServerShell } from './server';
 import type { Setup, TimerValues } from './timers';
@@ -34,11 +34,14 @@ export interface TransactionLayerOptions {
   /** Table 4 of RFC 3261; for tests and for networks that are slower than its defaults. */
   readonly timers?: Partial<TimerValues>;
   readonly log?: Log;
-  /** More open server transactions than this: new requests get 503. */
+  /**
+   * At most so many server transactions. Those that are answered and only wait for retransmissions (Timer J) make room,
+   * the oldest first; when none is left, new requests get 503.
+   */
   readonly maxServerTransactions?: number;
 }
 
-const MAX_SERVER_TRANSACTIONS = 50_000;
+const MAX_SERVER_TRANSACTIONS = 100_000;
 
 const newBranch = (): string => `${MAGIC_COOKIE}${randomBytes(12).toString('hex')}`;
 const newTag = (): string => randomBytes(6).toString('hex');
@@ -59,6 +62,8 @@ export class SipTransactionLayer implements TransactionLayer {
   private readonly clientsByRoute = new Map<string, Set<ClientShell>>();
   private readonly routes = new Map<ClientShell, string>();
   private readonly servers = new Map<string, ServerShell>();
+  /** Non-INVITE server transactions with a final response, the oldest first. */
+  private readonly answered = new Set<ServerShell>();
   private readonly clientHost: ClientHost;
   private readonly serverHost: ServerHost;
   private readonly cancelHost: ServerHost;
@@ -84,6 +89,7 @@ export class SipTransactionLayer implements TransactionLayer {
       gone: (transaction) => this.forgetClient(transaction),
     };
     const gone = (transaction: ServerShell): void => this.forgetServer(transaction);
+    const answered = (transaction: ServerShell): void => void this.answered.add(transaction);
     this.serverHost = {
       transport,
       clock,
@@ -91,11 +97,12 @@ export class SipTransactionLayer implements TransactionLayer {
       request: (transaction) => this.events?.request(transaction.request, transaction.flow, transaction),
       ack: (ack, flow) => this.events?.request(ack, flow, undefined),
       over: (transaction, acked) => this.events?.terminated(transaction, acked),
+      answered,
       gone,
     };
     const nothing = (): void => undefined;
     const request = (cancel: ServerShell): void => this.answerCancel(cancel);
-    this.cancelHost = { transport, clock, userError, request, ack: nothing, over: nothing, gone };
+    this.cancelHost = { transport, clock, userError, request, ack: nothing, over: nothing, answered, gone };
     transport.onSendFailure((to, failure) => {
       this.routeFailed(routeKey(to.protocol, to.address, to.port, to.connection), failure);
     });
@@ -138,6 +145,7 @@ export class SipTransactionLayer implements TransactionLayer {
     this.clientsByRoute.clear();
     this.routes.clear();
     this.servers.clear();
+    this.answered.clear();
     await this.transport.close();
   }
 
@@ -196,6 +204,15 @@ export class SipTransactionLayer implements TransactionLayer {
 
   private forgetServer(transaction: ServerShell): void {
     if (this.servers.get(transaction.key) === transaction) this.servers.delete(transaction.key);
+    this.answered.delete(transaction);
+  }
+
+  /** False: full of requests that wait for their answer. */
+  private makeRoom(): boolean {
+    if (this.servers.size < this.maxServerTransactions) return true;
+    const [oldest] = this.answered;
+    oldest?.end();
+    return this.servers.size < this.maxServerTransactions;
   }
 
   private routeFailed(key: string, failure: TransportFailure): void {
@@ -232,9 +249,9 @@ export class SipTransactionLayer implements TransactionLayer {
     const key = serverKey(request, via, request.method);
     const known = this.servers.get(key);
     if (known !== undefined) return known.retransmitted();
-    if (this.servers.size >= this.maxServerTransactions) return this.refuse(request, flow, 503, 'Service Unavailable');
+    if (!this.makeRoom()) return this.refuse(request, flow, 503, 'Service Unavailable');
     const host = request.method === 'CANCEL' ? this.cancelHost : this.serverHost;
-    const transaction = new ServerShell(request, flow, key, via, this.setup(flow.protocol), host);
+    const transaction = new ServerShell(request, flow, key, sentByPort(via), this.setup(flow.protocol), host);
     this.servers.set(key, transaction);
     transaction.start();
   }
@@ -259,7 +276,7 @@ export class SipTransactionLayer implements TransactionLayer {
   private refuse(request: SipRequest, flow: Flow, status: number, reason: string): void {
     if (getHeader(request, 'Via') === undefined) return;
     const response = createResponse(request, status, { reason, toTag: newTag() });
-    const to = responseDestination(this.transport, flow, topVia(request));
+    const to = responseDestination(this.transport, flow, sentByPort(topVia(request)));
     this.transport.send(serialize(response), to, () => undefined);
   }
 }

@@ -37,7 +37,8 @@ export class MachineRunner<
   Action extends { readonly type: string },
   Payload,
 > implements Machine<Event, Payload> {
-  private readonly timers = new Map<Name, CancelTimer>();
+  /** Two or three at most: a list is smaller than a map, and there are very many runners. */
+  private timers: { readonly timer: Name; readonly cancel: CancelTimer }[] = [];
   private readonly queue: { readonly event: Event | TimerEvent<Name>; readonly payload: Payload | undefined }[] = [];
   private callbacks: (() => void)[] = [];
   private running = false;
@@ -91,8 +92,8 @@ export class MachineRunner<
 
   stop(): void {
     this.stopped = true;
-    for (const cancel of this.timers.values()) cancel();
-    this.timers.clear();
+    for (const { cancel } of this.timers) cancel();
+    this.timers = [];
   }
 
   private run(event: Event | TimerEvent<Name>, payload: Payload | undefined): void {
@@ -109,14 +110,16 @@ export class MachineRunner<
     if (this.stopped) return;
     this.cancelTimer(timer);
     const fire = (): void => {
-      this.timers.delete(timer);
+      this.timers = this.timers.filter((set) => set.timer !== timer);
       this.dispatch({ type: 'timer', timer });
     };
-    this.timers.set(timer, this.clock.setTimer(ms, fire));
+    this.timers.push({ timer, cancel: this.clock.setTimer(ms, fire) });
   }
 
   private cancelTimer(timer: Name): void {
-    this.timers.get(timer)?.();
-    this.timers.delete(timer);
+    const found = this.timers.find((set) => set.timer === timer);
+    if (found === undefined) return;
+    found.cancel();
+    this.timers = this.timers.filter((set) => set !== found);
   }
 }

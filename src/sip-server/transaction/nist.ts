@@ -18,6 +18,8 @@ export type NistEvent =
   | { readonly type: 'retransmission' }
   | { readonly type: 'respond'; readonly class: ResponseClass }
   | { readonly type: 'timer'; readonly timer: NistTimer }
+  /** The layer is full: Timer J is cut short. */
+  | { readonly type: 'room-needed' }
   | { readonly type: 'transport-error' };
 
 export type NistAction =
@@ -73,6 +75,7 @@ function open(state: NistState, event: NistEvent): NistStep {
       return event.timer === 'unanswered' ? end(state, false) : stay(state);
     case 'transport-error':
       return state.name === 'proceeding' ? end(state, false) : stay(state);
+    case 'room-needed':
     case 'start':
       return stay(state);
   }
@@ -84,6 +87,8 @@ function completed(state: NistState, event: NistEvent): NistStep {
       return stay(state, { type: 'resend-last' });
     case 'timer':
       return event.timer === 'J' ? end(state, true) : stay(state);
+    case 'room-needed':
+      return end(state, true);
     case 'transport-error':
       return end(state, false);
     case 'respond':

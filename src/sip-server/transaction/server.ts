@@ -3,7 +3,6 @@ import type { Clock } from '../../process/clock';
 import type { SipRequest, SipResponse } from '../../sip-message/message';
 import { createResponse } from '../../sip-message/response';
 import { serialize } from '../../sip-message/serialize';
-import type { Via } from '../../sip-message/via';
 import type { Destination, Flow, ServerTransaction, TransportFailure, TransportLayer } from '../layers';
 import type { IstAction, IstEvent } from './ist';
 import { ist, istInitial } from './ist';
@@ -15,8 +14,6 @@ import { nist, nistInitial } from './nist';
 import type { Setup } from './timers';
 import { responseClass } from './timers';
 
-const DEFAULT_SIP_PORT = 5060;
-
 type RespondDone = NonNullable<Parameters<ServerTransaction['respond']>[1]>;
 
 /** What an event is about. */
@@ -26,7 +23,7 @@ interface ServerPayload {
   readonly ack?: { readonly request: SipRequest; readonly flow: Flow };
 }
 
-type CommonEvent = Exclude<NistEvent, { readonly type: 'timer' }>;
+type CommonEvent = Exclude<NistEvent, { readonly type: 'timer' | 'room-needed' }>;
 
 /** What a server transaction tells its layer. */
 export interface ServerHost {
@@ -37,6 +34,8 @@ export interface ServerHost {
   /** An ACK that is the user's business (RFC 6026, Accepted). */
   ack(ack: SipRequest, flow: Flow): void;
   over(transaction: ServerShell, acked: boolean): void;
+  /** A request other than INVITE has its final response. */
+  answered(transaction: ServerShell): void;
   gone(transaction: ServerShell): void;
 }
 
@@ -44,11 +43,11 @@ export interface ServerHost {
  * Where responses to a request go: the source of a datagram, the connection of a stream; when that is gone, a new
  * connection to sent-by (RFC 3261 section 18.2.2, RFC 3581 section 4).
  */
-export function responseDestination(transport: TransportLayer, flow: Flow, via: Via | undefined): Destination {
+export function responseDestination(transport: TransportLayer, flow: Flow, sentByPort: number): Destination {
   const { protocol, remoteAddress: address, connection, local } = flow;
   if (connection === undefined) return { protocol, address, port: flow.remotePort, local };
   if (transport.isOpen(connection)) return { protocol, address, port: flow.remotePort, connection, local };
-  return { protocol, address, port: via?.port ?? DEFAULT_SIP_PORT, local };
+  return { protocol, address, port: sentByPort, local };
 }
 
 /** A server transaction: one of the two machines, and the network. */
@@ -57,6 +56,7 @@ export class ServerShell implements ServerTransaction {
   final: SipResponse | undefined;
   private readonly invite: Machine<IstEvent, ServerPayload> | undefined;
   private readonly machine: Machine<CommonEvent, ServerPayload>;
+  private readonly other: Machine<NistEvent, ServerPayload> | undefined;
   private last: Buffer | undefined;
   private lastToTag: string | undefined;
   private rejected = false;
@@ -65,7 +65,7 @@ export class ServerShell implements ServerTransaction {
     readonly request: SipRequest,
     readonly flow: Flow,
     readonly key: string,
-    private readonly via: Via,
+    private readonly sentByPort: number,
     setup: Setup,
     private readonly host: ServerHost,
   ) {
@@ -74,7 +74,8 @@ export class ServerShell implements ServerTransaction {
       this.invite = new MachineRunner(host.clock, istInitial(setup), ist, act, host.userError);
       this.machine = this.invite;
     } else {
-      this.machine = new MachineRunner(host.clock, nistInitial(setup), nist, act, host.userError);
+      this.other = new MachineRunner(host.clock, nistInitial(setup), nist, act, host.userError);
+      this.machine = this.other;
     }
   }
 
@@ -109,6 +110,11 @@ export class ServerShell implements ServerTransaction {
     this.machine.stop();
   }
 
+  /** Ends Timer J early: the layer needs the room. */
+  end(): void {
+    this.other?.dispatch({ type: 'room-needed' });
+  }
+
   private act(action: IstAction | NistAction, payload: ServerPayload | undefined): void {
     switch (action.type) {
       case 'send-trying':
@@ -140,13 +146,14 @@ export class ServerShell implements ServerTransaction {
 
   private sendResponse(response: SipResponse, done: RespondDone | undefined): void {
     if (response.status >= 200) this.final = response;
+    if (response.status >= 200 && this.invite === undefined) this.host.answered(this);
     this.last = serialize(response);
     this.lastToTag = tagOf(response, 'To') ?? this.lastToTag;
     this.send(this.last, done);
   }
 
   private send(bytes: Buffer, done: RespondDone | undefined): void {
-    const to = responseDestination(this.host.transport, this.flow, this.via);
+    const to = responseDestination(this.host.transport, this.flow, this.sentByPort);
     this.host.transport.send(bytes, to, (result) => {
       if ('flow' in result) return this.report(done, { flow: result.flow, bytes: bytes.length });
       if (to.connection !== undefined && result.failure === 'closed') return this.sendToSentBy(bytes, done);
@@ -157,7 +164,7 @@ export class ServerShell implements ServerTransaction {
   /** The connection died while we wrote: once more, over a new one. */
   private sendToSentBy(bytes: Buffer, done: RespondDone | undefined): void {
     const { protocol, remoteAddress: address, local } = this.flow;
-    const to: Destination = { protocol, address, port: this.via.port ?? DEFAULT_SIP_PORT, local };
+    const to: Destination = { protocol, address, port: this.sentByPort, local };
     this.host.transport.send(bytes, to, (result) => {
       if ('flow' in result) this.report(done, { flow: result.flow, bytes: bytes.length });
       else this.sendFailed(result.failure, done);

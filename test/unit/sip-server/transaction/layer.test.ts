@@ -228,6 +228,30 @@ describe('hostile input', () => {
     expect(clock.pending).toBe(0);
   });
 
+  test('answered requests make room for new ones, the oldest first', async () => {
+    const clock = new SimulatedClock();
+    const network = new Network(clock);
+    const client = network.node(CLIENT);
+    const layer = createTransactionLayer({ transport: network.node(SERVER), clock, maxServerTransactions: 2 });
+    const ended: string[] = [];
+    await layer.start([{ protocol: 'udp', address: SERVER, port: 5060 }], {
+      request: (request, _flow, transaction) => transaction?.respond(createResponse(request, 200)),
+      cancelled: jest.fn(),
+      terminated: ({ request }) => ended.push(getHeader(request, 'Subject') ?? ''),
+    });
+    for (const n of ['1', '2', '3', '4']) {
+      const via = { name: 'Via', value: `SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK${n}` };
+      const request = makeRequest('OPTIONS', [via, { name: 'Subject', value: n }]);
+      network.carry(client, serialize(request), { protocol: 'udp', address: SERVER, port: 5060 });
+      clock.advance(5);
+    }
+    expect(network.names(SERVER)).toEqual(['200', '200', '200', '200']);
+    expect(ended).toEqual(['1', '2']);
+    expect(layer.open.server).toBe(2);
+    await layer.stop();
+    expect(clock.pending).toBe(0);
+  });
+
   test('an exception of the user neither escapes nor stops the transaction', async () => {
     const b = await bench();
     b.onRequest = () => {

@@ -242,6 +242,7 @@ describe('RFC 3261 §17.2.2: non-INVITE server transaction', () => {
     { type: 'retransmission' },
     ...responds,
     ...(['J', 'unanswered'] as const).map((timer) => ({ type: 'timer' as const, timer })),
+    { type: 'room-needed' },
     { type: 'transport-error' },
   ];
   const at = (name: NistState['name'], setup = udp): NistState => ({ ...nistInitial(setup), name });
@@ -265,6 +266,7 @@ describe('RFC 3261 §17.2.2: non-INVITE server transaction', () => {
         'retransmission -> completed: resend-last',
         ...refused('completed'),
         'timer J -> terminated: over acked, terminated',
+        'room-needed -> terminated: over acked, terminated',
         'transport-error -> terminated: over, terminated',
       ],
     ],
