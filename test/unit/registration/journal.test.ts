@@ -10,8 +10,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { SimulatedClock } from '../../../src/process/clock';
 import { RegistrationJournal, type JournaledBinding } from '../../../src/registration/journal';
+import { parseJournal, putLine } from '../../../src/registration/journal-format';
 import { NOW, record } from './support';
 
 let directory: string;
@@ -103,6 +105,22 @@ describe('the journal of local registrations', () => {
     journal.put(binding('a'));
     await journal.close();
     expect(devices(open())).toEqual(['a']);
+  });
+
+  test('whatever single damage a file takes, what is read of it is what was written', () => {
+    const bindings = ['a', 'b', 'c'].map((device) => binding(device));
+    const whole = Buffer.from(bindings.map(putLine).join(''));
+    fc.assert(
+      fc.property(fc.nat(whole.length - 1), fc.integer({ min: 1, max: 255 }), fc.boolean(), (at, flip, cut) => {
+        const damaged = Buffer.from(cut ? whole.subarray(0, at) : whole);
+        if (!cut) damaged.writeUInt8(damaged.readUInt8(at) ^ flip, at);
+        const { bindings: read } = parseJournal(damaged);
+        for (const each of read.values()) expect(bindings).toContainEqual(each);
+        // A damaged line end costs two lines at most.
+        if (!cut) expect(read.size).toBeGreaterThanOrEqual(1);
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test('a line with a right checksum and a wrong record is skipped', async () => {
