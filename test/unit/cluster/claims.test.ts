@@ -93,7 +93,9 @@ describe('claim R8: a node comes on-line', () => {
     for (let index = 0; index < 400; index++) world.node(1).register(`1${index}`, 900);
     world.runFor(100);
     let chunks = 0;
-    world.intercept = (_from, _to, message) => {
+    const pulls = new Set<number>();
+    world.intercept = (from, to, message) => {
+      if (message.type === 'pull' && from === 3 && to === 1) pulls.add(message.id);
       if (message.type !== 'chunk') return false;
       chunks += 1;
       expect(Buffer.byteLength(JSON.stringify(message))).toBeLessThan(64 * 1024);
@@ -104,6 +106,7 @@ describe('claim R8: a node comes on-line', () => {
     const newcomer = world.start(3);
     world.runFor(1_000);
     expect(chunks).toBeGreaterThan(5);
+    expect(pulls.size).toBe(1);
     expect(keysOf(newcomer, 1)).toEqual(keysOf(world.node(1), 1));
     expect(newcomer.protocol?.converged).toBe(true);
   });
