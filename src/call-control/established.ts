@@ -81,9 +81,11 @@ function fromLeg(draft: Draft, leg: Leg, signal: SessionSignal): void {
       return offerRefused(draft, leg, signal.id, signal.status, signal.reason);
     case 'request-answered':
       return requestAnswered(draft, signal);
+    case 'rejected':
+      // Not after a 200; whatever it means, there is no dialog any more.
+      return legEnded(draft, leg, true, signal.reason);
     case 'provisional':
     case 'answered':
-    case 'rejected':
       return;
   }
 }

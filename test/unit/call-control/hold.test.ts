@@ -1,4 +1,4 @@
-import { sdp, settled, talking, type FakeSession, type FakeAllocation, type World } from './kit';
+import { sdp, settled, talking, target, type FakeSession, type FakeAllocation, World } from './kit';
 
 describe('hold', () => {
   let world: World;
@@ -463,6 +463,37 @@ describe('hold', () => {
       await settled();
       expect(music().released).toBe(1);
     });
+  });
+
+  test('RFC 3264: in a call that began with a delayed offer the hold is the same', async () => {
+    world = new World();
+    const callee = world.device('SEP-bob', '1.dp.2');
+    world.route('2000', [target('1.dp.2', 'SEP-bob')]);
+    a = world.call({ sdp: null });
+    b = callee.session;
+    b.answers(sdp('bob'), { 'Session-Expires': '1800' });
+    a.acks(sdp('alice'));
+    expect(a.reinvitesAndAcks(holding('alice'))?.sdp).toContain('a=inactive');
+    await hears(b, listening('bob'));
+    const id = a.reinvites(back('alice'));
+    b.answersReinvite(sdp('bob', { port: 5555 }));
+    expect(a.responseTo(id)?.sdp).toContain('m=audio 5555');
+  });
+
+  test('a refresh of ours while the music plays leaves it alone', async () => {
+    talk({ answer: {} });
+    a.reinvitesAndAcks(holding('alice'));
+    await hears(b, listening('bob'));
+    const offered = b.last('reinvite').sdp;
+    for (let at = 0; at < 90; at += 1) {
+      world.clock.advance(10_000);
+      await settled();
+    }
+    expect(b.offered?.sdp).toBe(offered);
+    b.answersReinvite(listening('bob'));
+    await settled();
+    expect(leg('b1')).toMatchObject({ connection: 'music', music: 'playing' });
+    expect(world.resources.granted).toHaveLength(1);
   });
 
   describe('across nodes', () => {
