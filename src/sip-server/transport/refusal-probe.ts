@@ -2,6 +2,7 @@ import type { Socket } from 'node:dgram';
 import { createSocket } from 'node:dgram';
 import type { CancelTimer, Clock } from '../../process/clock';
 import { isNearby, remoteKey } from './addresses';
+import { isOwnMachine, isUdpPortBound } from './local-sockets';
 
 /** A destination that has been silent for so long after a request is probed: a running SIP peer sends 100 at once. */
 const SILENCE_MS = 100;
@@ -20,8 +21,11 @@ interface Watch {
 
 /**
  * Finds out that nobody listens at a UDP destination. The kernel reports "port unreachable" only to a connected socket,
- * and the listener is not connected (it talks to everybody). So when a request is followed by silence, a connected
- * socket of its own sends an empty keep-alive there, and the refusal of *that* datagram is taken for the destination's.
+ * and the listener is not connected (it talks to everybody). So when a request is followed by silence:
+ *
+ * - on this machine the kernel's table of sockets tells, and nothing is sent;
+ * - elsewhere a connected socket of its own sends an empty keep-alive, and the refusal of *that* datagram is taken for
+ *   the destination's.
  *
  * Only for nearby addresses: behind an address translator the refusal of an unknown source port says nothing about the
  * phone. Elsewhere, and for hosts that send no ICMP, Timer B or F decides.
@@ -39,7 +43,7 @@ export class RefusalProbe {
     const key = remoteKey(address, port);
     if (this.watches.size >= MAX_WATCHED || this.watches.has(key) || !isNearby(address)) return;
     const watch: Watch = { address, port, socket: undefined, cancel: () => undefined };
-    watch.cancel = this.clock.setTimer(SILENCE_MS, () => this.probe(key, watch));
+    watch.cancel = this.clock.setTimer(SILENCE_MS, () => this.silent(key, watch));
     this.watches.set(key, watch);
   }
 
@@ -50,6 +54,16 @@ export class RefusalProbe {
 
   close(): void {
     for (const key of [...this.watches.keys()]) this.forget(key);
+  }
+
+  private silent(key: string, watch: Watch): void {
+    if (!isOwnMachine(watch.address)) return this.probe(key, watch);
+    void isUdpPortBound(watch.address, watch.port).then((bound) => {
+      if (this.watches.get(key) !== watch) return;
+      if (bound === undefined) return this.probe(key, watch);
+      this.forget(key);
+      if (!bound) this.refused(watch.address, watch.port);
+    });
   }
 
   private probe(key: string, watch: Watch): void {

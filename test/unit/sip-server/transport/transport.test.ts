@@ -2,6 +2,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type Socket } from 'node:net';
 import { SimulatedClock } from '../../../../src/process/clock';
 import { getHeader } from '../../../../src/sip-message/headers';
+import { isUdpPortBound } from '../../../../src/sip-server/transport/local-sockets';
 import type { SendResult } from '../../../../src/sip-server/transport/protocol-transport';
 import type { Destination, TransportLayer } from '../../../../src/sip-server/layers';
 import { closeAll, Inbox, peer, requestText } from './fixtures';
@@ -112,15 +113,22 @@ describe('UDP', () => {
     expect(await server.failures.next()).toEqual({ address: '127.0.0.3', port, failure: 'refused' });
   });
 
-  test('a destination that listens and is silent is not reported', async () => {
-    const server = await peer('127.0.0.1');
-    const client = await udpClient('127.0.0.3');
-    const to = { protocol: 'udp', address: '127.0.0.3', port: client.port } as const;
-    await send(server.transport, requestText('SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1'), to);
-    await client.inbox.next();
-    expect(await client.inbox.next('probe')).toBe('\r\n\r\n');
-    expect(server.failures.size).toBe(0);
-  });
+  test.each(['127.0.0.3', '0.0.0.0'])(
+    'a phone on %s that listens and is silent is not reported, nor sent anything else',
+    async (bind) => {
+      const clock = new SimulatedClock();
+      const server = await peer('127.0.0.1', { clock });
+      const client = await udpClient(bind);
+      const to = { protocol: 'udp', address: '127.0.0.3', port: client.port } as const;
+      const request = requestText('SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1');
+      await send(server.transport, request, to);
+      clock.advance(200);
+      expect(await isUdpPortBound('127.0.0.3', client.port)).toBe(true);
+      await send(server.transport, request, to);
+      expect([await client.inbox.next(), await client.inbox.next()]).toEqual([request, request]);
+      expect(server.failures.size).toBe(0);
+    },
+  );
 
   test('no listener, no address, too large: each has its failure and none throws', async () => {
     const server = await peer('127.0.0.1');
