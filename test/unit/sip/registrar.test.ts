@@ -299,6 +299,11 @@ describe('RFC 3261 §10.3 step 7: order', () => {
     expect(after(result, before)).toMatchObject([{ cseq: 1 }]);
   });
 
+  test('a nonce that was issued before the binding, or with it, proves nothing', () => {
+    for (const nonceIssuedAt of [NOW - 1, NOW])
+      expect(ask({ contact, callId: 'first', cseq: 1 }, before, { nonceIssuedAt }).response.status).toBe(500);
+  });
+
   test('one contact out of order fails them all', () => {
     const result = ask({ contact: `<sip:new@10.0.0.9>, ${contact}`, callId: 'first', cseq: 10 }, before);
     expect(result).toMatchObject({ response: { status: 500 }, changes: [] });
