@@ -1,6 +1,6 @@
 import { holds, isSdp, unchanged } from '../sdp';
 import type { HeaderReader, ResponseOptions } from '../sip/user-agent';
-import type { IncomingOffer, Leg } from './call-state';
+import type { Exchange, IncomingOffer, Leg } from './call-state';
 import type { Draft } from './draft';
 import { reconnectMusic } from './music';
 import { awaitAck, isOfferPossible } from './outgoing-offer';
@@ -18,26 +18,40 @@ export interface OfferRequest {
 /** A re-INVITE, or an UPDATE with a description, of the device on a leg (RFC 3261 §14.2, RFC 3264 §8). */
 export function receiveOffer(draft: Draft, leg: Leg, request: OfferRequest): void {
   const { id, sdp, method, header } = request;
-  const refuse = (status: number, headers?: Record<string, string>): void =>
-    draft.emit({
-      type: 'respond',
-      leg: leg.id,
-      id,
-      status,
-      ...(headers === undefined ? {} : { options: { headers } }),
-    });
-  if (leg.incoming !== undefined) {
-    return draft.emit({ type: 'respond', leg: leg.id, id, status: 500, options: retryLater(draft) });
-  }
-  if (!isOfferPossible(draft, leg)) return refuse(491);
-  if (isTimerTooShort(header)) return refuse(422, { 'Min-SE': String(MIN_SE) });
-  const incoming = { id, method, headers: answerTimer(header, draft.state.facts.refreshSeconds) };
-  if (sdp === undefined) return receiveWish(draft, leg, incoming);
-  if (!isSdp(sdp)) return refuse(488);
-  decide(draft, leg, incoming, sdp);
+  if (leg.incoming !== undefined) return refuse(draft, leg, id, 500, retryLater(draft));
+  if (!isOfferPossible(draft, leg)) return refuse(draft, leg, id, 491);
+  if (isTimerTooShort(header)) return refuse(draft, leg, id, 422, { headers: { 'Min-SE': String(MIN_SE) } });
+  if (sdp !== undefined && !isSdp(sdp)) return refuse(draft, leg, id, 488);
+  const waiting = draft.state.exchange;
+  draft.state.exchange = undefined;
+  decide(draft, leg, { id, method, headers: answerTimer(header, draft.state.facts.refreshSeconds) }, sdp);
+  if (waiting !== undefined) decideAgain(draft, waiting);
 }
 
-function decide(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string): void {
+function refuse(draft: Draft, leg: Leg, id: string, status: number, options?: ResponseOptions): void {
+  draft.emit({ type: 'respond', leg: leg.id, id, status, ...(options === undefined ? {} : { options }) });
+}
+
+/**
+ * An offer that was to go to a leg when that leg made one of its own. If both kept waiting for each other (each at its own
+ * node, after 491) neither would ever be answered: the one that is there goes first.
+ */
+function decideAgain(draft: Draft, waiting: Exchange): void {
+  const from = draft.leg(waiting.from);
+  const incoming = from?.incoming;
+  if (from === undefined || incoming === undefined) return;
+  from.incoming = undefined;
+  if (draft.state.exchange !== undefined) return refuse(draft, from, incoming.id, 491);
+  decide(draft, from, incoming, waiting.offer);
+}
+
+/** Answers an offer by ourselves, or has it passed on. Without an offer the device wants to be made one. */
+function decide(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string | undefined): void {
+  if (offer === undefined) receiveWish(draft, leg, incoming);
+  else receiveDescription(draft, leg, incoming, offer);
+}
+
+function receiveDescription(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string): void {
   const other = draft.other(leg);
   if (leg.localSdp !== undefined && leg.remoteSdp !== undefined && unchanged(leg.remoteSdp, offer)) {
     // A session refresh (RFC 4028 §7.4) concerns nobody else.

@@ -11,9 +11,11 @@ export function isFree(leg: Leg): boolean {
   return leg.outgoing === undefined && leg.incoming === undefined && leg.awaitingAck === 'no' && !leg.blocked;
 }
 
-/** Whether the device may make an offer now; otherwise it crosses one of ours, or of the other leg: 491. */
+/** Whether the device may make an offer now; otherwise it crosses one of ours, or waits for its own: 491. */
 export function isOfferPossible(draft: Draft, leg: Leg): boolean {
-  return leg.outgoing === undefined && leg.awaitingAck !== 'answer' && draft.state.exchange === undefined;
+  const { exchange } = draft.state;
+  const crosses = exchange !== undefined && (exchange.step !== 'waiting' || exchange.to !== leg.id);
+  return leg.outgoing === undefined && leg.awaitingAck !== 'answer' && !crosses;
 }
 
 /** Our re-INVITE; without `sdp` the device makes the offer. The leg must be free. */

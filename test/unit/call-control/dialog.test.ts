@@ -77,6 +77,25 @@ describe('an established call', () => {
       expect(a.responseTo(id)?.status).toBe(200);
     });
 
+    test('after a 491 the offer of the other leg goes first when it comes first: two that wait would wait for ever', () => {
+      talk();
+      const id = a.reinvites(sdp('alice', { port: 4444 }));
+      b.rejectsReinvite(491);
+      const other = b.reinvites(sdp('bob', { port: 5555 }));
+      expect(a.responseTo(id)?.status).toBe(491);
+      expect(a.offered?.sdp).toContain('m=audio 5555');
+      a.answersReinvite(sdp('alice', { port: 4444 }));
+      expect(b.responseTo(other)).toMatchObject({ status: 200 });
+    });
+
+    test('after a 491 a hold of the other leg turns the offer that waits into one that we answer', () => {
+      talk();
+      const id = a.reinvites(sdp('alice', { port: 4444 }));
+      b.rejectsReinvite(491);
+      expect(b.reinvitesAndAcks(sdp('bob', { direction: 'sendonly' }))?.sdp).toContain('a=inactive');
+      expect(a.responseTo(id)?.sdp).toContain('a=inactive');
+    });
+
     test('RFC 3261 §14.1: and after 0 to 2 s where the peer owns it', () => {
       talk();
       const id = b.reinvites(sdp('bob', { port: 5555 }));
