@@ -1,88 +1,9 @@
 import fc from 'fast-check';
-import { effectiveDirection, holds } from '../../../src/sdp';
-import { type FakeSession, sdp, settled, talking, type TwoParties, type World } from './kit';
+import { holds } from '../../../src/sdp';
+import { sdp, settled, talking, type TwoParties, type World } from './kit';
+import { Phone, type Who } from './phone';
 
 const RUNS = 300;
-type Who = 'alice' | 'bob';
-
-/**
- * A phone as RFC 3264 wants it: it answers offers according to whether its user holds, acknowledges every 200, and tries a
- * refused re-INVITE again. It acts only when the test lets it.
- */
-class Phone {
-  holding = false;
-  /** What its user wants and the far end has not agreed to yet. */
-  private wanted: boolean | undefined;
-  private outstanding: string | undefined;
-  private port = 4000;
-
-  constructor(
-    readonly who: Who,
-    readonly session: FakeSession,
-  ) {}
-
-  get idle(): boolean {
-    return this.session.offered === undefined && this.outstanding === undefined && this.wanted === undefined;
-  }
-
-  private describe(holding: boolean, heard = true): string {
-    const direction = holding ? 'sendonly' : heard ? 'sendrecv' : 'recvonly';
-    return sdp(this.who, { direction, port: this.port });
-  }
-
-  want(holding: boolean): void {
-    if (this.outstanding !== undefined || this.wanted !== undefined) return;
-    if (holding !== this.holding) this.wanted = holding;
-  }
-
-  /** Changes its port: an offer that is no hold by itself. */
-  move(): void {
-    if (this.outstanding !== undefined || this.wanted !== undefined) return;
-    this.port += 2;
-    this.wanted = this.holding;
-  }
-
-  /** Sends what is wanted, when nothing of the far end is under way. */
-  offer(): void {
-    if (this.wanted === undefined || this.outstanding !== undefined || this.session.over) return;
-    if (this.session.offered !== undefined) return;
-    this.outstanding = this.session.reinvites(this.describe(this.wanted));
-    this.hear();
-  }
-
-  /** Reads the answer to its own re-INVITE. */
-  hear(): void {
-    const id = this.outstanding;
-    const response = id === undefined ? undefined : this.session.responseTo(id);
-    if (response === undefined) return;
-    this.outstanding = undefined;
-    if (response.status !== 200) return;
-    this.holding = this.wanted ?? this.holding;
-    this.wanted = undefined;
-    this.session.acks();
-  }
-
-  answer(): void {
-    const offer = this.session.offered;
-    if (offer === undefined || this.session.over) return;
-    if (offer.sdp === undefined) {
-      this.session.answersReinvite(this.describe(this.holding));
-      return;
-    }
-    const direction = effectiveDirection(offer.sdp);
-    if (direction === 'inactive')
-      this.session.answersReinvite(sdp(this.who, { direction: 'inactive', port: this.port }));
-    else if (direction === 'sendonly') {
-      const text = this.holding ? 'inactive' : 'recvonly';
-      this.session.answersReinvite(sdp(this.who, { direction: text, port: this.port }));
-    } else this.session.answersReinvite(this.describe(this.holding));
-  }
-
-  glare(): void {
-    if (this.session.offered !== undefined && !this.session.over) this.session.rejectsReinvite(491);
-  }
-}
-
 type Step =
   | { readonly do: 'hold' | 'resume' | 'move' | 'offer' | 'answer' | 'glare' | 'hear'; readonly who: Who }
   | { readonly do: 'wait'; readonly ms: number }
