@@ -131,6 +131,9 @@ export class ClientRequests {
       hop,
       dialogId: record.state.id,
       dialog: record,
+      ...(text.method === 'BYE' && record.unacknowledged.size > 0
+        ? { hold: (go: () => void) => record.afterAck.push(go) }
+        : {}),
     });
     if (text.method === 'INVITE' && outgoing !== undefined) {
       record.cancelInvite = () => {

@@ -35,6 +35,7 @@ export class DialogLife {
     if (!this.dialogs.remove(record)) return;
     for (const incoming of [...record.unanswered]) this.incoming.abandon(incoming, 487);
     record.unanswered.clear();
+    record.releaseAfterAck();
   }
 
   /** Ends the dialog with a BYE of our own. */
@@ -56,7 +57,8 @@ export class DialogLife {
     const stopDeadline = this.context.clock.setTimer(patience(this.context), () => {
       stopRetransmission();
       record.unacknowledged.delete(sequence);
-      this.hangUp(record, 'ACK timeout');
+      // The application's own BYE may have waited for this.
+      if (!record.releaseAfterAck()) this.hangUp(record, 'ACK timeout');
     });
     again(this.context.timers.t1);
     record.unacknowledged.set(sequence, {

@@ -27,6 +27,8 @@ export interface AcceptedInvite {
 export class DialogRecord {
   readonly unacknowledged = new Map<number, Unacknowledged>();
   readonly accepted = new Map<number, AcceptedInvite>();
+  /** What must not be sent before the peer has acknowledged our 2xx: BYE (RFC 3261 section 15). */
+  readonly afterAck: (() => void)[] = [];
   /** Requests of the peer that the application has not answered. */
   readonly unanswered = new Set<Incoming>();
   /** Our INVITE without final response, and what cancels it. */
@@ -50,6 +52,13 @@ export class DialogRecord {
 
   rememberSdp(body: Buffer): void {
     if (body.length > 0) this.localSdp = body;
+  }
+
+  /** The ACK has come, or never will. */
+  releaseAfterAck(): boolean {
+    const held = this.afterAck.splice(0);
+    for (const send of held) send();
+    return held.length > 0;
   }
 
   /** A peer's INVITE that waits for the application. */

@@ -203,6 +203,7 @@ export class NetworkRequests {
     const now = this.context.clock.now();
     const rest = sipFrame('network', message.length, remoteOf(flow), now, waiting.ackTransactionId, record.state.id);
     record.application.deliver(rest, message);
+    if (record.unacknowledged.size === 0) record.releaseAfterAck();
   }
 }
 

@@ -64,6 +64,8 @@ export class Sender {
     readonly hop: NextHop;
     readonly dialogId: string;
     readonly dialog: DialogRecord | undefined;
+    /** Not yet: the request goes out when this calls back. */
+    readonly hold?: (go: () => void) => void;
   }): Outgoing | undefined {
     const { application, purpose, request, hop } = parts;
     if (hop.kind === 'no-transport') {
@@ -94,10 +96,22 @@ export class Sender {
       early: [],
     };
     this.table.add(outgoing);
-    if (hop.kind === 'address') this.start(outgoing, hop.destination, hop.point);
-    else if (hop.kind === 'name') this.lookUp(outgoing, hop);
-    else this.fail(outgoing, hop.protocol, 410);
+    this.go(outgoing, hop, parts.hold);
     return outgoing;
+  }
+
+  private go(
+    outgoing: Outgoing,
+    hop: Exclude<NextHop, { kind: 'no-transport' }>,
+    hold: ((go: () => void) => void) | undefined,
+  ): void {
+    if (hop.kind === 'gone') return this.fail(outgoing, hop.protocol, 410);
+    if (hold !== undefined) {
+      this.reply(outgoing, { protocol: hop.point.protocol, address: '', port: 0 }, false);
+      return hold(() => this.go(outgoing, hop, undefined));
+    }
+    if (hop.kind === 'address') this.start(outgoing, hop.destination, hop.point);
+    else this.lookUp(outgoing, hop);
   }
 
   private start(outgoing: Outgoing, destination: Destination, point: ListenPoint): void {

@@ -345,4 +345,60 @@ describe('drachtio-srf on the embedded server', () => {
     peer.answer(invite, '486 Busy Here');
     await expect(placed).rejects.toMatchObject({ status: 486 });
   });
+
+  test('RFC 3261 §15: a BYE of the application waits for the ACK of its 200', async () => {
+    const running = await startServer(scope);
+    let ended = false;
+    await connectApp(scope, running, (app) =>
+      app.use('invite', (req, res) => {
+        void app
+          .createUAS(req, res, { localSdp: ANSWER })
+          .then((dialog) => dialog.destroy())
+          .then(() => (ended = true));
+      }),
+    );
+    const peer = await udpPeer(scope, running);
+    const call = await placeCall(peer, 'sip:bob@127.0.0.1', 'early-bye');
+    peer.send(peer.request({ method: 'OPTIONS', uri: 'sip:x@127.0.0.1', from: '<sip:a@127.0.0.1>' }));
+    await peer.message('503 to OPTIONS', is.response(503, 'OPTIONS'));
+    expect(peer.requests('BYE')).toHaveLength(0);
+    peer.send(inCall(peer, call, 'ACK', 1));
+    peer.answer(await peer.message('BYE', is.request('BYE')), '200 OK');
+    await eventually('the end', () => ended, Boolean);
+    expect(running.server.size.dialogs).toBe(0);
+  });
+
+  test('through createB2BUA: ringing, cancel by the caller, both legs end', async () => {
+    const running = await startServer(scope);
+    const failures: unknown[] = [];
+    await connectApp(scope, running, (app) =>
+      app.use('invite', (req, res) => {
+        app.createB2BUA(req, res, `sip:bob@127.0.0.1:${bob.port}`, { localSdpB: req.body }).catch((error: unknown) => {
+          failures.push(error);
+        });
+      }),
+    );
+    const bob = await udpPeer(scope, running);
+    const alice = await udpPeer(scope, running);
+    const invite = alice.request({ method: 'INVITE', uri: 'sip:b@127.0.0.1', from: '<sip:a@127.0.0.1>', body: OFFER });
+    alice.send(invite);
+    const forwarded = await bob.message('INVITE', is.request('INVITE'));
+    bob.answer(forwarded, '180 Ringing');
+    await alice.message('180', is.response(180, 'INVITE'));
+    const head = (invite.split('\r\n\r\n')[0] ?? '')
+      .replaceAll('INVITE', 'CANCEL')
+      .split('\r\n')
+      .filter((line) => !line.startsWith('Content-'));
+    alice.send(`${head.join('\r\n')}\r\nContent-Length: 0\r\n\r\n`);
+    await alice.message('487', is.response(487, 'INVITE'));
+    bob.answer(await bob.message('CANCEL', is.request('CANCEL')), '200 OK');
+    bob.answer(forwarded, '487 Request Terminated');
+    await bob.message('ACK', is.request('ACK'));
+    await eventually(
+      'the failure',
+      () => failures.length,
+      (count) => count === 1,
+    );
+    expect(running.server.size.dialogs).toBe(0);
+  });
 });

@@ -195,6 +195,10 @@ export class RawApplication {
     this.socket.write(bytes);
   }
 
+  close(): void {
+    this.socket.destroy();
+  }
+
   pause(): void {
     this.socket.pause();
   }
