@@ -74,7 +74,7 @@ describe('claim R17: a gateway, known by its address', () => {
       users: [{ username: '2145551234', domain, target: people.alice.dn }],
       calls: 1,
     });
-    expect(await stranger.finished()).toMatchObject({ successful: 0, failed: 1 });
+    expect(await stranger.finished()).toMatchObject({ code: 1, successful: 0, failed: 1 });
     expect(alice.eventTypes()).not.toContain('CALL_INCOMING');
   });
 });

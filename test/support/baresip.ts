@@ -110,6 +110,8 @@ export class Phone {
       package: 'baresip-core',
       env: { HOME: directory, LD_PRELOAD: phoneShim(), PHONE_IP: address },
       nice: true,
+      // It first unregisters, which takes its time when the server is gone.
+      patience: 500,
     });
     let control: BaresipControl | undefined;
     await process.ready(async () => {

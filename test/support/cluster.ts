@@ -30,6 +30,9 @@ export type PhoneOptions = Partial<BaresipOptions> & { readonly at?: number };
 
 /** Several call managers with a private Redis and private media servers, all real processes on free ports. */
 export class Cluster {
+  /** Phones are ended while the nodes still answer their last REGISTER. */
+  private readonly phones = new Scope();
+
   private constructor(
     readonly scope: Scope,
     readonly nodes: readonly NodeProcess[],
@@ -93,7 +96,7 @@ export class Cluster {
   /** The same, without waiting for the other nodes to know it. */
   async phoneAlone(name: PhoneName, options: PhoneOptions = {}): Promise<Phone> {
     const { at = people[name].node, ...rest } = options;
-    const phone = await Phone.start(this.scope, {
+    const phone = await Phone.start(this.phones, {
       name,
       tone: people[name].tone,
       domain,
@@ -107,7 +110,7 @@ export class Cluster {
 
   /** A linphonec of one of the people. */
   async linphone(name: PhoneName, at = people[name].node): Promise<LinphonePhone> {
-    const phone = await LinphonePhone.start(this.scope, {
+    const phone = await LinphonePhone.start(this.phones, {
       name,
       tone: people[name].tone,
       domain,
@@ -167,6 +170,7 @@ export class Cluster {
   /** Ends all processes; fails when a child of a node outlives it. */
   async close(): Promise<void> {
     try {
+      await this.phones.close();
       await Promise.all(this.nodes.map((node) => node.stop()));
     } finally {
       await this.scope.close();

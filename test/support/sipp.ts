@@ -86,7 +86,8 @@ export class Sipp {
     const port = options.port ?? (await freePort(address));
     const mediaPort = await freeRange(4, address, ['udp']);
     if (options.users !== undefined) writeFileSync(join(directory, 'users.csv'), injection(options.users));
-    if (options.tone !== undefined) writeFileSync(join(directory, 'tone.al'), encodePcma(makeTones([options.tone], 1)));
+    // A scenario with sound does not start without its file.
+    writeFileSync(join(directory, 'tone.al'), encodePcma(makeTones([options.tone ?? 1800], 1)));
     const file = (scenario: SippScenario): string => join(__dirname, 'sipp', `${scenario}.xml`);
     const variables = Object.entries(options.variables ?? {}).flatMap(([name, value]) => ['-set', name, value]);
     const number = (flag: string, value: number | undefined): string[] =>
