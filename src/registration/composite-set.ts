@@ -72,6 +72,15 @@ export class CompositeSet {
   }
 
   private tell(change: RegistrationChange): void {
-    for (const listener of this.listeners) listener(change);
+    const failures: unknown[] = [];
+    for (const listener of this.listeners) {
+      try {
+        listener(change);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    // Everybody is told, whoever fails: the tables that follow must not drift apart.
+    if (failures.length > 0) throw new AggregateError(failures, 'a follower of the registrations failed');
   }
 }

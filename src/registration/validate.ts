@@ -6,13 +6,17 @@ import type { RegistrationRecord } from './record';
 const MAX_NAME_LENGTH = 256;
 const MAX_LINES = 64;
 
+/** Plain printable ASCII needs no look at each character's class; nearly everything is that. */
+const PLAIN = /^[ -~]*$/;
+const NO_CONTROLS = /^[^\p{Cc}\p{Cs}]*$/u;
+
 /** Bounded, well-formed text without control characters: nothing that could end a header or a log line early. */
 function text(maximum: number, minimum = 1): z.ZodString {
   return z
     .string()
     .min(minimum)
     .max(maximum)
-    .regex(/^[^\p{Cc}\p{Cs}]*$/u);
+    .refine((value) => PLAIN.test(value) || NO_CONTROLS.test(value));
 }
 
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
