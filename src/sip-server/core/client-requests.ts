@@ -123,7 +123,6 @@ export class ClientRequests {
     if ('nok' in built) return refuse(built.nok);
     record.nextSequence();
     if (text.method === 'BYE') record.cancelInvite?.();
-    if (text.method === 'INVITE' || text.method === 'UPDATE') record.rememberSdp(text.body);
     const outgoing = this.sender.send({
       application,
       purpose: { kind: 'application', commandId: command.id },

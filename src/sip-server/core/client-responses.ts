@@ -89,17 +89,17 @@ export class ClientResponses implements ResponseHandler {
     }
     const carriesSession = outgoing.method === 'INVITE' || outgoing.method === 'UPDATE';
     if (!carriesSession) return;
-    if (outgoing.method === 'INVITE') this.awaitAck(outgoing, dialog, response);
+    dialog.rememberSdp(outgoing.request.body);
+    if (outgoing.method === 'INVITE') this.awaitAck(outgoing, dialog);
     this.life.armSession(dialog, sessionAsClient(getHeader(response, 'Session-Expires')));
   }
 
-  private awaitAck(outgoing: Outgoing, dialog: DialogRecord, response: SipResponse): void {
+  private awaitAck(outgoing: Outgoing, dialog: DialogRecord): void {
     dialog.cancelInvite = undefined;
     dialog.lastInviteRefused = false;
     const entry = {
       sequence: outgoing.sequence,
       invite: outgoing.request,
-      response,
       cancelled: outgoing.cancelled,
       ack: undefined,
     };

@@ -1,8 +1,9 @@
 import type { CancelTimer } from '../../process/clock';
-import type { SipRequest, SipResponse } from '../../sip-message/message';
+import type { SipRequest } from '../../sip-message/message';
 import type { Application } from '../control/application';
 import { nextSequence, type DialogState } from '../dialog/dialog';
 import type { Destination, ServerTransaction } from '../layers';
+import { isSdp } from './context';
 import type { Incoming } from './incoming';
 
 /** A 2xx of ours to an INVITE that waits for its ACK. */
@@ -17,7 +18,6 @@ export interface Unacknowledged {
 export interface AcceptedInvite {
   readonly sequence: number;
   readonly invite: SipRequest;
-  readonly response: SipResponse;
   /** The application cancelled, and the 2xx was there first: BYE follows the ACK. */
   readonly cancelled: boolean;
   ack: { readonly message: SipRequest; readonly destination: Destination } | undefined;
@@ -50,8 +50,9 @@ export class DialogRecord {
     return this.state.localSequence;
   }
 
+  /** The last session description of ours that was agreed on: what a refresh repeats. */
   rememberSdp(body: Buffer): void {
-    if (body.length > 0) this.localSdp = body;
+    if (isSdp(body)) this.localSdp = body;
   }
 
   /** The ACK has come, or never will. */
