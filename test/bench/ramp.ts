@@ -77,22 +77,30 @@ function reportStep(ramp: Ramp, step: Step): void {
     line(`processor time, ${part}`, Number(((seconds / good) * 1e6).toFixed(1)), 'us/operation');
   }
   line('processor time, all', Number(((all / good) * 1e6).toFixed(1)), 'us/operation');
+}
+
+/** Response times, of a step well below the limit: at the limit they say how long the queue is. */
+function reportTimes(ramp: Ramp, step: Step): void {
+  const { bench, where, peer } = ramp;
+  const line = (metric: string, value: number): void => {
+    report({ bench, metric, value, unit: 'ms', where, rate: step.rate, ...(peer && { peer }) });
+  };
   for (const name of ramp.responses) {
     const times = step.results.flatMap((result) => result.responseTimes.get(name) ?? []);
-    line(`${name} response time p50`, quantile(times, 0.5), 'ms');
-    line(`${name} response time p99`, quantile(times, 0.99), 'ms');
+    line(`${name} response time p50`, quantile(times, 0.5));
+    line(`${name} response time p99`, quantile(times, 0.99));
   }
 }
 
 /** Offers more and more until something fails, and reports the last rate that was carried. Bounded in number and time. */
 export async function ramp(plan: Ramp): Promise<void> {
-  let best: Step | undefined;
+  const good: Step[] = [];
   let failures = 0;
   for (let index = 0; index < rates.length && failures < 2;) {
     const step = await runStep(plan, rates[index] ?? 0);
     note(`${plan.peer ?? 'tandem'} ${plan.where}: ${describe(plan, step)}`);
     if (carried(step)) {
-      best = step;
+      good.push(step);
       failures = 0;
       index++;
     } else {
@@ -100,7 +108,11 @@ export async function ramp(plan: Ramp): Promise<void> {
       failures++;
     }
   }
-  if (best !== undefined) return reportStep(plan, best);
+  const best = good.at(-1);
+  if (best !== undefined) {
+    reportStep(plan, best);
+    return reportTimes(plan, good.findLast((step) => step.rate <= best.rate / 2) ?? best);
+  }
   const { bench, where, operations, peer } = plan;
   report({
     bench,
