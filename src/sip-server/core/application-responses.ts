@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { getHeader } from '../../sip-message/headers';
 import type { SipResponse } from '../../sip-message/message';
-import { createResponse } from '../../sip-message/response';
 import { serialize } from '../../sip-message/serialize';
 import type { Application } from '../control/application';
 import type { ApplicationResponseText } from '../control/application-text';
@@ -12,6 +11,7 @@ import { ownContact } from './addresses';
 import { remoteOf, type CoreContext } from './context';
 import type { DialogLife } from './dialog-life';
 import { DialogRecord, type DialogTable } from './dialog-table';
+import { answerEarlyUpdate } from './early-update';
 import type { Incoming, IncomingTable } from './incoming';
 import { nextReliableSequence, sendReliably } from './reliable';
 import { buildResponse, chosenTag, needsContact, offers100rel, requires100rel } from './server-responses';
@@ -204,16 +204,9 @@ export class ApplicationResponses {
   private answerEarlyUpdate(incoming: Incoming, commandId: string, text: ApplicationResponseText): void {
     const update = incoming.earlyUpdate;
     if (update === undefined) return incoming.application.reply(commandId, `NOK|${nok.unknownTransaction}`);
-    const response = createResponse(update.request, text.status, { reason: text.reason || undefined });
-    const own = new Set(['From', 'To', 'Call-ID', 'CSeq']);
-    response.headers.push(...text.headers.filter((field) => !own.has(field.name)));
-    response.body = text.body;
     if (text.status >= 200) incoming.earlyUpdate = undefined;
-    update.respond(response);
-    const bytes = serialize(response);
-    const now = this.context.clock.now();
-    const rest = responseSent(bytes.length, remoteOf(update.flow), now, incoming.transaction.id, '');
-    incoming.application.reply(commandId, rest, bytes);
+    const { application, transaction } = incoming;
+    answerEarlyUpdate(this.context, application, update, transaction.id, commandId, text);
   }
 
   private replySent(incoming: Incoming, commandId: string, response: SipResponse): void {

@@ -1,17 +1,17 @@
 import { getHeader } from '../../sip-message/headers';
 import type { SipRequest, SipResponse } from '../../sip-message/message';
-import { createResponse } from '../../sip-message/response';
 import { serialize } from '../../sip-message/serialize';
 import type { Application } from '../control/application';
 import type { ApplicationResponseText } from '../control/application-text';
-import { responseSent, sipFrame, type Where } from '../control/tokens';
+import { sipFrame, type Where } from '../control/tokens';
 import { dialogAsClient, refreshTarget, tagOf, type DialogState } from '../dialog/dialog';
 import { sessionAsClient } from '../dialog/session-timer';
 import type { Flow, ServerTransaction } from '../layers';
 import { ownContact } from './addresses';
-import { remoteOf, type CoreContext, type RequestHead } from './context';
+import { type CoreContext, type RequestHead } from './context';
 import type { DialogLife } from './dialog-life';
 import { DialogRecord, type DialogTable } from './dialog-table';
+import { answerEarlyUpdate, deliverEarlyUpdate } from './early-update';
 import type { IncomingTable } from './incoming';
 import type { Outgoing, OutgoingTable } from './outgoing';
 import { buildAck, buildOwnBye } from './outgoing-request';
@@ -242,13 +242,7 @@ export class ClientResponses implements ResponseHandler {
   private earlyUpdate(outgoing: Outgoing, transaction: ServerTransaction): void {
     if (outgoing.earlyUpdate !== undefined) return this.incoming.refuse(transaction, 500, [RETRY_AFTER]);
     outgoing.earlyUpdate = transaction;
-    const message = serialize(transaction.request);
-    const where = remoteOf(transaction.flow);
-    const now = this.context.clock.now();
-    outgoing.application.deliver(
-      sipFrame('network', message.length, where, now, outgoing.id, outgoing.dialogId),
-      message,
-    );
+    deliverEarlyUpdate(this.context, outgoing.application, transaction, outgoing.id, outgoing.dialogId);
   }
 
   /** False: no such UPDATE waits. */
@@ -261,15 +255,8 @@ export class ClientResponses implements ResponseHandler {
     const outgoing = this.table.get(transactionId);
     const update = outgoing?.earlyUpdate;
     if (outgoing === undefined || update === undefined || outgoing.application !== application) return false;
-    const response = createResponse(update.request, text.status, { reason: text.reason || undefined });
-    const own = new Set(['From', 'To', 'Call-ID', 'CSeq']);
-    response.headers.push(...text.headers.filter((field) => !own.has(field.name)));
-    response.body = text.body;
     if (text.status >= 200) outgoing.earlyUpdate = undefined;
-    update.respond(response);
-    const bytes = serialize(response);
-    const now = this.context.clock.now();
-    application.reply(commandId, responseSent(bytes.length, remoteOf(update.flow), now, transactionId, ''), bytes);
+    answerEarlyUpdate(this.context, application, update, transactionId, commandId, text);
     return true;
   }
 

@@ -9,6 +9,7 @@ import type { Flow, ServerTransaction } from '../layers';
 import { readHead, remoteOf, type CoreContext, type RequestHead } from './context';
 import type { DialogRecord, DialogTable } from './dialog-table';
 import type { DialogLife } from './dialog-life';
+import { deliverEarlyUpdate } from './early-update';
 import type { Incoming, IncomingTable } from './incoming';
 import type { ClientRequests } from './client-requests';
 import { takePrack } from './reliable';
@@ -168,11 +169,8 @@ export class NetworkRequests {
   private earlyUpdate(invite: Incoming, transaction: ServerTransaction): void {
     if (invite.earlyUpdate !== undefined) return this.incoming.refuse(transaction, 500, [RETRY_AFTER]);
     invite.earlyUpdate = transaction;
-    const message = serialize(transaction.request);
     const id = dialogId(invite.head.callId, invite.head.fromTag);
-    const where = remoteOf(transaction.flow);
-    const rest = sipFrame('network', message.length, where, this.context.clock.now(), invite.transaction.id, id);
-    invite.application.deliver(rest, message);
+    deliverEarlyUpdate(this.context, invite.application, transaction, invite.transaction.id, id);
   }
 
   private tellCancelled(incoming: Incoming, cancel: SipRequest, flow: Flow): void {
