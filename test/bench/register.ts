@@ -1,3 +1,4 @@
+import { freePort } from '../support/ports';
 import { Scope } from '../support/scope';
 import { Sipp, type SippResult } from '../support/sipp';
 import { startKamailio } from './kamailio';
@@ -6,12 +7,20 @@ import { family, ramp } from './ramp';
 import { note } from './result';
 
 /** Authenticated registrations: each is a REGISTER that is challenged and one that is accepted. */
-async function load(scope: Scope, servers: readonly string[], rate: number, count: number): Promise<SippResult[]> {
+async function load(
+  scope: Scope,
+  servers: readonly string[],
+  ports: readonly number[],
+  rate: number,
+  count: number,
+): Promise<SippResult[]> {
   const each = servers.length;
   const runs = servers.map((server, index) =>
     Sipp.start(scope, {
       scenario: 'register',
       server,
+      // The same every time, else each step adds a binding to each device, up to the registrar's limit.
+      ...(ports[index] === undefined ? {} : { port: ports[index] }),
       users: callers().filter((_, user) => user % each === index),
       calls: Math.ceil(count / each),
       rate: Math.max(1, Math.round(rate / each)),
@@ -23,6 +32,7 @@ async function load(scope: Scope, servers: readonly string[], rate: number, coun
 
 export async function benchRegister(): Promise<void> {
   const plan = { bench: 'register', operations: 'registrations', responses: ['register'] };
+  const ports = [await freePort(), await freePort()];
   const cluster = await startCluster();
   try {
     const servers = cluster.nodes.map((node) => node.sip);
@@ -34,7 +44,7 @@ export async function benchRegister(): Promise<void> {
         ...plan,
         where,
         watched: watched(cluster),
-        run: (rate, count) => load(cluster.scope, used, rate, count),
+        run: (rate, count) => load(cluster.scope, used, ports, rate, count),
       });
     }
   } finally {
@@ -49,7 +59,7 @@ export async function benchRegister(): Promise<void> {
       where: 'one server',
       peer: 'kamailio',
       watched: new Map([['server', family(kamailio.pid)]]),
-      run: (rate, count) => load(scope, [kamailio.server], rate, count),
+      run: (rate, count) => load(scope, [kamailio.server], ports, rate, count),
     });
   } finally {
     await scope.close();
