@@ -204,6 +204,7 @@ export class CallProcess {
       ...(list === undefined ? {} : { list }),
       ...(profile.userClass === undefined ? {} : { userClass: profile.userClass }),
       ...(musicSource === undefined ? {} : { musicSource }),
+      ...(effect.exclude.length === 0 ? {} : { exclude: effect.exclude }),
     };
   }
 

@@ -85,6 +85,8 @@ export interface Leg {
   music: Music;
   /** Attempts at music in this hold, so that a broken server cannot keep us busy. */
   musicAttempts: number;
+  /** Music servers that failed in this hold; they are not asked again. */
+  failedServers: readonly string[];
   /** 18x with a description, kept until it may be relayed. */
   early: { readonly status: number; readonly sdp: string } | undefined;
 }
@@ -210,6 +212,7 @@ export function newLeg(
     refreshDue: false,
     music: { step: 'none' },
     musicAttempts: 0,
+    failedServers: [],
     early: undefined,
   };
 }

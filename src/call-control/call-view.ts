@@ -1,4 +1,5 @@
 import { effectiveDirection, type Direction } from '../sdp';
+import { decideMediaPath, type MediaPath } from '../media-control';
 import type { AllocationExplanation } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
 import type { CallState, Connection, Destination, Leg, LegId, Music, RouteTrial } from './call-state';
@@ -39,6 +40,8 @@ export interface CallDetail extends CallSummary {
     readonly branches: readonly (readonly Destination[])[];
     readonly trials: readonly RouteTrial[];
   };
+  /** What the media path of the call must be, and why it cannot be direct; undefined until somebody has answered. */
+  readonly media: MediaPath | undefined;
   /** Why each media resource was asked for, and who was asked. */
   readonly allocations: readonly AllocationExplanation[];
   readonly holdCount: number;
@@ -80,11 +83,19 @@ function legView(leg: Leg): LegView {
   };
 }
 
+function mediaPathOf({ legs, answered }: CallState): MediaPath | undefined {
+  const [caller, callee] = [legs.get('a'), answered === undefined ? undefined : legs.get(answered)];
+  if (caller === undefined || callee === undefined) return undefined;
+  const end = (leg: Leg): Parameters<typeof decideMediaPath>[0] => ({ sdp: leg.remoteSdp, codecs: leg.profile.codecs });
+  return decideMediaPath(end(caller), end(callee));
+}
+
 export function detailOf(state: CallState): CallDetail {
   return {
     ...summaryOf(state),
     legs: [...state.legs.values()].map(legView),
     route: { matched: state.matched, branches: state.branches.map((branch) => branch.targets), trials: state.trials },
+    media: mediaPathOf(state),
     allocations: state.explanations,
     holdCount: state.holdCount,
   };

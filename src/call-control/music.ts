@@ -1,3 +1,4 @@
+import type { UnavailableReason } from '../media-resource/ports';
 import type { Leg, OutgoingOffer } from './call-state';
 import type { Draft } from './draft';
 import { isFree, sendOffer } from './outgoing-offer';
@@ -49,7 +50,7 @@ function allocate(draft: Draft, leg: Leg, holder: Leg): void {
   leg.music = { step: 'allocating', token };
   const again = leg.musicAttempts > 1 ? ' (again: the last server failed)' : '';
   const why = `held by ${holder.device}${again}`;
-  draft.emit({ type: 'allocate-music', leg: leg.id, holder: holder.id, token, why });
+  draft.emit({ type: 'allocate-music', leg: leg.id, holder: holder.id, token, why, exclude: leg.failedServers });
 }
 
 /** The hold is over, or the held device holds by itself. */
@@ -58,6 +59,7 @@ export function dropMusic(draft: Draft, leg: Leg): void {
   if ('token' in leg.music) release(draft, leg, leg.music.token);
   leg.music = { step: 'none' };
   leg.musicAttempts = 0;
+  leg.failedServers = [];
 }
 
 /** Releases a token that was granted; one that is still asked for is released when it is granted. */
@@ -92,13 +94,13 @@ export function resourceReplied(draft: Draft, signal: Extract<CallSignal, { type
   if (leg === undefined || music === undefined || !('token' in music) || music.token !== signal.token) return;
   if (music.step === 'allocating') return;
   const { op, reply } = signal;
-  if (!reply.ok) return musicFailed(draft, leg, music.token);
+  if (!reply.ok) return musicFailed(draft, leg, music.token, reply.reason);
   const { token } = music;
   const leaseMs = reply.leaseMs ?? music.leaseMs;
   switch (op) {
     case 'offer':
       if (music.step !== 'asking') return;
-      if (reply.sdp === undefined) return musicFailed(draft, leg, token);
+      if (reply.sdp === undefined) return musicFailed(draft, leg, token, 'error');
       leg.music = { step: 'offering', token, leaseMs, sdp: reply.sdp };
       return;
     case 'connect':
@@ -119,8 +121,11 @@ export function renewalDue(draft: Draft, leg: Leg): void {
 }
 
 /** The server died or refused: another one is asked for, but not without end. */
-function musicFailed(draft: Draft, leg: Leg, token: number): void {
+function musicFailed(draft: Draft, leg: Leg, token: number, reason: UnavailableReason): void {
   release(draft, leg, token);
+  const server = draft.state.explanations.findLast(({ device }) => device === leg.profile.name)?.winner;
+  // One that only lost our lease (its engine was started again) may serve us once more.
+  if (server !== undefined && reason !== 'unknown-allocation') leg.failedServers = [...leg.failedServers, server];
   leg.music = leg.musicAttempts < MAX_ATTEMPTS ? { step: 'none' } : { step: 'unavailable' };
 }
 

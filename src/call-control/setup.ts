@@ -1,4 +1,5 @@
 import type { SessionSignal } from '../sip/user-agent';
+import { decideMediaPath } from '../media-control';
 import { holds } from '../sdp';
 import { failureOf, bestFailure, TEMPORARILY_UNAVAILABLE } from './best-response';
 import { type Branch, type Failure, type Leg, type LegId, newLeg } from './call-state';
@@ -282,7 +283,18 @@ function rejected(
   const unreachable =
     status === 408 || status === 503 || status === 430 || (kind !== 'station' && status >= 500 && status < 600);
   const failure = failureOf(status, reason, header, unreachable && kind === 'node');
-  branchFailed(draft, leg.id, failure, `${status}`, unreachable);
+  branchFailed(draft, leg.id, failure, outcomeOf(draft, leg, status), unreachable);
+}
+
+/** For the explanation of the route; a refused description is explained by the codecs of both ends, where they are known. */
+function outcomeOf(draft: Draft, leg: Leg, status: number): string {
+  if (status !== 488 && status !== 606) return `${status}`;
+  const { offer } = draft.state.facts;
+  const path = decideMediaPath(
+    { sdp: offer, codecs: draft.caller.profile.codecs },
+    { sdp: undefined, codecs: leg.profile.codecs },
+  );
+  return path.path === 'direct' ? `${status}` : `${status}: ${path.reason}`;
 }
 
 function timerFired(draft: Draft, timer: string): void {

@@ -122,6 +122,8 @@ export type CallEffect =
       readonly holder: LegId;
       readonly token: number;
       readonly why: string;
+      /** Servers that have failed in this hold. */
+      readonly exclude: readonly string[];
     }
   | { readonly type: 'ask-offer'; readonly leg: LegId; readonly token: number; readonly peer: string | undefined }
   | { readonly type: 'connect-resource'; readonly leg: LegId; readonly token: number; readonly answer: string }
