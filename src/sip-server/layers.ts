@@ -33,11 +33,20 @@ export interface Destination {
   readonly port: number;
   /** Send on this connection, and nowhere else. */
   readonly connection?: number;
+  /** The host name that was resolved to the address: with TLS the peer's certificate must be for it (RFC 5922). */
+  readonly name?: string;
+  /**
+   * The target names no transport: a request that is too large for a datagram goes over TCP instead of UDP
+   * (RFC 3261 section 18.1.1).
+   */
+  readonly anyTransport?: boolean;
   /** Send from this listener (a response leaves from where its request came in); chosen by `pointFor` otherwise. */
   readonly local?: ListenPoint;
 }
 
-export type TransportFailure = 'refused' | 'unreachable' | 'closed' | 'no-listener' | 'timeout' | 'too-large' | 'error';
+/** `untrusted`: the peer's certificate is not for the host, or of nobody we trust. */
+export type TransportFailure =
+  'refused' | 'untrusted' | 'unreachable' | 'closed' | 'no-listener' | 'timeout' | 'too-large' | 'error';
 
 export interface TransportEvents {
   /** A message that parsed. Via `received`/`rport` of a request are set already (RFC 3261 18.2.1, RFC 3581). */

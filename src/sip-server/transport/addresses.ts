@@ -1,31 +1,44 @@
 import { isIP, isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { addressOfHost } from '../host';
 import type { ListenPoint, Protocol, TransportFailure } from '../layers';
 
-function bytesOf(address: string): number[] {
-  return address.split('.').map(Number);
+/** The 4 or 16 bytes of an address literal. */
+export function bytesOf(address: string): number[] {
+  if (isIPv4(address)) return address.split('.').map(Number);
+  const groups = (text: string): number[] =>
+    text.split(':').flatMap((group) => {
+      if (group === '') return [];
+      if (group.includes('.')) return group.split('.').map(Number);
+      const value = Number.parseInt(group, 16);
+      return [value >> 8, value & 255];
+    });
+  const [start = '', end] = address.split('::');
+  const before = groups(start);
+  const after = groups(end ?? '');
+  return [...before, ...new Array<number>(Math.max(0, 16 - before.length - after.length)).fill(0), ...after];
 }
 
 export const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.');
 
-/** Loopback, RFC 1918 and link-local IPv4: networks in which no address translator is to be expected on the way. */
+/** Loopback, RFC 1918, RFC 4193 and link-local: networks in which no address translator is to be expected on the way. */
 export function isNearby(address: string): boolean {
-  if (!isIPv4(address)) return isLoopback(address);
   const [a = 0, b = 0] = bytesOf(address);
+  if (!isIPv4(address)) return isLoopback(address) || (a & 0xfe) === 0xfc || (a === 0xfe && (b & 0xc0) === 0x80);
   return (
     a === 127 || a === 10 || (a === 172 && b >= 16 && b < 32) || (a === 192 && b === 168) || (a === 169 && b === 254)
   );
 }
 
-/** How many leading bits two IPv4 addresses share. */
+/** How many leading bits two addresses of one family share. */
 function commonBits(one: string, other: string): number {
   const a = bytesOf(one);
   const b = bytesOf(other);
-  for (let i = 0; i < 4; i++) {
+  for (let i = 0; i < a.length; i++) {
     const difference = (a[i] ?? 0) ^ (b[i] ?? 0);
     if (difference !== 0) return i * 8 + Math.clz32(difference) - 24;
   }
-  return 32;
+  return a.length * 8;
 }
 
 /**
@@ -38,12 +51,13 @@ export function choosePoint(
   address: string,
 ): ListenPoint | undefined {
   const family = isIP(address);
+  if (family === 0) return undefined;
   const usable = points.filter((point) => point.protocol === protocol && isIP(point.address) === family);
   const sameKind = usable.filter((point) => isLoopback(point.address) === isLoopback(address));
   let best: ListenPoint | undefined;
   let bestBits = -1;
   for (const point of sameKind.length > 0 ? sameKind : usable) {
-    const bits = family === 4 ? commonBits(point.address, address) : 0;
+    const bits = commonBits(point.address, address);
     if (bits > bestBits) {
       best = point;
       bestBits = bits;
@@ -52,15 +66,30 @@ export function choosePoint(
   return best;
 }
 
-/** `0.0.0.0` stands for every IPv4 address of this machine: each gets a listener, so that Via can name one. */
+/** Needs its interface beside it to mean something. */
+const isLinkLocalIPv6 = (address: string): boolean => /^fe[89ab]/i.test(address);
+
+/**
+ * `0.0.0.0` stands for every IPv4 address of this machine and `::` for every IPv6 address (but those of one link only):
+ * each gets a listener, so that Via can name one.
+ */
 export function expandWildcard(point: ListenPoint): ListenPoint[] {
-  if (point.address !== '0.0.0.0') return [point];
+  const wanted = addressOfHost(point.address);
+  if (wanted !== '0.0.0.0' && wanted !== '::') return [{ ...point, address: wanted }];
+  const [family, loopback] = wanted === '::' ? ['IPv6', '::1'] : ['IPv4', '127.0.0.1'];
   const addresses = Object.values(networkInterfaces())
     .flatMap((list) => list ?? [])
-    .filter((entry) => entry.family === 'IPv4')
+    .filter((entry) => entry.family === family && !isLinkLocalIPv6(entry.address))
     .map((entry) => entry.address);
   const outside = addresses.filter((address) => !isLoopback(address));
-  return [...new Set([...outside, '127.0.0.1'])].map((address) => ({ ...point, address }));
+  return [...new Set([...outside, loopback])].map((address) => ({ ...point, address }));
+}
+
+/** What became of a listener that was asked for: port 0, here and in what it announces, is the port that it got. */
+export function boundPoint(wanted: ListenPoint, port: number): ListenPoint {
+  const { announced } = wanted;
+  if (announced === undefined) return { ...wanted, port };
+  return { ...wanted, port, announced: { ...announced, port: announced.port === 0 ? port : announced.port } };
 }
 
 function codeOf(error: unknown): string {
@@ -68,9 +97,14 @@ function codeOf(error: unknown): string {
   return hasCode && typeof error.code === 'string' ? error.code : '';
 }
 
+/** Codes of a peer's certificate that is not accepted. */
+const UNTRUSTED = /CERT|SELF_SIGNED|LEAF_SIGNATURE|ALTNAME/;
+
 /** The failure that an operating system error means. */
 export function failureOf(error: unknown): TransportFailure {
-  switch (codeOf(error)) {
+  const code = codeOf(error);
+  if (UNTRUSTED.test(code)) return 'untrusted';
+  switch (code) {
     case 'ECONNREFUSED':
       return 'refused';
     case 'EHOSTUNREACH':

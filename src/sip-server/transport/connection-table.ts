@@ -1,10 +1,10 @@
 import { remoteKey } from './addresses';
-import type { StreamConnection } from './stream-connection';
+import type { Connection } from './connection';
 
 /** The connections of one stream transport: by number, and by the remote address and port that they lead to. */
 export class ConnectionTable {
-  private readonly byId = new Map<number, StreamConnection>();
-  private readonly byRemote = new Map<string, StreamConnection>();
+  private readonly byId = new Map<number, Connection>();
+  private readonly byRemote = new Map<string, Connection>();
   private readonly perAddress = new Map<string, number>();
 
   get size(): number {
@@ -15,7 +15,7 @@ export class ConnectionTable {
     return this.perAddress.get(address) ?? 0;
   }
 
-  add(connection: StreamConnection): void {
+  add(connection: Connection): void {
     const { remoteAddress, remotePort } = connection.flow;
     this.byId.set(connection.id, connection);
     this.perAddress.set(remoteAddress, this.countFrom(remoteAddress) + 1);
@@ -26,20 +26,20 @@ export class ConnectionTable {
    * RFC 5923: requests to this address and port may use the connection too. Another usable connection that has the
    * name already keeps it.
    */
-  alias(connection: StreamConnection, address: string, port: number): void {
+  alias(connection: Connection, address: string, port: number): void {
     if (this.find(address, port) === undefined) this.name(connection, address, port);
   }
 
-  get(id: number): StreamConnection | undefined {
+  get(id: number): Connection | undefined {
     return this.byId.get(id);
   }
 
-  find(address: string, port: number): StreamConnection | undefined {
+  find(address: string, port: number): Connection | undefined {
     const connection = this.byRemote.get(remoteKey(address, port));
     return connection?.isUsable === true ? connection : undefined;
   }
 
-  remove(connection: StreamConnection): void {
+  remove(connection: Connection): void {
     if (!this.byId.delete(connection.id)) return;
     const { remoteAddress } = connection.flow;
     const count = this.countFrom(remoteAddress) - 1;
@@ -48,11 +48,11 @@ export class ConnectionTable {
     for (const key of connection.keys) if (this.byRemote.get(key) === connection) this.byRemote.delete(key);
   }
 
-  all(): StreamConnection[] {
+  all(): Connection[] {
     return [...this.byId.values()];
   }
 
-  private name(connection: StreamConnection, address: string, port: number): void {
+  private name(connection: Connection, address: string, port: number): void {
     const key = remoteKey(address, port);
     connection.keys.add(key);
     this.byRemote.set(key, connection);

@@ -7,20 +7,31 @@ import type { Log } from '../log';
 import { noLog } from '../log';
 import { choosePoint, expandWildcard } from './addresses';
 import type { FailedRemote, ProtocolTransport, Receiver, SendDone } from './protocol-transport';
-import type { StreamSettings } from './tcp';
-import { DEFAULT_STREAM_SETTINGS, TcpTransport } from './tcp';
+import type { StreamSettings } from './settings';
+import { DEFAULT_STREAM_SETTINGS } from './settings';
+import { StreamTransport } from './stream-transport';
+import { tcp } from './tcp';
+import { tls } from './tls';
+import type { TlsFiles } from './tls-files';
+import { TlsCredentials } from './tls-files';
 import { UdpTransport } from './udp';
-import { stampVia } from './via';
+import { namesTransport, stampVia } from './via';
+import { ws } from './ws';
+import { wss } from './wss';
+
+export type { TlsFiles } from './tls-files';
 
 export interface TransportOptions {
   readonly clock?: Clock;
   readonly log?: Log;
+  /** Needed for `tls` and `wss`. */
+  readonly tls?: TlsFiles;
   readonly stream?: Partial<StreamSettings>;
   readonly datagramLimits?: Partial<ParseLimits>;
   readonly streamLimits?: Partial<ParseLimits>;
 }
 
-/** UDP and TCP over IPv4 (RFC 3261 section 18). Nothing that is received throws out of it. */
+/** UDP, TCP, TLS, WS and WSS over IPv4 and IPv6 (RFC 3261 section 18, RFC 7118). Nothing that is received throws out of it. */
 export function createTransport(options: TransportOptions = {}): TransportLayer {
   return new SipTransport(options);
 }
@@ -32,6 +43,7 @@ class SipTransport implements TransportLayer {
   private bound: ListenPoint[] = [];
   private events: TransportEvents | undefined;
   private lastConnection = 0;
+  private held: TlsCredentials | undefined;
 
   constructor(options: TransportOptions) {
     this.log = options.log ?? noLog;
@@ -40,7 +52,11 @@ class SipTransport implements TransportLayer {
     const settings = { ...DEFAULT_STREAM_SETTINGS, ...options.stream };
     const nextId = (): number => ++this.lastConnection;
     this.add(new UdpTransport(receiver, { ...DATAGRAM_LIMITS, ...options.datagramLimits }, clock));
-    this.add(new TcpTransport(receiver, { ...STREAM_LIMITS, ...options.streamLimits }, settings, clock, nextId));
+    const limits = { ...STREAM_LIMITS, ...options.streamLimits };
+    const credentials = (): TlsCredentials => this.credentials(options.tls, () => clock.now());
+    for (const kind of [tcp(limits), tls(limits, credentials), ws(limits), wss(limits, credentials)]) {
+      this.add(new StreamTransport(kind, receiver, limits, settings, clock, nextId));
+    }
   }
 
   get points(): readonly ListenPoint[] {
@@ -82,6 +98,13 @@ class SipTransport implements TransportLayer {
     this.bound = [];
   }
 
+  /** Read when the first listener needs them; throws when they are missing or cannot be used. */
+  private credentials(files: TlsFiles | undefined, now: () => number): TlsCredentials {
+    if (files === undefined) throw new Error('TLS needs a key and a certificate');
+    this.held ??= new TlsCredentials(files, now, (error) => this.log('sip.tls.not-renewed', { error: error.message }));
+    return this.held;
+  }
+
   private add(transport: ProtocolTransport): void {
     this.transports.set(transport.protocol, transport);
   }
@@ -107,7 +130,7 @@ class SipTransport implements TransportLayer {
         if (message.kind === 'request') {
           const via = stampVia(message, flow);
           // A Via that names another transport than the one it came by: garbage, or a loop of somebody's making.
-          if (via?.protocol !== flow.protocol.toUpperCase()) return;
+          if (via === undefined || !namesTransport(via, flow.protocol)) return;
         }
         this.guard(() => this.events?.message(message, flow, bytes));
       },

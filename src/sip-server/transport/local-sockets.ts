@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { networkInterfaces } from 'node:os';
-import { isLoopback } from './addresses';
+import { isIPv4 } from 'node:net';
+import { endianness, networkInterfaces } from 'node:os';
+import { bytesOf, isLoopback } from './addresses';
 
 /** Whether the address is one of this machine. */
 export function isOwnMachine(address: string): boolean {
@@ -8,10 +9,10 @@ export function isOwnMachine(address: string): boolean {
   return Object.values(networkInterfaces()).some((list) => list?.some((entry) => entry.address === address));
 }
 
-/** IPv4 address as the kernel's tables print it: one 32-bit number of the machine's (little endian) byte order. */
+/** An address as the kernel's tables print it: 32-bit numbers in the machine's byte order. */
 function kernelHex(address: string): string {
-  const bytes = Buffer.from(address.split('.').map(Number));
-  return bytes.reverse().toString('hex').toUpperCase();
+  const bytes = Buffer.from(bytesOf(address));
+  return (endianness() === 'LE' ? bytes.swap32() : bytes).toString('hex').toUpperCase();
 }
 
 /** `local_address` column of every socket in a table such as /proc/net/udp. */
@@ -27,11 +28,12 @@ export async function isUdpPortBound(address: string, port: number): Promise<boo
   try {
     const hexPort = port.toString(16).toUpperCase().padStart(4, '0');
     const own = kernelHex(address);
+    const mapped = isIPv4(address) ? `::ffff:${address}` : address;
     const wanted = new Set([
       `${own}:${hexPort}`,
+      `${kernelHex(mapped)}:${hexPort}`,
       `00000000:${hexPort}`,
       `${'0'.repeat(32)}:${hexPort}`,
-      `0000000000000000FFFF0000${own}:${hexPort}`,
     ]);
     const four = await readFile('/proc/net/udp', 'utf8');
     const six = await readFile('/proc/net/udp6', 'utf8').catch(() => '');

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:dgram';
 import { createSocket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
 import type { CancelTimer, Clock } from '../../process/clock';
 import { isNearby, remoteKey } from './addresses';
 import { isOwnMachine, isUdpPortBound } from './local-sockets';
@@ -67,7 +68,7 @@ export class RefusalProbe {
   }
 
   private probe(key: string, watch: Watch): void {
-    const socket = createSocket('udp4');
+    const socket = createSocket(isIPv6(watch.address) ? 'udp6' : 'udp4');
     watch.socket = socket;
     watch.cancel = this.clock.setTimer(ANSWER_MS, () => this.forget(key));
     socket.on('error', (error) => {

@@ -1,11 +1,12 @@
 import type { RemoteInfo, Socket } from 'node:dgram';
 import { createSocket } from 'node:dgram';
-import { isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
 import type { Clock } from '../../process/clock';
 import type { ParseLimits } from '../../sip-message/parse';
 import { parseMessage } from '../../sip-message/parse';
+import { addressOfHost } from '../host';
 import type { Destination, Flow, ListenPoint } from '../layers';
-import { failureOf } from './addresses';
+import { boundPoint, failureOf } from './addresses';
 import type { ProtocolTransport, Receiver, SendDone } from './protocol-transport';
 import { RefusalProbe } from './refusal-probe';
 
@@ -21,7 +22,7 @@ function noLookup(
   _options: unknown,
   callback: (error: NodeJS.ErrnoException | null, address: string, family: number) => void,
 ): void {
-  callback(null, address, 4);
+  callback(null, address, isIP(address));
 }
 
 function isRequest(bytes: Buffer): boolean {
@@ -34,7 +35,7 @@ interface Listener {
   readonly socket: Socket;
 }
 
-/** SIP over UDP, IPv4. */
+/** SIP over UDP. */
 export class UdpTransport implements ProtocolTransport {
   readonly protocol = 'udp';
   private readonly listeners: Listener[] = [];
@@ -52,7 +53,13 @@ export class UdpTransport implements ProtocolTransport {
   }
 
   async listen(wanted: ListenPoint): Promise<ListenPoint> {
-    const socket = createSocket({ type: 'udp4', lookup: noLookup, ...bufferSizes() });
+    const isSix = isIP(wanted.address) === 6;
+    const socket = createSocket({
+      type: isSix ? 'udp6' : 'udp4',
+      ipv6Only: isSix,
+      lookup: noLookup,
+      ...bufferSizes(),
+    });
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
       socket.bind({ address: wanted.address, port: wanted.port, exclusive: true }, () => {
@@ -60,7 +67,7 @@ export class UdpTransport implements ProtocolTransport {
         resolve();
       });
     });
-    const point: ListenPoint = { ...wanted, port: socket.address().port };
+    const point = boundPoint(wanted, socket.address().port);
     // Errors of single sends come through their callbacks; a listener's own error must not end the process.
     socket.on('error', (error) => this.receiver.listenerError(point, error));
     socket.on('message', (bytes, source) => this.received(bytes, source, point));
@@ -72,11 +79,13 @@ export class UdpTransport implements ProtocolTransport {
     const listener = this.listeners.find(({ point }) => point.address === local.address && point.port === local.port);
     if (listener === undefined || this.closed) return done({ failure: 'no-listener' });
     if (bytes.length > MAX_PAYLOAD) return done({ failure: 'too-large' });
-    if (!isIPv4(to.address) || !(to.port > 0 && to.port < 65536)) return done({ failure: 'unreachable' });
-    const flow: Flow = { protocol: 'udp', remoteAddress: to.address, remotePort: to.port, local };
-    listener.socket.send(bytes, 0, bytes.length, to.port, to.address, (error) => {
+    const address = addressOfHost(to.address);
+    const sameFamily = isIP(address) !== 0 && isIP(address) === isIP(local.address);
+    if (!sameFamily || !(to.port > 0 && to.port < 65536)) return done({ failure: 'unreachable' });
+    const flow: Flow = { protocol: 'udp', remoteAddress: address, remotePort: to.port, local };
+    listener.socket.send(bytes, 0, bytes.length, to.port, address, (error) => {
       if (error !== null) return done({ failure: failureOf(error) });
-      if (isRequest(bytes)) this.probe.sent(to.address, to.port);
+      if (isRequest(bytes)) this.probe.sent(address, to.port);
       done({ flow });
     });
   }

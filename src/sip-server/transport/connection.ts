@@ -1,12 +1,19 @@
-import type { Socket } from 'node:net';
-import type { ParseLimits } from '../../sip-message/parse';
-import { StreamFramer } from '../../sip-message/stream';
+import type { StreamItem } from '../../sip-message/stream';
 import type { Flow, ListenPoint, TransportFailure } from '../layers';
 import { failureOf } from './addresses';
 import type { Receiver, SendDone } from './protocol-transport';
+import type { Wire } from './wire';
 
 const PONG = Buffer.from('\r\n');
 
+/** Makes messages of what a wire receives. */
+export interface Framing {
+  push(bytes: Buffer): StreamItem[];
+  /** True while a message has begun and is not complete. */
+  readonly isInsideMessage: boolean;
+}
+
+/** In ms. */
 export interface StreamTimes {
   /** Nothing read or written for so long: closed. */
   readonly idleMs: number;
@@ -16,14 +23,14 @@ export interface StreamTimes {
   readonly stallMs: number;
 }
 
-/** One connection of a stream transport (TCP; TLS gives the same kind of socket). */
-export class StreamConnection {
+/** One connection: TCP, TLS or WebSocket. */
+export class Connection {
   readonly flow: Flow;
   /** Names of the table under which requests to the peer find this connection. */
   readonly keys = new Set<string>();
-  private readonly framer: StreamFramer;
   private readonly outstanding = new Set<SendDone>();
   private failure: TransportFailure | undefined;
+  private settled: (() => void) | undefined;
   private established: boolean;
   private finishing = false;
   private lastActivity: number;
@@ -34,48 +41,60 @@ export class StreamConnection {
 
   constructor(
     readonly id: number,
-    private readonly socket: Socket,
-    remote: { readonly address: string; readonly port: number },
+    private readonly wire: Wire,
     local: ListenPoint,
     private readonly queueLimit: number,
-    limits: ParseLimits,
+    private readonly framing: Framing,
     private readonly now: () => number,
     private readonly receiver: Receiver,
-    private readonly onClosed: (connection: StreamConnection) => void,
+    private readonly onClosed: (connection: Connection) => void,
   ) {
     this.flow = {
       protocol: local.protocol,
-      remoteAddress: remote.address,
-      remotePort: remote.port,
+      remoteAddress: wire.remote.address,
+      remotePort: wire.remote.port,
       local,
       connection: id,
     };
-    this.framer = new StreamFramer(limits);
-    this.established = !socket.connecting;
+    this.established = wire.isOpen;
     this.lastActivity = now();
     // Whoever connects to us has something to say; a peer that we connected to may stay silent.
     this.waitingSince = this.established ? this.lastActivity : undefined;
-    socket.on('connect', () => (this.established = true));
-    socket.on('data', (chunk: Buffer) => this.received(chunk));
-    socket.on('error', (error) => (this.failure ??= failureOf(error)));
-    socket.on('close', () => this.ended());
+    wire.attach({
+      opened: () => this.opened(),
+      received: (bytes) => this.received(bytes),
+      partial: () => this.partial(),
+      alive: () => this.alive(),
+      failed: (error) => this.failed(error),
+      closed: () => this.ended(),
+    });
+  }
+
+  /** As `Wire.isPeer`. */
+  isPeer(address: string, name?: string): boolean {
+    return this.wire.isPeer(address, name);
+  }
+
+  /** Calls back once, when the connection is established or has failed. */
+  onceSettled(callback: () => void): void {
+    this.settled = callback;
   }
 
   /** Usable for new messages: connecting or open. */
   get isUsable(): boolean {
-    return !this.finishing && !this.socket.destroyed && this.socket.writable;
+    return !this.finishing && this.wire.isWritable;
   }
 
   send(bytes: Buffer, done: SendDone): void {
     if (!this.isUsable) return done({ failure: 'closed' });
-    if (this.socket.writableLength + bytes.length > this.queueLimit) {
+    if (this.wire.queued + bytes.length > this.queueLimit) {
       done({ failure: 'timeout' });
       this.abort('timeout');
       return;
     }
     this.lastActivity = this.now();
     this.outstanding.add(done);
-    this.socket.write(bytes, (error) => {
+    this.wire.write(bytes, (error) => {
       // After an error comes `close`, which knows the cause and tells everybody who waits.
       if (error !== null && error !== undefined) return;
       this.flushed++;
@@ -86,7 +105,7 @@ export class StreamConnection {
   /** Ends at once, for a reason that those who wait for their sends are told. */
   abort(failure: TransportFailure): void {
     this.failure ??= failure;
-    this.socket.destroy();
+    this.wire.destroy();
   }
 
   /** Sends what is queued, then closes; nothing more is read. */
@@ -94,7 +113,7 @@ export class StreamConnection {
     if (this.finishing) return;
     this.finishing = true;
     this.stalledSince = this.now();
-    this.socket.end();
+    this.wire.end();
   }
 
   /** Called every few seconds: closes a connection that is idle, stuck, or feeds a message byte by byte. */
@@ -110,18 +129,18 @@ export class StreamConnection {
 
   private noteStall(now: number): void {
     if (this.finishing) return;
-    if (this.socket.writableLength === 0) this.stalledSince = undefined;
+    if (this.wire.queued === 0) this.stalledSince = undefined;
     else if (this.stalledSince === undefined || this.flushed !== this.flushedAtStall) {
       this.stalledSince = now;
       this.flushedAtStall = this.flushed;
     }
   }
 
-  private received(chunk: Buffer): void {
+  private received(bytes: Buffer): void {
     if (this.finishing) return;
     const now = this.now();
     this.lastActivity = now;
-    for (const item of this.framer.push(chunk)) {
+    for (const item of this.framing.push(bytes)) {
       this.waitingSince = undefined;
       if (item.kind === 'message') this.receiver.message(item.message, this.flow, item.bytes);
       else if (item.kind === 'ping') this.send(PONG, () => undefined);
@@ -130,11 +149,37 @@ export class StreamConnection {
         if (item.fatal) this.finish();
       }
     }
-    if (!this.framer.isInsideMessage) return;
-    this.waitingSince ??= now;
+    if (this.framing.isInsideMessage) this.waitingSince ??= now;
+  }
+
+  private opened(): void {
+    this.established = true;
+    this.settle();
+  }
+
+  private settle(): void {
+    this.settled?.();
+    this.settled = undefined;
+  }
+
+  private partial(): void {
+    this.waitingSince ??= this.now();
+  }
+
+  private alive(): void {
+    this.lastActivity = this.now();
+    this.waitingSince = undefined;
+  }
+
+  /** Whoever does not let go of a connection that failed is cut off after the time for stalled ones. */
+  private failed(error: unknown): void {
+    this.failure ??= failureOf(error);
+    this.stalledSince ??= this.now();
+    this.finishing = true;
   }
 
   private ended(): void {
+    this.settle();
     const failure = this.failure ?? 'closed';
     this.onClosed(this);
     const waiting = [...this.outstanding];

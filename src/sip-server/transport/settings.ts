@@ -1,0 +1,27 @@
+import type { StreamTimes } from './connection';
+
+/** Limits of the transports that have connections; times in ms. */
+export interface StreamSettings extends StreamTimes {
+  readonly connectMs: number;
+  /** A client must be done with TLS and the WebSocket upgrade in this time. */
+  readonly handshakeMs: number;
+  /** Clients in the middle of that, at each transport. */
+  readonly maxHandshakes: number;
+  /** Bytes that may wait for a peer that does not read. */
+  readonly queueBytes: number;
+  /** For each transport. */
+  readonly maxConnections: number;
+  readonly maxConnectionsPerAddress: number;
+}
+
+export const DEFAULT_STREAM_SETTINGS: StreamSettings = {
+  idleMs: 30 * 60_000,
+  messageMs: 30_000,
+  stallMs: 30_000,
+  connectMs: 4_000,
+  handshakeMs: 10_000,
+  maxHandshakes: 1_000,
+  queueBytes: 1024 * 1024,
+  maxConnections: 10_000,
+  maxConnectionsPerAddress: 2_500,
+};

@@ -1,0 +1,196 @@
+import type { Server, Socket } from 'node:net';
+import { isIP } from 'node:net';
+import type { CancelTimer, Clock } from '../../process/clock';
+import { getHeader } from '../../sip-message/headers';
+import type { SipMessage } from '../../sip-message/message';
+import type { ParseLimits } from '../../sip-message/parse';
+import { parseVia } from '../../sip-message/via';
+import { addressOfHost } from '../host';
+import type { Destination, Flow, ListenPoint, Protocol } from '../layers';
+import type { Framing } from './connection';
+import { Connection } from './connection';
+import { boundPoint } from './addresses';
+import { ConnectionTable } from './connection-table';
+import { Handshakes } from './handshakes';
+import type { ProtocolTransport, Receiver, SendDone } from './protocol-transport';
+import type { StreamSettings } from './settings';
+import { defaultPort } from './via';
+import type { Wire } from './wire';
+import { SocketWire } from './wire';
+
+const CHECK_MS = 5_000;
+const BACKLOG = 1024;
+
+/** Options of every socket, of those that we accept and those that we open. */
+export const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 45_000 } as const;
+
+/** What one protocol with connections does in its own way. */
+export interface StreamProtocol {
+  readonly protocol: Protocol;
+  /** False: a client is a connection as soon as its socket is there. */
+  readonly hasHandshake: boolean;
+  /** A server, not listening yet, that hands over each client whose handshake is done. */
+  createServer(point: ListenPoint, accept: (wire: Wire) => void): Server;
+  /** Undefined: only clients open connections (RFC 7118 section 5: a WebSocket server cannot). */
+  readonly open?: (to: Destination, local: ListenPoint) => Wire;
+  framing(): Framing;
+}
+
+interface BoundServer {
+  readonly server: Server;
+  readonly handshakes: Handshakes;
+}
+
+/**
+ * SIP over connections. A connection is used for everything to its peer, whoever opened it (RFC 3261 section 18,
+ * RFC 5923); a destination may name the connection, and then nothing else is tried.
+ */
+export class StreamTransport implements ProtocolTransport {
+  readonly protocol: Protocol;
+  private readonly table = new ConnectionTable();
+  private readonly servers: BoundServer[] = [];
+  private readonly receiver: Receiver;
+  private cancelCheck: CancelTimer | undefined;
+  private closed = false;
+
+  constructor(
+    private readonly kind: StreamProtocol,
+    receiver: Receiver,
+    private readonly limits: ParseLimits,
+    private readonly settings: StreamSettings,
+    private readonly clock: Clock,
+    private readonly nextId: () => number,
+  ) {
+    this.protocol = kind.protocol;
+    this.receiver = {
+      ...receiver,
+      message: (message, flow, bytes) => {
+        this.noteAlias(message, flow);
+        receiver.message(message, flow, bytes);
+      },
+    };
+  }
+
+  async listen(wanted: ListenPoint): Promise<ListenPoint> {
+    let point = wanted;
+    const handshakes = new Handshakes(this.clock, this.settings);
+    const server = this.kind.createServer(wanted, (wire) => this.accepted(wire, point, handshakes));
+    server.on('connection', (socket) => this.connected(socket, point, handshakes));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      const { address: host, port } = wanted;
+      server.listen({ host, port, exclusive: true, ipv6Only: true, backlog: BACKLOG }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    const address = server.address();
+    if (address !== null && typeof address === 'object') point = boundPoint(wanted, address.port);
+    // For instance EMFILE while accepting: the next connection may do better.
+    server.on('error', (error) => this.receiver.listenerError(point, error));
+    this.servers.push({ server, handshakes });
+    return point;
+  }
+
+  send(bytes: Buffer, to: Destination, local: ListenPoint, done: SendDone): void {
+    if (this.closed) return done({ failure: 'no-listener' });
+    if (bytes.length > this.limits.message) return done({ failure: 'too-large' });
+    if (to.connection !== undefined) {
+      const connection = this.table.get(to.connection);
+      return connection === undefined ? done({ failure: 'closed' }) : connection.send(bytes, done);
+    }
+    const connection = this.findFor(to) ?? this.open(to, local);
+    if (connection === undefined) done({ failure: 'unreachable' });
+    else connection.send(bytes, done);
+  }
+
+  isOpen(connection: number): boolean {
+    return this.table.get(connection)?.isUsable === true;
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    this.cancelCheck?.();
+    const servers = this.servers.splice(0);
+    const ended = servers.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve())));
+    for (const connection of this.table.all()) connection.abort('closed');
+    for (const { handshakes } of servers) handshakes.abort();
+    await Promise.all(ended);
+  }
+
+  private findFor(to: Destination): Connection | undefined {
+    const connection = this.table.find(addressOfHost(to.address), to.port);
+    return connection?.isPeer(to.address, to.name) === true ? connection : undefined;
+  }
+
+  private connected(socket: Socket, local: ListenPoint, handshakes: Handshakes): void {
+    socket.on('error', () => undefined);
+    if (this.closed || this.isFull(socket.remoteAddress ?? '', handshakes) || !handshakes.begin(socket)) {
+      socket.destroy();
+      return;
+    }
+    if (this.kind.hasHandshake) return;
+    const { remoteAddress: address = '', remotePort: port = 0 } = socket;
+    this.accepted(new SocketWire(socket, { address, port }), local, handshakes);
+  }
+
+  private isFull(address: string, handshakes: Handshakes): boolean {
+    const { maxConnections, maxConnectionsPerAddress } = this.settings;
+    if (this.table.size + handshakes.size >= maxConnections) return true;
+    return this.table.countFrom(address) + handshakes.countFrom(address) >= maxConnectionsPerAddress;
+  }
+
+  private accepted(wire: Wire, local: ListenPoint, handshakes: Handshakes): void {
+    if (handshakes.end(wire.remote.address, wire.remote.port) && !this.closed) this.adopt(wire, local);
+    else wire.destroy();
+  }
+
+  private open(to: Destination, local: ListenPoint): Connection | undefined {
+    const { open } = this.kind;
+    const family = isIP(to.address);
+    if (open === undefined || family === 0 || family !== isIP(local.address)) return undefined;
+    if (!(to.port > 0 && to.port < 65536) || this.table.size >= this.settings.maxConnections) return undefined;
+    const connection = this.adopt(open({ ...to, address: addressOfHost(to.address) }, local), local);
+    const cancel = this.clock.setTimer(this.settings.connectMs, () => connection.abort('timeout'));
+    connection.onceSettled(cancel);
+    return connection;
+  }
+
+  private adopt(wire: Wire, local: ListenPoint): Connection {
+    const connection = new Connection(
+      this.nextId(),
+      wire,
+      local,
+      this.settings.queueBytes,
+      this.kind.framing(),
+      () => this.clock.now(),
+      this.receiver,
+      (ended) => this.table.remove(ended),
+    );
+    this.table.add(connection);
+    this.cancelCheck ??= this.clock.setTimer(CHECK_MS, () => this.check());
+    return connection;
+  }
+
+  private check(): void {
+    this.cancelCheck = undefined;
+    const connections = this.table.all();
+    for (const connection of connections) connection.check(this.settings);
+    if (connections.length > 0 && !this.closed) this.cancelCheck = this.clock.setTimer(CHECK_MS, () => this.check());
+  }
+
+  /**
+   * RFC 5923 `;alias`: requests to sent-by may use this connection. Believed only of a client that names what it is:
+   * the address it comes from, or with TLS a name of its certificate.
+   */
+  private noteAlias(message: SipMessage, flow: Flow): void {
+    if (message.kind !== 'request' || flow.connection === undefined) return;
+    const text = getHeader(message, 'Via');
+    if (text?.includes('alias') !== true) return;
+    const via = parseVia(text);
+    const connection = this.table.get(flow.connection);
+    if (connection === undefined || via?.params.has('alias') !== true) return;
+    if (!connection.isPeer(addressOfHost(via.host))) return;
+    this.table.alias(connection, flow.remoteAddress, via.port ?? defaultPort(flow.protocol));
+  }
+}

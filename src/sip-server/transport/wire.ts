@@ -1,0 +1,85 @@
+import type { Socket } from 'node:net';
+import { addressOfHost } from '../host';
+
+export interface RemoteAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What a wire tells its connection. */
+export interface WireEvents {
+  /** A wire that was being opened is open. */
+  opened(): void;
+  /** Bytes of a stream, or one whole message of a transport that has messages. */
+  received(bytes: Buffer): void;
+  /** The beginning of a message that is not whole yet. */
+  partial(): void;
+  /** The peer is there, and says nothing. */
+  alive(): void;
+  /** `closed` follows, unless the peer lets it wait. */
+  failed(error: unknown): void;
+  closed(): void;
+}
+
+/** How a connection reads and writes: a TCP or TLS socket, or a WebSocket. */
+export interface Wire {
+  readonly remote: RemoteAddress;
+  /** False while it is being opened. */
+  readonly isOpen: boolean;
+  readonly isWritable: boolean;
+  /** Bytes that the peer has not taken yet. */
+  readonly queued: number;
+  write(bytes: Buffer, written: (error: Error | null | undefined) => void): void;
+  /** Sends what is queued, then closes. */
+  end(): void;
+  destroy(): void;
+  attach(events: WireEvents): void;
+  /**
+   * Whether the peer is who this host names: by its address, or with TLS by its certificate (RFC 5923 section 5,
+   * RFC 5922 section 7). `name` is the host name that led to the address.
+   */
+  isPeer(address: string, name?: string): boolean;
+}
+
+/** A plain socket. */
+export class SocketWire implements Wire {
+  constructor(
+    protected readonly socket: Socket,
+    readonly remote: RemoteAddress,
+  ) {}
+
+  get isOpen(): boolean {
+    return !this.socket.connecting;
+  }
+
+  get isWritable(): boolean {
+    return !this.socket.destroyed && this.socket.writable;
+  }
+
+  get queued(): number {
+    return this.socket.writableLength;
+  }
+
+  write(bytes: Buffer, written: (error: Error | null | undefined) => void): void {
+    this.socket.write(bytes, written);
+  }
+
+  end(): void {
+    this.socket.end();
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  attach(events: WireEvents): void {
+    this.socket.on('connect', () => events.opened());
+    this.socket.on('data', (chunk: Buffer) => events.received(chunk));
+    this.socket.on('error', (error) => events.failed(error));
+    this.socket.on('close', () => events.closed());
+  }
+
+  isPeer(address: string): boolean {
+    return addressOfHost(address) === this.remote.address;
+  }
+}
