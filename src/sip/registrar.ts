@@ -143,7 +143,8 @@ interface Plan {
 function planUpdate(contacts: readonly RequestedContact[], bindings: readonly Binding[], attempt: Attempt): Plan {
   const plan: Plan = { changes: [], after: new Map(bindings.map((binding) => [binding.identity, binding])), own: [] };
   for (const contact of contacts.filter(({ expires }) => expires !== 0)) {
-    const previous = findBinding(contact, bindings);
+    // Among those that are left: an earlier contact of the request may have taken one over.
+    const previous = findBinding(contact, [...plan.after.values()]);
     const identity = contact.instance ?? previous?.identity ?? contact.canonical;
     // Two contacts of one instance: the first counts.
     if (plan.own.includes(identity)) continue;

@@ -80,7 +80,24 @@ describe('RFC 3261 §10.3: whatever a device sends', () => {
           bindings = [...after.values()];
         }
       }),
-      { numRuns: 500 },
+      {
+        numRuns: 500,
+        examples: [
+          // One contact tells its instance, another is the same address without it.
+          [
+            [
+              { contacts: ['<sip:a@h1>'], expires: undefined, callId: 'x', cseq: 0, waitMs: 0 },
+              {
+                contacts: ['<sip:a@h1>;+sip.instance="<urn:2>"', '<sip:a@h1>'],
+                expires: undefined,
+                callId: 'x',
+                cseq: 1,
+                waitMs: 0,
+              },
+            ],
+          ],
+        ],
+      },
     );
   });
 
