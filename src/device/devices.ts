@@ -5,6 +5,7 @@ import { NodeSignature } from '../sip/node-signature';
 import { NonceSource } from '../sip/nonce';
 import { parseNameAddr } from '../sip-message/name-addr';
 import { refuseBeforeAuthentication } from '../sip/registrar';
+import { readRequestUri } from '../sip/request-uri';
 import type {
   Headers,
   IncomingInvite,
@@ -171,6 +172,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       return { status: 481, reason: 'Call/Transaction Does Not Exist' };
     const early = request.method === 'REGISTER' ? refuseBeforeAuthentication(request, this.domain) : undefined;
     if (early !== undefined) return early;
+    if (asksWhetherWeLive(request)) return answerOther(request);
     const caller = this.callers.identify(request);
     if (caller.type === 'refused') return this.logged(request, caller);
     return request.method === 'REGISTER' ? this.register(request, caller) : answerOther(request);
@@ -287,6 +289,11 @@ export class Devices implements UserAgentEvents, DeviceRouter {
 
 function unavailable(): { status: number; reason: string; headers: Headers } {
   return { status: 503, reason: 'Draining', headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) } };
+}
+
+/** OPTIONS to the node itself, whoever asks; one to a user is authenticated, since its answer would tell who there is. */
+function asksWhetherWeLive({ method, uri }: ReceivedRequest): boolean {
+  return method === 'OPTIONS' && readRequestUri(uri)?.dialled === '';
 }
 
 /** Requests outside a dialog that are neither REGISTER nor INVITE. */

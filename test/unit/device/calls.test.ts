@@ -329,7 +329,6 @@ describe('claim R17: calls through gateways', () => {
 
 describe('other requests', () => {
   test.each([
-    ['OPTIONS', 200],
     ['SUBSCRIBE', 489],
     ['MESSAGE', 405],
     ['PUBLISH', 405],
@@ -344,17 +343,21 @@ describe('other requests', () => {
     if (status !== 489) expect(answer.headers?.Allow).toContain('INVITE');
   });
 
-  test('RFC 3261 §11.2: the 200 to OPTIONS says what we take', () => {
-    expect(started().send({ method: 'OPTIONS', source: GATEWAY_SOURCE })).toMatchObject({
+  test('RFC 3261 §11.2: OPTIONS to the node is answered 200 with what we take, whoever asks', () => {
+    expect(started().send({ method: 'OPTIONS', uri: 'sip:acme.example' })).toMatchObject({
       status: 200,
       headers: { Accept: 'application/sdp', Supported: 'timer, 100rel' },
     });
   });
 
+  test('OPTIONS to a user is challenged like everything else: its answer would tell who there is', () => {
+    expect(started().send({ method: 'OPTIONS', uri: 'sip:2000@acme.example' }).status).toBe(407);
+  });
+
   test('a foreign From gets 403 there too', () => {
     const node = started();
-    const headers = { ...node.credentials('OPTIONS', 'sip:acme.example'), From: '<sip:2000@acme.example>;tag=1' };
-    expect(node.send({ method: 'OPTIONS', headers }).status).toBe(403);
+    const headers = { ...node.credentials('MESSAGE', 'sip:acme.example'), From: '<sip:2000@acme.example>;tag=1' };
+    expect(node.send({ method: 'MESSAGE', headers }).status).toBe(403);
   });
 
   test('RFC 3261 §12.2.2: a request of a dialog that is not there gets 481', () => {
