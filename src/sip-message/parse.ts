@@ -209,7 +209,9 @@ function isCallId(text: string): boolean {
 
 function checkVia(value: string | undefined): Trouble | undefined {
   if (value === undefined) return bad('Missing Via Header');
-  return parseVia(splitCommas(value)[0] ?? '') === undefined ? bad('Bad Via Header') : undefined;
+  // All of the line, though only the first one matters here: garbage behind it makes the message invalid (RFC 4475 §3.1.2.1).
+  const all = splitCommas(value);
+  return all.length === 0 || all.some((via) => parseVia(via) === undefined) ? bad('Bad Via Header') : undefined;
 }
 
 function checkCallId(value: string | undefined): Trouble | undefined {
