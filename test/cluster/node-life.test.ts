@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Phone } from '../support/baresip';
 import { Cluster } from '../support/cluster';
 import { people } from '../support/cluster-config';
+import { usesDrachtio } from '../support/drachtio';
 import { eventually } from '../support/eventually';
 import { NodeProcess } from '../support/node-process';
 import { freePort } from '../support/ports';
@@ -25,41 +26,46 @@ describe('the life of a node', () => {
     await cluster.close();
   });
 
-  it('a SIP server that dies is started again; its calls end, their music is given back, and new calls go through', async () => {
-    const node = cluster.node(1);
-    await talk(alice, bob, people.bob.dn);
-    await bob.hold();
-    await hearsMusic(alice, bob);
+  // A drachtio-server that is named is not ours to end, nor to start again.
+  const withOwnServer = usesDrachtio ? it.skip : it;
+  withOwnServer(
+    'a SIP server that dies is started again; its calls end, their music is given back, and new calls go through',
+    async () => {
+      const node = cluster.node(1);
+      await talk(alice, bob, people.bob.dn);
+      await bob.hold();
+      await hearsMusic(alice, bob);
 
-    const before = node.sipServerPid;
-    process.kill(before, 'SIGKILL');
-    await eventually(
-      'node 1 has no call',
-      () => node.calls(),
-      (calls) => calls.length === 0,
-    );
-    await eventually(
-      'no music plays',
-      () => cluster.mediaSessions(),
-      (sessions) => sessions.length === 0,
-    );
-    await eventually(
-      'node 1 is ready again',
-      async () => (await node.fetch('/readyz')).status,
-      (status) => status === 200,
-    );
-    expect(node.sipServerPid).not.toBe(before);
+      const before = node.sipServerPid;
+      process.kill(before, 'SIGKILL');
+      await eventually(
+        'node 1 has no call',
+        () => node.calls(),
+        (calls) => calls.length === 0,
+      );
+      await eventually(
+        'no music plays',
+        () => cluster.mediaSessions(),
+        (sessions) => sessions.length === 0,
+      );
+      await eventually(
+        'node 1 is ready again',
+        async () => (await node.fetch('/readyz')).status,
+        (status) => status === 200,
+      );
+      expect(node.sipServerPid).not.toBe(before);
 
-    await endCalls(alice, bob);
-    await eventually(
-      'no call is left',
-      () => cluster.node(2).calls(),
-      (calls) => calls.length === 0,
-    );
-    await talk(alice, bob, people.bob.dn);
-    await hangUp(alice, bob);
-    await cluster.nothingIsLeft();
-  });
+      await endCalls(alice, bob);
+      await eventually(
+        'no call is left',
+        () => cluster.node(2).calls(),
+        (calls) => calls.length === 0,
+      );
+      await talk(alice, bob, people.bob.dn);
+      await hangUp(alice, bob);
+      await cluster.nothingIsLeft();
+    },
+  );
 
   it('SIGTERM while a call is held: the call is ended with BYE, the music given back, the others told at once', async () => {
     await talk(alice, bob, people.bob.dn);

@@ -1,5 +1,7 @@
 /** A configuration file for tests, as a plain value; JSON is YAML. Sites, phones and lists as in the two-site demo. */
 
+import type { ExternalServer } from './drachtio';
+
 export const domain = 'tandem.test';
 
 export interface TestDevice {
@@ -37,7 +39,7 @@ export interface TestNode {
   readonly name: string;
   readonly site: string;
   readonly listen: string[];
-  readonly drachtio: 'embedded';
+  readonly drachtio: 'embedded' | { readonly host: string; readonly port: number; readonly secret: string };
   readonly admin: string;
   readonly stateDir: string;
   readonly drainSeconds: number;
@@ -80,7 +82,7 @@ export function passwordOf(username: string): string {
 }
 
 export interface FilePlace {
-  readonly nodes: readonly { sipPort: number; adminPort: number; stateDir: string }[];
+  readonly nodes: readonly { sipPort: number; adminPort: number; stateDir: string; server?: ExternalServer }[];
   readonly redis: string | undefined;
   /** Control address of the engine of a node; nodes without one have no media resources. */
   readonly engines: ReadonlyMap<number, string>;
@@ -114,12 +116,13 @@ export function clusterFile(place: FilePlace): ClusterFile {
       ...(place.redis === undefined ? {} : { redis: place.redis }),
     },
     registrar: { minExpires: 5, defaultExpires: 120, maxExpires: 3600 },
-    nodes: place.nodes.map(({ sipPort, adminPort, stateDir }, index) => ({
+    nodes: place.nodes.map(({ sipPort, adminPort, stateDir, server }, index) => ({
       id: index + 1,
       name: `${siteOf(index + 1)}-1`,
       site: siteOf(index + 1),
       listen: [`udp:127.0.0.1:${sipPort}`, `tcp:127.0.0.1:${sipPort}`],
-      drachtio: 'embedded' as const,
+      drachtio:
+        server === undefined ? ('embedded' as const) : { host: server.host, port: server.port, secret: server.secret },
       admin: `127.0.0.1:${adminPort}`,
       stateDir,
       drainSeconds: 1,

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BaresipOptions, Phone } from './baresip';
 import { type ClusterFile, clusterFile, domain, passwordOf, people, type PhoneName } from './cluster-config';
+import { externalServer } from './drachtio';
 import { eventually } from './eventually';
 import { LinphonePhone } from './linphone';
 import { NodeProcess } from './node-process';
@@ -64,7 +65,9 @@ export class Cluster {
     const places = [];
     for (let id = 1; id <= (options.nodes ?? 2); id++) {
       const stateDir = join(directory, `state-${id}`);
-      places.push({ id, sipPort: await freePort(), adminPort: await freePort(), stateDir });
+      const server = await externalServer(scope, id);
+      const sipPort = server?.sipPort ?? (await freePort());
+      places.push({ id, sipPort, adminPort: await freePort(), stateDir, server });
     }
     const file = clusterFile({
       nodes: places,
