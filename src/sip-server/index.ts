@@ -2,6 +2,7 @@ import { systemClock, type Clock } from '../process/clock';
 import type { Application } from './control/application';
 import { ControlServer } from './control/control-server';
 import { RouteTable } from './control/route-table';
+import { CallEvents } from './core/call-events';
 import { DEFAULT_TIMERS, type CoreContext, type SipTimers } from './core/context';
 import { systemResolver, type Resolver } from './core/next-hop';
 import { RegisteredContacts } from './core/registered-contacts';
@@ -40,11 +41,13 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
   const timers = options.timers ?? DEFAULT_TIMERS;
   const transport = createTransport({ clock, log });
   const transactions = createTransactionLayer({ transport, clock, timers, log });
+  const routes = new RouteTable<Application>();
   const context: CoreContext = {
     transactions,
     clock,
     timers,
-    routes: new RouteTable<Application>(),
+    routes,
+    events: new CallEvents(routes, clock),
     contacts: new RegisteredContacts(),
     resolve: options.resolve ?? systemResolver,
     log,

@@ -11,6 +11,8 @@ export interface Application {
   reply(commandId: string, rest: string, message?: Buffer): void;
   /** A `sip` frame. */
   deliver(rest: string, message: Buffer): void;
+  /** A frame of another type: `cdr:start` and the like. */
+  report(type: string, rest: string, message: Buffer): void;
 }
 
 /** Above this many unsent bytes an application gets no new requests. */
@@ -42,6 +44,10 @@ export class ApplicationConnection implements Application {
 
   deliver(rest: string, message: Buffer): void {
     this.write(`${randomUUID()}|sip|${rest}`, message);
+  }
+
+  report(type: string, rest: string, message: Buffer): void {
+    this.write(`${randomUUID()}|${type}|${rest}`, message);
   }
 
   /** `NO`: a breach of the protocol; the connection ends with it. */

@@ -38,6 +38,12 @@ export function responseSent(
   return `OK|application|${place(bytes, where, now)}|${transactionId}|${dialogId}||Msg sent:|`;
 }
 
+/** Rest of a `response` frame for a final response of a target of `proxy`: more will come. */
+export function proxiedResponse(bytes: number, where: Where | undefined, now: number): string {
+  const from = where ?? { protocol: undefined, address: '', port: 0 };
+  return `OK|network|${place(bytes, from, now)}|||continue`;
+}
+
 /** Rest of a `sip` frame; `local` only for a request outside a dialog. */
 export function sipFrame(
   source: 'network' | 'application',
@@ -71,5 +77,8 @@ export const nok = {
   no100rel: 'Remote endpoint does not support 100rel',
   dialogExists: 'dialog already exists, rejecting this request',
   nothingToCancel: (id: string) => `unable to cancel unknown transaction id: ${id}`,
-  proxyUnavailable: 'proxy is not available in this server',
+  unknownProxyTransaction: (id: string) => `Unknown transaction id: ${id}`,
+  tooManyHops: 'Rejected with 483 Too Many Hops due to Max-Forwards value of 0',
+  badProxyExtension: 'Rejected with 420 Bad Extension due to Proxy-Require',
+  proxyFailed: 'error proxying request to ',
 } as const;

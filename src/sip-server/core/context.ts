@@ -9,6 +9,7 @@ import { tagOf } from '../dialog/dialog';
 import type { Flow, TransactionLayer } from '../layers';
 import type { Where } from '../control/tokens';
 import type { Log } from '../log';
+import type { CallEvents } from './call-events';
 import type { Resolver } from './next-hop';
 import type { RegisteredContacts } from './registered-contacts';
 
@@ -27,6 +28,7 @@ export interface CoreContext {
   readonly timers: SipTimers;
   readonly routes: RouteTable<Application>;
   readonly contacts: RegisteredContacts;
+  readonly events: CallEvents;
   readonly resolve: Resolver;
   readonly log: Log;
 }

@@ -12,6 +12,7 @@ import type { DialogLife } from './dialog-life';
 import { deliverEarlyUpdate } from './early-update';
 import type { Incoming, IncomingTable } from './incoming';
 import type { ClientRequests } from './client-requests';
+import type { Proxies } from './proxy/proxies';
 import { takePrack } from './reliable';
 
 const RETRY_AFTER: readonly [string, string] = ['Retry-After', '5'];
@@ -33,6 +34,7 @@ export class NetworkRequests {
     private readonly life: DialogLife,
     private readonly incoming: IncomingTable,
     private readonly clients: ClientRequests,
+    private readonly proxies: Proxies,
   ) {}
 
   request(request: SipRequest, flow: Flow, transaction: ServerTransaction | undefined): void {
@@ -47,7 +49,7 @@ export class NetworkRequests {
     if (pending !== undefined && pending.head.fromTag === head.fromTag) {
       return this.inEarlyServerDialog(pending, head, transaction);
     }
-    if (this.clients.takeEarly(head, transaction)) return;
+    if (this.clients.takeEarly(head, transaction) || this.proxies.inDialog(head, transaction)) return;
     this.incoming.refuse(transaction, 481);
   }
 
@@ -193,7 +195,8 @@ export class NetworkRequests {
   private ack(request: SipRequest, head: RequestHead, flow: Flow): void {
     const record = this.dialogs.find(head.callId, head.toTag, head.fromTag);
     const waiting = record?.unacknowledged.get(head.sequence);
-    if (record === undefined || waiting === undefined) return;
+    if (record === undefined) return void this.proxies.acknowledge(request, head);
+    if (waiting === undefined) return;
     waiting.stop();
     record.unacknowledged.delete(head.sequence);
     this.incoming.forget(waiting.transaction.id);

@@ -12,6 +12,7 @@ import { DialogLife } from './dialog-life';
 import { DialogTable } from './dialog-table';
 import { IncomingTable } from './incoming';
 import { NetworkRequests } from './network-requests';
+import { Proxies } from './proxy/proxies';
 
 /** What `authenticate` is answered with; drachtio-srf wants at least v0.8.2 for its pings. */
 const VERSION = 'v0.9.10-tandem';
@@ -25,13 +26,15 @@ export class SipCore implements ControlHandler, TransactionEvents {
   private readonly network: NetworkRequests;
   private readonly responses: ApplicationResponses;
   private readonly clients: ClientRequests;
+  private readonly proxies: Proxies;
   private stopSweep: () => void = () => undefined;
 
   constructor(private readonly context: CoreContext) {
     this.incoming = new IncomingTable(context);
     this.life = new DialogLife(context, this.dialogs, this.incoming);
     this.clients = new ClientRequests(context, this.dialogs, this.life, this.incoming);
-    this.network = new NetworkRequests(context, this.dialogs, this.life, this.incoming, this.clients);
+    this.proxies = new Proxies(context, this.incoming);
+    this.network = new NetworkRequests(context, this.dialogs, this.life, this.incoming, this.clients, this.proxies);
     this.responses = new ApplicationResponses(context, this.dialogs, this.life, this.incoming);
     this.sweep();
   }
@@ -66,7 +69,7 @@ export class SipCore implements ControlHandler, TransactionEvents {
   }
 
   proxy(application: Application, command: ProxyCommand): void {
-    application.reply(command.id, `NOK|${nok.proxyUnavailable}`);
+    this.proxies.proxy(application, command);
   }
 
   /** Its calls cannot go on: nobody else knows them. Later requests in them are answered 481. */
@@ -82,25 +85,39 @@ export class SipCore implements ControlHandler, TransactionEvents {
   }
 
   cancelled(transaction: ServerTransaction, cancel: SipRequest, flow: Flow): void {
-    this.guard(() => this.network.cancelled(transaction, cancel, flow));
+    this.guard(() => {
+      if (!this.proxies.cancelled(transaction)) this.network.cancelled(transaction, cancel, flow);
+    });
   }
 
   terminated(transaction: ServerTransaction): void {
-    this.guard(() => this.network.terminated(transaction));
+    this.guard(() => {
+      this.proxies.terminated(transaction);
+      this.network.terminated(transaction);
+    });
   }
 
   /** For metrics and tests: what has to be empty when nothing goes on. */
-  get size(): { readonly dialogs: number; readonly incoming: number; readonly outgoing: number } {
-    return { dialogs: this.dialogs.size, incoming: this.incoming.size, outgoing: this.clients.table.size };
+  get size(): {
+    readonly dialogs: number;
+    readonly incoming: number;
+    readonly outgoing: number;
+    readonly proxied: number;
+  } {
+    const { dialogs, incoming, clients, proxies } = this;
+    return { dialogs: dialogs.size, incoming: incoming.size, outgoing: clients.table.size, proxied: proxies.size };
   }
 
   stop(): void {
     this.stopSweep();
+    this.proxies.stop();
   }
 
   private sweep(): void {
     this.stopSweep = this.context.clock.setTimer(SWEEP_MS, () => {
-      this.context.contacts.sweep(this.context.clock.now());
+      const now = this.context.clock.now();
+      this.context.contacts.sweep(now);
+      this.proxies.sweep(now);
       this.sweep();
     });
   }

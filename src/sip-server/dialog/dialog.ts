@@ -164,7 +164,7 @@ function flowHop(flow: Flow): Destination {
 }
 
 /** Requests to a caller without Record-Route: on its connection; over UDP to its source address when NAT shows. */
-function hopOfCaller(target: string, flow: Flow): Destination | undefined {
+export function hopOfCaller(target: string, flow: Flow): Destination | undefined {
   if (flow.connection !== undefined) return flowHop(flow);
   const uri = parseUri(target);
   if (uri === undefined) return flowHop(flow);
