@@ -136,8 +136,16 @@ export class ApplicationResponses {
     const { dialog } = incoming;
     this.incoming.answered(incoming);
     this.replySent(incoming, commandId, response);
+    this.record(incoming, response);
     if (dialog !== undefined) this.afterFinal(incoming, dialog, response, session);
     if (accepted) this.learnContact(incoming, response);
+  }
+
+  /** For call detail records. */
+  private record({ head }: Incoming, response: SipResponse): void {
+    if (head.method !== 'INVITE' || head.toTag !== '') return;
+    if (response.status < 300) this.context.events.start('application', 'uas', response);
+    else this.context.events.stop('application', 'call-rejected', response);
   }
 
   private afterFinal(

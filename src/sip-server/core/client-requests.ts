@@ -11,6 +11,7 @@ import { getHeader } from '../../sip-message/headers';
 import type { SessionInterval } from '../dialog/session-timer';
 import type { ListenPoint, ServerTransaction } from '../layers';
 import { isOwnAddress } from './addresses';
+import type { StopReason } from './call-events';
 import { ClientResponses } from './client-responses';
 import type { CoreContext, RequestHead } from './context';
 import type { DialogLife } from './dialog-life';
@@ -32,6 +33,12 @@ import { Sender } from './sender';
 /** Requests of these methods look for a registered connection of their target. */
 const TO_REGISTERED = new Set(['INVITE', 'OPTIONS', 'NOTIFY', 'MESSAGE']);
 const REFRESH_AGAIN_SECONDS = 20;
+/** What an own BYE with such a reason is in call detail records. */
+const STOPS: ReadonlyMap<string, StopReason> = new Map([
+  ['Session timer expired', 'session-expired'],
+  ['ACK timeout', 'system-initiated-termination'],
+  ['ACK-BYE due to cancel race condition', 'system-initiated-termination'],
+]);
 
 /** Requests that applications (and, for a dialog's sake, the server itself) send. */
 export class ClientRequests {
@@ -134,6 +141,9 @@ export class ClientRequests {
         ? { hold: (go: () => void) => record.afterAck.push(go) }
         : {}),
     });
+    if (text.method === 'BYE' && outgoing !== undefined && record.state.usage === 'INVITE') {
+      this.context.events.stop('application', 'normal-release', outgoing.request);
+    }
     if (text.method === 'INVITE' && outgoing !== undefined) {
       record.cancelInvite = () => {
         if (!outgoing.finished) outgoing.client?.cancel([]);
@@ -202,6 +212,8 @@ export class ClientRequests {
     const now = this.context.clock.now();
     const rest = sipFrame('application', message.length, where, now, 'unsolicited', record.state.id);
     record.application.deliver(rest, message);
+    const stop = STOPS.get(reason);
+    if (stop !== undefined) this.context.events.stop('application', stop, outgoing?.request ?? request);
   }
 
   private sendOwn(record: DialogRecord, request: SipRequest, hop: NextHop, done: (status: number) => void) {

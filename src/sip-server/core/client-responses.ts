@@ -47,6 +47,7 @@ export class ClientResponses implements ResponseHandler {
     else this.refused(outgoing, status);
     if (outgoing.purpose.kind === 'application') {
       this.tell(outgoing, response, where);
+      this.record(outgoing, response);
       if (!outgoing.application.open) this.abandon(outgoing);
     }
     if (outgoing.method === 'BYE' && outgoing.dialog !== undefined && status !== 401 && status !== 407) {
@@ -55,6 +56,14 @@ export class ClientResponses implements ResponseHandler {
     this.afterNotify(outgoing, status);
     for (const notify of outgoing.early.splice(0)) this.deliverEarlyNotify(outgoing, notify);
     if (outgoing.purpose.kind === 'server') outgoing.purpose.done(status);
+  }
+
+  /** For call detail records. */
+  private record({ method, inDialog }: Outgoing, response: SipResponse): void {
+    if (method !== 'INVITE' || inDialog) return;
+    const { status } = response;
+    if (status < 300) this.context.events.start('network', 'uac', response);
+    else this.context.events.stop('network', status === 487 ? 'call-canceled' : 'call-rejected', response);
   }
 
   /** A 2xx that nobody has acknowledged until now will not be acknowledged by the application. */

@@ -1,6 +1,8 @@
-import { getHeader } from '../../sip-message/headers';
+import { getHeader, getHeaders } from '../../sip-message/headers';
 import type { SipRequest } from '../../sip-message/message';
+import { parseNameAddrList } from '../../sip-message/name-addr';
 import { serialize } from '../../sip-message/serialize';
+import { parseUri } from '../../sip-message/uri';
 import type { Application } from '../control/application';
 import { sipFrame } from '../control/tokens';
 import { dialogId, takeRemoteSequence } from '../dialog/dialog';
@@ -17,6 +19,8 @@ import { takePrack } from './reliable';
 
 const RETRY_AFTER: readonly [string, string] = ['Retry-After', '5'];
 const ROUTABLE = ['INVITE', 'REGISTER', 'OPTIONS', 'MESSAGE', 'INFO', 'NOTIFY', 'SUBSCRIBE', 'PUBLISH', 'REFER'];
+/** RFC 3261 section 10.2: a Contact may be a mailto or another URI. */
+const OTHER_SCHEME = /^(?!sips?:|tel:)[a-z][a-z0-9+.-]*:./i;
 const ALLOW = [...ROUTABLE, 'ACK', 'BYE', 'CANCEL', 'PRACK', 'UPDATE'].join(', ');
 
 /**
@@ -42,6 +46,7 @@ export class NetworkRequests {
     if (transaction === undefined) return this.ack(request, head, flow);
     // Both become part of a token line of the control protocol.
     if (head.callId.includes('|') || head.fromTag.includes('|')) return this.incoming.refuse(transaction, 400);
+    if (head.method === 'REGISTER' && !contactsAreSound(request)) return this.incoming.refuse(transaction, 400);
     if (head.toTag === '' || head.method === 'REGISTER') return this.outsideDialog(head, transaction);
     const record = this.dialogs.find(head.callId, head.toTag, head.fromTag);
     if (record !== undefined) return this.inDialog(record, head, transaction);
@@ -58,6 +63,8 @@ export class NetworkRequests {
     const incoming = this.incoming.get(transaction.id);
     if (incoming === undefined || incoming.answered) return;
     this.tellCancelled(incoming, cancel, flow);
+    // Before the application has answered anything there is nothing to record the end of.
+    if (incoming.tagUsed) this.context.events.stop('network', 'call-canceled', transaction.request);
     if (incoming.dialog !== undefined && !incoming.dialog.state.confirmed) this.life.end(incoming.dialog);
     this.incoming.abandon(incoming, 487);
   }
@@ -91,6 +98,12 @@ export class NetworkRequests {
     ) {
       return this.incoming.refuse(transaction, 483);
     }
+    this.route(head, transaction, key);
+    if (method === 'INVITE') this.context.events.attempt('network', transaction.request);
+  }
+
+  private route(head: RequestHead, transaction: ServerTransaction, key: string): void {
+    const { method } = head;
     const application = this.context.routes.pick(method.toLowerCase(), (one) => one.open && !one.congested);
     if (application === 'none') return this.unroutable(method, transaction);
     if (application === 'busy') return this.incoming.refuse(transaction, 503, [RETRY_AFTER]);
@@ -124,6 +137,9 @@ export class NetworkRequests {
       this.life.end(record);
     }
     this.incoming.deliver(incoming, record.state.id, false);
+    if (method === 'BYE' && record.state.usage === 'INVITE') {
+      this.context.events.stop('network', 'normal-release', transaction.request);
+    }
   }
 
   /** What the server refuses without asking the application. */
@@ -206,6 +222,17 @@ export class NetworkRequests {
     record.application.deliver(rest, message);
     if (record.unacknowledged.size === 0) record.releaseAfterAck();
   }
+}
+
+/** Contacts that can be read; `*` alone, and only to remove everything (RFC 3261 section 10.2.2). */
+function contactsAreSound(register: SipRequest): boolean {
+  const values = getHeaders(register, 'Contact');
+  const contacts = parseNameAddrList(values);
+  if (contacts === undefined) return false;
+  if (!contacts.some((contact) => contact.uri === '*')) {
+    return contacts.every((contact) => parseUri(contact.uri) !== undefined || OTHER_SCHEME.test(contact.uri));
+  }
+  return contacts.length === 1 && /^0+$/.test(getHeader(register, 'Expires')?.trim() ?? '');
 }
 
 function mergeKey(head: RequestHead): string {

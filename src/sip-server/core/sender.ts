@@ -131,6 +131,8 @@ export class Sender {
       terminated: () => this.inOrder(outgoing, () => this.over(outgoing)),
     });
     outgoing.request = outgoing.client.request;
+    if (outgoing.method === 'INVITE' && !outgoing.inDialog)
+      this.context.events.attempt('application', outgoing.request);
     const local = protocol === 'udp' ? { address: point.address, port: point.port } : destination;
     this.reply(outgoing, { protocol, address: local.address, port: local.port }, true);
   }
