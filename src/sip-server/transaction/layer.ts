@@ -18,11 +18,13 @@ import type {
   TransportFailure,
   TransportLayer,
 } from '../layers';
+import { hostOfAddress } from '../host';
 import type { Log } from '../log';
 import { noLog } from '../log';
 import type { ClientHost } from './client';
 import { ClientShell } from './client';
 import { clientKey, sentByPort, serverKey, topVia } from './keys';
+import { RequestWithFallback } from './fallback';
 import type { ServerHost } from './server';
 import { responseDestination, ServerShell } from './server';
 import type { Setup, TimerValues } from './timers';
@@ -42,6 +44,11 @@ export interface TransactionLayerOptions {
 }
 
 const MAX_SERVER_TRANSACTIONS = 100_000;
+
+/** RFC 3261 section 18.1.1: the largest request that may go by UDP when the MTU of the path is not known. */
+const MAX_DATAGRAM = 1300;
+/** About the length of the Via that we add. */
+const VIA_BYTES = 90;
 
 const newBranch = (): string => `${MAGIC_COOKIE}${randomBytes(12).toString('hex')}`;
 const newTag = (): string => randomBytes(6).toString('hex');
@@ -123,10 +130,25 @@ export class SipTransactionLayer implements TransactionLayer {
   }
 
   request(request: SipRequest, to: Destination, events: ClientTransactionEvents): ClientTransaction {
+    const overTcp = this.largeRequestOverTcp(request, to);
+    if (overTcp === undefined) return this.startRequest(request, to, events);
+    return new RequestWithFallback(request, overTcp, to, events, (...parts) => this.startRequest(...parts));
+  }
+
+  private startRequest(request: SipRequest, to: Destination, events: ClientTransactionEvents): ClientTransaction {
     const branch = newBranch();
     const sent: SipRequest = { ...request, headers: [...request.headers] };
     prependHeader(sent, 'Via', this.via(to, branch));
     return this.startClient(sent, branch, to, events);
+  }
+
+  /** RFC 3261 section 18.1.1: where a request goes that may be larger than the path takes in one packet. */
+  private largeRequestOverTcp(request: SipRequest, to: Destination): Destination | undefined {
+    if (to.protocol !== 'udp' || to.anyTransport !== true) return undefined;
+    if (serialize(request).length + VIA_BYTES <= MAX_DATAGRAM) return undefined;
+    const { address, port } = to;
+    if (this.transport.pointFor('tcp', address) === undefined) return undefined;
+    return { protocol: 'tcp', address, port };
   }
 
   sendAck(ack: SipRequest, to: Destination, withVia: boolean): void {
@@ -155,8 +177,10 @@ export class SipTransactionLayer implements TransactionLayer {
     const { address, port } = point?.announced ?? point ?? { address: 'invalid.invalid', port: undefined };
     const params = new Map<string, string | undefined>();
     if (to.protocol === 'udp') params.set('rport', undefined);
+    // RFC 5923: the peer may send its requests on this connection; our certificate says who we are.
+    if (to.protocol === 'tls') params.set('alias', undefined);
     params.set('branch', branch);
-    return formatVia({ protocol: to.protocol.toUpperCase(), host: address, port, params });
+    return formatVia({ protocol: to.protocol.toUpperCase(), host: hostOfAddress(address), port, params });
   }
 
   private setup(protocol: Protocol): Setup {
@@ -251,7 +275,14 @@ export class SipTransactionLayer implements TransactionLayer {
     if (known !== undefined) return known.retransmitted();
     if (!this.makeRoom()) return this.refuse(request, flow, 503, 'Service Unavailable');
     const host = request.method === 'CANCEL' ? this.cancelHost : this.serverHost;
-    const transaction = new ServerShell(request, flow, key, sentByPort(via), this.setup(flow.protocol), host);
+    const transaction = new ServerShell(
+      request,
+      flow,
+      key,
+      sentByPort(via, flow.protocol),
+      this.setup(flow.protocol),
+      host,
+    );
     this.servers.set(key, transaction);
     transaction.start();
   }
@@ -276,7 +307,7 @@ export class SipTransactionLayer implements TransactionLayer {
   private refuse(request: SipRequest, flow: Flow, status: number, reason: string): void {
     if (getHeader(request, 'Via') === undefined) return;
     const response = createResponse(request, status, { reason, toTag: newTag() });
-    const to = responseDestination(this.transport, flow, sentByPort(topVia(request)));
+    const to = responseDestination(this.transport, flow, sentByPort(topVia(request), flow.protocol));
     this.transport.send(serialize(response), to, () => undefined);
   }
 }

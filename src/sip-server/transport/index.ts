@@ -2,6 +2,7 @@ import type { Clock } from '../../process/clock';
 import { systemClock } from '../../process/clock';
 import type { ParseLimits } from '../../sip-message/parse';
 import { DATAGRAM_LIMITS, STREAM_LIMITS } from '../../sip-message/parse';
+import { addressOfHost } from '../host';
 import type { ListenPoint, Protocol, TransportEvents, TransportFailure, TransportLayer } from '../layers';
 import type { Log } from '../log';
 import { noLog } from '../log';
@@ -74,10 +75,11 @@ class SipTransport implements TransportLayer {
   }
 
   pointFor(protocol: Protocol, address: string): ListenPoint | undefined {
-    return choosePoint(this.bound, protocol, address);
+    return choosePoint(this.bound, protocol, addressOfHost(address));
   }
 
-  send(...[bytes, to, done]: Parameters<TransportLayer['send']>): void {
+  send(...[bytes, wanted, done]: Parameters<TransportLayer['send']>): void {
+    const to = { ...wanted, address: addressOfHost(wanted.address) };
     const transport = this.transports.get(to.protocol);
     const local = to.local ?? this.pointFor(to.protocol, to.address);
     if (transport === undefined || local === undefined) done({ failure: 'no-listener' });

@@ -27,7 +27,7 @@ export interface ProtocolTransport {
   readonly protocol: Protocol;
   /** Binds; rejects when the address cannot be had. Returns the point with the port that was really bound. */
   listen(point: ListenPoint): Promise<ListenPoint>;
-  /** `local` is the listener to send from. `done` is called exactly once. */
+  /** The address is in canonical spelling, without brackets. `local` is the listener to send from. `done` is called exactly once. */
   send(bytes: Buffer, to: Destination, local: ListenPoint, done: SendDone): void;
   isOpen(connection: number): boolean;
   close(): Promise<void>;

@@ -119,7 +119,7 @@ export class StreamTransport implements ProtocolTransport {
   }
 
   private findFor(to: Destination): Connection | undefined {
-    const connection = this.table.find(addressOfHost(to.address), to.port);
+    const connection = this.table.find(to.address, to.port);
     return connection?.isPeer(to.address, to.name) === true ? connection : undefined;
   }
 
@@ -150,7 +150,7 @@ export class StreamTransport implements ProtocolTransport {
     const family = isIP(to.address);
     if (open === undefined || family === 0 || family !== isIP(local.address)) return undefined;
     if (!(to.port > 0 && to.port < 65536) || this.table.size >= this.settings.maxConnections) return undefined;
-    const connection = this.adopt(open({ ...to, address: addressOfHost(to.address) }, local), local);
+    const connection = this.adopt(open(to, local), local);
     const cancel = this.clock.setTimer(this.settings.connectMs, () => connection.abort('timeout'));
     connection.onceSettled(cancel);
     return connection;

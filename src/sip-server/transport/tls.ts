@@ -21,6 +21,9 @@ function identityError(host: string, certificate: PeerCertificate): Error | unde
 /** A TLS socket; `expected` is the host that our own handshake verifies. */
 class TlsWire extends SocketWire {
   private secure: boolean;
+  /** Node.js would send what is written before it has looked at the peer's certificate. */
+  private readonly held: { readonly bytes: Buffer; readonly written: Parameters<SocketWire['write']>[1] }[] = [];
+  private heldBytes = 0;
 
   constructor(
     private readonly tlsSocket: TLSSocket,
@@ -40,7 +43,19 @@ class TlsWire extends SocketWire {
     this.tlsSocket.on('secureConnect', () => {
       this.secure = true;
       events.opened();
+      for (const { bytes, written } of this.held.splice(0)) super.write(bytes, written);
+      this.heldBytes = 0;
     });
+  }
+
+  override get queued(): number {
+    return super.queued + this.heldBytes;
+  }
+
+  override write(...[bytes, written]: Parameters<SocketWire['write']>): void {
+    if (this.secure) return super.write(bytes, written);
+    this.held.push({ bytes, written });
+    this.heldBytes += bytes.length;
   }
 
   override isPeer(address: string, name?: string): boolean {

@@ -4,7 +4,6 @@ import { isIP } from 'node:net';
 import type { Clock } from '../../process/clock';
 import type { ParseLimits } from '../../sip-message/parse';
 import { parseMessage } from '../../sip-message/parse';
-import { addressOfHost } from '../host';
 import type { Destination, Flow, ListenPoint } from '../layers';
 import { boundPoint, failureOf } from './addresses';
 import type { ProtocolTransport, Receiver, SendDone } from './protocol-transport';
@@ -79,7 +78,7 @@ export class UdpTransport implements ProtocolTransport {
     const listener = this.listeners.find(({ point }) => point.address === local.address && point.port === local.port);
     if (listener === undefined || this.closed) return done({ failure: 'no-listener' });
     if (bytes.length > MAX_PAYLOAD) return done({ failure: 'too-large' });
-    const address = addressOfHost(to.address);
+    const { address } = to;
     const sameFamily = isIP(address) !== 0 && isIP(address) === isIP(local.address);
     if (!sameFamily || !(to.port > 0 && to.port < 65536)) return done({ failure: 'unreachable' });
     const flow: Flow = { protocol: 'udp', remoteAddress: address, remotePort: to.port, local };

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import { addressOfHost } from '../host';
 
 export interface RemoteAddress {
   readonly address: string;
@@ -80,6 +79,6 @@ export class SocketWire implements Wire {
   }
 
   isPeer(address: string): boolean {
-    return addressOfHost(address) === this.remote.address;
+    return address === this.remote.address;
   }
 }

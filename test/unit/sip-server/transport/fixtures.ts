@@ -1,5 +1,13 @@
-import type { Flow, TransportEvents, TransportLayer } from '../../../../src/sip-server/layers';
+import type {
+  Destination,
+  Flow,
+  ListenPoint,
+  Protocol,
+  TransportEvents,
+  TransportLayer,
+} from '../../../../src/sip-server/layers';
 import type { SipMessage } from '../../../../src/sip-message/message';
+import type { SendResult } from '../../../../src/sip-server/transport/protocol-transport';
 import { createTransport, type TransportOptions } from '../../../../src/sip-server/transport';
 
 export interface Received {
@@ -46,13 +54,18 @@ export interface Peer {
   readonly malformed: Inbox<{ readonly reason: string; readonly status: number; readonly flow: Flow }>;
   readonly closed: Inbox<number>;
   readonly failures: Inbox<{ readonly address: string; readonly port: number; readonly failure: string }>;
-  readonly port: (protocol: 'udp' | 'tcp') => number;
+  readonly port: (protocol: Protocol) => number;
 }
 
 const open: TransportLayer[] = [];
 
-/** A transport with a UDP and a TCP listener on `address`, closed by `closeAll`. */
-export async function peer(address: string, options: TransportOptions = {}): Promise<Peer> {
+/** A transport with listeners on `address`, closed by `closeAll`. */
+export async function peer(
+  address: string,
+  options: TransportOptions = {},
+  protocols: readonly Protocol[] = ['udp', 'tcp'],
+  announced?: ListenPoint['announced'],
+): Promise<Peer> {
   const transport = createTransport(options);
   open.push(transport);
   const messages = new Inbox<Received>();
@@ -66,18 +79,19 @@ export async function peer(address: string, options: TransportOptions = {}): Pro
   };
   transport.onSendFailure((to, failure) => failures.push({ address: to.address, port: to.port, failure }));
   const points = await transport.listen(
-    [
-      { protocol: 'udp', address, port: 0 },
-      { protocol: 'tcp', address, port: 0 },
-    ],
+    protocols.map((protocol) => ({ protocol, address, port: 0, ...(announced === undefined ? {} : { announced }) })),
     events,
   );
-  const port = (protocol: 'udp' | 'tcp'): number => points.find((point) => point.protocol === protocol)?.port ?? 0;
+  const port = (protocol: Protocol): number => points.find((point) => point.protocol === protocol)?.port ?? 0;
   return { transport, messages, malformed, closed, failures, port };
 }
 
 export async function closeAll(): Promise<void> {
   await Promise.all(open.splice(0).map((transport) => transport.close()));
+}
+
+export function send(transport: TransportLayer, text: string, to: Destination): Promise<SendResult> {
+  return new Promise((resolve) => transport.send(Buffer.from(text), to, resolve));
 }
 
 /** A request as a client writes it. */

@@ -3,9 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { SimulatedClock } from '../../../../src/process/clock';
 import { getHeader } from '../../../../src/sip-message/headers';
 import { isUdpPortBound } from '../../../../src/sip-server/transport/local-sockets';
-import type { SendResult } from '../../../../src/sip-server/transport/protocol-transport';
-import type { Destination, TransportLayer } from '../../../../src/sip-server/layers';
-import { closeAll, Inbox, peer, requestText } from './fixtures';
+import { closeAll, Inbox, peer, requestText, send } from './fixtures';
 
 const sockets: (Socket | UdpSocket)[] = [];
 
@@ -16,10 +14,6 @@ afterEach(async () => {
   }
   await closeAll();
 });
-
-function send(transport: TransportLayer, text: string, to: Destination): Promise<SendResult> {
-  return new Promise((resolve) => transport.send(Buffer.from(text), to, resolve));
-}
 
 async function udpClient(address: string): Promise<{ socket: UdpSocket; port: number; inbox: Inbox<string> }> {
   const socket = createSocket('udp4');
