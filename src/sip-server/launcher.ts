@@ -37,7 +37,7 @@ export async function launchEmbeddedServer(options: LaunchOptions): Promise<Laun
   const secret = randomBytes(24).toString('base64url');
   const child = fork(options.entry, serverArguments(options), {
     execPath: process.execPath,
-    env: { ...process.env, [SECRET_VARIABLE]: secret },
+    env: environmentOf(secret),
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
   });
@@ -68,6 +68,16 @@ export async function launchEmbeddedServer(options: LaunchOptions): Promise<Laun
     await stop();
     throw error;
   }
+}
+
+/**
+ * The server reads what anybody sends: of what this process knows (passwords in variables, say) it is told nothing that it
+ * does not need.
+ */
+function environmentOf(secret: string): NodeJS.ProcessEnv {
+  const environment: NodeJS.ProcessEnv = { [SECRET_VARIABLE]: secret };
+  for (const name of ['PATH', 'TZ']) if (process.env[name] !== undefined) environment[name] = process.env[name];
+  return environment;
 }
 
 function serverArguments(options: LaunchOptions): string[] {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { join, resolve } from 'node:path';
 import { launchEmbeddedServer } from '../../../src/sip-server/launcher';
@@ -79,6 +79,28 @@ describe('embedded server as a process', () => {
       }).then((server) => process.kill(server.pid, 'SIGKILL'));
     });
     expect(await within(20_000, 'exit', died)).toBe('SIGKILL');
+  });
+
+  test("it is told nothing of its owner's environment but the way to programs, and a secret of its own", async () => {
+    const told = join(scope.directory('environment'), 'names.json');
+    const server = JSON.stringify(join(ROOT, 'src/sip-server/index.ts'));
+    const entry = program(
+      'curious.js',
+      `require('node:fs').writeFileSync(${JSON.stringify(told)}, JSON.stringify(Object.keys(process.env)));
+       void require(${server}).sipServerCommand(process.argv.slice(3));`,
+    );
+    process.env['TANDEM_TEST_PASSWORD'] = 'of the owner';
+    scope.defer(() => delete process.env['TANDEM_TEST_PASSWORD']);
+    const launched = await launchEmbeddedServer({
+      entry,
+      listen: [{ protocol: 'udp', address: '127.0.0.1', port: await freePort() }],
+      onExit: () => undefined,
+    });
+    scope.defer(() => launched.stop());
+    const names: unknown = JSON.parse(readFileSync(told, 'utf8'));
+    const allowed = ['PATH', 'TZ', 'TANDEM_CONTROL_SECRET', 'NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE'];
+    expect(names).toEqual(expect.arrayContaining(['PATH', 'TANDEM_CONTROL_SECRET']));
+    expect(allowed).toEqual(expect.arrayContaining(names as string[]));
   });
 
   test('a taken address is told in the error', async () => {
