@@ -1,0 +1,135 @@
+import { BlockList, isIP, isIPv6 } from 'node:net';
+import type { Clock } from '../../process/clock';
+import type { SipMessage } from '../../sip-message/message';
+import type { TransportEvents, TransportLayer } from '../layers';
+import type { Log } from '../log';
+
+/** What one source address may do. */
+export interface SourceLimitOptions {
+  /** Requests of one address, each second, in the long run; 0: as many as it likes. */
+  readonly requestsPerSecond: number;
+  /** Nothing that comes from there is looked at: `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32`. */
+  readonly banned: readonly string[];
+}
+
+/** More than a thousand calls a second: no phone does this, and no trunk that one node could serve. */
+export const DEFAULT_SOURCE_LIMITS: SourceLimitOptions = { requestsPerSecond: 5000, banned: [] };
+
+/** After a power cut all phones behind one address come at once: what is allowed in a moment, in seconds of the rate. */
+const BURST_SECONDS = 4;
+const MAX_SOURCES = 20_000;
+const REPORT_EVERY_MS = 10_000;
+
+interface Source {
+  requests: number;
+  since: number;
+}
+
+/** Bits of `ADDRESS` or `ADDRESS/BITS`; undefined: it is no such thing. */
+export function parseNetwork(text: string): { readonly address: string; readonly bits: number } | undefined {
+  const [address = '', bits, ...more] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || more.length > 0) return undefined;
+  const width = family === 4 ? 32 : 128;
+  if (bits === undefined) return { address, bits: width };
+  return /^\d{1,3}$/.test(bits) && Number(bits) <= width ? { address, bits: Number(bits) } : undefined;
+}
+
+/** Who is listened to (a leaky bucket for each address). Loopback is never limited: that is ourselves. */
+export class SourceLimits {
+  private readonly banned = new BlockList();
+  private readonly anyBanned: boolean;
+  /** The longest known first. */
+  private readonly sources = new Map<string, Source>();
+  private refused = 0;
+  private reportedAt = 0;
+
+  /** Throws when a network is none. */
+  constructor(
+    private readonly options: SourceLimitOptions,
+    private readonly clock: Clock,
+    private readonly log: Log,
+  ) {
+    for (const text of options.banned) {
+      const network = parseNetwork(text);
+      if (network === undefined) throw new Error(`"${text}" is no ADDRESS/BITS`);
+      this.banned.addSubnet(network.address, network.bits, isIPv6(network.address) ? 'ipv6' : 'ipv4');
+    }
+    this.anyBanned = options.banned.length > 0;
+  }
+
+  /** Whether a message from there is looked at. Responses cost nobody's share. */
+  admits(address: string, message: SipMessage | undefined): boolean {
+    if (this.anyBanned && this.banned.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) return false;
+    if (this.options.requestsPerSecond === 0 || message?.kind === 'response' || isLoopback(address)) return true;
+    if (this.take(address)) return true;
+    this.report(address);
+    return false;
+  }
+
+  private take(address: string): boolean {
+    const { requestsPerSecond } = this.options;
+    const now = this.clock.now();
+    let source = this.sources.get(address);
+    if (source === undefined) {
+      this.makeRoom(now);
+      source = { requests: 0, since: now };
+      this.sources.set(address, source);
+    }
+    const drained = (Math.max(0, now - source.since) * requestsPerSecond) / 1000;
+    source.requests = Math.max(0, source.requests - drained);
+    source.since = now;
+    if (source.requests >= requestsPerSecond * BURST_SECONDS) return false;
+    source.requests += 1;
+    return true;
+  }
+
+  /** Who has been quiet long enough is as good as unknown; of many forged addresses the oldest go. */
+  private makeRoom(now: number): void {
+    if (this.sources.size < MAX_SOURCES) return;
+    for (const [address, { since }] of this.sources) {
+      if (now - since >= BURST_SECONDS * 1000) this.sources.delete(address);
+    }
+    for (const address of this.sources.keys()) {
+      if (this.sources.size < MAX_SOURCES) return;
+      this.sources.delete(address);
+    }
+  }
+
+  private report(address: string): void {
+    this.refused += 1;
+    const now = this.clock.now();
+    if (now - this.reportedAt < REPORT_EVERY_MS) return;
+    this.log('sip.source.limited', { address, refused: this.refused });
+    this.reportedAt = now;
+    this.refused = 0;
+  }
+
+  /** The transports, without what is not admitted. */
+  guard(transport: TransportLayer): TransportLayer {
+    const guarded = (events: TransportEvents): TransportEvents => ({
+      message: (message, flow, bytes) => {
+        if (this.admits(flow.remoteAddress, message)) events.message(message, flow, bytes);
+      },
+      malformed: (failure, flow) => {
+        if (this.admits(flow.remoteAddress, undefined)) events.malformed(failure, flow);
+      },
+      connectionClosed: (connection) => events.connectionClosed(connection),
+    });
+    return {
+      listen: (points, events) => transport.listen(points, guarded(events)),
+      get points() {
+        return transport.points;
+      },
+      pointFor: (protocol, address) => transport.pointFor(protocol, address),
+      send: (bytes, to, done) => transport.send(bytes, to, done),
+      onSendFailure: (listener) => transport.onSendFailure(listener),
+      isOpen: (connection) => transport.isOpen(connection),
+      close: () => transport.close(),
+    };
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
+}
