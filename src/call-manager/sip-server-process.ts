@@ -48,6 +48,7 @@ export class SipServerProcess {
     return launchEmbeddedServer({
       entry,
       listen: node.listen,
+      ...(node.tls === undefined ? {} : { tls: node.tls }),
       ...(node.address === undefined ? {} : { announced: node.address }),
       log: (event, fields) => log.debug(fields, event),
       onExit: (reason) => {

@@ -9,6 +9,8 @@ import type { Source } from './source';
 /** The entries of the file that are right in themselves. */
 export interface CheckedSections {
   readonly adminToken: string | undefined;
+  /** There are certificates for all nodes. */
+  readonly hasTls: boolean;
   readonly nodes: readonly Entry<z.infer<typeof schemas.nodeSchema>>[];
   readonly sites: readonly Entry<z.infer<typeof schemas.siteSchema>>[];
   readonly devices: readonly Entry<z.infer<typeof schemas.deviceSchema>>[];
@@ -80,7 +82,7 @@ export function checkCrossReferences(source: Source, raw: Record<string, unknown
   checkGroupSites(source, sections);
   checkRoutes(source, sections);
   checkGateways(source, sections);
-  checkListeners(source, sections.nodes, sections.adminToken);
+  checkListeners(source, sections);
 }
 
 function checkDuplicates(source: Source, sections: CheckedSections): void {

@@ -14,11 +14,21 @@ interface Socket {
 
 type NodeEntry = Entry<z.infer<typeof nodeSchema>>;
 
-/** Listeners that clash, nodes without one, and an HTTP API that would be open to everybody. */
-export function checkListeners(source: Source, nodes: readonly NodeEntry[], adminToken: string | undefined): void {
+interface ListenerSections {
+  readonly nodes: readonly NodeEntry[];
+  readonly adminToken: string | undefined;
+  readonly hasTls: boolean;
+}
+
+/** Listeners that clash or lack a certificate, nodes without one, and an HTTP API that would be open to everybody. */
+export function checkListeners(source: Source, { nodes, adminToken, hasTls }: ListenerSections): void {
   for (const { path, value } of nodes) {
     if (value.drachtio === 'embedded' && value.listen.length === 0)
       source.problem([...path, 'listen'], 'the embedded SIP server needs at least one listener');
+    value.listen.forEach(({ protocol }, index) => {
+      if ((protocol === 'tls' || protocol === 'wss') && !hasTls && value.tls === undefined)
+        source.problem([...path, 'listen', index], `${protocol} needs a certificate: set tls: {key, cert}`);
+    });
     if (value.admin !== undefined && adminToken === undefined && !isLoopback(value.admin.address))
       source.problem([...path, 'admin'], 'must be a loopback address, unless cluster.adminToken is set');
   }

@@ -6,7 +6,7 @@ import type { ConfigProblem } from './problem';
 import * as schemas from './schema';
 import { checkList, checkValue, isTable, unknownKey } from './sections';
 import { Source, type Environment } from './source';
-import type { TandemConfig } from './types';
+import type { TandemConfig, TlsConfig } from './types';
 
 export type LoadResult =
   | { readonly ok: true; readonly config: TandemConfig }
@@ -52,7 +52,9 @@ function check(source: Source, raw: unknown, folder: string): TandemConfig | und
 
   const cluster = raw.cluster == null ? undefined : checkValue(source, schemas.clusterSchema, raw.cluster, ['cluster']);
   const registrar = checkValue(source, schemas.registrarSchema, raw.registrar ?? {}, ['registrar']);
+  const tls = raw.tls == null ? undefined : checkValue(source, schemas.tlsSchema, raw.tls, ['tls']);
   const sections: CheckedSections = {
+    hasTls: raw.tls != null,
     adminToken: isTable(raw.cluster) && typeof raw.cluster.adminToken === 'string' ? raw.cluster.adminToken : undefined,
     nodes: checkList(source, schemas.nodeSchema, raw.nodes, 'nodes'),
     sites: checkSites(source, raw.sites),
@@ -78,7 +80,7 @@ function check(source: Source, raw: unknown, folder: string): TandemConfig | und
   checkCrossReferences(source, raw, sections);
   if (registrar !== undefined) checkRegistrar(source, registrar);
   if (source.problems.length > 0 || cluster === undefined || registrar === undefined) return undefined;
-  return build(cluster, registrar, sections, folder);
+  return build({ cluster, registrar, tls }, sections, folder);
 }
 
 function checkSites(source: Source, raw: unknown): CheckedSections['sites'] {
@@ -103,19 +105,30 @@ function checkRegistrar(source: Source, registrar: TandemConfig['registrar']): v
     source.problem(['registrar', 'defaultExpires'], `must not be more than maxExpires (${registrar.maxExpires})`);
 }
 
+/** The sections that are no lists. */
+interface Tables {
+  readonly cluster: z.infer<typeof schemas.clusterSchema>;
+  readonly registrar: TandemConfig['registrar'];
+  readonly tls: TlsFiles | undefined;
+}
+
+type TlsFiles = z.infer<typeof schemas.tlsSchema>;
+
+function tlsConfig(files: TlsFiles | undefined, folder: string): TlsConfig | undefined {
+  if (files === undefined) return undefined;
+  const { key, cert, ca } = files;
+  return { key: resolve(folder, key), cert: resolve(folder, cert), ca: ca === undefined ? ca : resolve(folder, ca) };
+}
+
 /** Names every optional key, so that a frozen entry always has the same keys. */
-function build(
-  cluster: z.infer<typeof schemas.clusterSchema>,
-  registrar: TandemConfig['registrar'],
-  sections: CheckedSections,
-  folder: string,
-): TandemConfig {
+function build({ cluster, registrar, tls }: Tables, sections: CheckedSections, folder: string): TandemConfig {
   return {
     cluster: { ...cluster, redis: cluster.redis, adminToken: cluster.adminToken },
     registrar,
     nodes: sections.nodes.map(({ value }) => ({
       ...value,
       admin: value.admin,
+      tls: tlsConfig(value.tls ?? tls, folder),
       address: value.address,
       capacity: value.capacity,
       stateDir: resolve(folder, value.stateDir ?? `var/node-${value.id}`),

@@ -54,10 +54,26 @@ const transportAddress = z.string().transform((value, context): ListenConfig => 
   return z.NEVER;
 });
 
-const listen = transportAddress.refine(
-  (value) => isIP(value.address) !== 0,
-  'must name an IP address, not a host name',
-);
+/** `203.0.113.9`, `sip.example.com:5061`, `[2001:db8::1]`. */
+const ANNOUNCED = /^([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/;
+
+/** A transport address, and perhaps `@` and the address to announce for it. */
+const listen = z
+  .string()
+  .transform((value, context): ListenConfig => {
+    const at = value.indexOf('@');
+    const own = transportAddress.safeParse(at < 0 ? value : value.slice(0, at));
+    const announced = at < 0 ? undefined : value.slice(at + 1);
+    if (!own.success) context.addIssue(own.error.issues[0]?.message ?? 'must be PROTOCOL:ADDRESS:PORT');
+    else if (announced === undefined) return own.data;
+    else if (ANNOUNCED.test(announced)) return { ...own.data, announced };
+    else context.addIssue('must have ADDRESS or ADDRESS:PORT behind the "@"');
+    return z.NEVER;
+  })
+  .refine((value) => isIP(value.address) !== 0, 'must name an IP address, not a host name');
+
+/** PEM files. */
+export const tlsSchema = z.strictObject({ key: oneLine, cert: oneLine, ca: oneLine.optional() });
 
 const digits = z
   .string('must be text: put it in quotes')
@@ -107,6 +123,7 @@ export const nodeSchema = z.strictObject({
   listen: z.array(listen).max(64, 'must be at most 64 listeners').default([]),
   drachtio: z.literal('embedded').or(drachtioSchema).default('embedded'),
   admin: address.optional(),
+  tls: tlsSchema.optional(),
   address: host.optional(),
   capacity: whole(1, 1_000_000).optional(),
   drainSeconds: whole(0, 86_400).default(10),
@@ -186,6 +203,7 @@ export const musicSourceSchema = z.strictObject({ name, file: oneLine });
 export const SECTIONS = [
   'cluster',
   'registrar',
+  'tls',
   'nodes',
   'sites',
   'devices',

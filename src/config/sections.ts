@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { formatPath, suggestion, type Path } from './problem';
-import { drachtioSchema } from './schema';
+import { drachtioSchema, tlsSchema } from './schema';
 import type { Source } from './source';
 
 /** An entry of a section that was read without a problem, with its place in the file. */
@@ -34,7 +34,8 @@ export function checkList<T>(source: Source, schema: z.ZodType<T>, raw: unknown,
 function report(source: Source, schema: z.ZodType, raw: unknown, base: Path, issue: z.core.$ZodIssue): void {
   const path = [...base, ...issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))];
   if (issue.code === 'unrecognized_keys') {
-    const known = issue.path.length === 0 ? keysOf(schema) : keysOf(drachtioSchema);
+    const inner = issue.path.at(-1) === 'tls' ? tlsSchema : drachtioSchema;
+    const known = keysOf(issue.path.length === 0 ? schema : inner);
     for (const key of issue.keys) source.problem([...path, key], unknownKey(key, known), 'key');
     return;
   }

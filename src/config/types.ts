@@ -35,6 +35,15 @@ export interface ListenConfig {
   readonly protocol: 'udp' | 'tcp' | 'tls' | 'ws' | 'wss';
   readonly address: string;
   readonly port: number;
+  /** `ADDRESS` or `ADDRESS:PORT` that is told to others for this listener. */
+  readonly announced?: string;
+}
+
+/** Absolute paths of PEM files. */
+export interface TlsConfig {
+  readonly key: string;
+  readonly cert: string;
+  readonly ca: string | undefined;
 }
 
 export interface NodeConfig {
@@ -45,6 +54,8 @@ export interface NodeConfig {
   readonly drachtio: 'embedded' | { readonly host: string; readonly port: number; readonly secret: string };
   /** HTTP API; undefined: none. */
   readonly admin: { readonly address: string; readonly port: number } | undefined;
+  /** For `tls` and `wss` listeners. */
+  readonly tls: TlsConfig | undefined;
   /** Announced address, when it is not the address of the listeners. */
   readonly address: string | undefined;
   /** Most devices that may be registered here. */

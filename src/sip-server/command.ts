@@ -1,12 +1,15 @@
-import { isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
+import { hostAndPort, parseHostAndPort } from './host';
 import { runSipServer } from './index';
 import type { ListenPoint, Protocol } from './layers';
+import type { TlsFiles } from './transport';
 
 /** What the command line asks for. */
 export interface ServerArguments {
   readonly listen: readonly ListenPoint[];
   readonly control: { readonly address: string; readonly port: number };
   readonly secret: string;
+  readonly tls?: TlsFiles;
   /** Ends with the process that started it. */
   readonly parent: boolean;
 }
@@ -16,68 +19,103 @@ export const SECRET_VARIABLE = 'TANDEM_CONTROL_SECRET';
 const PROTOCOLS: ReadonlySet<string> = new Set(['udp', 'tcp', 'tls', 'ws', 'wss']);
 
 export const USAGE = `usage: sip-server --listen PROTOCOL:ADDRESS:PORT ... --control ADDRESS:PORT [--secret SECRET]
-                  [--announce ADDRESS] [--parent]
+                  [--announce ADDRESS] [--tls-key FILE --tls-cert FILE [--tls-ca FILE]] [--parent]
+PROTOCOL is udp, tcp, tls, ws or wss. PROTOCOL:ADDRESS:PORT@ADDRESS[:PORT] announces another address for one listener.
 The secret may also come from ${SECRET_VARIABLE}, where other users of the machine cannot see it.`;
 
 function isProtocol(text: string): text is Protocol {
   return PROTOCOLS.has(text);
 }
 
-function addressAndPort(text: string, option: string, lowest: number): { address: string; port: number } {
-  const colon = text.lastIndexOf(':');
-  const address = text.slice(0, Math.max(0, colon));
-  const port = text.slice(colon + 1);
-  if (!isIPv4(address)) throw new Error(`${option}: "${text}" does not begin with an IPv4 address`);
-  if (!/^\d{1,5}$/.test(port) || Number(port) < lowest || Number(port) > 65535) {
-    throw new Error(`${option}: "${text}" does not end with a port`);
+function addressAndPort(text: string, option: string): { address: string; port: number } {
+  const parsed = parseHostAndPort(text);
+  if (parsed === undefined || isIP(parsed.address) === 0) {
+    throw new Error(`${option}: "${text}" is not ADDRESS:PORT with an IP address (IPv6 in brackets)`);
   }
-  return { address, port: Number(port) };
+  return parsed;
+}
+
+/** `203.0.113.9`, `sip.example.com:5061`; without a port that of the listener. */
+function announcedAddress(text: string): NonNullable<ListenPoint['announced']> {
+  const parsed =
+    isIP(text) === 6 ? { address: text, port: 0 } : parseHostAndPort(/:\d+$/.test(text) ? text : `${text}:0`);
+  if (parsed === undefined) throw new Error(`--listen: "${text}" is not an address to announce`);
+  return parsed;
 }
 
 function listenPoint(text: string): ListenPoint {
   const colon = text.indexOf(':');
   const protocol = text.slice(0, Math.max(0, colon)).toLowerCase();
   if (!isProtocol(protocol)) throw new Error(`--listen: "${text}" does not begin with udp, tcp, tls, ws or wss`);
-  return { protocol, ...addressAndPort(text.slice(colon + 1), '--listen', 0) };
+  const [own = '', announced] = text.slice(colon + 1).split('@', 2);
+  const point = { protocol, ...addressAndPort(own, '--listen') };
+  return announced === undefined ? point : { ...point, announced: announcedAddress(announced) };
+}
+
+/** An address for all listeners is for those of its family that have none of their own. */
+function announcing(point: ListenPoint, address: string | undefined): ListenPoint {
+  const family = isIP(address ?? '');
+  const otherFamily = family !== 0 && family !== isIP(point.address);
+  if (address === undefined || point.announced !== undefined || otherFamily) return point;
+  return { ...point, announced: { address, port: point.port } };
+}
+
+const VALUE_OPTIONS: ReadonlySet<string> = new Set([
+  '--listen',
+  '--control',
+  '--secret',
+  '--announce',
+  '--tls-key',
+  '--tls-cert',
+  '--tls-ca',
+]);
+
+function readOptions(argv: readonly string[]): { parent: boolean; listen: string[]; single: Map<string, string> } {
+  const read = { parent: false, listen: [] as string[], single: new Map<string, string>() };
+  for (let index = 0; index < argv.length; index += 1) {
+    const option = argv[index] ?? '';
+    if (option === '--parent') {
+      read.parent = true;
+      continue;
+    }
+    if (!VALUE_OPTIONS.has(option)) throw new Error(`unknown option ${option}`);
+    const value = argv[(index += 1)];
+    if (value === undefined) throw new Error(`${option} needs a value`);
+    if (option === '--listen') read.listen.push(value);
+    else read.single.set(option, value);
+  }
+  return read;
+}
+
+function tlsFiles(options: ReadonlyMap<string, string>, listen: readonly ListenPoint[]): TlsFiles | undefined {
+  const [key, cert, ca] = ['--tls-key', '--tls-cert', '--tls-ca'].map((option) => options.get(option));
+  if (key !== undefined && cert !== undefined) return { key, cert, ...(ca === undefined ? {} : { ca }) };
+  if (key !== undefined || cert !== undefined || ca !== undefined)
+    throw new Error('--tls-key and --tls-cert go together');
+  const needing = listen.find(({ protocol }) => protocol === 'tls' || protocol === 'wss');
+  if (needing !== undefined) throw new Error(`--listen ${needing.protocol}: needs --tls-key and --tls-cert`);
+  return undefined;
 }
 
 /** Throws an error with a text for the user. */
 export function parseArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): ServerArguments {
-  const listen: ListenPoint[] = [];
-  let control: ServerArguments['control'] | undefined;
-  let secret = environment[SECRET_VARIABLE];
-  let announce: string | undefined;
-  let parent = false;
-  for (let index = 0; index < argv.length; index += 1) {
-    const option = argv[index] ?? '';
-    if (option === '--parent') {
-      parent = true;
-      continue;
-    }
-    const value = argv[index + 1];
-    if (!['--listen', '--control', '--secret', '--announce'].includes(option))
-      throw new Error(`unknown option ${option}`);
-    if (value === undefined) throw new Error(`${option} needs a value`);
-    index += 1;
-    if (option === '--listen') listen.push(listenPoint(value));
-    else if (option === '--control') control = addressAndPort(value, '--control', 0);
-    else if (option === '--secret') secret = value;
-    else announce = value;
-  }
+  const { parent, listen: listeners, single } = readOptions(argv);
+  const announce = single.get('--announce');
+  const listen = listeners.map((text) => announcing(listenPoint(text), announce));
+  const control = single.get('--control');
+  const secret = single.get('--secret') ?? environment[SECRET_VARIABLE];
   if (listen.length === 0) throw new Error('--listen is missing');
   if (control === undefined) throw new Error('--control is missing');
   if (secret === undefined || secret === '') throw new Error(`--secret (or ${SECRET_VARIABLE}) is missing`);
   if (secret.includes('|')) throw new Error('the secret must not contain |');
-  if (announce !== undefined && !isIPv4(announce)) throw new Error('--announce: not an IPv4 address');
-  const announced = announce;
+  if (announce !== undefined && announcedAddress(announce).port !== 0) throw new Error('--announce: without a port');
+  const tls = tlsFiles(single, listen);
   return {
-    listen:
-      announced === undefined
-        ? listen
-        : listen.map((point) => ({ ...point, announced: { address: announced, port: point.port } })),
-    control,
+    listen,
+    control: addressAndPort(control, '--control'),
     secret,
     parent,
+    ...(tls === undefined ? {} : { tls }),
   };
 }
 
@@ -131,8 +169,8 @@ export async function sipServerCommand(argv: string[]): Promise<void> {
   printLine(
     JSON.stringify({
       ready: true,
-      control: `${address}:${port}`,
-      listen: server.points.map((point) => `${point.protocol}:${point.address}:${point.port}`),
+      control: hostAndPort(address, port),
+      listen: server.points.map((point) => `${point.protocol}:${hostAndPort(point.address, point.port)}`),
     }),
   );
 }

@@ -1,15 +1,18 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline';
-import type { ListenConfig } from '../config/types';
+import type { ListenConfig, TlsConfig } from '../config/types';
 import { SECRET_VARIABLE } from './command';
+import { hostAndPort, parseHostAndPort } from './host';
 import type { Log } from './log';
 
 export interface LaunchOptions {
   /** Path of main.js. */
   readonly entry: string;
   readonly listen: readonly ListenConfig[];
-  /** IPv4 address to announce in place of the listeners' own. */
+  /** For `tls` and `wss`. */
+  readonly tls?: TlsConfig;
+  /** Address to announce in place of the listeners' own. */
   readonly announced?: string;
   readonly log?: Log;
   /** The server has ended without `stop` being asked for. */
@@ -81,12 +84,15 @@ function environmentOf(secret: string): NodeJS.ProcessEnv {
 }
 
 function serverArguments(options: LaunchOptions): string[] {
-  const listen = options.listen.flatMap(({ protocol, address, port }) => [
+  const listen = options.listen.flatMap(({ protocol, address, port, announced }) => [
     '--listen',
-    `${protocol}:${address}:${port}`,
+    `${protocol}:${hostAndPort(address, port)}${announced === undefined ? '' : `@${announced}`}`,
   ]);
   const announce = options.announced === undefined ? [] : ['--announce', options.announced];
-  return ['sip-server', '--control', '127.0.0.1:0', '--parent', ...listen, ...announce];
+  const { key, cert, ca } = options.tls ?? {};
+  const files = [['--tls-key', key] as const, ['--tls-cert', cert] as const, ['--tls-ca', ca] as const];
+  const tls = files.flatMap(([option, file]) => (file === undefined ? [] : [option, file]));
+  return ['sip-server', '--control', '127.0.0.1:0', '--parent', ...listen, ...announce, ...tls];
 }
 
 function ready(
@@ -117,8 +123,8 @@ function readyLine(line: string): { readonly host: string; readonly port: number
   try {
     const said: unknown = JSON.parse(line);
     if (typeof said !== 'object' || said === null || !('ready' in said) || !('control' in said)) return undefined;
-    const [host, port] = String(said.control).split(':');
-    return host === undefined ? undefined : { host, port: Number(port) };
+    const control = parseHostAndPort(String(said.control));
+    return control === undefined ? undefined : { host: control.address, port: control.port };
   } catch {
     return undefined;
   }

@@ -1,4 +1,6 @@
-import { isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
+import { addressOfHost, hostAndPort, hostOfAddress } from '../host';
+import { defaultPort } from '../transport/via';
 import type { ListenPoint } from '../layers';
 import type { HeaderField } from '../../sip-message/message';
 import { formatNameAddr, parseNameAddr } from '../../sip-message/name-addr';
@@ -20,14 +22,14 @@ function transportParam(point: ListenPoint): string {
 /** Our Contact on a listener: `<sip:ip:port;transport=tcp>`. */
 export function ownContact(point: ListenPoint): string {
   const { address, port } = publicAddress(point);
-  return `<${isSecure(point) ? 'sips' : 'sip'}:${address}:${port}${transportParam(point)}>`;
+  return `<${isSecure(point) ? 'sips' : 'sip'}:${hostAndPort(address, port)}${transportParam(point)}>`;
 }
 
 /** Via without its branch. */
 export function ownVia(point: ListenPoint, branch: string): string {
   const { address, port } = publicAddress(point);
   const rport = point.protocol === 'udp' ? ';rport' : '';
-  return `SIP/2.0/${point.protocol.toUpperCase()} ${address}:${port}${rport};branch=${branch}`;
+  return `SIP/2.0/${point.protocol.toUpperCase()} ${hostAndPort(address, port)}${rport};branch=${branch}`;
 }
 
 /** `udp/127.0.0.1:5060,tcp/127.0.0.1:5060`, as the control protocol lists listeners. */
@@ -35,7 +37,7 @@ export function hostPorts(points: readonly ListenPoint[], announced: boolean): s
   return points
     .map((point) => {
       const { address, port } = announced ? publicAddress(point) : point;
-      return `${point.protocol}/${address}:${port}`;
+      return `${point.protocol}/${hostAndPort(address, port)}`;
     })
     .join(',');
 }
@@ -60,7 +62,7 @@ export function replaceLocalhost(field: HeaderField, point: ListenPoint): Header
 
 function hostOf(point: ListenPoint): { host: string; port: number } {
   const { address, port } = publicAddress(point);
-  return { host: address, port };
+  return { host: hostOfAddress(address), port };
 }
 
 function contactAt(uri: SipUri, point: ListenPoint): SipUri {
@@ -70,26 +72,23 @@ function contactAt(uri: SipUri, point: ListenPoint): SipUri {
   return { ...uri, scheme: isSecure(point) ? 'sips' : 'sip', ...hostOf(point), params };
 }
 
-/** A Contact with an IPv4 literal that is not where the request leaves from could not be reached: put that right. */
+/** A Contact with an address literal that is not where the request leaves from could not be reached: put that right. */
 export function rewriteContact(value: string, point: ListenPoint): string {
   const address = parseNameAddr(value);
   const uri = address === undefined ? undefined : parseUri(address.uri);
-  if (address === undefined || uri === undefined || !isIPv4(uri.host)) return value;
+  if (address === undefined || uri === undefined || isIP(addressOfHost(uri.host)) === 0) return value;
   const own = hostOf(point);
-  if (uri.host === own.host && (uri.port === undefined || uri.port === own.port)) return value;
+  if (addressOfHost(uri.host) === addressOfHost(own.host) && (uri.port === undefined || uri.port === own.port))
+    return value;
   const params = new Map(uri.params).set('transport', point.protocol);
   return formatNameAddr({ ...address, uri: formatUri({ ...uri, ...own, params }) });
 }
 
-const DEFAULT_PORTS = { udp: 5060, tcp: 5060, tls: 5061, ws: 80, wss: 443 } as const;
-
-export function defaultPort(protocol: ListenPoint['protocol']): number {
-  return DEFAULT_PORTS[protocol];
-}
+export { defaultPort };
 
 /** Whether a URI names one of our own listeners. */
 export function isOwnAddress(uri: SipUri, points: readonly ListenPoint[]): boolean {
-  const host = uri.host.toLowerCase();
+  const host = addressOfHost(uri.host);
   const port = uri.port ?? (uri.scheme === 'sips' ? 5061 : 5060);
   return points.some((point) => {
     if (point.announced?.address === host && point.announced.port === port) return true;
@@ -99,5 +98,5 @@ export function isOwnAddress(uri: SipUri, points: readonly ListenPoint[]): boole
 
 function listensAt(address: string, host: string): boolean {
   if (address === host) return true;
-  return host === 'localhost' && address === '127.0.0.1';
+  return host === 'localhost' && (address === '127.0.0.1' || address === '::1');
 }

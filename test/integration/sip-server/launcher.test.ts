@@ -138,7 +138,7 @@ describe('embedded server as a process', () => {
   });
 
   test.each([
-    [['--listen', 'udp:localhost:5060'], 'does not begin with an IPv4 address'],
+    [['--listen', 'udp:localhost:5060'], 'is not ADDRESS:PORT with an IP address'],
     [['--frob'], 'unknown option --frob'],
     [['--listen', 'udp:127.0.0.1:5060'], '--control is missing'],
     [['--listen'], '--listen needs a value'],

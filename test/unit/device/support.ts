@@ -100,6 +100,7 @@ export function config(changed: Partial<TandemConfig> = {}): TandemConfig {
     listen: [{ protocol: 'udp', address: `10.0.0.${id}`, port: 5060 }],
     drachtio: 'embedded',
     admin: undefined,
+    tls: undefined,
     address: undefined,
     capacity: undefined,
     drainSeconds: 5,

@@ -51,7 +51,7 @@ async function tlsClient(to: Peer, own?: CertificateFiles, options: ConnectionOp
   sockets.push(socket);
   const inbox = new Inbox<string>();
   const ended = new Inbox<true>();
-  socket.on('data', (chunk) => inbox.push(chunk.toString()));
+  socket.on('data', (chunk: Buffer) => inbox.push(chunk.toString()));
   socket.on('close', () => ended.push(true));
   await new Promise<void>((resolve, reject) => {
     socket.once('secureConnect', resolve);
