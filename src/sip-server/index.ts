@@ -4,26 +4,32 @@ import { ControlServer } from './control/control-server';
 import { RouteTable } from './control/route-table';
 import { CallEvents } from './core/call-events';
 import { DEFAULT_TIMERS, type CoreContext, type SipTimers } from './core/context';
-import { systemResolver, type Resolver } from './core/next-hop';
 import { RegisteredContacts } from './core/registered-contacts';
 import { SipCore } from './core/sip-core';
+import { DEFAULT_SOURCE_LIMITS, SourceLimits, type SourceLimitOptions } from './core/source-limits';
 import type { ListenPoint } from './layers';
+import { systemLocator, type Locate } from './locate';
 import { noLog, type Log } from './log';
 import { createTransactionLayer } from './transaction';
-import { createTransport } from './transport';
+import { createTransport, type TlsFiles } from './transport';
 
 export { sipServerCommand } from './command';
 
 export interface SipServerOptions {
   readonly listen: readonly ListenPoint[];
+  /** Needed for `tls` and `wss` listeners. */
+  readonly tls?: TlsFiles;
   /** Port 0: any free one. */
   readonly control: { readonly address: string; readonly port: number };
   /** Applications must know it. */
   readonly secret: string;
+  /** What one source address may do. */
+  readonly limits?: Partial<SourceLimitOptions>;
   readonly log?: Log;
   readonly clock?: Clock;
   readonly timers?: SipTimers;
-  readonly resolve?: Resolver;
+  /** How host names are found; by the DNS of this machine when left out. */
+  readonly locate?: Locate;
 }
 
 export interface RunningSipServer {
@@ -39,7 +45,10 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
   const clock = options.clock ?? systemClock;
   const log = options.log ?? noLog;
   const timers = options.timers ?? DEFAULT_TIMERS;
-  const transport = createTransport({ clock, log });
+  const limits = new SourceLimits({ ...DEFAULT_SOURCE_LIMITS, ...options.limits }, clock, log);
+  const transport = limits.guard(
+    createTransport({ clock, log, ...(options.tls === undefined ? {} : { tls: options.tls }) }),
+  );
   const transactions = createTransactionLayer({ transport, clock, timers, log });
   const routes = new RouteTable<Application>();
   const context: CoreContext = {
@@ -49,7 +58,7 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
     routes,
     events: new CallEvents(routes, clock),
     contacts: new RegisteredContacts(),
-    resolve: options.resolve ?? systemResolver,
+    locate: options.locate ?? systemLocator(clock),
     log,
   };
   const core = new SipCore(context);

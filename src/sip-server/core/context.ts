@@ -10,7 +10,7 @@ import type { Flow, TransactionLayer } from '../layers';
 import type { Where } from '../control/tokens';
 import type { Log } from '../log';
 import type { CallEvents } from './call-events';
-import type { Resolver } from './next-hop';
+import type { Locate } from '../locate';
 import type { RegisteredContacts } from './registered-contacts';
 
 /** RFC 3261 section 17.1.1.1, ms. */
@@ -29,7 +29,7 @@ export interface CoreContext {
   readonly routes: RouteTable<Application>;
   readonly contacts: RegisteredContacts;
   readonly events: CallEvents;
-  readonly resolve: Resolver;
+  readonly locate: Locate;
   readonly log: Log;
 }
 

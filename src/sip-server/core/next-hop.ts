@@ -1,6 +1,7 @@
-import { lookup } from 'node:dns/promises';
-import { isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
+import { addressOfHost } from '../host';
 import type { Destination, ListenPoint, Protocol, TransportLayer } from '../layers';
+import type { Locate, Target } from '../locate';
 import { parseUri, type SipUri } from '../../sip-message/uri';
 import { defaultPort } from './addresses';
 import type { RegisteredContacts } from './registered-contacts';
@@ -8,35 +9,12 @@ import type { RegisteredContacts } from './registered-contacts';
 /** Where a request goes next, before names are looked up. */
 export type NextHop =
   | { readonly kind: 'address'; readonly destination: Destination; readonly point: ListenPoint }
-  | {
-      readonly kind: 'name';
-      readonly protocol: Protocol;
-      readonly host: string;
-      readonly port: number;
-      readonly point: ListenPoint;
-    }
+  /** `point`: the listener to be named in the request; another one sends it when DNS chooses another transport. */
+  | { readonly kind: 'name'; readonly protocol: Protocol; readonly target: Target; readonly point: ListenPoint }
   /** The contact registered on a connection that is closed. */
   | { readonly kind: 'gone'; readonly point: ListenPoint; readonly protocol: Protocol }
   /** The URI asks for a transport that no listener has. */
   | { readonly kind: 'no-transport' };
-
-/** Looks up one IPv4 address; rejects when there is none. */
-export type Resolver = (host: string) => Promise<string>;
-
-const DNS_DEADLINE_MS = 5000;
-
-/** A records and the hosts file, with a deadline. */
-export const systemResolver: Resolver = async (host) => {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('name look-up took too long')), DNS_DEADLINE_MS);
-  });
-  try {
-    return (await Promise.race([lookup(host, { family: 4 }), deadline])).address;
-  } finally {
-    clearTimeout(timer);
-  }
-};
 
 const PROTOCOLS: ReadonlySet<string> = new Set(['udp', 'tcp', 'tls', 'ws', 'wss']);
 
@@ -44,9 +22,9 @@ function isProtocol(text: string): text is Protocol {
   return PROTOCOLS.has(text);
 }
 
-/** The hop that a URI names (RFC 3263 without NAPTR and SRV). */
+/** The hop that a URI names; names are looked up later, by `destinationsOf` (RFC 3263 section 4). */
 export function hopOfUri(uri: SipUri, transport: TransportLayer): NextHop {
-  const host = uri.params.get('maddr') ?? uri.host;
+  const host = addressOfHost(uri.params.get('maddr') ?? uri.host);
   const asked = uri.params.get('transport')?.toLowerCase();
   const explicit = asked !== undefined || uri.scheme === 'sips';
   const wanted = asked ?? (uri.scheme === 'sips' ? 'tls' : 'udp');
@@ -54,9 +32,41 @@ export function hopOfUri(uri: SipUri, transport: TransportLayer): NextHop {
   const point = transport.pointFor(wanted, host) ?? (explicit ? undefined : firstPoint(transport, host));
   if (point === undefined) return { kind: 'no-transport' };
   const { protocol } = point;
-  const port = uri.port ?? defaultPort(protocol);
-  if (isIPv4(host)) return { kind: 'address', destination: { protocol, address: host, port }, point };
-  return { kind: 'name', protocol, host, port, point };
+  if (isIP(host) !== 0) {
+    const port = uri.port ?? defaultPort(protocol);
+    const destination = { protocol, address: host, port, ...(explicit ? {} : { anyTransport: true }) };
+    return { kind: 'address', destination, point };
+  }
+  const usable = [...new Set([protocol, ...transport.points.map((one) => one.protocol)])];
+  return {
+    kind: 'name',
+    protocol,
+    target: { host, port: uri.port, protocol: explicit ? protocol : undefined, usable },
+    point,
+  };
+}
+
+/** Where to send, and the listener that sends. */
+export interface Located {
+  readonly destination: Destination;
+  readonly point: ListenPoint;
+}
+
+/** What a name stands for, in the order in which it is to be tried; none when it cannot be found. Never rejects. */
+export async function destinationsOf(
+  hop: Extract<NextHop, { kind: 'name' }>,
+  locate: Locate,
+  transport: TransportLayer,
+): Promise<readonly Located[]> {
+  const { target } = hop;
+  const candidates = await locate(target).catch(() => []);
+  return candidates.flatMap(({ protocol, address, port }) => {
+    const fitting = hop.point.protocol === protocol && isIP(hop.point.address) === isIP(address);
+    const point = fitting ? hop.point : transport.pointFor(protocol, address);
+    if (point === undefined) return [];
+    const anyTransport = target.protocol === undefined ? { anyTransport: true } : {};
+    return [{ destination: { protocol, address, port, name: target.host, local: point, ...anyTransport }, point }];
+  });
 }
 
 function firstPoint(transport: TransportLayer, host: string): ListenPoint | undefined {

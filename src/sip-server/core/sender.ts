@@ -11,7 +11,15 @@ import type { Destination, Flow, ListenPoint, Protocol, TransportFailure } from 
 import { ownVia } from './addresses';
 import { newBranch, newTag, readHead, type CoreContext } from './context';
 import type { DialogRecord } from './dialog-table';
-import { hopOfContact, hopOfDestination, hopOfUri, leavingFrom, type NextHop } from './next-hop';
+import {
+  destinationsOf,
+  hopOfContact,
+  hopOfDestination,
+  hopOfUri,
+  leavingFrom,
+  type Located,
+  type NextHop,
+} from './next-hop';
 import type { Outgoing, OutgoingTable, Purpose } from './outgoing';
 
 /** What happens to a request on its way. */
@@ -110,14 +118,29 @@ export class Sender {
       this.reply(outgoing, { protocol: hop.point.protocol, address: '', port: 0 }, false);
       return hold(() => this.go(outgoing, hop, undefined));
     }
-    if (hop.kind === 'address') this.start(outgoing, hop.destination, hop.point);
+    if (hop.kind === 'address') this.start(outgoing, hop, []);
     else this.lookUp(outgoing, hop);
   }
 
-  private start(outgoing: Outgoing, destination: Destination, point: ListenPoint): void {
+  /** `further`: where to go when nobody answers there, or it has no time (RFC 3263 section 4.3). */
+  private start(outgoing: Outgoing, { destination, point }: Located, further: readonly Located[]): void {
     const { protocol } = destination;
-    outgoing.client = this.context.transactions.request(outgoing.request, destination, {
+    const unsent = outgoing.request;
+    const isFirst = outgoing.client === undefined;
+    const attempt = { left: false, heard: false };
+    const goOn = (why: string): boolean => {
+      const [following, ...rest] = further;
+      if (following === undefined || attempt.heard || outgoing.cancelled || outgoing.finished) return false;
+      attempt.left = true;
+      this.context.log('request.failover', { why, from: destination.address, to: following.destination.address });
+      outgoing.request = unsent;
+      this.start(outgoing, following, rest);
+      return true;
+    };
+    const client = this.context.transactions.request(unsent, destination, {
       response: (response, flow) => {
+        if (attempt.left || (response.status === 503 && goOn('503'))) return;
+        attempt.heard = true;
         const where: Where =
           flow === undefined
             ? { protocol, address: '', port: 0 }
@@ -125,13 +148,19 @@ export class Sender {
         this.inOrder(outgoing, () => this.handler.response(outgoing, response, flow, where));
       },
       failed: (failure) => {
+        if (attempt.left || goOn(failure)) return;
         const closed = failure === 'closed' && destination.connection !== undefined;
         this.inOrder(outgoing, () => this.fabricate(outgoing, protocol, statusOf(failure, closed), undefined));
       },
-      terminated: () => this.inOrder(outgoing, () => this.over(outgoing)),
+      terminated: () => {
+        if (!attempt.left) this.inOrder(outgoing, () => this.over(outgoing));
+      },
     });
-    outgoing.request = outgoing.client.request;
-    if (outgoing.method === 'INVITE' && !outgoing.inDialog)
+    // The next one may have been started within the call.
+    if (attempt.left) return;
+    outgoing.client = client;
+    outgoing.request = client.request;
+    if (isFirst && outgoing.method === 'INVITE' && !outgoing.inDialog)
       this.context.events.attempt('application', outgoing.request);
     const local = protocol === 'udp' ? { address: point.address, port: point.port } : destination;
     this.reply(outgoing, { protocol, address: local.address, port: local.port }, true);
@@ -145,11 +174,12 @@ export class Sender {
   /** The name is looked up after the reply: it may take seconds. */
   private lookUp(outgoing: Outgoing, hop: Extract<NextHop, { kind: 'name' }>): void {
     this.reply(outgoing, { protocol: undefined, address: '', port: 0 }, false);
-    const go = (address: string): void => {
+    const { locate, transactions } = this.context;
+    void destinationsOf(hop, locate, transactions.transport).then(([first, ...further]) => {
       if (outgoing.cancelled) return this.fabricate(outgoing, undefined, 487, undefined, true);
-      this.start(outgoing, { protocol: hop.protocol, address, port: hop.port, local: hop.point }, hop.point);
-    };
-    this.context.resolve(hop.host).then(go, () => this.fabricate(outgoing, undefined, 503, 'DNS Error', true));
+      if (first === undefined) return this.fabricate(outgoing, undefined, 503, 'DNS Error', true);
+      this.start(outgoing, first, further);
+    });
   }
 
   private fail(outgoing: Outgoing, protocol: Protocol, status: number): void {
@@ -204,10 +234,11 @@ export class Sender {
     };
     if (hop.kind === 'address') go(hop.destination);
     else {
-      this.context.resolve(hop.host).then(
-        (address) => go({ protocol: hop.protocol, address, port: hop.port, local: point }),
-        () => this.context.log('ack.unresolved', { host: hop.host }),
-      );
+      const { locate, transactions } = this.context;
+      void destinationsOf(hop, locate, transactions.transport).then(([first]) => {
+        if (first !== undefined) go(first.destination);
+        else this.context.log('ack.unresolved', { host: hop.target.host });
+      });
     }
     return true;
   }

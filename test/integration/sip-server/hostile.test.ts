@@ -69,7 +69,7 @@ describe('hostile input', () => {
     const clock = new SimulatedClock();
     const running = await startServer(scope, {
       clock,
-      resolve: () => Promise.reject(new Error('no names here')),
+      locate: () => Promise.reject(new Error('no names here')),
       log: (event, fields) => {
         if (event.includes('error')) errors.push(`${event} ${JSON.stringify(fields)}`);
       },

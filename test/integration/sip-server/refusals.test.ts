@@ -114,7 +114,7 @@ describe('failures that arrive as responses', () => {
   async function outcome(uri: string): Promise<string[]> {
     const running = await startServer(scope, {
       timers: { t1: 5, t2: 20 },
-      resolve: () => Promise.reject(new Error('no such host')),
+      locate: () => Promise.reject(new Error('no such host')),
     });
     const raw = await RawApplication.connect(scope, running, SECRET);
     const { tokens } = await raw.ask('sip||', `INVITE ${uri} SIP/2.0\r\n\r\n${OFFER}`);

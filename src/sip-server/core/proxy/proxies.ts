@@ -12,7 +12,7 @@ import type { ListenPoint, ServerTransaction } from '../../layers';
 import { isOwnAddress } from '../addresses';
 import { remoteOf, type CoreContext, type RequestHead } from '../context';
 import type { Incoming, IncomingTable } from '../incoming';
-import { hopOfContact, hopOfDestination, hopOfUri, parseRouteUri, type NextHop } from '../next-hop';
+import { destinationsOf, hopOfContact, hopOfDestination, hopOfUri, parseRouteUri, type NextHop } from '../next-hop';
 import { Challenges } from './challenges';
 import {
   applyHeaders,
@@ -176,10 +176,9 @@ export class Proxies {
       case 'address':
         return ready({ request: build(hop.point), destination: hop.destination });
       case 'name': {
-        const { protocol, port, point } = hop;
-        this.context.resolve(hop.host).then(
-          (address) => ready({ request: build(point), destination: { protocol, address, port, local: point } }),
-          () => ready(503),
+        const { locate, transactions } = this.context;
+        void destinationsOf(hop, locate, transactions.transport).then(([first]) =>
+          ready(first === undefined ? 503 : { request: build(first.point), destination: first.destination }),
         );
       }
     }
