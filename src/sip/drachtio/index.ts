@@ -22,7 +22,9 @@ import {
   responseParts,
   sendableStatus,
 } from './messages';
-import { ClientSession, ServerSession, type DialogSession, type SessionHost } from './session';
+import { ClientSession } from './client-session';
+import type { DialogSession, SessionHost } from './dialog-session';
+import { ServerSession } from './server-session';
 import { createSrf, guardMessages, type SrfApplication, type SrfRequest, type SrfResponse } from './srf';
 
 /** Where the drachtio server is now; asked again before each attempt to connect. */

@@ -8,7 +8,7 @@ export function headerReader(message: SrfMessage): HeaderReader {
 export const noHeaders: HeaderReader = () => undefined;
 
 /** The body when there is one. */
-export function bodyOf(message: SrfMessage): string | undefined {
+function bodyOf(message: SrfMessage): string | undefined {
   return message.body === undefined || message.body === '' ? undefined : message.body;
 }
 

@@ -1,0 +1,152 @@
+import type { SessionSignal } from '../user-agent';
+import { DialogSession, type SessionHost } from './dialog-session';
+import { errorText, headerReader, noHeaders, sdpOf } from './messages';
+import type { SrfAck, SrfRequest, SrfResponse } from './srf';
+
+/** The session of an INVITE that we sent. */
+export class ClientSession extends DialogSession {
+  private state: 'sending' | 'calling' | 'answered' | 'confirmed' = 'sending';
+  private cancelReason: { header: string | undefined } | undefined;
+  private invite: SrfRequest | undefined;
+  private ackInvite: SrfAck | undefined;
+
+  constructor(
+    id: string,
+    host: SessionHost,
+    readonly callId: string,
+    private readonly offered: boolean,
+  ) {
+    super(id, host);
+  }
+
+  /** The server has the INVITE. */
+  sent(request: SrfRequest): void {
+    if (this.state !== 'sending') return;
+    this.state = 'calling';
+    this.track(request);
+    request.on('authenticate', (again) => this.track(again));
+    request.on('response', (response, ack) => this.responded(response, ack));
+    if (this.cancelReason !== undefined) this.sendCancel();
+  }
+
+  /** The server refuses the INVITE. */
+  refused(error: unknown): void {
+    this.final(503, errorText(error), undefined);
+  }
+
+  progress(): void {
+    // Only the callee answers.
+  }
+
+  answer(): void {
+    // Only the callee answers.
+  }
+
+  reject(): void {
+    // Only the callee answers.
+  }
+
+  cancel(reason?: string): void {
+    if (this.over || this.cancelReason !== undefined) return;
+    if (this.state === 'answered' || this.state === 'confirmed') return;
+    this.cancelReason = { header: reason };
+    if (this.state === 'calling') this.sendCancel();
+  }
+
+  protected abandon(reason: string | undefined): boolean {
+    this.cancel(reason);
+    return true;
+  }
+
+  protected acknowledgeInvite(sdp: string): boolean {
+    const ack = this.ackInvite;
+    if (ack === undefined) return false;
+    this.ackInvite = undefined;
+    this.state = 'confirmed';
+    this.guard('ACK', () => ack({ body: sdp }));
+    return true;
+  }
+
+  protected lostSignal(): SessionSignal {
+    return this.state === 'answered' || this.state === 'confirmed'
+      ? { type: 'ended', by: 'server', reason: 'SIP server lost' }
+      : { type: 'rejected', status: 503, reason: 'SIP server lost', header: noHeaders };
+  }
+
+  override bye(options?: { reason?: string }): void {
+    // A peer whose offer was never answered still gets its ACK before the BYE (RFC 3261 section 13.2.2.4).
+    const ack = this.ackInvite;
+    this.ackInvite = undefined;
+    if (ack !== undefined) this.guard('ACK', () => ack());
+    super.bye(options);
+  }
+
+  /** An UPDATE of the callee before it has answered comes to the INVITE's request object. */
+  private track(request: SrfRequest): void {
+    this.invite = request;
+    this.socket = request.socket;
+    request.on('update', (update, answer) => this.receive(update, answer));
+  }
+
+  private responded(response: SrfResponse, ack: SrfAck): void {
+    if (this.over) return;
+    if (response.status < 200) {
+      if (response.get('RSeq') !== undefined) this.guard('PRACK', () => ack());
+      this.signal({
+        type: 'provisional',
+        status: response.status,
+        reason: response.reason ?? '',
+        sdp: sdpOf(response),
+        header: headerReader(response),
+      });
+      return;
+    }
+    if (response.status >= 300) {
+      this.final(response.status, response.reason ?? '', response);
+      return;
+    }
+    this.accepted(response, ack);
+  }
+
+  private accepted(response: SrfResponse, ack: SrfAck): void {
+    const dialogId = response.stackDialogId;
+    if (this.cancelReason !== undefined || dialogId === undefined || dialogId === '' || response.status !== 200) {
+      this.guard('ACK', () => ack());
+      if (dialogId !== undefined && dialogId !== '') this.sendBye(dialogId, this.cancelReason?.header);
+      this.final(this.cancelReason === undefined ? 500 : 487, 'Request Terminated', undefined);
+      return;
+    }
+    this.confirm(dialogId);
+    if (this.offered) {
+      this.state = 'confirmed';
+      this.guard('ACK', () => ack());
+    } else {
+      this.state = 'answered';
+      this.ackInvite = ack;
+    }
+    this.signal({ type: 'answered', sdp: sdpOf(response), header: headerReader(response) });
+  }
+
+  private final(status: number, reason: string, response: SrfResponse | undefined): void {
+    this.signal({
+      type: 'rejected',
+      status: this.cancelReason === undefined ? status : 487,
+      reason,
+      header: response === undefined ? noHeaders : headerReader(response),
+    });
+    this.finish();
+  }
+
+  private sendCancel(): void {
+    const invite = this.invite;
+    const header = this.cancelReason?.header;
+    if (invite === undefined) return;
+    this.guard('CANCEL', () =>
+      invite.cancel(header === undefined ? {} : { headers: { Reason: header } }, (error) => {
+        // NOK: a final answer was there first, and comes up by itself.
+        if (error !== null && error !== undefined)
+          this.host.log('CANCEL not taken', { session: this.id, error: errorText(error) });
+      }),
+    );
+  }
+}

@@ -1,0 +1,93 @@
+import type { SessionSignal } from '../user-agent';
+import { DialogSession, type SessionHost } from './dialog-session';
+import { reasonText, responseParts, sendableStatus } from './messages';
+import type { SrfRequest, SrfResponse } from './srf';
+
+/** The session of an INVITE that we received. */
+export class ServerSession extends DialogSession {
+  private state: 'ringing' | 'answering' | 'confirmed' = 'ringing';
+
+  constructor(
+    id: string,
+    host: SessionHost,
+    private readonly invite: SrfRequest,
+    private readonly response: SrfResponse,
+  ) {
+    super(id, host);
+    this.socket = invite.socket;
+    invite.on('cancel', (cancel) => this.cancelled(reasonText(cancel.get('Reason'))));
+    invite.on('update', (update, answer) => this.receive(update, answer));
+  }
+
+  get callId(): string {
+    return this.invite.get('Call-ID') ?? '';
+  }
+
+  progress(status: number, options: { reason?: string; sdp?: string; headers?: Record<string, string> } = {}): void {
+    if (this.state !== 'ringing' || this.over) return;
+    this.guard('provisional', () => this.response.send(sendableStatus(status), options.reason, responseParts(options)));
+  }
+
+  answer(options: { sdp: string; headers?: Record<string, string> }): void {
+    if (this.state !== 'ringing' || this.over) return;
+    this.state = 'answering';
+    const sent = this.guard('200', () =>
+      this.response.send(200, undefined, responseParts(options), (error) => this.answered(error)),
+    );
+    if (!sent) this.cancelled('SIP server is not reachable');
+  }
+
+  reject(status: number, options: { reason?: string; headers?: Record<string, string> } = {}): void {
+    if (this.state !== 'ringing' || this.over) return;
+    this.guard('rejection', () => this.response.send(sendableStatus(status), options.reason, responseParts(options)));
+    this.finish();
+  }
+
+  cancel(): void {
+    // Only our own INVITE can be cancelled.
+  }
+
+  protected abandon(reason: string | undefined): boolean {
+    if (this.state === 'ringing') {
+      this.reject(480, reason === undefined ? {} : { headers: { Reason: reason } });
+      return true;
+    }
+    // The 200 is on its way to the server: BYE follows when the server has it.
+    this.byeWhenConfirmed = { reason };
+    return true;
+  }
+
+  private byeWhenConfirmed: { reason: string | undefined } | undefined;
+
+  protected acknowledgeInvite(): boolean {
+    return false;
+  }
+
+  protected lostSignal(): SessionSignal {
+    return this.state === 'confirmed'
+      ? { type: 'ended', by: 'server', reason: 'SIP server lost' }
+      : { type: 'cancelled', reason: 'SIP server lost' };
+  }
+
+  private answered(error: unknown): void {
+    const dialogId = this.response.stackDialogId;
+    if (error !== null && error !== undefined) {
+      // The server refuses a 200 for an INVITE that was cancelled meanwhile.
+      this.cancelled(typeof error === 'string' ? error : undefined);
+      return;
+    }
+    if (this.over || dialogId === undefined || dialogId === '') return;
+    this.state = 'confirmed';
+    this.confirm(dialogId);
+    if (this.byeWhenConfirmed !== undefined) {
+      this.sendBye(dialogId, this.byeWhenConfirmed.reason);
+      this.finish();
+    }
+  }
+
+  private cancelled(reason: string | undefined): void {
+    if (this.over || this.state === 'confirmed') return;
+    this.signal({ type: 'cancelled', reason });
+    this.finish();
+  }
+}
