@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { parseNetwork, type SourceLimitOptions } from './core/source-limits';
 import { hostAndPort, parseHostAndPort } from './host';
 import { runSipServer } from './index';
 import type { ListenPoint, Protocol } from './layers';
@@ -10,6 +11,7 @@ export interface ServerArguments {
   readonly control: { readonly address: string; readonly port: number };
   readonly secret: string;
   readonly tls?: TlsFiles;
+  readonly limits: Partial<SourceLimitOptions>;
   /** Ends with the process that started it. */
   readonly parent: boolean;
 }
@@ -19,8 +21,10 @@ export const SECRET_VARIABLE = 'TANDEM_CONTROL_SECRET';
 const PROTOCOLS: ReadonlySet<string> = new Set(['udp', 'tcp', 'tls', 'ws', 'wss']);
 
 export const USAGE = `usage: sip-server --listen PROTOCOL:ADDRESS:PORT ... --control ADDRESS:PORT [--secret SECRET]
-                  [--announce ADDRESS] [--tls-key FILE --tls-cert FILE [--tls-ca FILE]] [--parent]
+                  [--announce ADDRESS] [--tls-key FILE --tls-cert FILE [--tls-ca FILE]]
+                  [--ban ADDRESS[/BITS]] ... [--limit REQUESTS] [--parent]
 PROTOCOL is udp, tcp, tls, ws or wss. PROTOCOL:ADDRESS:PORT@ADDRESS[:PORT] announces another address for one listener.
+Nothing from a banned address is looked at; --limit is how many requests one address may send in a second (0: any number).
 The secret may also come from ${SECRET_VARIABLE}, where other users of the machine cannot see it.`;
 
 function isProtocol(text: string): text is Protocol {
@@ -68,10 +72,19 @@ const VALUE_OPTIONS: ReadonlySet<string> = new Set([
   '--tls-key',
   '--tls-cert',
   '--tls-ca',
+  '--ban',
+  '--limit',
 ]);
 
-function readOptions(argv: readonly string[]): { parent: boolean; listen: string[]; single: Map<string, string> } {
-  const read = { parent: false, listen: [] as string[], single: new Map<string, string>() };
+interface Options {
+  parent: boolean;
+  readonly listen: string[];
+  readonly ban: string[];
+  readonly single: Map<string, string>;
+}
+
+function readOptions(argv: readonly string[]): Options {
+  const read: Options = { parent: false, listen: [], ban: [], single: new Map() };
   for (let index = 0; index < argv.length; index += 1) {
     const option = argv[index] ?? '';
     if (option === '--parent') {
@@ -82,6 +95,7 @@ function readOptions(argv: readonly string[]): { parent: boolean; listen: string
     const value = argv[(index += 1)];
     if (value === undefined) throw new Error(`${option} needs a value`);
     if (option === '--listen') read.listen.push(value);
+    else if (option === '--ban') read.ban.push(value);
     else read.single.set(option, value);
   }
   return read;
@@ -97,9 +111,17 @@ function tlsFiles(options: ReadonlyMap<string, string>, listen: readonly ListenP
   return undefined;
 }
 
+function sourceLimits(banned: readonly string[], limit: string | undefined): Partial<SourceLimitOptions> {
+  const wrong = banned.find((text) => parseNetwork(text) === undefined);
+  if (wrong !== undefined) throw new Error(`--ban: "${wrong}" is no ADDRESS or ADDRESS/BITS`);
+  if (limit === undefined) return { banned };
+  if (!/^\d{1,7}$/.test(limit)) throw new Error(`--limit: "${limit}" is no number of requests`);
+  return { banned, requestsPerSecond: Number(limit) };
+}
+
 /** Throws an error with a text for the user. */
 export function parseArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): ServerArguments {
-  const { parent, listen: listeners, single } = readOptions(argv);
+  const { parent, listen: listeners, ban, single } = readOptions(argv);
   const announce = single.get('--announce');
   const listen = listeners.map((text) => announcing(listenPoint(text), announce));
   const control = single.get('--control');
@@ -114,6 +136,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     listen,
     control: addressAndPort(control, '--control'),
     secret,
+    limits: sourceLimits(ban, single.get('--limit')),
     parent,
     ...(tls === undefined ? {} : { tls }),
   };

@@ -101,7 +101,7 @@ describe('hostile input', () => {
         `sip||${tokens[9] ?? ''}\r\n${pick(METHODS)} sip:placeholder SIP/2.0\r\nContact: <sip:a@localhost>\r\n\r\n`,
         `sip|||sip:127.0.0.1:${peer.port}\r\n${pick(METHODS)} sip:y@example.com SIP/2.0\r\n\r\n${OFFER}`,
         `sip|${tokens[8] ?? ''}|\r\nCANCEL sip:y@127.0.0.1 SIP/2.0\r\n\r\n`,
-        `proxy|${tokens[8] ?? ''}|||||||sip:x\r\nINVITE sip:x SIP/2.0\r\n\r\n`,
+        `proxy|${tokens[8] ?? ''}|${pick(['remainInDialog', ''])}|${pick(['fullResponse', ''])}|${pick(['followRedirects', ''])}|${pick(['simultaneous', 'serial'])}|${pick(['1s', ''])}|${pick(['2s', ''])}|sip:a@127.0.0.1:${peer.port}|sip:b@127.0.0.1:${peer.port}\r\nINVITE sip:x SIP/2.0\r\nSubject: x\r\n\r\n`,
       ];
       const command = pick(commands) ?? '';
       // A breach of the protocol would close the connection: the tokens in front stay whole.

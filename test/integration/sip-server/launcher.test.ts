@@ -15,6 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => scope.close());
 
+const ENOUGH = ['--listen', 'udp:127.0.0.1:0', '--control', '127.0.0.1:0', '--secret', 's'];
 const ROOT = resolve(__dirname, '../../..');
 
 /** A program in JavaScript that runs TypeScript sources: what dist/main.js is after a build. */
@@ -142,6 +143,8 @@ describe('embedded server as a process', () => {
     [['--frob'], 'unknown option --frob'],
     [['--listen', 'udp:127.0.0.1:5060'], '--control is missing'],
     [['--listen'], '--listen needs a value'],
+    [[...ENOUGH, '--ban', '10.0.0.0/40'], '--ban: "10.0.0.0/40" is no ADDRESS or ADDRESS/BITS'],
+    [[...ENOUGH, '--limit', 'many'], '--limit: "many" is no number of requests'],
   ])('%j is refused with exit code 1', async (options, text) => {
     const child = spawn(process.execPath, [mainProgram(), 'sip-server', ...options], {
       stdio: ['ignore', 'pipe', 'pipe'],
