@@ -140,7 +140,7 @@ export class CallManagerNode {
   }
 
   private createCluster(sipAddress: string): Cluster {
-    const { config, node, log, onFatal } = this.options;
+    const { config, node, log, metrics, onFatal } = this.options;
     return new Cluster({
       node,
       clusterName: config.cluster.name,
@@ -150,6 +150,7 @@ export class CallManagerNode {
       hybridClock: this.stamps,
       composite: this.composite,
       sipAddress,
+      metrics,
       log: {
         info: (message, fields) => log.info(fields ?? {}, message),
         warn: (message, fields) => log.warn(fields ?? {}, message),
@@ -204,7 +205,13 @@ export class CallManagerNode {
       onCall: (call) => calls.incoming(call),
     });
     const calls: CallControl = new CallControl({
-      digitAnalysis: table,
+      digitAnalysis: {
+        analyse: (dialled, about) => {
+          const analysis = table.analyse(dialled, about);
+          metrics.count('tandem_digit_analysis_total', { result: analysis.type });
+          return analysis;
+        },
+      },
       router: devices,
       resources: manager,
       clock,

@@ -3,6 +3,7 @@ import type { CancelTimer, Clock } from '../process/clock';
 import type { HybridClock } from '../process/hlc';
 import type { CompositeSet, RegistrationChange } from '../registration/composite-set';
 import type { Bus } from './bus';
+import { silentMetrics, type Metrics } from '../telemetry/metrics';
 import { Envelope, type Refusal } from './envelope';
 import { ClusterMessenger } from './messenger';
 import type { Effect } from './protocol/effects';
@@ -32,6 +33,7 @@ export interface ClusterOptions {
   /** Address for SIP from other nodes, `host:port`. */
   readonly sipAddress: string;
   readonly log: ClusterLog;
+  readonly metrics?: Metrics;
   /** A node came on-line or went off-line, or the bus was lost or is back. */
   readonly onPeersChanged?: () => void;
   /** Another process runs with our number: deregister everything and exit with this message. */
@@ -83,6 +85,7 @@ export class Cluster {
     received: 0,
     refused: { 'too-large': 0, version: 0, forged: 0, malformed: 0 },
   };
+  private readonly metrics: Metrics;
   private readonly token = randomBytes(12).toString('hex');
   private readonly envelope: Envelope;
   private readonly effects: Effect[] = [];
@@ -98,6 +101,7 @@ export class Cluster {
 
   constructor(private readonly options: ClusterOptions) {
     const { node, clock, clusterName, secret, bus, composite } = options;
+    this.metrics = options.metrics ?? silentMetrics;
     this.envelope = new Envelope(clusterName, secret);
     this.messenger = new ClusterMessenger({
       node,
@@ -187,6 +191,7 @@ export class Cluster {
   private receive(channel: string, payload: string): void {
     if (this.stopped) return;
     this.counters.received += 1;
+    this.metrics.count('tandem_bus_messages_total', { result: 'received' });
     const opened = this.envelope.open(channel, payload);
     if (!opened.ok) return this.refuse(opened.refusal, channel);
     this.guard(() => this.dispatch(opened.message));
@@ -205,12 +210,14 @@ export class Cluster {
 
   private refuse(refusal: Refusal, channel: string): void {
     this.counters.refused[refusal] += 1;
+    this.metrics.count('tandem_bus_messages_total', { result: refusal });
     if (!this.mayLog(refusal)) return;
     this.options.log.warn('a message on the bus was refused', { refusal, channel, refused: this.counters.refused });
   }
 
   private compositeChanged(change: RegistrationChange): void {
     if (change.owner !== this.options.node || this.protocol === undefined || this.stopped) return;
+    this.metrics.count('tandem_replication_deltas_total', { direction: 'sent' });
     this.perform(
       change.type === 'put'
         ? this.protocol.localPut(change.record)
@@ -261,23 +268,26 @@ export class Cluster {
         this.publish(effect.to, effect.message);
         return;
       case 'put':
+        this.metrics.count('tandem_replication_deltas_total', { direction: 'received' });
         return composite.put(effect.owner, effect.record);
       case 'delete':
+        this.metrics.count('tandem_replication_deltas_total', { direction: 'received' });
         composite.delete(effect.owner, effect.key, effect.reason);
         return;
-      case 'purge':
-        log.info('entries of a node purged', {
-          peer: effect.owner,
-          entries: composite.purge(effect.owner, effect.reason),
-        });
-        return;
+      case 'purge': {
+        const entries = composite.purge(effect.owner, effect.reason);
+        this.metrics.add('tandem_replication_purged_total', entries);
+        return log.info('entries of a node purged', { peer: effect.owner, entries });
+      }
       case 'own-moved':
         composite.delete(node, effect.key, 'moved');
         return;
       case 'peer-online':
+        this.metrics.count('tandem_cluster_transitions_total', { to: 'on-line' });
         log.info('a node is on-line', { peer: effect.node, boot: effect.boot, address: effect.address });
         return onPeersChanged?.();
       case 'peer-offline':
+        this.metrics.count('tandem_cluster_transitions_total', { to: 'off-line' });
         log.warn('a node is off-line', { peer: effect.node, boot: effect.boot, reason: effect.reason });
         this.messenger.nodeGone(effect.node);
         return onPeersChanged?.();
@@ -301,7 +311,10 @@ export class Cluster {
     const channel = this.channel(to);
     const payload = this.envelope.seal(channel, message);
     const sent = payload !== undefined && this.options.bus.publish(channel, payload);
-    this.counters[sent ? 'published' : 'dropped'] += 1;
+    const result = sent ? 'published' : 'dropped';
+    this.counters[result] += 1;
+    this.metrics.count('tandem_bus_messages_total', { result });
+    if (message.type === 'pull') this.metrics.count('tandem_replication_pulls_total');
     return sent;
   }
 

@@ -37,14 +37,8 @@ export const METRICS = {
   tandem_bus_connected: { type: 'gauge', help: '1 while the bus between nodes works', labels: [] },
   tandem_bus_messages_total: { type: 'counter', help: 'Messages over the bus', labels: ['result'] },
   tandem_replication_deltas_total: { type: 'counter', help: 'Registration changes', labels: ['direction'] },
-  tandem_replication_pulls_total: { type: 'counter', help: 'Snapshots pulled from other nodes', labels: ['reason'] },
+  tandem_replication_pulls_total: { type: 'counter', help: 'Pieces of snapshots asked of other nodes', labels: [] },
   tandem_replication_purged_total: { type: 'counter', help: 'Entries dropped because their node went', labels: [] },
-  tandem_replication_seconds: {
-    type: 'histogram',
-    help: 'From a change at its node to its arrival here',
-    labels: [],
-    buckets: SECONDS,
-  },
   tandem_media_allocations_total: {
     type: 'counter',
     help: 'Media resources asked for',

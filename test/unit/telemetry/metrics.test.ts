@@ -48,7 +48,7 @@ describe('the metrics', () => {
     const metrics = createMetrics({ process: false });
     metrics.set('tandem_calls', Number.NaN);
     metrics.add('tandem_replication_purged_total', -1);
-    metrics.observe('tandem_replication_seconds', Number.POSITIVE_INFINITY);
+    metrics.observe('tandem_media_allocation_seconds', Number.POSITIVE_INFINITY, { type: 'moh' });
   });
 
   it('are checked by the compiler', () => {
