@@ -19,10 +19,13 @@ function transportParam(point: ListenPoint): string {
   return point.protocol === 'udp' ? '' : `;transport=${point.protocol}`;
 }
 
-/** Our Contact on a listener: `<sip:ip:port;transport=tcp>`. */
-export function ownContact(point: ListenPoint): string {
+/**
+ * Our Contact on a listener: `<sip:ip:port;transport=tcp>`. `sips` only in a dialog whose Request-URI is one (RFC 3261
+ * section 12.1.1): phones that use TLS for `sip` URIs need not know it.
+ */
+export function ownContact(point: ListenPoint, requestUri = ''): string {
   const { address, port } = publicAddress(point);
-  return `<${isSecure(point) ? 'sips' : 'sip'}:${hostAndPort(address, port)}${transportParam(point)}>`;
+  return `<${isSecure(point) && /^sips:/i.test(requestUri) ? 'sips' : 'sip'}:${hostAndPort(address, port)}${transportParam(point)}>`;
 }
 
 /** Via without its branch. */
@@ -69,7 +72,7 @@ function contactAt(uri: SipUri, point: ListenPoint): SipUri {
   const params = new Map(uri.params);
   if (point.protocol === 'udp') params.delete('transport');
   else params.set('transport', point.protocol);
-  return { ...uri, scheme: isSecure(point) ? 'sips' : 'sip', ...hostOf(point), params };
+  return { ...uri, scheme: isSecure(point) ? uri.scheme : 'sip', ...hostOf(point), params };
 }
 
 /** A Contact with an address literal that is not where the request leaves from could not be reached: put that right. */

@@ -187,7 +187,7 @@ export class ApplicationResponses {
       return true;
     }
     const { request, flow } = incoming.transaction;
-    const localContact = getHeader(response, 'Contact') ?? ownContact(flow.local);
+    const localContact = getHeader(response, 'Contact') ?? ownContact(flow.local, request.uri);
     const state = dialogAsServer({ request, flow, localTag: incoming.localTag, localContact, confirmed });
     if (this.dialogs.get(state.id) !== undefined) return false;
     const record = new DialogRecord(state, incoming.application);

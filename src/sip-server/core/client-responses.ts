@@ -150,7 +150,7 @@ export class ClientResponses implements ResponseHandler {
   private stateOf(outgoing: Outgoing, response: SipResponse, flow: Flow | undefined): DialogState {
     const { request } = outgoing;
     const point = flow?.local ?? this.context.transactions.transport.points[0];
-    const localContact = getHeader(request, 'Contact') ?? (point === undefined ? '' : ownContact(point));
+    const localContact = getHeader(request, 'Contact') ?? (point === undefined ? '' : ownContact(point, request.uri));
     return dialogAsClient({ request, response, flow, localContact });
   }
 

@@ -38,7 +38,7 @@ export function answerEarlyUpdate(
   const given = text.headers.filter((field) => !FROM_REQUEST.has(field.name));
   const accepted = text.status >= 200 && text.status < 300;
   if (accepted && valueOf(given, 'Contact') === undefined) {
-    response.headers.push({ name: 'Contact', value: ownContact(local) });
+    response.headers.push({ name: 'Contact', value: ownContact(local, update.request.uri) });
   }
   response.headers.push(...given.map((field) => replaceLocalhost(field, local) ?? field));
   if (text.body.length > 0 && valueOf(given, 'Content-Type') === undefined) {

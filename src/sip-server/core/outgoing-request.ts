@@ -49,7 +49,7 @@ export function buildRequest(
   }
   const from = valueOf(given, 'From') ?? ownContact(point);
   const makesDialog = text.method === 'INVITE' || text.method === 'SUBSCRIBE';
-  const contact = valueOf(given, 'Contact') ?? (makesDialog ? ownContact(point) : undefined);
+  const contact = valueOf(given, 'Contact') ?? (makesDialog ? ownContact(point, text.uri) : undefined);
   const tagged = taggedFrom(from);
   if (tagged === undefined) return { nok: nok.invalidFrom(from) };
   const headers: HeaderField[] = [

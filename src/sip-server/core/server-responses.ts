@@ -54,7 +54,10 @@ export function buildResponse(
     .filter((field) => !FROM_REQUEST.has(field.name))
     .map((field) => replaceLocalhost(field, flow.local) ?? field);
   if (options.contact && valueOf(given, 'Contact') === undefined) {
-    response.headers.push({ name: 'Contact', value: incoming.dialog?.state.localContact ?? ownContact(flow.local) });
+    response.headers.push({
+      name: 'Contact',
+      value: incoming.dialog?.state.localContact ?? ownContact(flow.local, request.uri),
+    });
   }
   response.headers.push(...given);
   if (options.reliableSequence !== undefined)

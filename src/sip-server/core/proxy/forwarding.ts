@@ -2,6 +2,7 @@ import { getHeaders, getHeader, removeHeader } from '../../../sip-message/header
 import type { HeaderField, SipMessage, SipRequest, SipResponse } from '../../../sip-message/message';
 import { parseNameAddr } from '../../../sip-message/name-addr';
 import { parseUri, type SipUri } from '../../../sip-message/uri';
+import { hostAndPort } from '../../host';
 import type { ListenPoint } from '../../layers';
 import { isOwnAddress, publicAddress, replaceLocalhost } from '../addresses';
 
@@ -83,7 +84,7 @@ export function routeOf(point: ListenPoint): string {
   const { address, port } = publicAddress(point);
   const secure = point.protocol === 'tls' || point.protocol === 'wss';
   const transport = point.protocol === 'udp' ? '' : `;transport=${point.protocol}`;
-  return `<${secure ? 'sips' : 'sip'}:${address}:${port}${transport};lr>`;
+  return `<${secure ? 'sips' : 'sip'}:${hostAndPort(address, port)}${transport};lr>`;
 }
 
 /**
