@@ -1,7 +1,12 @@
 import { benchCall } from './call';
 import { benchRegister } from './register';
+import { benchSip } from './sip';
 
-const benches: Readonly<Record<string, () => Promise<void>>> = { register: benchRegister, call: benchCall };
+const benches: Readonly<Record<string, () => Promise<void>>> = {
+  register: benchRegister,
+  call: benchCall,
+  sip: benchSip,
+};
 
 /** Runs the named benchmarks, or all; one JSON object per line on the standard output. */
 async function main(): Promise<void> {

@@ -12,6 +12,8 @@ export interface ExternalServer {
   readonly port: number;
   readonly secret: string;
   readonly sipPort: number;
+  /** Undefined: it was running already. */
+  readonly pid?: number;
 }
 
 /**
@@ -53,7 +55,7 @@ async function launch(scope: Scope, program: string): Promise<ExternalServer> {
     package: 'a drachtio-server that DRACHTIO_BIN names',
   });
   await server.ready(async () => (await sipPortOf('127.0.0.1', port, secret).catch(() => 0)) === sipPort);
-  return { host: '127.0.0.1', port, secret, sipPort };
+  return { host: '127.0.0.1', port, secret, sipPort, pid: server.pid };
 }
 
 /** Asks a server where it takes SIP over UDP. */
