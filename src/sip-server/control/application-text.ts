@@ -56,17 +56,31 @@ export function parseApplicationText(bytes: Buffer): ApplicationText | undefined
 }
 
 function responseText(parts: TextParts, last: string | undefined): ApplicationResponseText | undefined {
-  const match = /^SIP\/\S+ ([1-6]\d\d)(?: (.*))?$/.exec(parts.startLine);
-  if (match === null) return undefined;
-  const cseq = valueOf(parts.headers, 'CSeq');
+  const { startLine } = parts;
+  const space = startLine.indexOf(' ');
+  const status = statusAt(startLine, space + 1);
+  if (space < 0 || status === undefined) return undefined;
+  const cseq = valueOf(parts.headers, 'CSeq')?.trim();
   return {
     ...parts,
     kind: 'response',
-    status: Number(match[1]),
-    reason: match[2] ?? '',
-    cseqMethod: cseq?.trim().split(/\s+/)[1],
+    status,
+    reason: startLine.slice(space + 5),
+    cseqMethod: cseq === undefined ? undefined : methodOfCSeq(cseq),
     lastHeaderIsCSeq: last === 'CSeq',
   };
+}
+
+/** Three digits that end a word; undefined: no status. */
+function statusAt(line: string, at: number): number | undefined {
+  const after = line.charAt(at + 3);
+  const digits = line.slice(at, at + 3);
+  return /^[1-6]\d\d$/.test(digits) && (after === '' || after === ' ') ? Number(digits) : undefined;
+}
+
+function methodOfCSeq(cseq: string): string | undefined {
+  const last = Math.max(cseq.lastIndexOf(' '), cseq.lastIndexOf('\t'));
+  return last < 0 ? undefined : cseq.slice(last + 1);
 }
 
 function requestText(parts: TextParts): ApplicationRequestText {

@@ -2,8 +2,12 @@ import type { Protocol } from '../layers';
 
 /** `HH:MM:SS.uuuuuu` in UTC. */
 export function timeToken(now: number): string {
-  return `${new Date(now).toISOString().slice(11, 23)}000`;
+  if (now !== lastTime.now) lastTime = { now, text: `${new Date(now).toISOString().slice(11, 23)}000` };
+  return lastTime.text;
 }
+
+/** Under load many frames are written in one millisecond. */
+let lastTime = { now: 0, text: '00:00:00.000000' };
 
 /** WebSockets are shown as TCP. */
 export function protocolToken(protocol: Protocol | undefined): string {
