@@ -19,7 +19,7 @@ export interface BaresipOptions {
   readonly displayName?: string;
   /** `127.0.0.1:5060`; undefined: a phone that does not register and calls by address. */
   readonly server?: string;
-  readonly transport?: 'udp' | 'tcp';
+  readonly transport?: 'udp' | 'tcp' | 'tls';
   /** In order, baresip's names. */
   readonly codecs?: string;
   readonly answerMode?: 'manual' | 'early' | 'auto';

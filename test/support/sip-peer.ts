@@ -1,5 +1,6 @@
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
+import { WebSocket, type ClientOptions } from 'ws';
 import { eventually } from './eventually';
 import type { Scope } from './scope';
 import { digestAnswer, headerOf, methodOf, randomToken, statusOf } from './sip-text';
@@ -17,7 +18,8 @@ export interface RequestOptions {
 
 type Wire =
   | { readonly protocol: 'UDP'; readonly socket: DatagramSocket; readonly host: string; readonly port: number }
-  | { readonly protocol: 'TCP'; readonly socket: Socket };
+  | { readonly protocol: 'TCP'; readonly socket: Socket }
+  | { readonly protocol: 'WS' | 'WSS'; readonly socket: WebSocket };
 
 /** A SIP peer of plain text: sends whatever it is told to and keeps what it receives. For hostile and odd messages. */
 export class SipPeer {
@@ -69,6 +71,26 @@ export class SipPeer {
     return peer;
   }
 
+  /** A browser: a WebSocket to `ws://host:port` or `wss://host:port`; it has no address of its own (RFC 7118). */
+  static async webSocket(scope: Scope, url: string, options: ClientOptions = {}): Promise<SipPeer> {
+    const socket = new WebSocket(url, 'sip', options);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.once('open', resolve);
+    });
+    const protocol = url.startsWith('wss:') ? 'WSS' : 'WS';
+    const peer = new SipPeer({ protocol, socket }, `${randomToken()}.invalid`, 5060);
+    socket.on('message', (data: Buffer) => peer.received.push(data.toString('utf8')));
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      peer.closed = true;
+    });
+    scope.defer(() => {
+      socket.terminate();
+    });
+    return peer;
+  }
+
   /** The other side has closed the connection. */
   get isClosed(): boolean {
     return this.closed;
@@ -78,7 +100,8 @@ export class SipPeer {
   send(message: string | Buffer): void {
     const bytes = typeof message === 'string' ? Buffer.from(message) : message;
     if (this.wire.protocol === 'TCP') this.wire.socket.write(bytes);
-    else this.wire.socket.send(bytes, this.wire.port, this.wire.host);
+    else if (this.wire.protocol === 'UDP') this.wire.socket.send(bytes, this.wire.port, this.wire.host);
+    else this.wire.socket.send(bytes.toString('utf8'));
   }
 
   /** The text of a well-formed request, with a new branch. */

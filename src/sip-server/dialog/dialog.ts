@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net';
+import { addressOfHost } from '../host';
 import type { Destination, Flow, ListenPoint } from '../layers';
 import { getHeader, getHeaders } from '../../sip-message/headers';
 import type { HeaderField, SipMessage, SipRequest, SipResponse } from '../../sip-message/message';
@@ -180,7 +181,11 @@ function hopOfCallee(target: string, routeSet: readonly string[], flow: Flow): D
     const host = parseUri(parseNameAddr(first)?.uri ?? '')?.host ?? '';
     return isPrivate(host) && host !== flow.remoteAddress ? flowHop(flow) : undefined;
   }
-  const host = parseUri(target)?.host ?? '';
+  const uri = parseUri(target);
+  const host = uri?.host ?? '';
+  const isSource = addressOfHost(host) === flow.remoteAddress && uri?.port === flow.remotePort;
+  // Its own end of a connection is nothing to connect to: requests go back on it (RFC 5923).
+  if (isSource && flow.connection !== undefined) return flowHop(flow);
   const behindNat = (isIPv4(host) && host !== flow.remoteAddress) || host.toLowerCase().endsWith('.invalid');
   return behindNat ? flowHop(flow) : undefined;
 }
