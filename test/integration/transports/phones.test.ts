@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import type { Phone } from '../../support/baresip';
 import { CertificateAuthority, type CertificateFiles } from '../../support/certificates';
 import { Cluster } from '../../support/cluster';
@@ -24,6 +25,10 @@ const sdp = [
   '',
 ].join('\r\n');
 
+const hasIPv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
+if (!hasIPv6) process.stderr.write('skipped: a browser over IPv6, because this machine has no ::1\n');
+const withIPv6 = hasIPv6 ? it : it.skip;
+
 describe('two nodes with TLS and WebSocket listeners', () => {
   const scope = new Scope();
   const ports = new Map<string, number>();
@@ -40,6 +45,7 @@ describe('two nodes with TLS and WebSocket listeners', () => {
       engines: [],
       change: (file) => {
         Object.assign(file, { tls: { key: tls.key, cert: tls.cert } });
+        if (hasIPv6) file.nodes[0]?.listen.push(`ws:[::1]:${ports.get('ws-1')}`);
         for (const node of file.nodes) {
           for (const protocol of ['tls', 'ws', 'wss']) {
             node.listen.push(`${protocol}:127.0.0.1:${ports.get(`${protocol}-${node.id}`)}`);
@@ -63,9 +69,9 @@ describe('two nodes with TLS and WebSocket listeners', () => {
   });
 
   /** Alice in a browser, registered with node 1. */
-  async function browser(protocol: 'ws' | 'wss'): Promise<SipPeer> {
+  async function browser(protocol: 'ws' | 'wss', host = '127.0.0.1'): Promise<SipPeer> {
     const options = { ca: readFileSync(tls.ca) };
-    const alice = await SipPeer.webSocket(scope, `${protocol}://127.0.0.1:${ports.get(`${protocol}-1`)}`, options);
+    const alice = await SipPeer.webSocket(scope, `${protocol}://${host}:${ports.get(`${protocol}-1`)}`, options);
     const aor = `<sip:alice@${domain}>`;
     const register = { method: 'REGISTER', uri: `sip:${domain}`, from: aor, to: aor, headers: ['Expires: 120'] };
     const response = await alice.askWithDigest(register, 'alice', passwordOf('alice'));
@@ -119,6 +125,16 @@ describe('two nodes with TLS and WebSocket listeners', () => {
       await bob.closed();
     },
   );
+
+  withIPv6('a phone over TLS calls a browser that came over IPv6', async () => {
+    const alice = await browser('ws', '[::1]');
+    await bob.dial(people.alice.dn);
+    const invite = await alice.message('an INVITE', (text) => methodOf(text) === 'INVITE');
+    expect(headerOf(invite, 'Via')).toContain(`SIP/2.0/WS [::1]:${ports.get('ws-1')};`);
+    expect(headerOf(invite, 'Contact')).toContain(`@[::1]:${ports.get('ws-1')};transport=ws`);
+    alice.answer(invite, '486 Busy Here');
+    await bob.closed();
+  });
 
   it('two phones, one over TLS and one over UDP, hear each other across the sites', async () => {
     const carol = await cluster.phone('carol');
