@@ -9,8 +9,8 @@ import { HOSTS, SECOND_SERVER, SERVER_UNDER_TEST, SIPP_HELPER_CHANGES, substitut
  * The tests that drachtio-srf ships, against the embedded server. They are written for containers: here each
  * container is an address of the loopback network, and sipp runs as it is.
  *
- * Left out, because they cannot pass on any server: `subscribe.js` (its dialog is destroyed before its sipp scenario has
- * had the NOTIFYs it waits for) and `parser.js` (it never ends its test). `index.js` and `docker_*.js` only start the others.
+ * Left out, because they cannot pass on any server: `subscribe.js` (its application sends one NOTIFY, its sipp
+ * scenario waits for two) and `parser.js` (it never ends its test). `index.js` and `docker_*.js` only start the others.
  */
 const SUITES = ['b2b', 'reinvite-tests', 'uac', 'uas', 'proxy', 'utils', 'refer'];
 const PACKAGE = dirname(dirname(require.resolve('drachtio-srf')));

@@ -11,6 +11,7 @@ import {
   RawApplication,
   SECRET,
   startServer,
+  tcpPeer,
   toTag,
   udpPeer,
   type Running,
@@ -151,6 +152,37 @@ describe('proxy', () => {
       }),
     );
     alice.answer(await alice.message('BYE', is.request('BYE')), '200 OK');
+    await bob.message('200 to BYE', is.response(200, 'BYE'));
+  });
+
+  test('RFC 5658: between two transports the proxy is in the route twice, and the callee reaches the caller on its connection', async () => {
+    const { running, targets } = await setUp(1);
+    const bob = one(targets, 0);
+    const alice = await tcpPeer(scope, running);
+    await proxying(running, () => [at(bob)], { remainInDialog: true });
+    alice.send(
+      invite(alice, 'two-transports').replace(/Contact: [^\r]*/, 'Contact: <sip:alice@alice.invalid;transport=tcp>'),
+    );
+    const request = await bob.message('INVITE', is.request('INVITE'));
+    const routes = [`<sip:127.0.0.1:${running.udp};lr>`, `<sip:127.0.0.1:${running.tcp};transport=tcp;lr>`];
+    expect(request.split('\r\n').filter((line) => line.startsWith('Record-Route:'))).toEqual(
+      routes.map((route) => `Record-Route: ${route}`),
+    );
+    bob.answer(request, '200 OK', { body: ANSWER });
+    const accepted = await alice.message('200', is.response(200, 'INVITE'));
+    bob.send(
+      bob.request({
+        method: 'BYE',
+        uri: 'sip:alice@alice.invalid;transport=tcp',
+        from: headerOf(accepted, 'To') ?? '',
+        to: '<sip:alice@127.0.0.1>;tag=alice',
+        callId: 'two-transports',
+        headers: routes.map((route) => `Route: ${route}`),
+      }),
+    );
+    const bye = await alice.message('BYE', is.request('BYE'));
+    expect(headerOf(bye, 'Route')).toBeUndefined();
+    alice.answer(bye, '200 OK');
     await bob.message('200 to BYE', is.response(200, 'BYE'));
   });
 

@@ -79,10 +79,10 @@ export function followRoutes(request: SipRequest): SipUri | undefined {
   return uri;
 }
 
-/** `<sip:ip:port;transport=tcp;lr>` */
-export function routeOf(point: ListenPoint): string {
+/** `<sip:ip:port;transport=tcp;lr>`; `sips` where the Request-URI is one (section 16.6 step 4). */
+function routeOf(point: ListenPoint, requestUri: string): string {
   const { address, port } = publicAddress(point);
-  const secure = point.protocol === 'tls' || point.protocol === 'wss';
+  const secure = /^sips:/i.test(requestUri);
   const transport = point.protocol === 'udp' ? '' : `;transport=${point.protocol}`;
   return `<${secure ? 'sips' : 'sip'}:${hostAndPort(address, port)}${transport};lr>`;
 }
@@ -92,8 +92,8 @@ export function routeOf(point: ListenPoint): string {
  * side is to find us by the one that it speaks (RFC 5658).
  */
 export function recordRoute(request: SipRequest, incoming: ListenPoint, outgoing: ListenPoint): void {
-  const inside = routeOf(incoming);
-  const outside = routeOf(outgoing);
+  const inside = routeOf(incoming, request.uri);
+  const outside = routeOf(outgoing, request.uri);
   const own = inside === outside ? [outside] : [outside, inside];
   if (request.method === 'REGISTER') {
     replaceLines(request, 'Path', [...own, ...getHeaders(request, 'Path')]);
