@@ -94,11 +94,7 @@ export const rfc4475: Readonly<Record<string, TortureCase>> = {
     outcome: seen('INVITE', user, { Date: 'EST' }),
     choice: 'nobody here looks at Date; 400 would do as well',
   },
-  regbadct: {
-    section: '3.1.2.13',
-    outcome: seen('REGISTER', registrar, { Contact: 'Route' }),
-    choice: 'the registrar decides: it is the Contact that is wrong',
-  },
+  regbadct: { section: '3.1.2.13', outcome: refused(400), choice: 'or liberal' },
   badaspec: {
     section: '3.1.2.14',
     outcome: seen('OPTIONS', 'sip:user@example.org', { To: '<' }),
