@@ -98,6 +98,10 @@ export class NetworkRequests {
     ) {
       return this.incoming.refuse(transaction, 483);
     }
+    // Without a Contact that can be read no dialog could come of it; one of RFC 2543 may have none.
+    if (method === 'INVITE' && parseNameAddrList(getHeaders(transaction.request, 'Contact')) === undefined) {
+      return this.incoming.refuse(transaction, 400);
+    }
     this.route(head, transaction, key);
     if (method === 'INVITE') this.context.events.attempt('network', transaction.request);
   }

@@ -66,6 +66,7 @@ function check(bench: Bench, peer: SipPeer, outcome: Outcome): void {
   expect(finals).toEqual(outcome.kind === 'refused' ? [outcome.status] : []);
 }
 
+const user = 'sip:user@example.com';
 const messages = tortureMessages();
 
 test('RFC 4475: every message has its outcome in the table', () => {
@@ -80,6 +81,20 @@ test('RFC 4475 §3.1.2.15: a display name with a comma and without quotes is tak
     peer.send(Buffer.concat([messages.get('baddn') ?? Buffer.alloc(0), Buffer.from('\r\n')]));
     await bench.answers(peer);
     check(bench, peer, { kind: 'seen', method: 'OPTIONS', uri: 'sip:t.watson@example.org', has: { To: 'Watson' } });
+  } finally {
+    await scope.close();
+  }
+});
+
+test('RFC 3261 §8.1.1.8: an INVITE whose Contact cannot be read is refused before anybody rings', async () => {
+  const scope = new Scope();
+  try {
+    const bench = await Bench.start(scope);
+    const peer = await udpPeer(scope, bench.running);
+    const invite = peer.request({ method: 'INVITE', uri: user, from: '<sip:caller@127.0.0.1>' });
+    peer.send(invite.replace(/^Contact:.*$/m, 'Contact: "unended <sip:caller@127.0.0.1>'));
+    await bench.answers(peer);
+    check(bench, peer, { kind: 'refused', status: 400 });
   } finally {
     await scope.close();
   }
