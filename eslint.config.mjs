@@ -35,6 +35,7 @@ const vendors = {
   pino: ['telemetry'],
   'prom-client': ['telemetry'],
   'sdp-transform': ['sdp'],
+  ws: ['sip-server/transport'],
   yaml: ['config'],
   zod: ['config', 'cluster', 'media-resource', 'registration'],
 };

@@ -332,7 +332,8 @@ export class CallManagerNode {
   private sipAddress(): string {
     const tcp = this.listen.find(({ protocol }) => protocol === 'tcp');
     if (tcp === undefined) throw new Error('the SIP server has no TCP listener: other nodes could not reach this one');
-    return `${this.nodeConfig.address ?? tcp.address}:${tcp.port}`;
+    const host = this.nodeConfig.address ?? tcp.address;
+    return `${host.includes(':') ? `[${host}]` : host}:${tcp.port}`;
   }
 
   private host(): string {
