@@ -76,7 +76,7 @@ export class CallManagerNode {
     if (nodeConfig === undefined) throw new Error(`no node ${node} in the configuration`);
     this.nodeConfig = nodeConfig;
     this.stamps = new HybridClock(node, () => this.clock.now());
-    this.sipServer = new SipServerProcess({ node: nodeConfig, entry, log, metrics });
+    this.sipServer = new SipServerProcess({ node: nodeConfig, limits: config.sourceLimits, entry, log, metrics });
     this.userAgent = new DrachtioUserAgent({ server: this.sipServer.address, clock: this.clock, log });
   }
 

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { NodeConfig } from '../config/types';
+import type { NodeConfig, SourceLimitsConfig } from '../config/types';
 import type { ServerAddress } from '../sip/drachtio';
 import { launchEmbeddedServer, type LaunchedServer } from '../sip-server/launcher';
 import type { Logger } from '../telemetry/logger';
@@ -15,6 +15,7 @@ export class SipServerProcess {
   constructor(
     private readonly options: {
       readonly node: NodeConfig;
+      readonly limits: SourceLimitsConfig;
       /** Path of main.js, which the embedded server is a command of. */
       readonly entry: string;
       readonly log: Logger;
@@ -49,6 +50,7 @@ export class SipServerProcess {
       entry,
       listen: node.listen,
       ...(node.tls === undefined ? {} : { tls: node.tls }),
+      limits: this.options.limits,
       ...(node.address === undefined ? {} : { announced: node.address }),
       log: (event, fields) => log.debug(fields, event),
       onExit: (reason) => {

@@ -53,6 +53,7 @@ function check(source: Source, raw: unknown, folder: string): TandemConfig | und
   const cluster = raw.cluster == null ? undefined : checkValue(source, schemas.clusterSchema, raw.cluster, ['cluster']);
   const registrar = checkValue(source, schemas.registrarSchema, raw.registrar ?? {}, ['registrar']);
   const tls = raw.tls == null ? undefined : checkValue(source, schemas.tlsSchema, raw.tls, ['tls']);
+  const limits = checkValue(source, schemas.sourceLimitsSchema, raw.sourceLimits ?? {}, ['sourceLimits']);
   const sections: CheckedSections = {
     hasTls: raw.tls != null,
     adminToken: isTable(raw.cluster) && typeof raw.cluster.adminToken === 'string' ? raw.cluster.adminToken : undefined,
@@ -79,8 +80,9 @@ function check(source: Source, raw: unknown, folder: string): TandemConfig | und
   if (Array.isArray(raw.nodes) && raw.nodes.length === 0) source.problem(['nodes'], 'must hold at least one node');
   checkCrossReferences(source, raw, sections);
   if (registrar !== undefined) checkRegistrar(source, registrar);
-  if (source.problems.length > 0 || cluster === undefined || registrar === undefined) return undefined;
-  return build({ cluster, registrar, tls }, sections, folder);
+  if (source.problems.length > 0 || cluster === undefined || registrar === undefined || limits === undefined)
+    return undefined;
+  return build({ cluster, registrar, tls, sourceLimits: limits }, sections, folder);
 }
 
 function checkSites(source: Source, raw: unknown): CheckedSections['sites'] {
@@ -110,6 +112,7 @@ interface Tables {
   readonly cluster: z.infer<typeof schemas.clusterSchema>;
   readonly registrar: TandemConfig['registrar'];
   readonly tls: TlsFiles | undefined;
+  readonly sourceLimits: TandemConfig['sourceLimits'];
 }
 
 type TlsFiles = z.infer<typeof schemas.tlsSchema>;
@@ -121,10 +124,15 @@ function tlsConfig(files: TlsFiles | undefined, folder: string): TlsConfig | und
 }
 
 /** Names every optional key, so that a frozen entry always has the same keys. */
-function build({ cluster, registrar, tls }: Tables, sections: CheckedSections, folder: string): TandemConfig {
+function build(
+  { cluster, registrar, tls, sourceLimits }: Tables,
+  sections: CheckedSections,
+  folder: string,
+): TandemConfig {
   return {
     cluster: { ...cluster, redis: cluster.redis, adminToken: cluster.adminToken },
     registrar,
+    sourceLimits,
     nodes: sections.nodes.map(({ value }) => ({
       ...value,
       admin: value.admin,

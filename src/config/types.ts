@@ -2,6 +2,7 @@
 export interface TandemConfig {
   readonly cluster: ClusterConfig;
   readonly registrar: RegistrarConfig;
+  readonly sourceLimits: SourceLimitsConfig;
   readonly nodes: readonly NodeConfig[];
   readonly sites: Readonly<Record<string, SiteConfig>>;
   readonly devices: readonly DeviceConfig[];
@@ -22,6 +23,14 @@ export interface ClusterConfig {
   readonly redis: string | undefined;
   /** Bearer token of the HTTP API; without it the API listens on loopback only. */
   readonly adminToken: string | undefined;
+}
+
+/** What one source address may send to the embedded SIP server. */
+export interface SourceLimitsConfig {
+  /** 0: any number. Loopback is never limited. */
+  readonly requestsPerSecond: number;
+  /** Addresses and networks that are not listened to. */
+  readonly ban: readonly string[];
 }
 
 /** Seconds. */

@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline';
-import type { ListenConfig, TlsConfig } from '../config/types';
+import type { SourceLimitsConfig, ListenConfig, TlsConfig } from '../config/types';
 import { SECRET_VARIABLE } from './command';
 import { hostAndPort, parseHostAndPort } from './host';
 import type { Log } from './log';
@@ -12,6 +12,7 @@ export interface LaunchOptions {
   readonly listen: readonly ListenConfig[];
   /** For `tls` and `wss`. */
   readonly tls?: TlsConfig;
+  readonly limits?: SourceLimitsConfig;
   /** Address to announce in place of the listeners' own. */
   readonly announced?: string;
   readonly log?: Log;
@@ -92,7 +93,11 @@ function serverArguments(options: LaunchOptions): string[] {
   const { key, cert, ca } = options.tls ?? {};
   const files = [['--tls-key', key] as const, ['--tls-cert', cert] as const, ['--tls-ca', ca] as const];
   const tls = files.flatMap(([option, file]) => (file === undefined ? [] : [option, file]));
-  return ['sip-server', '--control', '127.0.0.1:0', '--parent', ...listen, ...announce, ...tls];
+  const limits =
+    options.limits === undefined
+      ? []
+      : ['--limit', String(options.limits.requestsPerSecond), ...options.limits.ban.flatMap((ban) => ['--ban', ban])];
+  return ['sip-server', '--control', '127.0.0.1:0', '--parent', ...listen, ...announce, ...tls, ...limits];
 }
 
 function ready(

@@ -119,6 +119,18 @@ describe('a configuration file', () => {
     expect(config.devices).toEqual([]);
   });
 
+  it('bounds what one source address may send, and bans networks', () => {
+    expect(load(example).sourceLimits).toEqual({ requestsPerSecond: 5000, ban: [] });
+    const limits = 'sourceLimits: { requestsPerSecond: 100, ban: [192.0.2.0/24, "2001:db8::/32", 198.51.100.7] }\n';
+    expect(load(example + limits).sourceLimits).toEqual({
+      requestsPerSecond: 100,
+      ban: ['192.0.2.0/24', '2001:db8::/32', '198.51.100.7'],
+    });
+    expect(problems(`${example}sourceLimits: { ban: [192.0.2.0/33] }\n`)).toEqual([
+      expect.stringContaining('sourceLimits.ban[0]: must be an address or a network'),
+    ]);
+  });
+
   it('takes relative paths from its own folder', () => {
     const config = load(
       `${example.replace('drachtio: embedded  ', 'stateDir: ../state\n    drachtio: embedded  ')}musicSources:\n  - {name: jazz, file: music/jazz.mp3}\n`,

@@ -109,6 +109,7 @@ export function config(changed: Partial<TandemConfig> = {}): TandemConfig {
   return {
     cluster: { name: 'acme', domain: DOMAIN, secret: 'cluster-secret', redis: undefined, adminToken: undefined },
     registrar: { minExpires: 30, defaultExpires: 120, maxExpires: 3600 },
+    sourceLimits: { requestsPerSecond: 5000, ban: [] },
     nodes: [node(1), node(2)],
     sites: { dallas: { mediaResourceGroupList: 'dallas', codecs: ['PCMU'] } },
     devices: [alice, bob],
