@@ -35,6 +35,8 @@ describe('two nodes with TLS and WebSocket listeners', () => {
   let tls: CertificateFiles;
   let cluster: Cluster;
   let bob: Phone;
+  /** Those of one test: a browser that is still connected in the next would ring as well. */
+  let browsers = new Scope();
 
   beforeAll(async () => {
     tls = new CertificateAuthority(scope.directory('certificates')).issue('node', ['IP:127.0.0.1', 'DNS:localhost']);
@@ -65,13 +67,15 @@ describe('two nodes with TLS and WebSocket listeners', () => {
   });
   afterEach(async () => {
     await endCalls(bob);
+    await browsers.close();
+    browsers = new Scope();
     await cluster.nothingIsLeft();
   });
 
   /** Alice in a browser, registered with node 1. */
   async function browser(protocol: 'ws' | 'wss', host = '127.0.0.1'): Promise<SipPeer> {
     const options = { ca: readFileSync(tls.ca) };
-    const alice = await SipPeer.webSocket(scope, `${protocol}://${host}:${ports.get(`${protocol}-1`)}`, options);
+    const alice = await SipPeer.webSocket(browsers, `${protocol}://${host}:${ports.get(`${protocol}-1`)}`, options);
     const aor = `<sip:alice@${domain}>`;
     const register = { method: 'REGISTER', uri: `sip:${domain}`, from: aor, to: aor, headers: ['Expires: 120'] };
     const response = await alice.askWithDigest(register, 'alice', passwordOf('alice'));
