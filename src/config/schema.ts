@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseNetwork } from './network';
 import { parsePattern } from './pattern-syntax';
 import type { ListenConfig } from './types';
 
@@ -113,17 +114,17 @@ export const registrarSchema = z.strictObject({
   maxExpires: whole(1, 604_800).default(3600),
 });
 
-function isNetwork(value: string): boolean {
-  const [address = '', bits, ...more] = value.split('/');
-  const family = isIP(address);
-  if (family === 0 || more.length > 0) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
-}
-
 export const sourceLimitsSchema = z.strictObject({
   requestsPerSecond: whole(0, 1_000_000).default(5000),
   ban: z
-    .array(z.string().refine(isNetwork, 'must be an address or a network, for example 192.0.2.0/24'))
+    .array(
+      z
+        .string()
+        .refine(
+          (value) => parseNetwork(value) !== undefined,
+          'must be an address or a network, for example 192.0.2.0/24',
+        ),
+    )
     .max(1000, 'must be at most 1000 networks')
     .default([]),
 });

@@ -15,12 +15,6 @@ export function compareStamps(a: Stamp, b: Stamp): number {
   return a.ms - b.ms || a.counter - b.counter || a.node - b.node;
 }
 
-export function isStamp(value: unknown): value is Stamp {
-  if (typeof value !== 'object' || value === null) return false;
-  const stamp = value as Record<string, unknown>;
-  return [stamp.ms, stamp.counter, stamp.node].every((part) => Number.isSafeInteger(part) && (part as number) >= 0);
-}
-
 export class HybridClock {
   private last: Stamp;
 

@@ -1,5 +1,5 @@
 import { parse } from 'sdp-transform';
-import { isActive, MAX_SDP_BYTES, splitSdp } from './lines';
+import { MAX_SDP_BYTES, splitSdp } from './lines';
 
 /**
  * What a session description says of one stream. The parser (sdp-transform) is used for reading only: it drops the order of
@@ -78,9 +78,4 @@ export function isSdp(text: string): boolean {
     lines.every((line) => /^[a-z]=/.test(line)) &&
     session.some((line) => /^o=\S+ \S+ \S+ IN IP[46] \S+/.test(line))
   );
-}
-
-/** True when there is an audio, video or other stream that is not removed. */
-export function hasActiveStream(sdp: string): boolean {
-  return splitSdp(sdp).media.some(isActive);
 }

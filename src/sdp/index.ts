@@ -1,5 +1,5 @@
 /** Session descriptions (RFC 4566) in the offer/answer model (RFC 3264). Pure; text from the network goes in, nothing is thrown. */
-export { hasActiveStream, isSdp } from './description';
+export { isSdp } from './description';
 export { effectiveDirection, holds, mirrored, narrowed, receives, sends, withDirection } from './direction';
 export type { Direction } from './direction';
 export { audioCodecs, hasCommonAudioCodec, isSpeechCodec, restrictCodecs } from './codecs';

@@ -92,14 +92,6 @@ export function hasName(line: string, name: string): boolean {
   return text === name || text.startsWith(`${name}:`);
 }
 
-/** The section with this `c=` line as its only one, in the place that RFC 4566 §5 gives it. */
-export function withConnectionLine(section: Section, line: string): Section {
-  const rest = section.lines.filter((other) => !other.startsWith('c='));
-  const place = rest.findIndex((other) => !/^[mi]=/.test(other));
-  const at = place === -1 ? rest.length : place;
-  return { lines: [...rest.slice(0, at).map(ended), line, ...rest.slice(at)] };
-}
-
 /** The line with a line end. */
 export function ended(line: string): string {
   return /[\r\n]$/.test(line) ? line : `${line}\r\n`;

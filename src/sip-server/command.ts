@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
-import { parseNetwork, type SourceLimitOptions } from './core/source-limits';
+import { parseNetwork } from '../config/network';
+import type { SourceLimitOptions } from './core/source-limits';
 import { hostAndPort, parseHostAndPort } from './host';
 import { runSipServer } from './index';
 import type { ListenPoint, Protocol } from './layers';

@@ -26,11 +26,6 @@ export const NODE_HEADERS: readonly string[] = [
   MEDIA_TRIED_HEADER,
 ];
 
-/** Whether a header name is one of ours, also one that a newer version may have. */
-export function isNodeHeader(name: string): boolean {
-  return name.toLowerCase().startsWith('x-tandem-');
-}
-
 /** Whether a request carries a header that only nodes may send. */
 export function hasNodeHeader(header: HeaderReader): boolean {
   return NODE_HEADERS.some((name) => header(name) !== undefined);

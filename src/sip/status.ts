@@ -31,11 +31,6 @@ export function parseReasons(header: string | undefined): Reason[] {
   });
 }
 
-/** The SIP status that a Reason header names, if it names one. */
-export function reasonStatus(header: string | undefined): number | undefined {
-  return parseReasons(header).find((reason) => reason.protocol === 'SIP')?.cause;
-}
-
 /** Answers that speak of our own leg, and what the caller is told instead (RFC 3261 sections 8.1.3 and 16.7). */
 const TOWARDS_CALLER: ReadonlyMap<number, number> = new Map([
   // Our credentials for a gateway are wrong: no fault of the caller's.
@@ -60,9 +55,4 @@ export function statusTowardsCaller(status: number): number {
   // We do not follow redirections, and the caller cannot use the contacts of our domain.
   if (status < 400) return 480;
   return TOWARDS_CALLER.get(status) ?? status;
-}
-
-/** Whether the next target of a branch may help: nobody was reached, or not this one. */
-export function isUnreachable(status: number): boolean {
-  return status === 408 || status === 410 || status === 430 || status === 503;
 }

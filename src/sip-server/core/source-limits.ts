@@ -1,4 +1,5 @@
-import { BlockList, isIP, isIPv6 } from 'node:net';
+import { BlockList, isIPv6 } from 'node:net';
+import { parseNetwork } from '../../config/network';
 import type { Clock } from '../../process/clock';
 import type { SipMessage } from '../../sip-message/message';
 import type { TransportEvents, TransportLayer } from '../layers';
@@ -23,16 +24,6 @@ const REPORT_EVERY_MS = 10_000;
 interface Source {
   requests: number;
   since: number;
-}
-
-/** Bits of `ADDRESS` or `ADDRESS/BITS`; undefined: it is no such thing. */
-export function parseNetwork(text: string): { readonly address: string; readonly bits: number } | undefined {
-  const [address = '', bits, ...more] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || more.length > 0) return undefined;
-  const width = family === 4 ? 32 : 128;
-  if (bits === undefined) return { address, bits: width };
-  return /^\d{1,3}$/.test(bits) && Number(bits) <= width ? { address, bits: Number(bits) } : undefined;
 }
 
 /** Who is listened to (a leaky bucket for each address). Loopback is never limited: that is ourselves. */

@@ -1,6 +1,7 @@
 import { SimulatedClock } from '../../../../src/process/clock';
 import type { SipMessage } from '../../../../src/sip-message/message';
-import { DEFAULT_SOURCE_LIMITS, parseNetwork, SourceLimits } from '../../../../src/sip-server/core/source-limits';
+import { parseNetwork } from '../../../../src/config/network';
+import { DEFAULT_SOURCE_LIMITS, SourceLimits } from '../../../../src/sip-server/core/source-limits';
 
 const request: SipMessage = { kind: 'request', method: 'OPTIONS', uri: 'sip:a', headers: [], body: Buffer.alloc(0) };
 const response: SipMessage = { kind: 'response', status: 200, reason: 'OK', headers: [], body: Buffer.alloc(0) };
