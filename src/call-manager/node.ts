@@ -179,7 +179,10 @@ export class CallManagerNode {
     const resources = await this.createResources(boot, pids);
     const manager = createMediaResourceManager({
       config,
-      directory: { find: (device) => deviceManager.newest(device) },
+      directory: {
+        find: (device) => deviceManager.newest(device),
+        onGone: (listener) => deviceManager.onGone(listener),
+      },
       messenger: cluster.messenger,
       clock,
       log,

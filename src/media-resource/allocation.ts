@@ -1,4 +1,11 @@
-import type { Allocation, ProcessMessenger, ResourceReply, ResourceRequest } from './ports';
+import type {
+  Allocation,
+  ConnectRequest,
+  OfferRequest,
+  ProcessMessenger,
+  ResourceReply,
+  ResourceRequest,
+} from './ports';
 import type { Logger } from '../telemetry/logger';
 import { readReply } from './validation';
 
@@ -64,6 +71,7 @@ export class GrantedAllocation implements Allocation {
   readonly boot: number;
   readonly leaseMs: number;
   private released: Promise<void> | undefined;
+  private readonly lostListeners: (() => void)[] = [];
 
   constructor(private readonly options: AllocationOptions) {
     this.id = options.id;
@@ -73,12 +81,20 @@ export class GrantedAllocation implements Allocation {
     this.leaseMs = options.leaseMs;
   }
 
-  offer(peer?: string): Promise<ResourceReply> {
-    return this.command({ op: 'offer', allocation: this.id, ...(peer === undefined ? {} : { peer }) }, COMMAND_MS);
+  offer(request: OfferRequest): Promise<ResourceReply> {
+    return this.command({ op: 'offer', allocation: this.id, ...request }, COMMAND_MS);
   }
 
-  connect(answer: string): Promise<ResourceReply> {
-    return this.command({ op: 'connect', allocation: this.id, answer }, COMMAND_MS);
+  connect(request: ConnectRequest): Promise<ResourceReply> {
+    return this.command({ op: 'connect', allocation: this.id, ...request }, COMMAND_MS);
+  }
+
+  accept(offer: string): Promise<ResourceReply> {
+    return this.command({ op: 'accept', allocation: this.id, offer }, COMMAND_MS);
+  }
+
+  control(muted: boolean): Promise<ResourceReply> {
+    return this.command({ op: 'control', allocation: this.id, muted }, COMMAND_MS);
   }
 
   renew(): Promise<ResourceReply> {
@@ -88,6 +104,15 @@ export class GrantedAllocation implements Allocation {
   release(): Promise<void> {
     this.released ??= this.giveBack();
     return this.released;
+  }
+
+  onLost(listener: () => void): void {
+    this.lostListeners.push(listener);
+  }
+
+  /** The device process that granted is gone. */
+  lost(): void {
+    for (const listener of this.lostListeners.splice(0)) listener();
   }
 
   private async giveBack(): Promise<void> {

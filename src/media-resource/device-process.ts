@@ -84,6 +84,9 @@ export class ResourceDeviceProcess {
         return this.allocate(request);
       case 'offer':
         return this.inTurn(request.allocation, (lease) => this.offer(lease, request.peer));
+      case 'accept':
+      case 'control':
+        return unavailable('unsupported', `${this.resource.name} is of type ${this.resource.type}`);
       case 'connect':
         return this.inTurn(request.allocation, (lease) => this.connect(lease, request.answer));
       case 'renew':

@@ -44,13 +44,18 @@ interface Trial {
 
 class Manager implements MediaResourceManager {
   private allocations = 0;
-  private held = 0;
+  private readonly held = new Set<GrantedAllocation>();
   private readonly turns = new Map<string, number>();
 
-  constructor(private readonly options: MediaResourceManagerOptions) {}
+  constructor(private readonly options: MediaResourceManagerOptions) {
+    options.directory.onGone(({ pid, boot }) => {
+      for (const allocation of [...this.held])
+        if (allocation.pid === pid && allocation.boot === boot) allocation.lost();
+    });
+  }
 
   get open(): number {
-    return this.held;
+    return this.held.size;
   }
 
   async allocate(need: ResourceNeed, why: string): Promise<AllocationResult> {
@@ -105,8 +110,8 @@ class Manager implements MediaResourceManager {
 
     const started = clock.now();
     const target: ResourceTarget = { device, pid: found.pid, boot: found.boot };
-    const music = need.musicSource === undefined ? {} : { musicSource: need.musicSource };
-    const request = { op: 'allocate', allocation: id, type: need.type, holder: need.device, ...music } as const;
+    const { type, musicSource, codecs, room } = need;
+    const request = { op: 'allocate', allocation: id, type, holder: need.device, musicSource, codecs, room } as const;
     const reply = await ask(messenger, target, request, ALLOCATE_MS);
     const asked = { group, device, pid: found.pid, node: found.node, ms: clock.now() - started };
 
@@ -123,8 +128,15 @@ class Manager implements MediaResourceManager {
 
   private granted(id: string, grant: Grant): GrantedAllocation {
     const { messenger, log } = this.options;
-    this.held++;
-    return new GrantedAllocation({ id, ...grant, messenger, log, onReleased: () => this.held-- });
+    const allocation: GrantedAllocation = new GrantedAllocation({
+      id,
+      ...grant,
+      messenger,
+      log,
+      onReleased: () => this.held.delete(allocation),
+    });
+    this.held.add(allocation);
+    return allocation;
   }
 
   private takeTurn(group: string): number {

@@ -6,6 +6,17 @@
 /** music-on-hold server, transcoder, media termination point, conference bridge. */
 export type MediaResourceType = 'moh' | 'transcoder' | 'mtp' | 'conference';
 
+/** An end of a call that a transcoder or media termination point joins: `a` the caller's, `b` the callee's. */
+export type Side = 'a' | 'b';
+
+/** How one end can be spoken to. What is left out is as the other end has it. */
+export interface MediaTerms {
+  /** Codec names with their clock rate where it is not 8000 (`PCMA`, `opus/48000/2`), in order of preference. */
+  readonly codecs?: readonly string[];
+  readonly security?: 'none' | 'sdes' | 'dtls';
+  readonly family?: 4 | 6;
+}
+
 /** What a caller of the media resource manager wants, and for whom. */
 export interface ResourceNeed {
   readonly type: MediaResourceType;
@@ -19,6 +30,10 @@ export interface ResourceNeed {
   readonly musicSource?: string;
   /** Media resources that are not to be asked: they failed for this call already. */
   readonly exclude?: readonly string[];
+  /** For a transcoder or media termination point: the codecs it must be able to speak, of both ends. */
+  readonly codecs?: readonly string[];
+  /** For a conference bridge: the room. All participants of a conference ask for the same one. */
+  readonly room?: string;
 }
 
 /** Idempotent by `allocation`: asking again gives the same answer and takes nothing more. */
@@ -28,14 +43,32 @@ export type ResourceRequest =
       readonly allocation: string;
       readonly type: MediaResourceType;
       readonly musicSource?: string;
+      readonly codecs?: readonly string[];
+      readonly room?: string;
       readonly holder: string;
     }
-  /** An SDP offer of the resource to the telephony device. `peer`: the device's last SDP, for codec order and transport. */
-  | { readonly op: 'offer'; readonly allocation: string; readonly peer?: string }
-  /** The telephony device's answer to that offer; media flows from here on. */
-  | { readonly op: 'connect'; readonly allocation: string; readonly answer: string }
+  | ({ readonly op: 'offer'; readonly allocation: string } & OfferRequest)
+  | ({ readonly op: 'connect'; readonly allocation: string } & ConnectRequest)
+  /** Conference bridge: the offer of a participant; the reply has the answer. */
+  | { readonly op: 'accept'; readonly allocation: string; readonly offer: string }
+  /** Conference bridge: what a participant may do. */
+  | { readonly op: 'control'; readonly allocation: string; readonly muted: boolean }
   | { readonly op: 'renew'; readonly allocation: string }
   | { readonly op: 'release'; readonly allocation: string };
+
+/** Asks for an SDP offer. */
+export interface OfferRequest {
+  /** Music and conferences: the device's last SDP, for codec order and transport. */
+  readonly peer?: string;
+  /** Transcoder and MTP: the offer of one end, to be made one for the other. Without `sdp` the resource offers by itself. */
+  readonly relay?: { readonly to: Side; readonly sdp?: string; readonly terms: MediaTerms };
+}
+
+/** The answer to that offer. Transcoder and MTP: from side `from`; the reply has the answer for the other end, if that made an offer. */
+export interface ConnectRequest {
+  readonly answer: string;
+  readonly from?: Side;
+}
 
 export type UnavailableReason =
   'full' | 'down' | 'draining' | 'unsupported' | 'unknown-allocation' | 'unknown-process' | 'bad-request' | 'error';
@@ -47,6 +80,8 @@ export type ResourceReply =
 /** Device manager as this room sees it (claim M10): device name -> device process, wherever it runs. */
 export interface DeviceDirectory {
   find(device: string): { readonly pid: string; readonly boot: number; readonly node: number } | undefined;
+  /** A device process has gone from the tables of this node. */
+  onGone(listener: (process: { readonly pid: string; readonly boot: number }) => void): void;
 }
 
 /** Sends a request to a process by its PID, here or on another node (claim M11). Never rejects: no answer in time is `undefined`. */
@@ -63,11 +98,35 @@ export interface MediaEngine {
   musicOffer(session: string, options: { readonly file: string; readonly peer?: string }): Promise<string>;
   /** Takes the device's answer and starts (or restarts) the music. */
   musicConnect(session: string, options: { readonly file: string; readonly answer: string }): Promise<void>;
+  /** Transcoder and MTP; undefined: the engine is none. */
+  readonly relay?: MediaRelay;
+  /** Conference bridge; undefined: the engine is none. */
+  readonly mixer?: ConferenceMixer;
   /** Ends a session; unknown sessions are no error. */
   release(session: string): Promise<void>;
   /** All sessions that the engine holds, by id, foreign ones too; for the audit. Rejects rather than leave any out. */
   sessions(): Promise<readonly string[]>;
   close(): void;
+}
+
+/** Joins two ends that could not talk directly. Every exchange may be repeated in either direction while the session lasts. */
+export interface MediaRelay {
+  /** Codec names that can be made into each other. */
+  readonly codecs: readonly string[];
+  /** The offer for side `to`, made of the other end's (`sdp`), or of nothing: then that end is offered something later. */
+  offer(session: string, request: NonNullable<OfferRequest['relay']>): Promise<string>;
+  /** Takes the answer of side `from`. Resolves with the answer for the other end when its offer was relayed. */
+  answer(session: string, request: { readonly from: Side; readonly answer: string }): Promise<string | undefined>;
+}
+
+/** Mixes the participants of rooms. A room is there while it has participants. */
+export interface ConferenceMixer {
+  /** Takes a participant's offer, in its room; resolves with the answer. Again for each later offer. */
+  accept(session: string, request: { readonly room: string; readonly offer: string }): Promise<string>;
+  /** An offer to a participant. */
+  offer(session: string, request: { readonly room: string; readonly peer?: string }): Promise<string>;
+  connect(session: string, request: { readonly room: string; readonly answer: string }): Promise<void>;
+  mute(session: string, request: { readonly room: string; readonly muted: boolean }): Promise<void>;
 }
 
 export class EngineError extends Error {
@@ -94,6 +153,8 @@ export interface CandidateTrial {
 export interface AllocationExplanation {
   readonly type: MediaResourceType;
   readonly why: string;
+  /** Transcoder and MTP: what both ends can do. */
+  readonly ends?: readonly { readonly device: string; readonly codecs: readonly string[] | undefined }[];
   readonly device: string;
   readonly list: string | undefined;
   readonly listFrom: 'device' | 'request' | 'site' | 'none';
@@ -110,11 +171,18 @@ export interface Allocation {
   readonly pid: string;
   readonly boot: number;
   readonly leaseMs: number;
-  offer(peer?: string): Promise<ResourceReply>;
-  connect(answer: string): Promise<ResourceReply>;
+  offer(request: OfferRequest): Promise<ResourceReply>;
+  connect(request: ConnectRequest): Promise<ResourceReply>;
+  accept(offer: string): Promise<ResourceReply>;
+  control(muted: boolean): Promise<ResourceReply>;
   renew(): Promise<ResourceReply>;
   /** Idempotent; also while another method waits. */
   release(): Promise<void>;
+  /**
+   * Called once when the device process that granted is gone from the tables: its engine died, or its node. The
+   * resource serves no more; the allocation must still be released.
+   */
+  onLost(listener: () => void): void;
 }
 
 export interface AllocationResult {

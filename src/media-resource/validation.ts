@@ -7,6 +7,14 @@ const MAX_TEXT = 65_536;
 const allocation = z.string().regex(/^[\w.-]{1,64}-\d{1,6}-\d{1,16}-\d{1,16}$/);
 const name = z.string().min(1).max(128);
 const sdp = z.string().min(1).max(MAX_TEXT);
+const side = z.enum(['a', 'b']);
+const codecs = z.array(z.string().regex(/^[\w.-]{1,32}(\/\d{1,6}){0,2}$/)).max(64);
+const terms = z.object({
+  codecs: codecs.optional(),
+  security: z.enum(['none', 'sdes', 'dtls']).optional(),
+  family: z.union([z.literal(4), z.literal(6)]).optional(),
+});
+const relay = z.object({ to: side, sdp: sdp.optional(), terms });
 
 const request = z.discriminatedUnion('op', [
   z.object({
@@ -14,10 +22,14 @@ const request = z.discriminatedUnion('op', [
     allocation,
     type: z.enum(['moh', 'transcoder', 'mtp', 'conference']),
     musicSource: name.optional(),
+    codecs: codecs.optional(),
+    room: name.optional(),
     holder: name,
   }),
-  z.object({ op: z.literal('offer'), allocation, peer: sdp.optional() }),
-  z.object({ op: z.literal('connect'), allocation, answer: sdp }),
+  z.object({ op: z.literal('offer'), allocation, peer: sdp.optional(), relay: relay.optional() }),
+  z.object({ op: z.literal('connect'), allocation, answer: sdp, from: side.optional() }),
+  z.object({ op: z.literal('accept'), allocation, offer: sdp }),
+  z.object({ op: z.literal('control'), allocation, muted: z.boolean() }),
   z.object({ op: z.literal('renew'), allocation }),
   z.object({ op: z.literal('release'), allocation }),
 ]);

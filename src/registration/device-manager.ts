@@ -14,10 +14,16 @@ export interface DeviceLocation {
 /** The device manager (claim M10): device name to device processes, for the whole cluster; follows the composite set. */
 export class DeviceManager {
   private readonly devices = new Map<string, Map<string, DeviceLocation>>();
+  private readonly goneListeners: ((process: { readonly pid: Pid; readonly boot: number }) => void)[] = [];
 
   constructor(composite: CompositeSet) {
     for (const { owner, record } of composite.all()) this.put(owner, record);
     composite.onChange((change) => this.follow(change));
+  }
+
+  /** `listener` hears of every device process that is gone from the tables. */
+  onGone(listener: (process: { readonly pid: Pid; readonly boot: number }) => void): void {
+    this.goneListeners.push(listener);
   }
 
   /** Every process of the device, newest registration first (R12). */
@@ -39,6 +45,8 @@ export class DeviceManager {
       this.put(change.owner, change.record);
     } else {
       this.delete(change.owner, change.record);
+      const { pid, boot } = change.record;
+      for (const listener of this.goneListeners) listener({ pid, boot });
     }
   }
 

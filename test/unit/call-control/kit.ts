@@ -9,7 +9,9 @@ import type { Analysis, Target } from '../../../src/digit-analysis/analysis';
 import type {
   Allocation,
   AllocationResult,
+  ConnectRequest,
   MediaResourceManager,
+  OfferRequest,
   ResourceNeed,
   ResourceReply,
 } from '../../../src/media-resource/ports';
@@ -235,6 +237,7 @@ export class FakeAllocation implements Allocation {
   readonly answers: string[] = [];
   readonly peers: (string | undefined)[] = [];
   renewals = 0;
+  lost: () => void = () => undefined;
   failing: 'offer' | 'connect' | 'renew' | undefined;
 
   constructor(
@@ -244,14 +247,23 @@ export class FakeAllocation implements Allocation {
     readonly need: ResourceNeed,
   ) {}
 
-  async offer(peer?: string): Promise<ResourceReply> {
+  async offer({ peer }: OfferRequest): Promise<ResourceReply> {
     this.peers.push(peer);
     if (this.failing === 'offer') return { ok: false, reason: 'down' };
     return { ok: true, sdp: sdp('music', { direction: 'sendonly', version: this.peers.length, codecs: [0] }) };
   }
-  async connect(answer: string): Promise<ResourceReply> {
+  async connect({ answer }: ConnectRequest): Promise<ResourceReply> {
     this.answers.push(answer);
     return this.failing === 'connect' ? { ok: false, reason: 'error' } : { ok: true };
+  }
+  async accept(): Promise<ResourceReply> {
+    return { ok: false, reason: 'unsupported' };
+  }
+  async control(): Promise<ResourceReply> {
+    return { ok: false, reason: 'unsupported' };
+  }
+  onLost(listener: () => void): void {
+    this.lost = listener;
   }
   async renew(): Promise<ResourceReply> {
     this.renewals += 1;

@@ -149,6 +149,7 @@ class Cluster {
     ['moh-3', '1.mp.2'],
     ['moh-loose', '1.mp.3'],
   ]);
+  gone: (process: { readonly pid: string; readonly boot: number }) => void = () => undefined;
   answers: (pid: string, op: string) => unknown = () => ({ ok: true, leaseMs: 30_000 });
   readonly manager: MediaResourceManager;
 
@@ -160,6 +161,7 @@ class Cluster {
           const pid = this.registered.get(device);
           return pid === undefined ? undefined : { pid, boot: 7, node: Number(pid[0]) };
         },
+        onGone: (listener) => (this.gone = listener),
       },
       messenger: {
         request: async (target, body, deadlineMs) => {
@@ -276,13 +278,26 @@ describe('media resource manager', () => {
     const cluster = new Cluster();
     const { allocation } = await cluster.manager.allocate(need(), 'hold');
     cluster.answers = (_, op) => (op === 'offer' ? { ok: true, sdp: 'v=0' } : { ok: true });
-    await expect(allocation!.offer('peer')).resolves.toEqual({ ok: true, sdp: 'v=0' });
-    await expect(allocation!.connect('answer')).resolves.toEqual({ ok: true });
+    await expect(allocation!.offer({ peer: 'peer' })).resolves.toEqual({ ok: true, sdp: 'v=0' });
+    await expect(allocation!.connect({ answer: 'answer' })).resolves.toEqual({ ok: true });
     await expect(allocation!.renew()).resolves.toEqual({ ok: true });
     await Promise.all([allocation!.release(), allocation!.release()]);
     expect(cluster.requests.map(({ body }) => body.op)).toEqual(['allocate', 'offer', 'connect', 'renew', 'release']);
     await expect(allocation!.renew()).resolves.toMatchObject({ ok: false, reason: 'unknown-allocation' });
     expect(cluster.manager.open).toBe(0);
+  });
+
+  test('claim M13: who holds a resource is told once when its device process is gone from the tables', async () => {
+    const cluster = new Cluster();
+    const { allocation } = await cluster.manager.allocate(need(), 'hold');
+    const lost = jest.fn();
+    allocation!.onLost(lost);
+    cluster.gone({ pid: '1.mp.1', boot: 6 });
+    cluster.gone({ pid: '2.mp.1', boot: 7 });
+    expect(lost).not.toHaveBeenCalled();
+    cluster.gone({ pid: '1.mp.1', boot: 7 });
+    cluster.gone({ pid: '1.mp.1', boot: 7 });
+    expect(lost).toHaveBeenCalledTimes(1);
   });
 
   test('release is tried again while the process is silent, and then left to the lease', async () => {
