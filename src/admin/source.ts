@@ -24,13 +24,15 @@ export interface AdminSource {
 export interface RegistrationView {
   /** Directory number, or the pattern of a route. */
   readonly dn: string;
+  /** Where only the node is known (tunnelled signalling), the node's name; then what may be undefined is. */
   readonly device: string;
-  readonly instance: string;
+  readonly instance: string | undefined;
+  /** Or the node number alone. */
   readonly pid: string;
-  readonly boot: number;
+  readonly boot: number | undefined;
   readonly node: number;
   /** `udp:127.0.0.1:5062`. */
-  readonly address: string;
+  readonly address: string | undefined;
   /** Whether this node controls it. */
   readonly local: boolean;
   /** Ms since the epoch; 0: never. */

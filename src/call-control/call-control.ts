@@ -96,14 +96,11 @@ export class CallControl {
     }
     const options = { localOnly: call.from.kind === 'node', from: call.from.name };
     const analysis = this.deps.digitAnalysis.analyse(call.dialled, options);
-    switch (analysis.type) {
-      case 'targets':
-        return analysis;
-      case 'unregistered':
-        return { type: 'refused', status: 480, matched: analysis.matched };
-      case 'unknown':
-        return { type: 'refused', status: 404 };
-    }
+    if (analysis.type === 'targets') return analysis;
+    // A calling node has an entry that leads here: its next one may be right.
+    const headers = call.notMine?.() ?? {};
+    if (analysis.type === 'unknown') return { type: 'refused', status: 404, headers };
+    return { type: 'refused', status: 480, headers, matched: analysis.matched };
   }
 
   private finished(record: CallDetailRecord): void {

@@ -3,12 +3,16 @@ import type { CancelTimer } from '../process/clock';
 import type { DeviceProcess, IncomingCall } from '../device/device-process';
 import type { Allocation, AllocationResult, ResourceNeed, ResourceReply } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
+import type { NotMine } from '../sip/node-signature';
 import type { Session, SessionSignal } from '../sip/user-agent';
 import type { CallDetailRecord } from './call-detail-record';
 import { type CallFacts, type CallState, type Destination, initialState, type LegId } from './call-state';
 import type { CallControlDependencies } from './dependencies';
 import type { CallEffect, CallSignal, Route, TimerName } from './signals';
 import { transition } from './transition';
+
+/** The answers of a node that may carry the signed header: it has not the process, or nothing for the number. */
+const NOT_MINE: readonly number[] = [410, 404, 480];
 
 /**
  * One call (PID `cp`): its mailbox, its timers, the sessions and resources that it holds. All that is decided is decided in
@@ -63,13 +67,10 @@ export class CallProcess {
   }
 
   /** Only a signed header counts: phones and gateways say 410 too (claim R13). */
-  private notMine(
-    leg: LegId,
-    signal: Extract<SessionSignal, { type: 'rejected' }>,
-  ): { pid: Pid; boot: number } | undefined {
+  private notMine(leg: LegId, signal: Extract<SessionSignal, { type: 'rejected' }>): NotMine | undefined {
     const destination = this.destinations.get(leg);
     const session = this.sessions.get(leg);
-    if (signal.status !== 410 || session === undefined || destination === undefined || destination.local) {
+    if (!NOT_MINE.includes(signal.status) || session === undefined || destination === undefined || destination.local) {
       return undefined;
     }
     return this.deps.router.readNotMine(destination.node, session.callId, signal.header);
@@ -154,7 +155,7 @@ export class CallProcess {
   private resolve(destination: Destination): DeviceProcess | undefined {
     if (this.call.target !== undefined) return this.call.target;
     const { pid, boot, node, digits } = destination;
-    return pid === undefined ? undefined : this.deps.router.resolve({ pid, boot, node, digits });
+    return this.deps.router.resolve({ pid, boot, node, digits });
   }
 
   private setTimer(timer: TimerName, ms: number): void {

@@ -92,7 +92,7 @@ export interface Leg {
 }
 
 /** Where a branch may lead: a process that digit analysis named, or the one that a node asked for. */
-export type Destination = Omit<Target, 'pid'> & { readonly pid: Pid | undefined };
+export type Destination = Target;
 
 export interface Failure {
   readonly status: number;

@@ -34,8 +34,8 @@ export interface CallControlDependencies {
   readonly onRecord?: (record: CallDetailRecord) => void;
   /** IP address of this node for `o=` lines and blackholes. */
   readonly mediaAddress: string;
-  /** A node has said, signed, that an entry is not its own: repair from its owner (claim R13). */
-  readonly onStaleEntry: (node: number, pid: Pid, boot: number) => void;
+  /** A node has said, signed, that an entry (without a PID: a number) is not its own: repair from its owner (claim R13). */
+  readonly onStaleEntry: (node: number, pid: Pid | undefined, boot: number) => void;
   /**
    * The music source of a device that holds. For a device of another node only the node's device name may be known
    * (`node-2`); its number is given too.

@@ -1,3 +1,4 @@
+import type { NotMine } from '../sip/node-signature';
 import type { SessionSignal } from '../sip/user-agent';
 import { decideMediaPath } from '../media-control';
 import { holds } from '../sdp';
@@ -45,7 +46,8 @@ function route(draft: Draft, to: Route): void {
   const { state } = draft;
   state.matched = to.matched;
   if (state.facts.maxForwards <= 0) return refuseCaller(draft, { status: 483, reason: undefined, headers: {} });
-  if (to.type === 'refused') return refuseCaller(draft, { status: to.status, reason: to.reason, headers: {} });
+  if (to.type === 'refused')
+    return refuseCaller(draft, { status: to.status, reason: to.reason, headers: to.headers ?? {} });
   for (const targets of to.branches) state.branches.push({ targets, next: 0, leg: undefined, done: false });
   draft.setTimer('no-answer', NO_ANSWER_MS);
   for (const branch of state.branches) tryNext(draft, branch);
@@ -179,12 +181,7 @@ function fromCaller(draft: Draft, signal: SessionSignal): void {
   }
 }
 
-function fromCallee(
-  draft: Draft,
-  id: LegId,
-  signal: SessionSignal,
-  notMine: { readonly pid: NonNullable<Leg['pid']>; readonly boot: number } | undefined,
-): void {
+function fromCallee(draft: Draft, id: LegId, signal: SessionSignal, notMine: NotMine | undefined): void {
   const leg = draft.leg(id);
   if (leg === undefined) {
     // A 200 that crossed our CANCEL.
@@ -270,7 +267,7 @@ function rejected(
   draft: Draft,
   leg: Leg,
   signal: Extract<SessionSignal, { type: 'rejected' }>,
-  notMine: { readonly pid: NonNullable<Leg['pid']>; readonly boot: number } | undefined,
+  notMine: NotMine | undefined,
 ): void {
   const { status, reason, header } = signal;
   const node = draft.state.trials.find((trial) => trial.leg === leg.id)?.node;

@@ -1,6 +1,7 @@
 import type { DeviceProfile } from '../device/device-process';
 import type { AllocationExplanation, ResourceReply } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
+import type { NotMine } from '../sip/node-signature';
 import type { Headers, ResponseOptions, SessionSignal } from '../sip/user-agent';
 import type { CallDetailRecord } from './call-detail-record';
 import type { Destination, LegId } from './call-state';
@@ -27,7 +28,13 @@ export type Route =
       readonly branches: readonly (readonly Destination[])[];
       readonly matched: string | undefined;
     }
-  | { readonly type: 'refused'; readonly status: number; readonly reason?: string; readonly matched?: string };
+  | {
+      readonly type: 'refused';
+      readonly status: number;
+      readonly reason?: string;
+      readonly headers?: Headers;
+      readonly matched?: string;
+    };
 
 /** Everything that can happen to a call. */
 export type CallSignal =
@@ -37,7 +44,7 @@ export type CallSignal =
       readonly leg: LegId;
       readonly signal: SessionSignal;
       /** For a rejection: the signed "not mine" of a node (claim R13). */
-      readonly notMine?: { readonly pid: Pid; readonly boot: number };
+      readonly notMine?: NotMine;
     }
   /** The INVITE of a leg is on its way. */
   | {
@@ -130,7 +137,7 @@ export type CallEffect =
   | { readonly type: 'renew-resource'; readonly leg: LegId; readonly token: number }
   | { readonly type: 'release-resource'; readonly token: number }
   /** A node said that an entry is not its own (claim R13). */
-  | { readonly type: 'refute-entry'; readonly node: number; readonly pid: Pid; readonly boot: number }
+  | { readonly type: 'refute-entry'; readonly node: number; readonly pid: Pid | undefined; readonly boot: number }
   | { readonly type: 'finish'; readonly record: CallDetailRecord };
 
 /** What the outer world lends to a transition, so that it stays a function of its arguments. */

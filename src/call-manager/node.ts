@@ -258,6 +258,7 @@ export class CallManagerNode {
       knownNumbers: config.devices.flatMap(({ lines }) => lines),
       usernames: new Map(config.devices.map(({ username, name }) => [username, name])),
       routes: config.routes,
+      signalling: config.cluster.signalling,
     });
   }
 

@@ -106,6 +106,7 @@ export const clusterSchema = z.strictObject({
     .regex(/^(rediss?:\/\/[^\s/]+(\/\d{0,4})?|unix:\/\/\S+)$/, 'must be a URL such as redis://127.0.0.1:6379')
     .optional(),
   adminToken: text.min(16, 'must be at least 16 characters').optional(),
+  signalling: z.enum(['direct', 'tunnelled'], 'must be direct or tunnelled').default('direct'),
 });
 
 export const registrarSchema = z.strictObject({

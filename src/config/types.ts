@@ -23,6 +23,8 @@ export interface ClusterConfig {
   readonly redis: string | undefined;
   /** Bearer token of the HTTP API; without it the API listens on loopback only. */
   readonly adminToken: string | undefined;
+  /** Claim R14: calls to other nodes name the device process there, or only the number. */
+  readonly signalling: 'direct' | 'tunnelled';
 }
 
 /** What one source address may send to the embedded SIP server. */

@@ -1,5 +1,6 @@
 import type { Pid } from '../process/pid';
-import type { OutgoingInvite, Session } from '../sip/user-agent';
+import type { NotMine } from '../sip/node-signature';
+import type { Headers, OutgoingInvite, Session } from '../sip/user-agent';
 
 /** What call control must know of the device on a leg. */
 export interface DeviceProfile {
@@ -57,6 +58,11 @@ export interface IncomingCall {
    * A call from a node goes to our own devices only.
    */
   readonly target: DeviceProcess | undefined;
+  /**
+   * From a node without `;pid=` (claim R14): makes the signed header of the refusal that says that nothing here answers to the
+   * dialled number.
+   */
+  readonly notMine?: () => Headers;
   readonly header: (name: string) => string | undefined;
 }
 
@@ -64,15 +70,12 @@ export interface IncomingCall {
 export interface DeviceRouter {
   /** Undefined: the process is ours and gone, or its node is unknown. */
   resolve(target: {
-    readonly pid: Pid;
+    /** Undefined: the node itself. */
+    readonly pid: Pid | undefined;
     readonly boot: number;
     readonly node: number;
     readonly digits: string;
   }): DeviceProcess | undefined;
   /** An answer of a node that says "not mine": undefined when the signed header is missing or wrong (claim R13). */
-  readNotMine(
-    node: number,
-    callId: string,
-    header: (name: string) => string | undefined,
-  ): { readonly pid: Pid; readonly boot: number } | undefined;
+  readNotMine(node: number, callId: string, header: (name: string) => string | undefined): NotMine | undefined;
 }

@@ -126,15 +126,11 @@ export class Devices implements UserAgentEvents, DeviceRouter {
 
   resolve(target: Parameters<DeviceRouter['resolve']>[0]): DeviceProcess | undefined {
     const { pid, boot, node } = target;
-    if (node === this.options.node) return boot === this.options.boot ? this.ownProcess(pid) : undefined;
+    if (node === this.options.node)
+      return pid !== undefined && boot === this.options.boot ? this.ownProcess(pid) : undefined;
     const entry = this.options.nodes.find(node);
-    return entry === undefined ? undefined : this.nodeDevice(node, entry.sipAddress, { pid, boot });
-  }
-
-  /** The node itself: it does its own digit analysis (claim R14). */
-  node(node: number): DeviceProcess | undefined {
-    const entry = this.options.nodes.find(node);
-    return entry === undefined ? undefined : this.nodeDevice(node, entry.sipAddress, undefined);
+    if (entry === undefined) return undefined;
+    return this.nodeDevice(node, entry.sipAddress, pid === undefined ? undefined : { pid, boot });
   }
 
   readonly readNotMine: DeviceRouter['readNotMine'] = (node, callId, header) => {
@@ -245,13 +241,17 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     if (caller === undefined) return refuse(400, 'No Asserted Identity');
     const from = this.configured.nodeProfile(node);
     const call: WithoutSession = { from, pid: undefined, caller, dialled: target.dialled, target: undefined };
-    if (target.pid === undefined) return call;
+    if (target.pid === undefined) return { ...call, notMine: () => this.notMine(request.callId, node) };
     const wanted = wantedProcess(target);
     if (wanted === undefined) return refuse(400, 'Bad Process Identifier');
     const process = wanted.boot === this.options.boot ? this.ownProcess(wanted.pid) : undefined;
     if (process !== undefined && takes(process, target.dialled)) return { ...call, target: process };
+    return refuse(410, 'Not Mine', this.notMine(request.callId, node, wanted));
+  }
+
+  private notMine(callId: string, node: number, wanted?: { readonly pid: Pid; readonly boot: number }): Headers {
     this.options.metrics.count('tandem_not_mine_total', { direction: 'sent' });
-    return refuse(410, 'Not Mine', this.signature.notMine(request.callId, node, wanted.pid, wanted.boot));
+    return this.signature.notMine(callId, node, wanted);
   }
 
   private nodeDevice(node: number, sipAddress: string, target: { pid: Pid; boot: number } | undefined): NodeDevice {

@@ -2,13 +2,15 @@ import type { Pid } from '../process/pid';
 
 /** One process that a call may be sent to. */
 export interface Target {
-  readonly pid: Pid;
+  /** Undefined: only the node is known, which does its own digit analysis (claim R14). */
+  readonly pid: Pid | undefined;
+  /** Incarnation of the node that made the PID; 0 without one. */
   readonly boot: number;
   readonly node: number;
   readonly local: boolean;
   readonly device: string;
   readonly kind: 'station' | 'gateway';
-  /** Digits to send to it: the dialled number, or what the pattern leaves of it. */
+  /** Digits to send to it: the dialled number, or what the pattern leaves of it; to a node what was dialled. */
   readonly digits: string;
 }
 

@@ -1,7 +1,9 @@
 import type { RouteConfig } from '../config/types';
 import type { CompositeSet } from '../registration/composite-set';
+import type { RegistrationRecord } from '../registration/record';
 import type { Analysis, DigitAnalysis, Target } from './analysis';
 import { compilePattern, MAX_DIALLED, PatternIndex, type CompiledPattern } from './pattern';
+import { nodeName, tunnelled } from './tunnelled';
 import { newestFirst, RecordIndex, type HeldRecord } from './record-index';
 
 export interface TableOptions {
@@ -15,6 +17,8 @@ export interface TableOptions {
   /** Username -> device name: a device can also be called by its username. */
   readonly usernames?: ReadonlyMap<string, string>;
   readonly routes: readonly RouteConfig[];
+  /** Claim R14: `tunnelled`: of what is at other nodes only the node number is used. Left out: direct. */
+  readonly signalling?: 'direct' | 'tunnelled';
 }
 
 /** One line of the registration information table (claim R3). */
@@ -22,13 +26,15 @@ export interface TableEntry {
   /** A number, or a route's pattern. */
   readonly dn: string;
   readonly kind: 'station' | 'gateway';
+  /** A node's name where only the node is known (claim R14); then what is undefined here is not known. */
   readonly device: string;
-  readonly instance: string;
+  readonly instance: string | undefined;
+  /** Or the node number alone. */
   readonly pid: string;
-  readonly boot: number;
+  readonly boot: number | undefined;
   readonly node: number;
-  readonly address: string;
-  readonly contact: string;
+  readonly address: string | undefined;
+  readonly contact: string | undefined;
   readonly local: boolean;
   /** When the device last registered; ms since the epoch. */
   readonly registeredAt: number;
@@ -90,11 +96,11 @@ export class RegistrationInformationTable implements DigitAnalysis {
   analyse(dialled: string, { localOnly }: { readonly localOnly: boolean; readonly from: string }): Analysis {
     if (dialled.length === 0 || dialled.length > MAX_DIALLED) return { type: 'unknown' };
     const held = this.stationsOf(dialled);
-    if (held !== undefined) return asAnalysis(dialled, this.stationBranches(dialled, held, localOnly));
+    if (held !== undefined) return this.asAnalysis(dialled, dialled, this.stationBranches(dialled, held, localOnly));
     const best = this.routes.candidates(dialled)[0];
     if (best === undefined) return { type: 'unknown' };
     const gateways = this.gatewayTargets(best.pattern, best.value, dialled, localOnly);
-    return asAnalysis(best.pattern.text, gateways.length === 0 ? [] : [gateways]);
+    return this.asAnalysis(best.pattern.text, dialled, gateways.length === 0 ? [] : [gateways]);
   }
 
   /** As `analyse` for one of our own devices, with everything that was looked at. */
@@ -131,11 +137,28 @@ export class RegistrationInformationTable implements DigitAnalysis {
 
   /** The whole table: each number of each record, and each route's pattern for each record of its gateways. */
   *entries(): IterableIterator<TableEntry> {
-    for (const [number, records] of this.records.allNumbers())
-      for (const held of records) yield this.entry(number, held);
-    for (const route of this.options.routes)
-      for (const gateway of route.targets)
-        for (const held of this.records.gateway(gateway)) yield this.entry(route.pattern, held);
+    for (const [number, records] of this.records.allNumbers()) yield* this.entriesOf(number, records);
+    for (const { pattern, targets } of this.options.routes)
+      yield* this.entriesOf(
+        pattern,
+        targets.flatMap((gateway) => this.records.gateway(gateway)),
+      );
+  }
+
+  private *entriesOf(dn: string, records: readonly HeldRecord[]): IterableIterator<TableEntry> {
+    const nodes = new Set<number>();
+    for (const held of records) {
+      if (this.isNodeOnly(held.owner)) {
+        if (nodes.has(held.owner)) continue;
+        nodes.add(held.owner);
+      }
+      yield this.entry(dn, held);
+    }
+  }
+
+  /** Claim R14: of this owner's devices only the node number is used. */
+  private isNodeOnly(owner: number): boolean {
+    return this.options.signalling === 'tunnelled' && owner !== this.options.localNode;
   }
 
   /** The records of a number or username that exists; undefined when it does not. */
@@ -183,6 +206,7 @@ export class RegistrationInformationTable implements DigitAnalysis {
   }
 
   private entry(dn: string, { owner, record }: HeldRecord): TableEntry {
+    if (this.isNodeOnly(owner)) return nodeEntry(dn, owner, record);
     return {
       dn,
       kind: record.kind === 'gateway' ? 'gateway' : 'station',
@@ -199,11 +223,30 @@ export class RegistrationInformationTable implements DigitAnalysis {
     };
   }
 
+  private asAnalysis(matched: string, dialled: string, branches: readonly (readonly Target[])[]): Analysis {
+    if (branches.length === 0) return { type: 'unregistered', matched };
+    const shown = this.options.signalling === 'tunnelled' ? tunnelled(branches, dialled) : branches;
+    return { type: 'targets', branches: shown, matched };
+  }
+
   private explainRecord(dn: string, held: HeldRecord): ExplainedRecord {
     return { ...this.entry(dn, held), verdict: this.verdict(held, false) };
   }
 }
 
-function asAnalysis(matched: string, branches: readonly (readonly Target[])[]): Analysis {
-  return branches.length === 0 ? { type: 'unregistered', matched } : { type: 'targets', branches, matched };
+function nodeEntry(dn: string, node: number, { kind, stamp, expiresAt }: RegistrationRecord): TableEntry {
+  return {
+    dn,
+    kind: kind === 'gateway' ? 'gateway' : 'station',
+    device: nodeName(node),
+    instance: undefined,
+    pid: String(node),
+    boot: undefined,
+    node,
+    address: undefined,
+    contact: undefined,
+    local: false,
+    registeredAt: stamp.ms,
+    expiresAt,
+  };
 }

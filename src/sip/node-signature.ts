@@ -34,6 +34,8 @@ export function hasNodeHeader(header: HeaderReader): boolean {
 const WINDOW_MS = 120_000;
 const CAPACITY = 250_000;
 const MAX_HEADER_LENGTH = 256;
+/** In place of a PID. */
+const NOTHING_HERE = 'number';
 
 export interface NodeSignatureOptions {
   readonly secret: string;
@@ -41,6 +43,12 @@ export interface NodeSignatureOptions {
   readonly now: () => number;
   /** Call-IDs that are remembered at most. */
   readonly capacity?: number;
+}
+
+/** What a node has said that it has not: a process, or (`pid` undefined) anything for the number. */
+export interface NotMine {
+  readonly pid: Pid | undefined;
+  readonly boot: number;
 }
 
 /** What of a request is signed. */
@@ -141,14 +149,19 @@ export class NodeSignature {
     return verify(this.options.secret, parts, signature) ? value : undefined;
   }
 
-  /** The header of a 410 that says that this node has not (any more) the PID it was asked for (claim R13). */
-  notMine(callId: string, to: number, pid: Pid, boot: number): Headers {
-    return { [NOT_MINE_HEADER]: this.seal(NOT_MINE_HEADER, callId, to, `${pid};boot=${boot}`) };
+  /**
+   * The header of a refusal that says that this node has not (any more) what it was asked for: a PID (claim R13), or without one
+   * anything of its own for the dialled number (claim R14).
+   */
+  notMine(callId: string, to: number, wanted?: { readonly pid: Pid; readonly boot: number }): Headers {
+    const value = wanted === undefined ? NOTHING_HERE : `${wanted.pid};boot=${wanted.boot}`;
+    return { [NOT_MINE_HEADER]: this.seal(NOT_MINE_HEADER, callId, to, value) };
   }
 
   /** Reads that header; only a genuine one counts: servers, phones and gateways can answer 410 too. */
-  readNotMine(from: number, callId: string, header: HeaderReader): { pid: Pid; boot: number } | undefined {
+  readNotMine(from: number, callId: string, header: HeaderReader): NotMine | undefined {
     const value = this.open(NOT_MINE_HEADER, callId, from, header(NOT_MINE_HEADER));
+    if (value === NOTHING_HERE) return { pid: undefined, boot: 0 };
     const [pid, parameter] = value?.split(';') ?? [];
     const boot = parseCount(parameter?.replace(/^boot=/, ''), Number.MAX_SAFE_INTEGER);
     return pid !== undefined && isPid(pid) && boot !== undefined ? { pid, boot } : undefined;

@@ -164,7 +164,7 @@ describe('the HTTP API', () => {
 
   it('gives the registration information table as it is (claim R3)', async () => {
     const set = new CompositeSet();
-    const { instance, address, expiresAt } = alice;
+    const { instance = '', address = '', expiresAt } = alice;
     const stamp = { ms: 5, counter: 0, node: 1 };
     const station = {
       key: 'k',

@@ -17,6 +17,7 @@ import type {
 } from '../../../src/media-resource/ports';
 import { SimulatedClock } from '../../../src/process/clock';
 import { PidAllocator, type Pid } from '../../../src/process/pid';
+import type { NotMine } from '../../../src/sip/node-signature';
 import type { HeaderReader, Session, SessionSignal } from '../../../src/sip/user-agent';
 
 export const NODE_ADDRESS = '192.0.2.1';
@@ -318,6 +319,8 @@ export interface CallOptions {
   readonly target?: DeviceProcess;
   readonly headers?: Readonly<Record<string, string>>;
   readonly maxForwards?: number;
+  /** What a node without PID is refused with. */
+  readonly notMine?: Readonly<Record<string, string>>;
 }
 
 /** A node with everything around call control played by the test. */
@@ -327,11 +330,13 @@ export class World {
   readonly devices = new Map<string, FakeDevice>();
   readonly routes = new Map<string, Analysis>();
   readonly records: CallDetailRecord[] = [];
-  readonly refuted: { node: number; pid: Pid; boot: number }[] = [];
+  readonly refuted: { node: number; pid: Pid | undefined; boot: number }[] = [];
   readonly analysed: { dialled: string; localOnly: boolean; from: string }[] = [];
   readonly warnings: string[] = [];
   readonly musicAskedFor: string[] = [];
   readonly sessions: FakeSession[] = [];
+  /** What a signed "not mine" says. */
+  notMine: NotMine = { pid: '2.dp.1', boot: 7 };
   random = 0.5;
   readonly control: CallControl;
 
@@ -344,9 +349,8 @@ export class World {
         },
       },
       router: {
-        resolve: ({ pid }) => this.devices.get(pid),
-        readNotMine: (_node, _callId, header) =>
-          header('x-not-mine') === 'signed' ? { pid: '2.dp.1', boot: 7 } : undefined,
+        resolve: ({ pid, node }) => this.devices.get(pid ?? `node-${node}`),
+        readNotMine: (_node, _callId, header) => (header('x-not-mine') === 'signed' ? this.notMine : undefined),
       },
       resources: this.resources,
       clock: this.clock,
@@ -390,6 +394,7 @@ export class World {
       sdp: options.sdp === null ? undefined : (options.sdp ?? sdp('alice')),
       maxForwards: options.maxForwards ?? 70,
       target: options.target,
+      ...(options.notMine === undefined ? {} : { notMine: () => options.notMine ?? {} }),
       header: headers(options.headers),
     };
     this.control.incoming(call);

@@ -98,6 +98,31 @@ describe('call set-up', () => {
     expect(world.detail.route.trials).toMatchObject([{ outcome: 'not mine' }, { outcome: 'answered' }]);
   });
 
+  test.each([404, 480])('claims R13, R14: a signed %i of a node without a PID: the number is not there', (status) => {
+    const node = world.device('node-2', '2.dp.1', 'node');
+    world.devices.set('node-2', node);
+    const here = world.device('SEP-bob', '1.dp.9');
+    world.notMine = { pid: undefined, boot: 0 };
+    const behindNode = { ...target('2.dp.1', 'node-2', { local: false }), pid: undefined, boot: 0 };
+    world.route('2000', [behindNode, target('1.dp.9', 'SEP-bob')]);
+    const a = world.call();
+    expect(node.calls).toHaveLength(1);
+    node.session.rejects(status);
+    expect(here.calls).toHaveLength(0);
+    expect(a.last('reject').status).toBe(status);
+    const again = world.call();
+    node.session.rejects(status, { 'X-Not-Mine': 'signed' });
+    expect(world.refuted).toEqual([{ node: 2, pid: undefined, boot: 0 }]);
+    here.session.answers(sdp('bob'));
+    expect(again.all('answer')).toHaveLength(1);
+  });
+
+  test('claim R14: a node that calls with a number that is not here is told so, signed', () => {
+    const a = world.call({ from: profile('node-2', 'node'), dialled: '5555', notMine: { 'X-Not-Mine': 'signed' } });
+    expect(world.analysed).toMatchObject([{ dialled: '5555', localOnly: true }]);
+    expect(a.last('reject')).toMatchObject({ status: 404, headers: { 'X-Not-Mine': 'signed' } });
+  });
+
   test('claim R13: a 410 without the signed header is the answer of the phone', () => {
     const [node, here] = failover();
     const a = world.call();

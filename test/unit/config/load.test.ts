@@ -78,6 +78,7 @@ describe('a configuration file', () => {
       name: 'acme',
       domain: 'acme.example',
       secret: 'cluster-secret',
+      signalling: 'direct',
       redis: 'redis://127.0.0.1:6379',
       adminToken: undefined,
     });

@@ -196,10 +196,26 @@ describe('claim R10: calls between nodes', () => {
 
   test('claim R14: without PID there is no target: the node does its own digit analysis', () => {
     const [one, two] = twoNodes();
-    one.devices.node(2)!.call(outgoing);
+    one.devices.resolve({ pid: undefined, boot: 0, node: 2, digits: '2000' })!.call(outgoing);
     const session = carry(one, two);
     expect(session.told).toEqual([{ status: 183 }]);
     expect(two.calls).toMatchObject([{ dialled: '2000', target: undefined }]);
+    expect(one.userAgent.invites.at(-1)!.uri).toBe('sip:2000@10.0.0.2:5060;transport=tcp');
+  });
+
+  test('claims R13, R14: a node that has nothing for the number says so signed, for this call only', () => {
+    const [one, two] = twoNodes();
+    one.devices.resolve({ pid: undefined, boot: 0, node: 2, digits: '2000' })!.call(outgoing);
+    carry(one, two);
+    const answer = headerReader(two.calls[0]!.notMine!());
+    expect(one.devices.readNotMine(2, 'between', answer)).toEqual({ pid: undefined, boot: 0 });
+    expect(one.devices.readNotMine(2, 'another-call', answer)).toBeUndefined();
+    expect(one.devices.readNotMine(3, 'between', answer)).toBeUndefined();
+    expect(one.devices.readNotMine(2, 'between', headerReader({ [NOT_MINE_HEADER]: 'number' }))).toBeUndefined();
+  });
+
+  test('a node alone is never our own node', () => {
+    expect(started().devices.resolve({ pid: undefined, boot: 100, node: 1, digits: '1000' })).toBeUndefined();
   });
 
   test('a delayed offer is signed too', () => {

@@ -107,7 +107,14 @@ export function config(changed: Partial<TandemConfig> = {}): TandemConfig {
     stateDir: '/nowhere',
   });
   return {
-    cluster: { name: 'acme', domain: DOMAIN, secret: 'cluster-secret', redis: undefined, adminToken: undefined },
+    cluster: {
+      name: 'acme',
+      domain: DOMAIN,
+      secret: 'cluster-secret',
+      redis: undefined,
+      adminToken: undefined,
+      signalling: 'direct',
+    },
     registrar: { minExpires: 30, defaultExpires: 120, maxExpires: 3600 },
     sourceLimits: { requestsPerSecond: 5000, ban: [] },
     nodes: [node(1), node(2)],

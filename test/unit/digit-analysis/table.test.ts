@@ -47,7 +47,9 @@ function setUp(options: Partial<TableOptions> = {}) {
 
 /** The PIDs of each branch, in order. */
 function pids(analysis: Analysis): string[][] {
-  return analysis.type === 'targets' ? analysis.branches.map((branch) => branch.map((target) => target.pid)) : [];
+  return analysis.type === 'targets'
+    ? analysis.branches.map((branch) => branch.map((target) => target.pid ?? `node ${target.node}`))
+    : [];
 }
 
 describe('claim R4: digit analysis of a number', () => {

@@ -122,7 +122,7 @@ describe('the signature of a request between nodes', () => {
 });
 
 describe('claim R13: the signed answer "not mine"', () => {
-  const headers = node(2).notMine('call-1', 1, '2.dp.1', 7);
+  const headers = node(2).notMine('call-1', 1, { pid: '2.dp.1', boot: 7 });
 
   test('names PID and incarnation to the node that asked', () => {
     expect(node(1).readNotMine(2, 'call-1', headerReader(headers))).toEqual({ pid: '2.dp.1', boot: 7 });
