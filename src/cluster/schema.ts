@@ -41,6 +41,7 @@ const schema: z.ZodType<ClusterMessage> = z.discriminatedUnion('type', [
     type: z.literal('poll'),
     ...header,
     hello: z.boolean(),
+    number: count,
     address: text(300),
     sequence: count,
     count,
@@ -56,7 +57,14 @@ const schema: z.ZodType<ClusterMessage> = z.discriminatedUnion('type', [
     first: count.min(1),
     changes: z.array(change).min(1).max(MAX_ITEMS),
   }),
-  z.strictObject({ type: z.literal('pull'), ...header, id: count, snapshot: count.optional(), offset: count }),
+  z.strictObject({
+    type: z.literal('pull'),
+    ...header,
+    id: count,
+    snapshot: count.optional(),
+    offset: count,
+    after: count.optional(),
+  }),
   z.strictObject({
     type: z.literal('chunk'),
     ...header,

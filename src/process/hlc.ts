@@ -25,9 +25,13 @@ export class HybridClock {
     this.last = { ms: 0, counter: 0, node };
   }
 
-  /** A stamp later than every one made or merged before. */
+  /**
+   * A stamp later than every one made or merged before; but when our wall clock was set back so far that nobody would
+   * believe such a stamp, the clock begins anew.
+   */
   next(): Stamp {
-    const ms = Math.max(this.now(), this.last.ms);
+    const now = this.now();
+    const ms = this.last.ms > now + MAX_AHEAD_MS ? now : Math.max(now, this.last.ms);
     this.last = { ms, counter: ms === this.last.ms ? this.last.counter + 1 : 0, node: this.node };
     return this.last;
   }

@@ -16,6 +16,7 @@ export interface Self {
 export class Context {
   readonly own = new OwnLog();
   private effects: Effect[] = [];
+  private polls = 0;
 
   constructor(
     readonly self: Self,
@@ -57,10 +58,12 @@ export class Context {
   poll(to: Destination, hello: boolean): Poll {
     this.flush();
     const { sequence, table } = this.own;
+    this.polls += 1;
     const poll: Poll = {
       type: 'poll',
       ...this.header(),
       hello,
+      number: this.polls,
       address: this.self.address,
       sequence,
       count: table.count,

@@ -1,4 +1,3 @@
-import { compareStamps, type Stamp } from '../../process/hlc';
 import type { Context } from './context';
 import type { OfflineReason } from './effects';
 import type { Goodbye, Poll, Probe, ProtocolMessage } from './messages';
@@ -18,7 +17,7 @@ import {
 const ROUND_MS = POLL_INTERVAL_MS * 0.9;
 
 interface PublishedPoll {
-  readonly at: Stamp;
+  readonly number: number;
   readonly when: number;
 }
 
@@ -72,8 +71,8 @@ export class Membership {
     if (poll.boot > peer.boot) this.beginIncarnation(peer, poll.boot);
     if (peer.ended) return;
     if (poll.hello) this.answer(peer, now);
-    if (compareStamps(poll.at, peer.polledAt) <= 0) return;
-    peer.polledAt = poll.at;
+    if (poll.number <= peer.pollNumber) return;
+    peer.pollNumber = poll.number;
     peer.heard(now);
     peer.address = poll.address;
     if (!peer.live) this.comesOnline(peer);
@@ -97,7 +96,7 @@ export class Membership {
 
   /** One of our own polls came back: the bus lives, and whoever was not heard meanwhile has missed a poll. */
   ownPoll(poll: Poll, now: number): void {
-    const index = this.published.findIndex((published) => compareStamps(published.at, poll.at) === 0);
+    const index = this.published.findIndex((published) => published.number === poll.number);
     const published = this.published[index];
     if (published === undefined) return;
     this.published.splice(0, index + 1);
@@ -130,7 +129,7 @@ export class Membership {
 
   private publishPoll(now: number): void {
     const poll = this.context.poll('poll', false);
-    this.published.push({ at: poll.at, when: now });
+    this.published.push({ number: poll.number, when: now });
     if (this.published.length > 2 * MISSED_POLLS) this.published.shift();
     this.nextPollAt = Math.max(this.nextPollAt + POLL_INTERVAL_MS, now + POLL_INTERVAL_MS / 2);
   }

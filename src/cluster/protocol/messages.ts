@@ -15,6 +15,8 @@ export interface Header {
 export interface Poll extends Header {
   readonly type: 'poll';
   readonly hello: boolean;
+  /** Counts the polls of this incarnation: late and doubled ones are no sign of life. */
+  readonly number: number;
   /** SIP address for calls to this node, `host:port`. */
   readonly address: string;
   /** Sequence of the last change that was published. */
@@ -61,12 +63,16 @@ export interface Deltas extends Header {
   readonly changes: readonly Change[];
 }
 
-/** Asks a node for the chunk of its snapshot that begins at `offset`; without `snapshot`, for a new snapshot. */
+/**
+ * Asks a node for the chunk of its snapshot that begins at `offset`; without `snapshot`, for a new snapshot. With `after`
+ * the changes after that sequence do: the answer is deltas, or a snapshot when they are forgotten.
+ */
 export interface Pull extends Header {
   readonly type: 'pull';
   readonly id: number;
   readonly snapshot?: number;
   readonly offset: number;
+  readonly after?: number;
 }
 
 export interface Chunk extends Header {

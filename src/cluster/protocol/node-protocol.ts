@@ -64,7 +64,8 @@ export class NodeProtocol {
     this.context.own.put(record);
     for (const peer of this.membership.peers.values()) {
       const theirs = peer.get(record.key);
-      if (theirs !== undefined && compareStamps(theirs.stamp, record.stamp) > 0)
+      if (theirs === undefined || peer.disbelieved.has(record.key)) continue;
+      if (compareStamps(theirs.stamp, record.stamp) > 0)
         this.context.emit({ type: 'own-moved', key: record.key, to: peer.node });
     }
     if (this.context.own.full) this.context.flush();
@@ -166,16 +167,21 @@ export class NodeProtocol {
       return;
     }
     if (message.boot > boot || (message.boot === boot && message.token < token))
-      this.fatal(`another process runs as node ${node}, with a newer incarnation (${message.boot} after ${boot})`);
+      this.fatal(
+        message.boot,
+        `another process runs as node ${node}, with a newer incarnation (${message.boot} after ${boot})`,
+      );
   }
 
   private learnHighest(highest: number): void {
     const { node, boot } = this.context.self;
     if (highest > boot)
-      this.fatal(`node ${node} was heard with a newer incarnation (${highest}) than this one (${boot})`);
+      this.fatal(highest, `node ${node} was heard with a newer incarnation (${highest}) than this one (${boot})`);
   }
 
-  private fatal(message: string): void {
+  /** Ends; the entries of an incarnation that is not the newest of its number are purged at once wherever they are. */
+  private fatal(newest: number, message: string): void {
+    if (newest > this.context.self.boot) this.context.publish('cluster', { type: 'goodbye', ...this.context.header() });
     this.context.emit({ type: 'fatal', message });
     this.ended = true;
   }

@@ -1,12 +1,8 @@
 import type { DeletionReason, RegistrationRecord } from '../../registration/record';
 import type { Change } from './messages';
+import { type Batch, RecentChanges } from './recent-changes';
 import { isRefresh, Replica } from './replica';
 import { MAX_PART_BYTES, MAX_SNAPSHOTS, SNAPSHOT_IDLE_MS } from './timing';
-
-export interface Batch {
-  readonly first: number;
-  readonly changes: readonly Change[];
-}
 
 export interface Snapshot {
   /** Sequence of the last change that it contains. */
@@ -19,6 +15,7 @@ export interface Snapshot {
 /** A node's local entries as a log: every change has the next sequence, and waits here until its batch goes out. */
 export class OwnLog {
   readonly table = new Replica();
+  readonly recent = new RecentChanges();
   private readonly snapshots = new Map<number, Snapshot>();
   private pending: Change[] = [];
   private pendingBytes = 0;
@@ -54,6 +51,7 @@ export class OwnLog {
   flush(): Batch | undefined {
     if (this.pending.length === 0) return undefined;
     const batch = { first: this.flushed + 1, changes: this.pending };
+    this.recent.add(batch, this.pendingBytes);
     this.flushed += this.pending.length;
     this.pending = [];
     this.pendingBytes = 0;

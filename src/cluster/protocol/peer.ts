@@ -1,17 +1,17 @@
-import type { Stamp } from '../../process/hlc';
 import type { RegistrationRecord } from '../../registration/record';
 import type { Deltas } from './messages';
 import { Replica } from './replica';
 import { MAX_BUFFERED_CHANGES, MAX_PULL_BACKOFF_MS, POLL_INTERVAL_MS } from './timing';
 
-/** A snapshot of a peer on its way, chunk by chunk. */
+/** What was asked of a peer: the changes that were missed, or a snapshot, chunk by chunk. */
 export interface RunningPull {
   readonly id: number;
+  /** `changes`: the missed ones do, and deltas are applied meanwhile; `snapshot`: deltas are kept until it is complete. */
+  kind: 'changes' | 'snapshot';
   /** Its sequence; known from the first chunk on. */
   snapshot: number | undefined;
   offset: number;
   askedAt: number;
-  attempts: number;
 }
 
 export interface Announcement {
@@ -19,8 +19,6 @@ export interface Announcement {
   readonly count: number;
   readonly digest: string;
 }
-
-const LONG_AGO: Stamp = { ms: 0, counter: 0, node: 0 };
 
 /** What this node knows of another one: its incarnation, its signs of life, and its entries. */
 export class Peer {
@@ -32,8 +30,10 @@ export class Peer {
   ended = false;
   heardAt = 0;
   misses = 0;
-  /** Stamp of its newest poll: older and doubled ones are no sign of life. */
-  polledAt: Stamp = LONG_AGO;
+  /** Number of its newest poll. */
+  pollNumber = 0;
+  /** Keys of its entries with a stamp too far ahead of our time: they stand, but do not count as newer than any other. */
+  readonly disbelieved = new Set<string>();
   announced: Announcement = { sequence: 0, count: 0, digest: '' };
   /** Sequence of the last change that `table` contains. */
   sequence = 0;
@@ -52,7 +52,11 @@ export class Peer {
   reportedAt = 0;
   private buffer: Deltas[] = [];
   private bufferedChanges = 0;
-  private differences = 0;
+  /** What it had announced when a pull for its digest began. */
+  private mending: Announcement | undefined;
+  /** The last snapshot did not have the digest that it came with. */
+  private brokenSnapshot = false;
+  private failures = 0;
   private noPullBefore = 0;
 
   constructor(readonly node: number) {}
@@ -62,7 +66,7 @@ export class Peer {
     this.boot = boot;
     this.ended = false;
     this.live = false;
-    this.polledAt = LONG_AGO;
+    this.pollNumber = 0;
     this.announced = { sequence: 0, count: 0, digest: '' };
     this.forgetProgress();
   }
@@ -71,6 +75,7 @@ export class Peer {
   goOffline(): void {
     this.live = false;
     this.table.clear();
+    this.disbelieved.clear();
     this.forgetProgress();
   }
 
@@ -102,6 +107,10 @@ export class Peer {
     return kept;
   }
 
+  get keepsDeltas(): boolean {
+    return this.buffer.length > 0;
+  }
+
   dropKept(): void {
     this.buffer = [];
     this.bufferedChanges = 0;
@@ -128,17 +137,28 @@ export class Peer {
   /** As `equals`, by a poll: no pull is needed. */
   matches(): void {
     this.equals();
-    this.differences = 0;
-    this.noPullBefore = 0;
+    this.forgetFailures();
   }
 
-  /** The digest differs. `true`: a pull may try to mend it now; each one that does not makes the next one wait longer. */
+  /** A snapshot is complete. `false`: our copy still has another digest than it. */
+  hasSnapshot(digest: string): boolean {
+    this.brokenSnapshot = digest !== this.digest;
+    if (!this.brokenSnapshot) this.equals();
+    return !this.brokenSnapshot;
+  }
+
+  /** The digest differs. `true`: a pull may try to mend it now; each one that was in vain makes the next one wait longer. */
   differs(now: number): boolean {
     this.digestEqual = false;
     this.lagSince ??= now;
-    if (now < this.noPullBefore) return false;
-    this.noPullBefore = now + Math.min(MAX_PULL_BACKOFF_MS, POLL_INTERVAL_MS * 2 ** Math.min(this.differences, 10));
-    this.differences += 1;
+    const { sequence, digest } = this.announced;
+    const inVain = this.brokenSnapshot || (this.mending?.sequence === sequence && this.mending.digest === digest);
+    if (inVain && now < this.noPullBefore) return false;
+    if (inVain) {
+      this.failures += 1;
+      this.noPullBefore = now + Math.min(MAX_PULL_BACKOFF_MS, POLL_INTERVAL_MS * 2 ** Math.min(this.failures, 10));
+    }
+    this.mending = this.announced;
     return true;
   }
 
@@ -159,8 +179,14 @@ export class Peer {
     this.pull = undefined;
     this.refuted = false;
     this.misses = 0;
-    this.differences = 0;
-    this.noPullBefore = 0;
+    this.forgetFailures();
     this.dropKept();
+  }
+
+  private forgetFailures(): void {
+    this.mending = undefined;
+    this.brokenSnapshot = false;
+    this.failures = 0;
+    this.noPullBefore = 0;
   }
 }

@@ -1,10 +1,10 @@
-import { compareStamps, MAX_AHEAD_MS, type Stamp } from '../../process/hlc';
+import { compareStamps } from '../../process/hlc';
 import { ownerOf, type RegistrationRecord } from '../../registration/record';
 import type { Context } from './context';
 import type { Change, Chunk, Deltas, Poll, Pull } from './messages';
 import { chunkOf } from './own-log';
 import type { Peer } from './peer';
-import { CHUNK_ATTEMPTS, CHUNK_TIMEOUT_MS, IN_FLIGHT_GRACE_MS } from './timing';
+import { CHUNK_TIMEOUT_MS, IN_FLIGHT_GRACE_MS } from './timing';
 
 /** Keeps for each peer a copy of its local entries, from deltas, and from snapshots where deltas do not suffice (R18). */
 export class Replication {
@@ -22,43 +22,37 @@ export class Replication {
     if (peer.pull !== undefined) return;
     const impatient = peer.refuted;
     peer.refuted = false;
-    if (!peer.synced) return count === 0 ? this.adoptEmpty(peer, sequence) : this.startPull(peer, now);
-    if (sequence < peer.sequence) return;
+    if (!peer.synced) return count === 0 ? this.adoptEmpty(peer, sequence) : this.startPull(peer, 'snapshot', now);
     if (sequence > peer.sequence) {
       peer.isBehind(now);
-      if (impatient) this.startPull(peer, now);
-      return;
-    }
-    if (digest === peer.digest && count === peer.table.count) return peer.matches();
-    if (peer.differs(now)) {
-      this.context.report(
-        'digest-differs',
-        peer.node,
-        `at sequence ${sequence}: ${peer.table.count} entries of ${count}`,
-      );
-      this.startPull(peer, now);
+      if (impatient) this.startPull(peer, 'changes', now);
+    } else if (sequence === peer.sequence) {
+      this.compareDigests(peer, now);
     }
   }
 
-  /** Deltas: applied in order of their sequence, each once; a gap leads to a pull. */
+  /** Deltas: applied in order of their sequence, each once; where some are missing they are asked for. */
   deltas(peer: Peer, message: Deltas, now: number): void {
-    if (peer.pull !== undefined) return this.keep(peer, message);
+    if (peer.pull?.kind === 'snapshot') return this.keep(peer, message);
     if (!peer.synced) return;
     if (message.first > peer.sequence + 1) {
-      this.startPull(peer, now);
+      if (peer.pull === undefined) this.startPull(peer, 'changes', now);
       return this.keep(peer, message);
     }
-    for (const change of message.changes.slice(peer.sequence + 1 - message.first)) {
-      this.apply(peer, change, now);
-      peer.sequence += 1;
-    }
-    if (peer.sequence >= peer.announced.sequence) peer.caughtUp();
+    this.applyInOrder(peer, message, now);
+    this.applyKept(peer, now);
   }
 
-  /** Serves a chunk of a snapshot of our own entries. */
+  /** Serves missed changes, or a chunk of a snapshot of our own entries. */
   serve(pull: Pull, now: number): void {
     const { own } = this.context;
     this.context.flush();
+    const missed = pull.after === undefined ? undefined : own.recent.after(pull.after);
+    if (missed !== undefined) {
+      for (const batch of missed)
+        this.context.publish(pull.node, { type: 'deltas', ...this.context.header(), ...batch });
+      return;
+    }
     const snapshot = pull.snapshot === undefined ? own.takeSnapshot(now) : own.snapshot(pull.snapshot, now);
     const records = snapshot === undefined ? [] : chunkOf(snapshot.records, pull.offset);
     this.context.publish(pull.node, {
@@ -77,8 +71,10 @@ export class Replication {
   chunk(peer: Peer, chunk: Chunk, now: number): void {
     const { pull } = peer;
     if (pull === undefined || chunk.id !== pull.id) return;
-    if (chunk.gone) return this.startPull(peer, now);
+    const outrun = pull.snapshot === undefined && peer.synced && chunk.snapshot < peer.sequence;
+    if (chunk.gone || outrun) return this.startPull(peer, 'snapshot', now);
     if (chunk.offset !== pull.offset || (pull.snapshot !== undefined && chunk.snapshot !== pull.snapshot)) return;
+    pull.kind = 'snapshot';
     pull.snapshot = chunk.snapshot;
     for (const record of chunk.records) this.put(peer, record, now, pull.id);
     pull.offset += chunk.records.length;
@@ -86,25 +82,19 @@ export class Replication {
     if (chunk.records.length > 0) this.ask(peer, now);
   }
 
-  /** What has waited too long: a chunk that does not come, deltas that a poll has counted. */
+  /** What has waited too long: an answer that does not come, deltas that a poll has counted. */
   tick(peer: Peer, now: number): void {
     const { pull } = peer;
     if (pull !== undefined) {
-      if (now - pull.askedAt < CHUNK_TIMEOUT_MS) return;
-      pull.attempts += 1;
-      if (pull.attempts < CHUNK_ATTEMPTS) return this.ask(peer, now);
-      peer.pull = undefined;
-      peer.synced = false;
-      peer.dropKept();
+      if (now - pull.askedAt >= CHUNK_TIMEOUT_MS) this.ask(peer, now);
     } else if (peer.behindSince !== undefined && now - peer.behindSince >= IN_FLIGHT_GRACE_MS) {
-      this.startPull(peer, now);
+      this.startPull(peer, 'changes', now);
     }
   }
 
-  private startPull(peer: Peer, now: number): void {
-    if (peer.pull === undefined) peer.dropKept();
+  private startPull(peer: Peer, kind: 'changes' | 'snapshot', now: number): void {
     this.pulls += 1;
-    peer.pull = { id: this.pulls, snapshot: undefined, offset: 0, askedAt: now, attempts: 0 };
+    peer.pull = { id: this.pulls, kind, snapshot: undefined, offset: 0, askedAt: now };
     peer.digestEqual = false;
     peer.behindSince = undefined;
     peer.lagSince ??= now;
@@ -115,8 +105,9 @@ export class Replication {
     const { pull } = peer;
     if (pull === undefined) return;
     pull.askedAt = now;
-    const { id, snapshot, offset } = pull;
-    this.context.publish(peer.node, { type: 'pull', ...this.context.header(), id, snapshot, offset });
+    const { id, kind, snapshot, offset } = pull;
+    const after = kind === 'changes' ? peer.sequence : undefined;
+    this.context.publish(peer.node, { type: 'pull', ...this.context.header(), id, snapshot, offset, after });
   }
 
   private finish(peer: Peer, last: Chunk, now: number): void {
@@ -124,10 +115,41 @@ export class Replication {
     peer.pull = undefined;
     peer.sequence = last.snapshot;
     peer.synced = true;
-    if (peer.digest === last.digest) peer.equals();
-    else this.context.report('digest-differs', peer.node, `after a snapshot at sequence ${last.snapshot}`);
+    if (!peer.hasSnapshot(last.digest))
+      this.context.report('digest-differs', peer.node, `after a snapshot at sequence ${last.snapshot}`);
     if (peer.announced.sequence > peer.sequence) peer.isBehind(now);
-    for (const kept of peer.takeKept()) this.deltas(peer, kept, now);
+    this.applyKept(peer, now);
+  }
+
+  private applyInOrder(peer: Peer, message: Deltas, now: number): void {
+    for (const change of message.changes.slice(peer.sequence + 1 - message.first)) {
+      this.apply(peer, change, now);
+      peer.sequence += 1;
+    }
+  }
+
+  /** Applies what was kept as far as it goes, and sees whether anything is missing still. */
+  private applyKept(peer: Peer, now: number): void {
+    for (const kept of peer.takeKept())
+      if (kept.first <= peer.sequence + 1) this.applyInOrder(peer, kept, now);
+      else this.keep(peer, kept);
+    if (peer.sequence < peer.announced.sequence) return;
+    peer.caughtUp();
+    if (peer.keepsDeltas) {
+      if (peer.pull === undefined) this.startPull(peer, 'changes', now);
+      return;
+    }
+    peer.pull = undefined;
+    if (peer.sequence === peer.announced.sequence) this.compareDigests(peer, now);
+  }
+
+  private compareDigests(peer: Peer, now: number): void {
+    const { sequence, count, digest } = peer.announced;
+    if (digest === peer.digest && count === peer.table.count) return peer.matches();
+    if (!peer.differs(now)) return;
+    const detail = `at sequence ${sequence}: ${peer.table.count} entries of ${count}`;
+    this.context.report('digest-differs', peer.node, detail);
+    this.startPull(peer, 'snapshot', now);
   }
 
   private adoptEmpty(peer: Peer, sequence: number): void {
@@ -161,23 +183,26 @@ export class Replication {
       this.context.report('record-refused', peer.node, `${record.key}: ${record.pid} boot ${record.boot}`);
       return;
     }
-    if (this.ahead(record.stamp, now)) {
-      this.context.report('stamp-ahead', peer.node, `${record.key}: ${record.stamp.ms - now} ms ahead of our time`);
-      return;
-    }
-    this.context.hybridClock.merge(record.stamp);
     if (!peer.table.put(record, mark)) return;
     this.context.emit({ type: 'put', owner: peer.node, record });
+    if (!this.context.hybridClock.merge(record.stamp)) return this.disbelieve(peer, record, now);
+    peer.disbelieved.delete(record.key);
     const own = this.context.own.table.get(record.key);
     if (own !== undefined && compareStamps(record.stamp, own.stamp) > 0)
       this.context.emit({ type: 'own-moved', key: record.key, to: peer.node });
   }
 
-  private delete(peer: Peer, key: string, reason: string): void {
-    if (peer.table.delete(key) !== undefined) this.context.emit({ type: 'delete', owner: peer.node, key, reason });
+  /**
+   * The clock of its owner runs too far ahead of ours (or ours behind): the entry stands, else the tables would differ, but its
+   * stamp is refused. It does not move our own clock, and no entry of ours is given up for it.
+   */
+  private disbelieve(peer: Peer, record: RegistrationRecord, now: number): void {
+    peer.disbelieved.add(record.key);
+    this.context.report('stamp-ahead', peer.node, `${record.key}: ${record.stamp.ms - now} ms ahead of our time`);
   }
 
-  private ahead(stamp: Stamp, now: number): boolean {
-    return stamp.ms > now + MAX_AHEAD_MS;
+  private delete(peer: Peer, key: string, reason: string): void {
+    peer.disbelieved.delete(key);
+    if (peer.table.delete(key) !== undefined) this.context.emit({ type: 'delete', owner: peer.node, key, reason });
   }
 }

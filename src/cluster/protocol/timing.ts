@@ -14,7 +14,8 @@ export const BATCH_DELAY_MS = 5;
 export const IN_FLIGHT_GRACE_MS = 250;
 /** A chunk that does not come in this time is asked for again. */
 export const CHUNK_TIMEOUT_MS = 1_000;
-export const CHUNK_ATTEMPTS = 5;
+/** Changes that a node can repeat for others; whoever has missed more than these pulls a snapshot. */
+export const MAX_REMEMBERED_CHANGES = 8_192;
 /** A snapshot that nobody asks for is forgotten. */
 export const SNAPSHOT_IDLE_MS = 10_000;
 export const MAX_SNAPSHOTS = 32;

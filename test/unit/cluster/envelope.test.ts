@@ -7,6 +7,7 @@ const poll: Poll = {
   type: 'poll',
   ...header,
   hello: false,
+  number: 9,
   address: '127.0.0.1:5060',
   sequence: 7,
   count: 3,
