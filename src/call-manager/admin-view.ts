@@ -60,7 +60,7 @@ export class AdminView implements AdminSource {
         const own = { node: id, name, site, self: true, state: 'on-line', boot, address: sipAddress } as const;
         yield {
           ...own,
-          registrations: count(composite, id),
+          registrations: composite.count(id, 'station'),
           lastHeardAt: now(),
           ...{ bus: state, converged: cluster.converged },
         };
@@ -75,7 +75,7 @@ export class AdminView implements AdminSource {
         state: peer === undefined ? 'unknown' : peer.live ? 'on-line' : 'off-line',
         boot: peer?.boot,
         address: peer?.address,
-        registrations: count(composite, id),
+        registrations: composite.count(id, 'station'),
         lastHeardAt: peer === undefined ? undefined : now() - peer.lagMs,
         ...(peer === undefined ? {} : { replication: replicationOf(peer) }),
       };
@@ -143,12 +143,6 @@ function detail(here: MediaResourceDescription | undefined): object {
   if (here === undefined) return {};
   const { control, draining, leases } = here;
   return { control, draining, leases };
-}
-
-function count(composite: CompositeSet, owner: number): number {
-  let stations = 0;
-  for (const record of composite.of(owner)) if (record.kind === 'station') stations++;
-  return stations;
 }
 
 function replicationOf(peer: {

@@ -46,12 +46,8 @@ export function watchGauges(
 ): void {
   const { node, composite, cluster, calls, resources, sipConnected } = parts;
   metrics.onCollect(() => {
-    let [local, remote] = [0, 0];
-    for (const { owner, record } of composite.all()) {
-      if (record.kind !== 'station') continue;
-      if (owner === node) local++;
-      else remote++;
-    }
+    const local = composite.count(node, 'station');
+    const remote = composite.countAll('station') - local;
     metrics.set('tandem_registrations', local, { where: 'local' });
     metrics.set('tandem_registrations', remote, { where: 'remote' });
     metrics.set('tandem_calls', calls.count);

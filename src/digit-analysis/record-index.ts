@@ -1,79 +1,69 @@
 import { compareStamps } from '../process/hlc';
-import type { CompositeSet } from '../registration/composite-set';
-import type { RegistrationRecord } from '../registration/record';
-
-/** A record, and the node that told it. */
-export interface HeldRecord {
-  readonly owner: number;
-  readonly record: RegistrationRecord;
-}
-
-const NONE: readonly HeldRecord[] = [];
+import type { CompositeSet, HeldRecord, RegistrationChange } from '../registration/composite-set';
+import { ListMap } from '../registration/list-map';
+import type { DeviceKind, RegistrationRecord } from '../registration/record';
 
 /** The records of a composite set by number and by device name; follows the set change by change. */
 export class RecordIndex {
-  private readonly numbers = new Map<string, HeldRecord[]>();
-  private readonly stations = new Map<string, HeldRecord[]>();
-  private readonly gateways = new Map<string, HeldRecord[]>();
+  private readonly numbers = new ListMap<HeldRecord>();
 
-  constructor(set: CompositeSet) {
-    for (const held of set.all()) this.add(held);
-    set.onChange((change) => {
-      const { owner, record } = change;
-      if (change.type === 'delete') this.remove({ owner, record });
-      else this.replace({ owner, record }, change.previous);
-    });
+  constructor(private readonly set: CompositeSet) {
+    for (const held of set.all()) this.add(held, held.record);
+    set.onChange((change) => this.follow(change));
   }
 
   /** Everybody registered for a number. */
   byNumber(number: string): readonly HeldRecord[] {
-    return this.numbers.get(number) ?? NONE;
+    return this.numbers.get(number);
   }
 
   station(device: string): readonly HeldRecord[] {
-    return this.stations.get(device) ?? NONE;
+    return this.ofKind(device, 'station');
   }
 
   gateway(device: string): readonly HeldRecord[] {
-    return this.gateways.get(device) ?? NONE;
+    return this.ofKind(device, 'gateway');
   }
 
   *allNumbers(): IterableIterator<[number: string, records: readonly HeldRecord[]]> {
-    yield* this.numbers;
+    yield* this.numbers.entries();
   }
 
-  private replace(held: HeldRecord, previous: RegistrationRecord | undefined): void {
-    if (previous !== undefined) this.remove({ owner: held.owner, record: previous });
-    this.add(held);
+  private ofKind(device: string, kind: DeviceKind): readonly HeldRecord[] {
+    return this.set.ofDevice(device).filter(({ record }) => record.kind === kind);
   }
 
-  private add(held: HeldRecord): void {
-    for (const [map, key] of this.placesOf(held.record)) {
-      const records = map.get(key);
-      if (records === undefined) map.set(key, [held]);
-      else records.push(held);
-    }
+  private follow(change: RegistrationChange): void {
+    const { held, record } = change;
+    if (change.type === 'delete') return this.remove(held, record);
+    const { previous } = change;
+    // Nearly every change is a refresh, which leads to the same places.
+    if (previous !== undefined && samePlaces(previous, record)) return;
+    if (previous !== undefined) this.remove(held, previous);
+    this.add(held, record);
   }
 
-  private remove({ owner, record }: HeldRecord): void {
-    for (const [map, key] of this.placesOf(record)) {
-      const records = map.get(key);
-      const at = records?.findIndex((held) => held.owner === owner && held.record.key === record.key) ?? -1;
-      if (records === undefined || at < 0) continue;
-      if (records.length === 1) map.delete(key);
-      else records.splice(at, 1);
-    }
+  private add(held: HeldRecord, record: RegistrationRecord): void {
+    for (const number of numbersOf(record)) this.numbers.add(number, held);
   }
 
-  private placesOf(record: RegistrationRecord): [Map<string, HeldRecord[]>, string][] {
-    if (record.kind === 'media-resource') return [];
-    if (record.kind === 'gateway') return [[this.gateways, record.device]];
-    const lines = new Set(record.lines);
-    return [
-      [this.stations, record.device],
-      ...Array.from(lines, (line): [Map<string, HeldRecord[]>, string] => [this.numbers, line]),
-    ];
+  private remove(held: HeldRecord, record: RegistrationRecord): void {
+    for (const number of numbersOf(record)) this.numbers.remove(number, held);
   }
+}
+
+function samePlaces(a: RegistrationRecord, b: RegistrationRecord): boolean {
+  return (
+    a.kind === b.kind &&
+    (a.lines === b.lines ||
+      (a.lines.length === b.lines.length && a.lines.every((line, index) => line === b.lines[index])))
+  );
+}
+
+/** Each number once. */
+function numbersOf({ kind, lines }: RegistrationRecord): Iterable<string> {
+  if (kind !== 'station') return [];
+  return lines.length < 2 ? lines : new Set(lines);
 }
 
 /** Newest registration first; of equal stamps a fixed order. */

@@ -1,10 +1,10 @@
 import type { RouteConfig } from '../config/types';
-import type { CompositeSet } from '../registration/composite-set';
+import type { CompositeSet, HeldRecord } from '../registration/composite-set';
 import type { RegistrationRecord } from '../registration/record';
 import type { Analysis, DigitAnalysis, Target } from './analysis';
 import { compilePattern, MAX_DIALLED, PatternIndex, type CompiledPattern } from './pattern';
 import { nodeName, tunnelled } from './tunnelled';
-import { newestFirst, RecordIndex, type HeldRecord } from './record-index';
+import { newestFirst, RecordIndex } from './record-index';
 
 export interface TableOptions {
   readonly set: CompositeSet;

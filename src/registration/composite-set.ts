@@ -1,4 +1,11 @@
-import type { RegistrationRecord } from './record';
+import { ListMap } from './list-map';
+import type { DeviceKind, RegistrationRecord } from './record';
+
+/** A record, and the node that told it. The same object as long as the binding is there: a refresh changes its record. */
+export interface HeldRecord {
+  readonly owner: number;
+  readonly record: RegistrationRecord;
+}
 
 export type RegistrationChange =
   | {
@@ -6,15 +13,42 @@ export type RegistrationChange =
       readonly owner: number;
       readonly record: RegistrationRecord;
       readonly previous: RegistrationRecord | undefined;
+      readonly held: HeldRecord;
     }
-  | { readonly type: 'delete'; readonly owner: number; readonly record: RegistrationRecord; readonly reason: string };
+  | {
+      readonly type: 'delete';
+      readonly owner: number;
+      readonly record: RegistrationRecord;
+      readonly reason: string;
+      readonly held: HeldRecord;
+    };
+
+interface Held {
+  readonly owner: number;
+  record: RegistrationRecord;
+}
+
+/** What one node has told. */
+class OwnedRecords {
+  readonly byKey = new Map<string, Held>();
+  private readonly kinds: Record<DeviceKind, number> = { station: 0, gateway: 0, 'media-resource': 0 };
+
+  counted(kind: DeviceKind, by: 1 | -1): void {
+    this.kinds[kind] += by;
+  }
+
+  countOf(kind: DeviceKind): number {
+    return this.kinds[kind];
+  }
+}
 
 /**
  * Composite registration information: for each owning node its records by binding key; ours among them.
  * Everything that looks records up (digit analysis, device manager, API) follows `onChange`.
  */
 export class CompositeSet {
-  private readonly owners = new Map<number, Map<string, RegistrationRecord>>();
+  private readonly owners = new Map<number, OwnedRecords>();
+  private readonly devices = new ListMap<HeldRecord>();
   private readonly listeners: ((change: RegistrationChange) => void)[] = [];
 
   onChange(listener: (change: RegistrationChange) => void): void {
@@ -22,65 +56,96 @@ export class CompositeSet {
   }
 
   get(owner: number, key: string): RegistrationRecord | undefined {
-    return this.owners.get(owner)?.get(key);
+    return this.owners.get(owner)?.byKey.get(key)?.record;
   }
 
   put(owner: number, record: RegistrationRecord): void {
-    let records = this.owners.get(owner);
-    if (records === undefined) {
-      records = new Map();
-      this.owners.set(owner, records);
+    let owned = this.owners.get(owner);
+    if (owned === undefined) {
+      owned = new OwnedRecords();
+      this.owners.set(owner, owned);
     }
-    const previous = records.get(record.key);
-    records.set(record.key, record);
-    this.tell({ type: 'put', owner, record, previous });
+    const present = owned.byKey.get(record.key);
+    const held = present ?? { owner, record };
+    const previous = present?.record;
+    held.record = record;
+    if (previous === undefined) owned.byKey.set(record.key, held);
+    if (previous?.device !== record.device) {
+      if (previous !== undefined) this.devices.remove(previous.device, held);
+      this.devices.add(record.device, held);
+    }
+    if (previous?.kind !== record.kind) {
+      if (previous !== undefined) owned.counted(previous.kind, -1);
+      owned.counted(record.kind, 1);
+    }
+    this.tell({ type: 'put', owner, record, previous, held });
   }
 
   /** `undefined` when there was none. */
   delete(owner: number, key: string, reason: string): RegistrationRecord | undefined {
-    const record = this.owners.get(owner)?.get(key);
-    if (record === undefined) return undefined;
-    this.owners.get(owner)?.delete(key);
-    this.tell({ type: 'delete', owner, record, reason });
+    const owned = this.owners.get(owner);
+    const held = owned?.byKey.get(key);
+    if (owned === undefined || held === undefined) return undefined;
+    const { record } = held;
+    owned.byKey.delete(key);
+    owned.counted(record.kind, -1);
+    this.devices.remove(record.device, held);
+    this.tell({ type: 'delete', owner, record, reason, held });
     return record;
   }
 
   /** Procedure D: drops everything that one owner has told. */
   purge(owner: number, reason: string): number {
-    const records = [...(this.owners.get(owner)?.values() ?? [])];
+    const records = [...this.of(owner)];
     for (const record of records) this.delete(owner, record.key, reason);
     this.owners.delete(owner);
     return records.length;
   }
 
   /** The records of one owner. */
-  of(owner: number): IterableIterator<RegistrationRecord> {
-    return (this.owners.get(owner) ?? new Map<string, RegistrationRecord>()).values();
+  *of(owner: number): IterableIterator<RegistrationRecord> {
+    for (const held of this.owners.get(owner)?.byKey.values() ?? []) yield held.record;
   }
 
-  count(owner: number): number {
-    return this.owners.get(owner)?.size ?? 0;
+  /** How many records an owner has, of one kind or of all; takes the same time however many there are. */
+  count(owner: number, kind?: DeviceKind): number {
+    const owned = this.owners.get(owner);
+    return (kind === undefined ? owned?.byKey.size : owned?.countOf(kind)) ?? 0;
   }
 
-  *all(): IterableIterator<{ owner: number; record: RegistrationRecord }> {
-    for (const [owner, records] of this.owners) for (const record of records.values()) yield { owner, record };
+  /** The same for all owners together. */
+  countAll(kind: DeviceKind): number {
+    let all = 0;
+    for (const owned of this.owners.values()) all += owned.countOf(kind);
+    return all;
+  }
+
+  /** The records of a device, whoever owns them. */
+  ofDevice(device: string): readonly HeldRecord[] {
+    return this.devices.get(device);
+  }
+
+  *all(): IterableIterator<HeldRecord> {
+    for (const owned of this.owners.values()) yield* owned.byKey.values();
   }
 
   /** The owners, other than `except`, that hold a record with this binding key. */
   holders(key: string, except: number): number[] {
-    return [...this.owners].filter(([owner, records]) => owner !== except && records.has(key)).map(([owner]) => owner);
+    const holders: number[] = [];
+    for (const [owner, { byKey }] of this.owners) if (owner !== except && byKey.has(key)) holders.push(owner);
+    return holders;
   }
 
   private tell(change: RegistrationChange): void {
-    const failures: unknown[] = [];
+    let failures: unknown[] | undefined;
     for (const listener of this.listeners) {
       try {
         listener(change);
       } catch (error) {
-        failures.push(error);
+        (failures ??= []).push(error);
       }
     }
     // Everybody is told, whoever fails: the tables that follow must not drift apart.
-    if (failures.length > 0) throw new AggregateError(failures, 'a follower of the registrations failed');
+    if (failures !== undefined) throw new AggregateError(failures, 'a follower of the registrations failed');
   }
 }

@@ -1,47 +1,77 @@
-import { z } from 'zod';
-import { isPid, type Pid } from '../process/pid';
+import { isPid } from '../process/pid';
 import { MAX_IDENTITY_LENGTH } from './binding-key';
 import type { RegistrationRecord } from './record';
 
 const MAX_NAME_LENGTH = 256;
+const MAX_KEY_LENGTH = 3 * MAX_NAME_LENGTH + 1 + MAX_IDENTITY_LENGTH;
 const MAX_LINES = 64;
+const MAX_PID_LENGTH = 24;
 
 /** Plain printable ASCII needs no look at each character's class; nearly everything is that. */
 const PLAIN = /^[ -~]*$/;
 const NO_CONTROLS = /^[^\p{Cc}\p{Cs}]*$/u;
 
 /** Bounded, well-formed text without control characters: nothing that could end a header or a log line early. */
-function text(maximum: number, minimum = 1): z.ZodString {
-  return z
-    .string()
-    .min(minimum)
-    .max(maximum)
-    .refine((value) => PLAIN.test(value) || NO_CONTROLS.test(value));
+function isText(value: unknown, maximum: number, minimum = 1): value is string {
+  return (
+    typeof value === 'string' &&
+    value.length >= minimum &&
+    value.length <= maximum &&
+    (PLAIN.test(value) || NO_CONTROLS.test(value))
+  );
 }
 
-const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
+/** A whole number from 0 up that is exact. */
+export function isCount(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && Number.isSafeInteger(value);
+}
 
-const schema: z.ZodType<RegistrationRecord> = z.strictObject({
-  key: text(3 * MAX_NAME_LENGTH + 1 + MAX_IDENTITY_LENGTH),
-  kind: z.enum(['station', 'gateway', 'media-resource']),
-  device: text(MAX_NAME_LENGTH),
-  lines: z.array(text(MAX_NAME_LENGTH)).max(MAX_LINES),
-  instance: text(MAX_IDENTITY_LENGTH),
-  pid: z
-    .string()
-    .max(24)
-    .refine((value): value is Pid => isPid(value)),
-  boot: count,
-  contact: text(MAX_IDENTITY_LENGTH, 0),
-  address: text(MAX_NAME_LENGTH, 0),
-  stamp: z.strictObject({ ms: count, counter: count, node: count }),
-  expiresAt: count,
-});
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Text that may be a binding key. */
+export function isKey(value: unknown): value is string {
+  return isText(value, MAX_KEY_LENGTH);
+}
+
+function isStamp(value: unknown): boolean {
+  return isObject(value) && fieldsOf(value) === 3 && isCount(value.ms) && isCount(value.counter) && isCount(value.node);
+}
+
+function isLines(value: unknown): boolean {
+  return Array.isArray(value) && value.length <= MAX_LINES && value.every((line) => isText(line, MAX_NAME_LENGTH));
+}
+
+function fieldsOf(value: object): number {
+  let fields = 0;
+  for (const _ in value) fields += 1;
+  return fields;
+}
+
+const FIELDS = 11;
 
 /**
  * Whether something that another node has sent, or that was read from a file, is a record: every field there, of its
- * type, bounded, and no other field.
+ * type, bounded, and no other field. Written out by hand: a general schema takes ten times as long, and a million
+ * records may come at once.
  */
 export function isRegistrationRecord(value: unknown): value is RegistrationRecord {
-  return schema.safeParse(value).success;
+  return (
+    isObject(value) &&
+    fieldsOf(value) === FIELDS &&
+    isKey(value.key) &&
+    (value.kind === 'station' || value.kind === 'gateway' || value.kind === 'media-resource') &&
+    isText(value.device, MAX_NAME_LENGTH) &&
+    isLines(value.lines) &&
+    isText(value.instance, MAX_IDENTITY_LENGTH) &&
+    typeof value.pid === 'string' &&
+    value.pid.length <= MAX_PID_LENGTH &&
+    isPid(value.pid) &&
+    isCount(value.boot) &&
+    isText(value.contact, MAX_IDENTITY_LENGTH, 0) &&
+    isText(value.address, MAX_NAME_LENGTH, 0) &&
+    isStamp(value.stamp) &&
+    isCount(value.expiresAt)
+  );
 }

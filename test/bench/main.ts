@@ -1,11 +1,13 @@
 import { benchCall } from './call';
 import { benchRegister } from './register';
+import { benchResync } from './resync';
 import { benchSip } from './sip';
 
 const benches: Readonly<Record<string, () => Promise<void>>> = {
   register: benchRegister,
   call: benchCall,
   sip: benchSip,
+  resync: benchResync,
 };
 
 /** Runs the named benchmarks, or all; one JSON object per line on the standard output. */

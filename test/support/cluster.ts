@@ -6,7 +6,7 @@ import { type ClusterFile, clusterFile, domain, passwordOf, people, type PhoneNa
 import { externalServer } from './drachtio';
 import { eventually } from './eventually';
 import { LinphonePhone } from './linphone';
-import { NodeProcess } from './node-process';
+import { type NodePlace, NodeProcess } from './node-process';
 import { freePort } from './ports';
 import { RedisServer } from './redis';
 import { Rtpengine } from './rtpengine';
@@ -24,6 +24,8 @@ export interface ClusterOptions {
   readonly change?: (file: ClusterFile) => void;
   /** Default true; false: the test starts the nodes. */
   readonly start?: boolean;
+  /** How the process of a node is started, by its number. */
+  readonly launch?: (id: number) => Pick<NodePlace, 'nodeArgs' | 'env'>;
 }
 
 /** `at`: the node to register with. */
@@ -78,7 +80,9 @@ export class Cluster {
     options.change?.(file);
     const configFile = join(directory, 'cluster.yaml');
     writeFileSync(configFile, JSON.stringify(file, null, 2));
-    const nodes = places.map((place) => new NodeProcess(scope, { ...place, configFile }, directory));
+    const nodes = places.map(
+      (place) => new NodeProcess(scope, { ...place, ...options.launch?.(place.id), configFile }, directory),
+    );
     return new Cluster(scope, nodes, file, configFile, redis, engines);
   }
 

@@ -39,6 +39,9 @@ export interface NodePlace {
   readonly sipPort: number;
   readonly adminPort: number;
   readonly stateDir: string;
+  /** Arguments of node before the program, and its environment: for measurements. */
+  readonly nodeArgs?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** One call manager as a real process, `node dist/main.js start`. */
@@ -85,10 +88,19 @@ export class NodeProcess {
     mkdirSync(this.place.stateDir, { recursive: true });
     this.process = LaunchedProcess.launch(this.scope, {
       command: process.execPath,
-      args: [program, 'start', '--config', this.place.configFile, '--node', String(this.id)],
+      args: [
+        ...(this.place.nodeArgs ?? []),
+        program,
+        'start',
+        '--config',
+        this.place.configFile,
+        '--node',
+        String(this.id),
+      ],
       log: join(this.directory, `node-${this.id}.log`),
       package: 'nodejs',
       patience: 15_000,
+      ...(this.place.env === undefined ? {} : { env: this.place.env }),
     });
   }
 

@@ -1,8 +1,9 @@
 import { compareStamps } from '../../process/hlc';
-import { RegistrationDigest } from '../../registration/digest';
+import { recordHash, RegistrationDigest, type RecordHash } from '../../registration/digest';
 import type { RegistrationRecord } from '../../registration/record';
 
-interface Entry {
+/** A record with its hash, which is made once. */
+interface Entry extends RecordHash {
   readonly record: RegistrationRecord;
   /** The pull that last confirmed this entry. */
   mark: number;
@@ -37,10 +38,12 @@ export class Replica {
         previous.mark = mark;
         return false;
       }
-      this.sum.remove(previous.record);
+      this.sum.remove(previous);
     }
-    this.sum.add(record);
-    this.entries.set(record.key, { record, mark });
+    const { high, low } = recordHash(record);
+    const entry: Entry = { record, mark, high, low };
+    this.sum.add(entry);
+    this.entries.set(record.key, entry);
     return true;
   }
 
@@ -48,7 +51,7 @@ export class Replica {
     const entry = this.entries.get(key);
     if (entry === undefined) return undefined;
     this.entries.delete(key);
-    this.sum.remove(entry.record);
+    this.sum.remove(entry);
     return entry.record;
   }
 
