@@ -62,7 +62,7 @@ export function checkCrossReferences(source: Source, raw: Record<string, unknown
   for (const { path, value } of sections.devices)
     refer([...path, 'musicSource'], value.musicSource, names.music, 'music source');
   for (const { path, value } of sections.gateways)
-    value.nodes.forEach((node, index) => refer([...path, 'nodes', index], node, names.nodes, 'node'));
+    value.nodes?.forEach((node, index) => refer([...path, 'nodes', index], node, names.nodes, 'node'));
   for (const { path, value } of sections.routes)
     value.targets.forEach((target, index) => refer([...path, 'targets', index], target, names.gateways, 'gateway'));
   for (const { path, value } of sections.mediaResources) {
@@ -108,7 +108,9 @@ function checkDuplicates(source: Source, sections: CheckedSections): void {
   );
   checkUnique(
     source,
-    sections.devices.map(({ path, value }) => ({ path: [...path, 'username'], value: value.username })),
+    [...sections.devices, ...sections.gateways].flatMap(({ path, value }) =>
+      value.username === undefined ? [] : [{ path: [...path, 'username'], value: value.username }],
+    ),
     'username',
   );
   checkUnique(source, named(sections.mediaResourceGroups), 'media resource group');
@@ -118,7 +120,7 @@ function checkDuplicates(source: Source, sections: CheckedSections): void {
     within([...path, 'lines'], value.lines, 'line');
     within([...path, 'digest'], value.digest, 'algorithm');
   }
-  for (const { path, value } of sections.gateways) within([...path, 'nodes'], value.nodes.map(String), 'node');
+  for (const { path, value } of sections.gateways) within([...path, 'nodes'], (value.nodes ?? []).map(String), 'node');
   for (const { path, value } of sections.routes) within([...path, 'targets'], value.targets, 'gateway');
   for (const { path, value } of sections.mediaResourceGroups) within([...path, 'devices'], value.devices, 'device');
   for (const { path, value } of sections.mediaResourceGroupLists) within([...path, 'groups'], value.groups, 'group');
@@ -156,6 +158,21 @@ function checkRoutes(source: Source, sections: CheckedSections): void {
   }
 }
 
+/** Either it has an address and nodes that control it, or it registers, and must be able to prove who it is. */
+function checkRegistering(source: Source, path: Path, gateway: z.infer<typeof schemas.gatewaySchema>): void {
+  if (gateway.uri !== undefined) {
+    if (gateway.nodes === undefined) source.problem([...path, 'nodes'], '"nodes" is missing');
+    return;
+  }
+  if (gateway.nodes !== undefined)
+    source.problem(
+      [...path, 'nodes'],
+      'a gateway without uri registers, and the node that it registers with controls it',
+    );
+  if (gateway.username === undefined && gateway.password === undefined)
+    source.problem(path, 'needs a uri, or a username and password to register with');
+}
+
 /** Calls from a gateway without digest are known by its address and port alone. */
 function checkGateways(source: Source, sections: CheckedSections): void {
   const first = new Map<string, Path>();
@@ -163,7 +180,8 @@ function checkGateways(source: Source, sections: CheckedSections): void {
     const at = [...path, 'password'];
     if ((value.username === undefined) !== (value.password === undefined))
       source.problem(value.username === undefined ? at : [...path, 'username'], 'username and password go together');
-    if (value.username !== undefined) continue;
+    checkRegistering(source, path, value);
+    if (value.username !== undefined || value.uri === undefined) continue;
     const match = /^sips?:(?:[^@]*@)?(\[[^\]]*\]|[^:;]*)(?::(\d+))?/.exec(value.uri);
     const address = `${match?.[1] ?? ''}:${match?.[2] ?? '5060'}`.toLowerCase();
     const earlier = first.get(address);

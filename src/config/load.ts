@@ -159,6 +159,8 @@ function build(
     })),
     gateways: sections.gateways.map(({ value }) => ({
       ...value,
+      uri: value.uri,
+      nodes: value.nodes ?? [],
       site: value.site,
       username: value.username,
       password: value.password,

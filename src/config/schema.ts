@@ -176,9 +176,9 @@ export const deviceSchema = z.strictObject({
 
 export const gatewaySchema = z.strictObject({
   name,
-  uri: sipUri,
+  uri: sipUri.optional(),
   site: text.optional(),
-  nodes: z.array(whole(1, 999_999)).min(1, 'must name at least one node'),
+  nodes: z.array(whole(1, 999_999)).min(1, 'must name at least one node').optional(),
   username: oneLine.optional(),
   password: oneLine.optional(),
   mediaResourceGroupList: text.optional(),

@@ -106,9 +106,10 @@ export interface DeviceConfig {
 
 export interface GatewayConfig {
   readonly name: string;
-  readonly uri: string;
+  /** Undefined: it registers, with any node, which then controls it. */
+  readonly uri: string | undefined;
   readonly site: string | undefined;
-  /** Node numbers, in order: the first live one owns the gateway. */
+  /** Node numbers, in order: the first live one owns the gateway. Empty for one that registers. */
   readonly nodes: readonly number[];
   /** Digest of the gateway towards us and of us towards the gateway. */
   readonly username: string | undefined;

@@ -12,7 +12,8 @@ import type { Gateways } from './gateways';
 /** Who has sent a request, proved. */
 export type Caller =
   | { readonly type: 'station'; readonly device: DeviceConfig; readonly nonceIssuedAt: number }
-  | { readonly type: 'gateway'; readonly gateway: GatewayConfig }
+  /** `nonceIssuedAt`: of its digest; undefined: known by its address. */
+  | { readonly type: 'gateway'; readonly gateway: GatewayConfig; readonly nonceIssuedAt: number | undefined }
   | { readonly type: 'node'; readonly node: number };
 
 export interface Refusal {
@@ -47,7 +48,10 @@ export class Callers {
       return verdict.type === 'refused' ? { ...verdict, type: 'refused' } : this.refuse('unknown-node', 'Not A Node');
     }
     const gateway = gateways.at(request.source);
-    return gateway === undefined ? this.byDigest(request) : { type: 'gateway', gateway };
+    // The address by which a gateway is known comes from its digest: it is not what proves the next one.
+    if (gateway === undefined || (gateway.uri === undefined && request.method === 'REGISTER'))
+      return this.byDigest(request);
+    return { type: 'gateway', gateway, nonceIssuedAt: undefined };
   }
 
   private byDigest(request: ReceivedRequest): Caller | Refusal {
@@ -62,7 +66,7 @@ export class Callers {
     }
     if (result.type === 'forbidden') return this.refuse('other-request', result.reason);
     const gateway = devices.gatewayWithUsername(result.username);
-    if (gateway !== undefined) return { type: 'gateway', gateway };
+    if (gateway !== undefined) return { type: 'gateway', gateway, nonceIssuedAt: result.nonceIssuedAt };
     const device = devices.withUsername(result.username);
     if (device === undefined) return this.refuse('unknown-user', 'Forbidden');
     if (request.method !== 'REGISTER' && !this.isOwn(from, device)) return this.refuse('foreign-from', 'Foreign From');

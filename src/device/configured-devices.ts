@@ -35,6 +35,10 @@ export class ConfiguredDevices {
     return this.gatewayByUsername.get(username);
   }
 
+  gatewayNamed(name: string): GatewayConfig | undefined {
+    return this.config.gateways.find((gateway) => gateway.name === name);
+  }
+
   /** The device that a user part belongs to: `preferred` when it is one of its own (a line may be shared). */
   owner(user: string, preferred?: DeviceConfig): DeviceConfig | undefined {
     const owners = this.byUser.get(user) ?? [];

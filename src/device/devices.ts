@@ -64,7 +64,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     this.configured = new ConfiguredDevices(config);
     this.signature = new NodeSignature({ secret, node, now });
     this.stationTable = new Stations(options, this.configured, this.domain);
-    this.gatewayTable = new Gateways(options, this.configured, () => this.listen.length > 0);
+    this.gatewayTable = new Gateways(options, this.configured, this.domain, () => this.listen.length > 0);
     const digest = new DigestAuthenticator({
       accounts: this.configured.accounts(),
       domain: this.domain,
@@ -83,8 +83,9 @@ export class Devices implements UserAgentEvents, DeviceRouter {
   /** Once the user agent is connected, with what it listens on: restores registrations, takes its gateways. */
   start(listen: readonly ListenAddress[]): void {
     this.serverChanged(listen);
-    this.stationTable.restore(this.options.journal?.bindings() ?? []);
-    this.gatewayTable.start();
+    const journaled = this.options.journal?.bindings() ?? [];
+    this.stationTable.restore(journaled.filter(({ record }) => record.kind === 'station'));
+    this.gatewayTable.start(journaled.filter(({ record }) => record.kind === 'gateway'));
   }
 
   /** No new registrations and calls from now on: 503, so that they go elsewhere (claim R15). */
@@ -107,7 +108,9 @@ export class Devices implements UserAgentEvents, DeviceRouter {
   readonly serverChanged = (listen: readonly ListenAddress[]): void => {
     this.listen = listen;
     for (const { address } of listen) this.domain.addListener(address);
-    if (listen.length === 0) this.stationTable.dropConnections();
+    if (listen.length > 0) return;
+    this.stationTable.dropConnections();
+    this.gatewayTable.dropConnections();
   };
 
   readonly requested = (transaction: ServerTransaction): void => {
@@ -175,9 +178,14 @@ export class Devices implements UserAgentEvents, DeviceRouter {
   }
 
   private register(request: ReceivedRequest, caller: Caller): ResponseOptions & { status: number } {
-    // Gateways are configured; nodes have no business here.
-    if (caller.type !== 'station') return { status: 403, reason: 'Forbidden' };
-    return this.stationTable.register(request, caller.device, caller.nonceIssuedAt);
+    switch (caller.type) {
+      case 'station':
+        return this.stationTable.register(request, caller.device, caller.nonceIssuedAt);
+      case 'gateway':
+        return this.gatewayTable.register(request, caller.gateway, caller.nonceIssuedAt ?? 0);
+      case 'node':
+        return { status: 403, reason: 'Forbidden' };
+    }
   }
 
   private admitInvite(request: ReceivedRequest, session: Session): void {

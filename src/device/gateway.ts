@@ -3,12 +3,12 @@ import type { CancelTimer } from '../process/clock';
 import type { Stamp } from '../process/hlc';
 import type { Pid } from '../process/pid';
 import { bindingKey } from '../registration/binding-key';
-import type { RegistrationRecord } from '../registration/record';
-import { formatUri, parseUri, type SipUri } from '../sip-message/uri';
-import { canonicalHost, hostInUri } from '../sip/domain';
+import type { DeletionReason, RegistrationRecord } from '../registration/record';
+import { formatUri } from '../sip-message/uri';
 import { formatIdentity } from '../sip/identity';
 import type { Session } from '../sip/user-agent';
 import type { DeviceProcess, DeviceProfile, OutgoingCall } from './device-process';
+import type { GatewayPlace } from './gateway-place';
 import { callHeaders } from './outgoing';
 import type { DevicesOptions } from './ports';
 
@@ -17,29 +17,50 @@ const POLL_INTERVAL_MS = 30_000;
 const DOWN_POLL_INTERVAL_MS = 5000;
 const POLL_DEADLINE_MS = 4000;
 const MISSES_UNTIL_UNREACHABLE = 2;
+/** No answer, or no way to it. */
+const SILENT = [408, 410, 503];
 
-/** The device process of a gateway at the node that owns it (claim R17). It polls the gateway (claim R7). */
+export interface GatewayOptions {
+  readonly room: DevicesOptions;
+  readonly gateway: GatewayConfig;
+  readonly pid: Pid;
+  readonly profile: DeviceProfile;
+  readonly place: GatewayPlace;
+  /** When it registered; for a configured one, when it was taken. */
+  readonly stamp: Stamp;
+  readonly serverIsUp: () => boolean;
+  /** It answers no more. */
+  readonly onSilent?: () => void;
+}
+
+/** The device process of a gateway at the node that controls it (claim R17). It polls the gateway (claim R7). */
 export class Gateway implements DeviceProcess {
   private misses = 0;
   private up = true;
   private stopped = false;
   private cancelPoll: CancelTimer | undefined;
   private stamp: Stamp;
-  private readonly uri: SipUri;
+  private place: GatewayPlace;
 
-  constructor(
-    private readonly options: DevicesOptions,
-    readonly gateway: GatewayConfig,
-    readonly pid: Pid,
-    readonly profile: DeviceProfile,
-    private readonly serverIsUp: () => boolean,
-  ) {
-    this.stamp = options.stamps.next();
-    this.uri = gatewayUri(gateway);
+  constructor(private readonly options: GatewayOptions) {
+    this.stamp = options.stamp;
+    this.place = options.place;
+  }
+
+  get gateway(): GatewayConfig {
+    return this.options.gateway;
+  }
+
+  get pid(): Pid {
+    return this.options.pid;
+  }
+
+  get profile(): DeviceProfile {
+    return this.options.profile;
   }
 
   get boot(): number {
-    return this.options.boot;
+    return this.options.room.boot;
   }
 
   get key(): string {
@@ -52,30 +73,41 @@ export class Gateway implements DeviceProcess {
   }
 
   start(): void {
-    this.options.composite.put(this.options.node, this.record());
+    this.publish();
     this.poll();
   }
 
+  /** It has registered again: it is there. */
+  relocate(place: GatewayPlace, stamp: Stamp): void {
+    this.place = place;
+    this.stamp = stamp;
+    this.misses = 0;
+    this.up = true;
+    this.publish();
+  }
+
   /** Ends the polling and takes it off the table. */
-  stop(reason: 'moved' | 'stopped'): void {
+  stop(reason: DeletionReason): void {
     this.stopped = true;
     this.cancelPoll?.();
-    this.options.composite.delete(this.options.node, this.key, reason);
+    this.withdraw(reason);
   }
 
   call(call: OutgoingCall): Session {
     const { username, password } = this.gateway;
-    const { userAgent, config } = this.options;
+    const { userAgent, config } = this.options.room;
+    const { uri, nextHop } = this.place;
     return userAgent.invite({
-      uri: formatUri({ ...this.uri, user: call.digits }),
+      uri: formatUri({ ...uri, user: call.digits }),
+      ...(nextHop === undefined ? {} : { nextHop }),
       sdp: call.sdp,
       headers: callHeaders(call, config.cluster.domain),
       ...(username === undefined || password === undefined ? {} : { credentials: { username, password } }),
     });
   }
 
-  private record(): RegistrationRecord {
-    const protocol = (this.uri.params.get('transport') ?? 'udp').toLowerCase();
+  record(): RegistrationRecord {
+    const { contact, address, expiresAt } = this.place;
     return {
       key: this.key,
       kind: 'gateway',
@@ -84,72 +116,80 @@ export class Gateway implements DeviceProcess {
       instance: this.gateway.name,
       pid: this.pid,
       boot: this.boot,
-      contact: this.gateway.uri,
-      address: `${protocol}:${hostInUri(this.uri.host)}:${gatewayPort(this.uri)}`,
+      contact,
+      address,
       stamp: this.stamp,
-      expiresAt: 0,
+      expiresAt,
     };
+  }
+
+  private publish(): void {
+    const { composite, node } = this.options.room;
+    composite.put(node, this.record());
+  }
+
+  private withdraw(reason: DeletionReason): void {
+    const { composite, node } = this.options.room;
+    composite.delete(node, this.key, reason);
   }
 
   private poll(): void {
     this.schedulePoll();
     // Without a SIP server an answer cannot come: that says nothing of the gateway.
-    if (!this.serverIsUp()) return;
-    const uri = formatUri(this.uri);
+    if (!this.options.serverIsUp()) return;
+    const { userAgent, config } = this.options.room;
+    const { place } = this;
+    const uri = formatUri(place.uri);
     const headers = {
-      From: formatIdentity('', undefined, this.options.config.cluster.domain),
+      From: formatIdentity('', undefined, config.cluster.domain),
       To: `<${uri}>`,
       Contact: '<sip:localhost>',
       'Max-Forwards': '70',
     };
-    void this.options.userAgent
-      .request({ method: 'OPTIONS', uri, headers, deadlineMs: POLL_DEADLINE_MS })
-      .then(({ status }) => this.polled(status !== 408 && status !== 503));
+    const nextHop = place.nextHop === undefined ? {} : { nextHop: place.nextHop };
+    void userAgent
+      .request({ method: 'OPTIONS', uri, ...nextHop, headers, deadlineMs: POLL_DEADLINE_MS })
+      .then(({ status }) => {
+        // Of where it was before it says nothing.
+        if (place.contact === this.place.contact && place.address === this.place.address)
+          this.polled(!SILENT.includes(status));
+      });
   }
 
   private schedulePoll(): void {
     this.cancelPoll?.();
-    const interval = this.up ? POLL_INTERVAL_MS : DOWN_POLL_INTERVAL_MS;
-    this.cancelPoll = this.options.clock.setTimer(interval, () => this.poll());
+    // After a miss sooner too: a gateway that is gone should not cost calls for long.
+    const interval = this.up && this.misses === 0 ? POLL_INTERVAL_MS : DOWN_POLL_INTERVAL_MS;
+    this.cancelPoll = this.options.room.clock.setTimer(interval, () => this.poll());
   }
 
   private polled(answered: boolean): void {
-    if (this.stopped || !this.serverIsUp()) return;
+    if (this.stopped || !this.options.serverIsUp()) return;
     this.misses = answered ? 0 : this.misses + 1;
     if (answered && !this.up) this.comeBack();
     else if (this.up && this.misses >= MISSES_UNTIL_UNREACHABLE) this.goAway();
+    else if (this.misses === 1) this.schedulePoll();
   }
 
   private comeBack(): void {
+    const { stamps, log } = this.options.room;
     this.up = true;
-    this.stamp = this.options.stamps.next();
-    this.options.composite.put(this.options.node, this.record());
-    this.options.log.info({ gateway: this.gateway.name }, 'gateway answers again');
+    this.stamp = stamps.next();
+    this.publish();
+    this.schedulePoll();
+    log.info({ gateway: this.gateway.name }, 'gateway answers again');
   }
 
   private goAway(): void {
     this.up = false;
     this.schedulePoll();
-    this.options.composite.delete(this.options.node, this.key, 'unreachable');
-    this.options.log.warn({ gateway: this.gateway.name, uri: this.gateway.uri }, 'gateway does not answer');
+    this.options.room.log.warn({ gateway: this.gateway.name, contact: this.place.contact }, 'gateway does not answer');
+    this.withdraw('unreachable');
+    this.options.onSilent?.();
   }
 }
 
+/** A gateway is one device with one binding, wherever it is. */
 export function gatewayKey(gateway: GatewayConfig): string {
   return bindingKey(gateway.name, gateway.name);
-}
-
-/** The URI of a gateway. One that the configuration should not have let through leads nowhere. */
-export function gatewayUri(gateway: GatewayConfig): SipUri {
-  const uri = parseUri(gateway.uri);
-  if (uri !== undefined && uri.scheme !== 'tel') return uri;
-  return { scheme: 'sip', host: 'gateway.invalid', params: new Map(), headers: new Map() };
-}
-
-export function gatewayPort(uri: SipUri): number {
-  return uri.port ?? (uri.scheme === 'sips' || uri.params.get('transport') === 'tls' ? 5061 : 5060);
-}
-
-export function gatewayHost(uri: SipUri): string {
-  return canonicalHost(uri.host);
 }

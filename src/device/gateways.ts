@@ -4,17 +4,25 @@ import type { GatewayConfig } from '../config/types';
 import type { CancelTimer } from '../process/clock';
 import type { Pid } from '../process/pid';
 import { canonicalHost } from '../sip/domain';
-import type { SipSource } from '../sip/user-agent';
+import type { ReceivedRequest, SipSource } from '../sip/user-agent';
 import type { ConfiguredDevices } from './configured-devices';
-import { Gateway, gatewayHost, gatewayPort, gatewayUri } from './gateway';
+import type { JournaledBinding } from '../registration/journal';
+import type { SipDomain } from '../sip/domain';
+import type { RegisterResponse } from '../sip/registrar';
+import { Gateway } from './gateway';
+import { configuredPlace, hostOf, portOf, type GatewayPlace } from './gateway-place';
 import type { DevicesOptions, HostResolver } from './ports';
+import { RegisteredGateways } from './registered-gateways';
 
 const LOOK_UP_INTERVAL_MS = 60_000;
 
 const systemResolver: HostResolver = async (host) => (await lookup(host, { all: true })).map(({ address }) => address);
 
-/** Every gateway of the configuration: who owns it, and who it is when it calls. */
+/** Every gateway of the configuration: who controls it, and who it is when it calls (claim R17). */
 export class Gateways {
+  private readonly registered: RegisteredGateways;
+  /** Those that have an address in the configuration. */
+  private readonly configured: readonly { readonly gateway: GatewayConfig; readonly place: GatewayPlace }[];
   private readonly owned = new Map<string, Gateway>();
   private readonly byPid = new Map<Pid, Gateway>();
   /** Addresses of host names, as last looked up. */
@@ -25,11 +33,20 @@ export class Gateways {
   constructor(
     private readonly options: DevicesOptions,
     private readonly devices: ConfiguredDevices,
+    domain: SipDomain,
     private readonly serverIsUp: () => boolean,
-  ) {}
+  ) {
+    this.configured = options.config.gateways.flatMap((gateway) => {
+      const place = configuredPlace(gateway);
+      return place === undefined ? [] : [{ gateway, place }];
+    });
+    this.registered = new RegisteredGateways(options, devices, domain, serverIsUp);
+  }
 
-  start(): void {
+  /** Takes the configured ones that are ours, and the registered ones that the journal holds. */
+  start(journaled: readonly JournaledBinding[]): void {
     this.started = true;
+    this.registered.restore(journaled);
     this.lookUp();
     this.membershipChanged();
   }
@@ -38,15 +55,27 @@ export class Gateways {
     this.started = false;
     this.cancelLookUp?.();
     for (const gateway of [...this.owned.values()]) this.release(gateway, 'stopped');
+    this.registered.stop();
+  }
+
+  /** The SIP server and with it every connection is gone. */
+  dropConnections(): void {
+    this.registered.dropConnections();
+  }
+
+  /** An authenticated REGISTER; one with an address in the configuration does not register. */
+  register(request: ReceivedRequest, gateway: GatewayConfig, nonceIssuedAt: number): RegisterResponse {
+    if (gateway.uri === undefined) return this.registered.register(request, gateway, nonceIssuedAt);
+    return { status: 403, reason: 'Gateway Does Not Register', headers: {} };
   }
 
   /** Takes and gives up gateways: the first live node of a gateway's list owns it. */
   membershipChanged(): void {
     if (!this.started) return;
-    for (const gateway of this.options.config.gateways) {
+    for (const { gateway, place } of this.configured) {
       const owned = this.owned.get(gateway.name);
       const mine = this.ownerOf(gateway) === this.options.node;
-      if (mine && owned === undefined) this.take(gateway);
+      if (mine && owned === undefined) this.take(gateway, place);
       else if (!mine && owned !== undefined) this.release(owned, 'moved');
     }
   }
@@ -57,32 +86,41 @@ export class Gateways {
   }
 
   withPid(pid: Pid): Gateway | undefined {
-    return this.byPid.get(pid);
+    return this.byPid.get(pid) ?? this.registered.withPid(pid);
   }
 
   named(name: string): Gateway | undefined {
-    return this.owned.get(name);
+    return this.owned.get(name) ?? this.registered.named(name);
   }
 
   all(): readonly Gateway[] {
-    return [...this.owned.values()];
+    return [...this.owned.values(), ...this.registered.all()];
   }
 
-  /** The gateway that sends from this address and port, if any. */
+  /** The gateway that is at this address and port, by the configuration or its registration here. */
   at(source: SipSource): GatewayConfig | undefined {
-    return this.options.config.gateways.find((gateway) => {
-      const uri = gatewayUri(gateway);
-      return gatewayPort(uri) === source.port && this.isAddressOf(gatewayHost(uri), canonicalHost(source.address));
-    });
+    const address = canonicalHost(source.address);
+    const configured = this.configured.find(
+      ({ place: { uri } }) => portOf(uri) === source.port && this.isAddressOf(hostOf(uri), address),
+    );
+    return configured?.gateway ?? this.registered.at(source);
   }
 
   private isAddressOf(host: string, address: string): boolean {
     return host === address || this.addresses.get(host)?.has(address) === true;
   }
 
-  private take(gateway: GatewayConfig): void {
+  private take(gateway: GatewayConfig, place: GatewayPlace): void {
     const pid = this.options.pids.allocate('gp');
-    const process = new Gateway(this.options, gateway, pid, this.devices.gatewayProfile(gateway), this.serverIsUp);
+    const process = new Gateway({
+      room: this.options,
+      gateway,
+      pid,
+      profile: this.devices.gatewayProfile(gateway),
+      place,
+      stamp: this.options.stamps.next(),
+      serverIsUp: this.serverIsUp,
+    });
     this.owned.set(gateway.name, process);
     this.byPid.set(pid, process);
     process.start();
@@ -97,7 +135,7 @@ export class Gateways {
   }
 
   private lookUp(): void {
-    const hosts = new Set(this.options.config.gateways.map((gateway) => gatewayHost(gatewayUri(gateway))));
+    const hosts = new Set(this.configured.map(({ place }) => hostOf(place.uri)));
     const names = [...hosts].filter((host) => isIP(host) === 0);
     if (names.length === 0) return;
     for (const name of names) void this.lookUpHost(name);

@@ -1,4 +1,4 @@
-import type { DeviceConfig, RegistrarConfig } from '../config/types';
+import type { RegistrarConfig } from '../config/types';
 import { parseCSeq } from '../sip-message/cseq';
 import { parseUri, uriEquals } from '../sip-message/uri';
 import type { SipDomain } from './domain';
@@ -22,15 +22,20 @@ export interface Binding {
   readonly expiresAt: number;
 }
 
+/** A device, by its name in the configuration. */
+export interface Named {
+  readonly name: string;
+}
+
 export interface RegistrarPolicy {
   readonly domain: SipDomain;
   readonly expiry: RegistrarConfig;
   /** Bindings that one device may have. */
   readonly maxContacts: number;
   /** The device that has proved who it is. */
-  readonly device: DeviceConfig;
+  readonly device: Named;
   /** The device that a user part (username or line) belongs to. */
-  readonly owner: (user: string) => DeviceConfig | undefined;
+  readonly owner: (user: string) => Named | undefined;
   /** When we issued the nonce of the credentials, ms. */
   readonly nonceIssuedAt: number;
   /** From 0 up to 1, for the jitter. */

@@ -243,6 +243,31 @@ describe('a problem of a configuration file', () => {
       'unknown gateway "gw-dalas" (did you mean "gw-dallas"?)',
     ],
     ['an unknown node of a gateway', 'nodes: [1, 2]', 'nodes: [1, 3]', 'gateways[0].nodes[1]: unknown node "3"'],
+    [
+      'a gateway without address and without a way to prove who it is',
+      'uri: "sip:127.0.0.1:5090", site: dallas, nodes: [1, 2]',
+      'site: dallas',
+      'gateways[0]: needs a uri, or a username and password to register with',
+    ],
+    [
+      'nodes of a gateway that registers',
+      'uri: "sip:127.0.0.1:5090", site: dallas,',
+      'username: trunk, password: x,',
+      'gateways[0].nodes: a gateway without uri registers',
+    ],
+    [
+      'a gateway with an address and without nodes',
+      'site: dallas, nodes: [1, 2]',
+      'site: dallas',
+      '"nodes" is missing',
+    ],
+    [
+      "a gateway with a phone's username",
+      'site: dallas, nodes: [1, 2]',
+      'nodes: [1, 2], username: bob, password: x',
+      'username "bob" is taken by devices[1]',
+    ],
+    ['another signalling', 'name: acme', 'name: acme\n  signalling: tunneled', 'must be direct or tunnelled'],
     ['an unknown device of a group', 'devices: []', 'devices: [moh-austin]', 'unknown media resource "moh-austin"'],
     [
       'an unknown list',

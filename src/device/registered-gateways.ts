@@ -1,0 +1,193 @@
+import type { GatewayConfig } from '../config/types';
+import { compareStamps, type Stamp } from '../process/hlc';
+import type { Pid } from '../process/pid';
+import type { RegistrationChange } from '../registration/composite-set';
+import type { JournaledBinding } from '../registration/journal';
+import type { DeletionReason } from '../registration/record';
+import type { SipDomain } from '../sip/domain';
+import { readContacts } from '../sip/register-contacts';
+import { register, type Binding, type RegisterResponse } from '../sip/registrar';
+import type { ReceivedRequest, SipSource } from '../sip/user-agent';
+import type { ConfiguredDevices } from './configured-devices';
+import { ExpiryQueue } from './expiry-queue';
+import { Gateway, gatewayKey } from './gateway';
+import { registeredPlace } from './gateway-place';
+import { formatAddress, isConnectionBound, parseAddress } from './outgoing';
+import type { DevicesOptions } from './ports';
+
+/** A gateway that has registered here. */
+interface Held {
+  readonly process: Gateway;
+  readonly binding: Binding;
+  readonly source: SipSource;
+  readonly stamp: Stamp;
+}
+
+/**
+ * The gateways that have registered with this node (claim R17): the node that accepts one controls it. A gateway is one
+ * device: its newest contact replaces the one before, here and at other nodes.
+ */
+export class RegisteredGateways {
+  private readonly byName = new Map<string, Held>();
+  private readonly byPid = new Map<Pid, Gateway>();
+  private readonly expiry: ExpiryQueue;
+
+  constructor(
+    private readonly options: DevicesOptions,
+    private readonly devices: ConfiguredDevices,
+    private readonly domain: SipDomain,
+    private readonly serverIsUp: () => boolean,
+  ) {
+    this.expiry = new ExpiryQueue(options.clock, (name) => this.remove(name, 'expired'));
+    options.composite.onChange((change) => this.followOthers(change));
+  }
+
+  withPid(pid: Pid): Gateway | undefined {
+    return this.byPid.get(pid);
+  }
+
+  named(name: string): Gateway | undefined {
+    return this.byName.get(name)?.process;
+  }
+
+  all(): readonly Gateway[] {
+    return [...this.byPid.values()];
+  }
+
+  /** The gateway that has registered from this very address. */
+  at(source: SipSource): GatewayConfig | undefined {
+    const address = formatAddress(source);
+    for (const held of this.byName.values()) if (formatAddress(held.source) === address) return held.process.gateway;
+    return undefined;
+  }
+
+  /** An authenticated REGISTER of a gateway that is configured without an address. */
+  register(request: ReceivedRequest, gateway: GatewayConfig, nonceIssuedAt: number): RegisterResponse {
+    const { clock, config, metrics, random = Math.random } = this.options;
+    const now = clock.now();
+    const held = this.byName.get(gateway.name);
+    if (held !== undefined && held.binding.expiresAt <= now) this.remove(gateway.name, 'expired');
+    const bindings = this.byName.has(gateway.name) && held !== undefined ? [asOne(held.binding, request)] : [];
+    const { response, changes, outcome } = register(
+      request,
+      bindings,
+      {
+        domain: this.domain,
+        expiry: config.registrar,
+        maxContacts: 1,
+        device: gateway,
+        owner: (user) => (user === gateway.username || user === gateway.name ? gateway : this.devices.owner(user)),
+        nonceIssuedAt,
+        random,
+      },
+      now,
+    );
+    if (outcome === 'stale-cseq') metrics.count('tandem_stale_cseq_total');
+    metrics.count('tandem_register_total', { result: outcome });
+    for (const change of changes)
+      if (change.type === 'unbind') this.remove(gateway.name, 'unregistered');
+      else this.bind(gateway, change.binding, request.source, this.options.stamps.next());
+    return response;
+  }
+
+  /** Takes up what the journal holds; the polls will tell whether they are still there. */
+  restore(bindings: readonly JournaledBinding[]): void {
+    for (const journaled of bindings) if (!this.revive(journaled)) this.options.journal?.delete(journaled.record.key);
+  }
+
+  /** The SIP server and with it every connection is gone. */
+  dropConnections(): void {
+    for (const [name, { source }] of [...this.byName]) if (isConnectionBound(source)) this.remove(name, 'unreachable');
+  }
+
+  /** The journal keeps what is there: a restart takes it up again. */
+  stop(): void {
+    for (const name of [...this.byName.keys()]) this.remove(name, 'stopped');
+    this.expiry.stop();
+  }
+
+  private bind(gateway: GatewayConfig, binding: Binding, source: SipSource, stamp: Stamp): void {
+    const place = registeredPlace(binding.contact, source, binding.expiresAt);
+    const known = this.byName.get(gateway.name)?.process;
+    const process =
+      known ??
+      new Gateway({
+        room: this.options,
+        gateway,
+        pid: this.options.pids.allocate('gp'),
+        profile: this.devices.gatewayProfile(gateway),
+        place,
+        stamp,
+        serverIsUp: this.serverIsUp,
+        onSilent: () => this.remove(gateway.name, 'unreachable'),
+      });
+    this.byName.set(gateway.name, { process, binding, source, stamp });
+    this.byPid.set(process.pid, process);
+    this.expiry.set(gateway.name, binding.expiresAt);
+    if (known === undefined) {
+      process.start();
+      this.options.log.info(
+        { gateway: gateway.name, pid: process.pid, contact: binding.contact },
+        'gateway registered',
+      );
+    } else known.relocate(place, stamp);
+    this.keep(process, binding, source);
+  }
+
+  private keep(process: Gateway, { callId, cseq, registeredAt }: Binding, source: SipSource): void {
+    const record = process.record();
+    if (isConnectionBound(source)) this.options.journal?.delete(record.key);
+    else this.options.journal?.put({ record, callId, cseq, registeredAt });
+  }
+
+  private remove(name: string, reason: DeletionReason): void {
+    const held = this.byName.get(name);
+    if (held === undefined) return;
+    const { process } = held;
+    this.byName.delete(name);
+    this.byPid.delete(process.pid);
+    this.expiry.delete(name);
+    process.stop(reason);
+    if (reason !== 'stopped') this.options.journal?.delete(process.key);
+    this.options.metrics.count('tandem_registrations_removed_total', { reason });
+    this.options.log.info({ gateway: name, pid: process.pid, reason }, 'gateway deleted');
+  }
+
+  /** Procedure B: it has registered with another node since (claims R6, R11, R15). */
+  private followOthers(change: RegistrationChange): void {
+    const { record } = change;
+    if (change.type !== 'put' || change.owner === this.options.node || record.kind !== 'gateway') return;
+    const held = this.byName.get(record.device);
+    if (held !== undefined && compareStamps(record.stamp, held.stamp) > 0) this.remove(record.device, 'moved');
+  }
+
+  private revive({ record, callId, cseq, registeredAt }: JournaledBinding): boolean {
+    const { clock, composite, node, stamps } = this.options;
+    const gateway = this.devices.gatewayNamed(record.device);
+    const source = parseAddress(record.address);
+    if (gateway === undefined || gateway.uri !== undefined || source === undefined || isConnectionBound(source))
+      return false;
+    if (record.expiresAt <= clock.now() || record.key !== gatewayKey(gateway)) return false;
+    // The stamp stays: being restored is no news of the gateway, which may have gone elsewhere meanwhile.
+    const superseded = composite
+      .holders(record.key, node)
+      .some((owner) => compareStamps(composite.get(owner, record.key)?.stamp ?? record.stamp, record.stamp) > 0);
+    if (superseded || !stamps.merge(record.stamp)) return false;
+    const { contact, expiresAt } = record;
+    const binding: Binding = { identity: contact, instance: undefined, contact, callId, cseq, registeredAt, expiresAt };
+    this.bind(gateway, binding, source, record.stamp);
+    return true;
+  }
+}
+
+/**
+ * The binding as the registrar shall find it: under the contact that the request adds, since whatever contact a gateway
+ * names takes the place of the one before. The order of requests is still judged by it.
+ */
+function asOne(binding: Binding, request: ReceivedRequest): Binding {
+  const requested = readContacts(request.header('Contact'), request.header('Expires'));
+  if (requested.type !== 'update') return binding;
+  const added = requested.contacts.find(({ expires }) => expires !== 0);
+  if (added === undefined) return binding;
+  return { ...binding, identity: added.instance ?? added.canonical, instance: added.instance, contact: added.uri };
+}
