@@ -7,12 +7,13 @@ import { silentMetrics, type Metrics } from '../telemetry/metrics';
 import { Envelope, type Refusal } from './envelope';
 import { ClusterMessenger } from './messenger';
 import type { Effect } from './protocol/effects';
-import type { Destination, Header } from './protocol/messages';
+import type { Deltas, Destination, Header } from './protocol/messages';
 import { NodeProtocol } from './protocol/node-protocol';
 import type { Peer } from './protocol/peer';
 import { StartProbe } from './protocol/start-probe';
 import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS, TICK_INTERVAL_MS } from './protocol/timing';
-import { deletionReason, type ClusterMessage } from './schema';
+import type { ClusterMessage } from './schema';
+import { deletionReason } from './wire';
 
 export interface ClusterLog {
   info(message: string, fields?: Record<string, unknown>): void;
@@ -74,6 +75,8 @@ export class NodeNumberTakenError extends Error {
 const BUS_START_MS = 2_000;
 const BUS_STOP_MS = 1_000;
 const LOG_INTERVAL_MS = 10_000;
+/** A change that is told later than this after its stamp was not made just now. */
+const FRESH_MS = 1_000;
 const MAX_LOG_KINDS = 1_000;
 
 /** This node as a member of the cluster: the shell around the protocol core. Nothing received throws out of it. */
@@ -86,6 +89,8 @@ export class Cluster {
     refused: { 'too-large': 0, version: 0, forged: 0, malformed: 0 },
   };
   private readonly metrics: Metrics;
+  /** Changes since the metrics were last asked for: a million may come at once, and counting each there costs more than it. */
+  private readonly changes = { sent: 0, received: 0 };
   private readonly token = randomBytes(12).toString('hex');
   private readonly envelope: Envelope;
   private readonly effects: Effect[] = [];
@@ -97,11 +102,14 @@ export class Cluster {
   private wasConnected = false;
   private readonly loggedAt = new Map<string, number>();
   private cancelTick: CancelTimer = () => undefined;
-  private cancelFlush: CancelTimer | undefined;
+  private cancelFlush: CancelTimer = () => undefined;
+  private flushArmed = false;
+  private flushedAt = 0;
 
   constructor(private readonly options: ClusterOptions) {
     const { node, clock, clusterName, secret, bus, composite } = options;
     this.metrics = options.metrics ?? silentMetrics;
+    this.metrics.onCollect(() => this.countChanges());
     this.envelope = new Envelope(clusterName, secret);
     this.messenger = new ClusterMessenger({
       node,
@@ -152,7 +160,7 @@ export class Cluster {
     if (this.protocol !== undefined) this.perform(this.protocol.goodbye());
     this.stopped = true;
     this.cancelTick();
-    this.cancelFlush?.();
+    this.cancelFlush();
     this.messenger.stop();
     await this.options.bus.stop(BUS_STOP_MS);
   }
@@ -202,9 +210,24 @@ export class Cluster {
       if (this.protocol !== undefined && this.options.hybridClock.merge(message.at)) this.messenger.receive(message);
     } else if (this.protocol !== undefined) {
       this.perform(this.protocol.receive(message, this.options.clock.now()));
+      if (message.type === 'deltas') this.measureDelay(message);
     } else {
       const answer = this.probe?.receive(message);
       if (answer !== undefined) this.publish(this.options.node, answer.publish);
+    }
+  }
+
+  /**
+   * From the stamp that the owner gave a change to its standing in our tables. What was stamped long before it was told
+   * (restored from a journal, or repeated) says nothing of the way that it took.
+   */
+  private measureDelay({ node, at, changes }: Deltas): void {
+    if (node === this.options.node) return;
+    const now = this.options.clock.now();
+    for (const change of changes) {
+      const stamp = change.op === 'put' ? change.record.stamp : change.op === 'stamp' ? change.stamp : undefined;
+      if (stamp === undefined || at.ms - stamp.ms > FRESH_MS) continue;
+      this.metrics.observe('tandem_replication_delay_seconds', Math.max(0, now - stamp.ms) / 1000);
     }
   }
 
@@ -217,11 +240,11 @@ export class Cluster {
 
   private compositeChanged(change: RegistrationChange): void {
     if (change.owner !== this.options.node || this.protocol === undefined || this.stopped) return;
-    this.metrics.count('tandem_replication_deltas_total', { direction: 'sent' });
+    this.changes.sent += 1;
     this.perform(
       change.type === 'put'
         ? this.protocol.localPut(change.record)
-        : this.protocol.localDelete(change.record.key, deletionReason(change.reason)),
+        : this.protocol.localDelete(change.record.key, deletionReason(change.reason) ?? 'unregistered'),
     );
   }
 
@@ -245,20 +268,36 @@ export class Cluster {
     for (const effect of effects) this.effects.push(effect);
     if (this.performing) return;
     this.performing = true;
-    for (const effect of this.effects) this.guard(() => this.performOne(effect));
+    for (const effect of this.effects) {
+      try {
+        this.performOne(effect);
+      } catch (error) {
+        this.failed(error);
+      }
+    }
     this.effects.length = 0;
     this.performing = false;
     this.armFlush();
   }
 
+  /**
+   * Changes go at once when none went a moment ago, but after what the present turn has still to change; those that follow
+   * closely wait for each other, so that a burst costs few messages.
+   */
   private armFlush(): void {
     const { protocol } = this;
-    if (protocol === undefined || protocol.changesWaiting === 0 || this.cancelFlush !== undefined || this.stopped)
-      return;
-    this.cancelFlush = this.options.clock.setTimer(BATCH_DELAY_MS, () => {
-      this.cancelFlush = undefined;
-      if (!this.stopped) this.perform(protocol.flush());
-    });
+    if (protocol === undefined || protocol.changesWaiting === 0 || this.flushArmed || this.stopped) return;
+    this.flushArmed = true;
+    const since = this.options.clock.now() - this.flushedAt;
+    if (since < 0 || since >= BATCH_DELAY_MS) queueMicrotask(() => this.flush());
+    else this.cancelFlush = this.options.clock.setTimer(BATCH_DELAY_MS - since, () => this.flush());
+  }
+
+  private flush(): void {
+    this.flushArmed = false;
+    if (this.stopped || this.protocol === undefined) return;
+    this.flushedAt = this.options.clock.now();
+    this.perform(this.protocol.flush());
   }
 
   private performOne(effect: Effect): void {
@@ -268,10 +307,10 @@ export class Cluster {
         this.publish(effect.to, effect.message);
         return;
       case 'put':
-        this.metrics.count('tandem_replication_deltas_total', { direction: 'received' });
+        this.changes.received += 1;
         return composite.put(effect.owner, effect.record);
       case 'delete':
-        this.metrics.count('tandem_replication_deltas_total', { direction: 'received' });
+        this.changes.received += 1;
         composite.delete(effect.owner, effect.key, effect.reason);
         return;
       case 'purge': {
@@ -304,6 +343,13 @@ export class Cluster {
       case 'report':
         if (this.mayLog(`${effect.report}/${effect.node}`))
           log.warn('cluster protocol', { report: effect.report, peer: effect.node, detail: effect.detail });
+    }
+  }
+
+  private countChanges(): void {
+    for (const direction of ['sent', 'received'] as const) {
+      this.metrics.add('tandem_replication_deltas_total', this.changes[direction], { direction });
+      this.changes[direction] = 0;
     }
   }
 
@@ -359,7 +405,12 @@ export class Cluster {
     try {
       act();
     } catch (error) {
-      this.options.log.error('an error while a cluster message was handled', { error: String(error) });
+      this.failed(error);
     }
+  }
+
+  private failed(error: unknown): void {
+    if (this.mayLog('error'))
+      this.options.log.error('an error while a cluster message was handled', { error: String(error) });
   }
 }

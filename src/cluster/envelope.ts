@@ -1,8 +1,9 @@
 import { sign, verify } from '../process/hmac';
 import { readMessage, type ClusterMessage } from './schema';
+import { writeMessage } from './wire';
 
 /** Version of the messages between nodes. Nodes of another version are not understood, and counted. */
-const VERSION = 'tandem1';
+const VERSION = 'tandem2';
 /** No message is longer than this, in bytes: Redis cuts a subscriber that falls behind. */
 export const MAX_MESSAGE_BYTES = 64 * 1024;
 
@@ -20,7 +21,7 @@ export class Envelope {
 
   /** `undefined` when the message is too large to be sent. */
   seal(channel: string, message: ClusterMessage): string | undefined {
-    const json = JSON.stringify(message);
+    const json = writeMessage(message);
     const payload = `${VERSION} ${this.signature(channel, json)} ${json}`;
     return Buffer.byteLength(payload) <= MAX_MESSAGE_BYTES ? payload : undefined;
   }

@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import { isPid } from '../process/pid';
-import type { DeletionReason, RegistrationRecord } from '../registration/record';
-import { isRegistrationRecord } from '../registration/validate';
 import type { ProcessMessage } from './messenger';
 import type { ProtocolMessage } from './protocol/messages';
+import { readChanges, readRecords } from './wire';
 
 /** Everything that nodes say to each other. */
 export type ClusterMessage = ProtocolMessage | ProcessMessage;
@@ -11,17 +10,16 @@ export type ClusterMessage = ProtocolMessage | ProcessMessage;
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 const text = (max: number) => z.string().max(max);
 const stamp = z.strictObject({ ms: count, counter: count, node: count });
-const record = z.custom<RegistrationRecord>(isRegistrationRecord);
-const MAX_KEY = 4096;
-const MAX_ITEMS = 4096;
-const REASONS = [
-  'unregistered',
-  'expired',
-  'unreachable',
-  'moved',
-  'replaced',
-  'stopped',
-] as const satisfies DeletionReason[];
+
+/** What `read` makes of it; refused when that is nothing. */
+function readBy<Item>(read: (rows: unknown) => Item[] | undefined, minimum: number) {
+  return z.unknown().transform((rows, context) => {
+    const items = read(rows);
+    if (items !== undefined && items.length >= minimum) return items;
+    context.addIssue({ code: 'custom', message: 'malformed' });
+    return z.NEVER;
+  });
+}
 
 const header = {
   node: count.min(1).max(999_999),
@@ -29,12 +27,6 @@ const header = {
   token: text(64),
   at: stamp,
 };
-
-const change = z.discriminatedUnion('op', [
-  z.strictObject({ op: z.literal('put'), record }),
-  z.strictObject({ op: z.literal('stamp'), key: text(MAX_KEY), stamp, expiresAt: count }),
-  z.strictObject({ op: z.literal('delete'), key: text(MAX_KEY), reason: z.enum(REASONS) }),
-]);
 
 const schema: z.ZodType<ClusterMessage> = z.discriminatedUnion('type', [
   z.strictObject({
@@ -55,14 +47,14 @@ const schema: z.ZodType<ClusterMessage> = z.discriminatedUnion('type', [
     type: z.literal('deltas'),
     ...header,
     first: count.min(1),
-    changes: z.array(change).min(1).max(MAX_ITEMS),
+    changes: readBy(readChanges, 1),
   }),
   z.strictObject({
     type: z.literal('pull'),
     ...header,
     id: count,
     snapshot: count.optional(),
-    offset: count,
+    part: count,
     after: count.optional(),
   }),
   z.strictObject({
@@ -70,10 +62,10 @@ const schema: z.ZodType<ClusterMessage> = z.discriminatedUnion('type', [
     ...header,
     id: count,
     snapshot: count,
-    offset: count,
-    total: count,
+    part: count,
+    last: z.boolean(),
     digest: text(16),
-    records: z.array(record).max(MAX_ITEMS),
+    records: readBy(readRecords, 0),
     gone: z.boolean(),
   }),
   z.strictObject({
@@ -91,9 +83,4 @@ const schema: z.ZodType<ClusterMessage> = z.discriminatedUnion('type', [
 export function readMessage(value: unknown): ClusterMessage | undefined {
   const result = schema.safeParse(value);
   return result.success ? result.data : undefined;
-}
-
-/** The reason of a deletion as it goes to the other nodes. */
-export function deletionReason(text: string): DeletionReason {
-  return REASONS.find((reason) => reason === text) ?? 'unregistered';
 }

@@ -6,5 +6,11 @@ export const MAX_IDENTITY_LENGTH = 1024;
  * (RFC 5626 section 6), else with its canonical contact. The device name is escaped, so that no two pairs give one key.
  */
 export function bindingKey(device: string, instanceOrContact: string): string {
-  return `${device.replace(/[%|]/g, (character) => (character === '%' ? '%25' : '%7C'))}|${instanceOrContact}`;
+  return `${SPECIAL.test(device) ? escaped(device) : device}|${instanceOrContact}`;
+}
+
+const SPECIAL = /[%|]/;
+
+function escaped(device: string): string {
+  return device.replace(/[%|]/g, (character) => (character === '%' ? '%25' : '%7C'));
 }

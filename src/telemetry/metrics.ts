@@ -37,6 +37,12 @@ export const METRICS = {
   tandem_bus_connected: { type: 'gauge', help: '1 while the bus between nodes works', labels: [] },
   tandem_bus_messages_total: { type: 'counter', help: 'Messages over the bus', labels: ['result'] },
   tandem_replication_deltas_total: { type: 'counter', help: 'Registration changes', labels: ['direction'] },
+  tandem_replication_delay_seconds: {
+    type: 'histogram',
+    help: 'From the stamp of a registration at its node to its standing here; the difference of the clocks is in it',
+    labels: [],
+    buckets: [0.001, 0.002, 0.003, 0.005, 0.0075, ...SECONDS.slice(3)],
+  },
   tandem_replication_pulls_total: { type: 'counter', help: 'Pieces of snapshots asked of other nodes', labels: [] },
   tandem_replication_purged_total: { type: 'counter', help: 'Entries dropped because their node went', labels: [] },
   tandem_media_allocations_total: {

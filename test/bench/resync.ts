@@ -31,7 +31,23 @@ async function startOwner(scope: Scope, cluster: Cluster, size: number): Promise
     package: 'nodejs',
   });
   await process.ready(() => askUsage(socket).then(() => true), CAP_MS);
+  await settled(cluster.redis?.port ?? 0);
   return { pid: process.pid, socket };
+}
+
+/** Waits until what the owner told while it made its entries has gone out. */
+async function settled(port: number): Promise<void> {
+  let last = -1;
+  await eventually(
+    'the owner is quiet',
+    () => redisBytes(port),
+    (bytes) => {
+      const quiet = bytes - last < 100_000;
+      last = bytes;
+      return quiet;
+    },
+    { cap: CAP_MS, every: 1_000 },
+  );
 }
 
 /** Milliseconds since the epoch at which the node came to know the owner. */

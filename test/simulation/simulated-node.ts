@@ -3,7 +3,7 @@ import type { Destination, ProtocolMessage } from '../../src/cluster/protocol/me
 import { NodeProtocol } from '../../src/cluster/protocol/node-protocol';
 import { StartProbe } from '../../src/cluster/protocol/start-probe';
 import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS, TICK_INTERVAL_MS } from '../../src/cluster/protocol/timing';
-import { deletionReason } from '../../src/cluster/schema';
+import { deletionReason } from '../../src/cluster/wire';
 import { compareStamps, HybridClock, type Stamp } from '../../src/process/hlc';
 import { formatPid, type Pid } from '../../src/process/pid';
 import { CompositeSet } from '../../src/registration/composite-set';
@@ -49,7 +49,7 @@ export class SimulatedNode {
       this.perform(
         change.type === 'put'
           ? this.protocol.localPut(change.record)
-          : this.protocol.localDelete(change.record.key, deletionReason(change.reason)),
+          : this.protocol.localDelete(change.record.key, deletionReason(change.reason) ?? 'unregistered'),
       );
     });
     this.start();

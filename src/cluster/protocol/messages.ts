@@ -64,14 +64,14 @@ export interface Deltas extends Header {
 }
 
 /**
- * Asks a node for the chunk of its snapshot that begins at `offset`; without `snapshot`, for a new snapshot. With `after`
+ * Asks a node for a part of its snapshot, counted from 0; without `snapshot`, of a new snapshot. With `after`
  * the changes after that sequence do: the answer is deltas, or a snapshot when they are forgotten.
  */
 export interface Pull extends Header {
   readonly type: 'pull';
   readonly id: number;
   readonly snapshot?: number;
-  readonly offset: number;
+  readonly part: number;
   readonly after?: number;
 }
 
@@ -81,8 +81,9 @@ export interface Chunk extends Header {
   readonly id: number;
   /** Sequence at which the snapshot was taken; it is also its name. */
   readonly snapshot: number;
-  readonly offset: number;
-  readonly total: number;
+  readonly part: number;
+  /** No part comes after this one. */
+  readonly last: boolean;
   /** Digest of the whole snapshot. */
   readonly digest: string;
   readonly records: readonly RegistrationRecord[];

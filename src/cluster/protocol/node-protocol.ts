@@ -5,9 +5,9 @@ import { Context, type Self } from './context';
 import type { Effect } from './effects';
 import { Membership } from './membership';
 import type { ProtocolMessage } from './messages';
-import { jsonBytes } from './own-log';
 import type { Peer } from './peer';
 import { Replication } from './replication';
+import { recordBytes } from './sizes';
 import { MAX_RECORD_BYTES } from './timing';
 
 /**
@@ -191,7 +191,7 @@ export class NodeProtocol {
     const { node, boot } = this.context.self;
     if (ownerOf(record) !== node || record.boot !== boot) return `${record.pid} boot ${record.boot} is not ours`;
     if (!isRegistrationRecord(record)) return 'it is malformed';
-    if (jsonBytes(record) > MAX_RECORD_BYTES) return 'it is too large';
+    if (recordBytes(record) > MAX_RECORD_BYTES) return 'it is too large';
     return undefined;
   }
 }

@@ -2,15 +2,9 @@ import type { DeletionReason, RegistrationRecord } from '../../registration/reco
 import type { Change } from './messages';
 import { type Batch, RecentChanges } from './recent-changes';
 import { isRefresh, Replica } from './replica';
+import { changeBytes } from './sizes';
+import { Snapshot } from './snapshot';
 import { MAX_PART_BYTES, MAX_SNAPSHOTS, SNAPSHOT_IDLE_MS } from './timing';
-
-export interface Snapshot {
-  /** Sequence of the last change that it contains. */
-  readonly sequence: number;
-  readonly digest: string;
-  readonly records: readonly RegistrationRecord[];
-  usedAt: number;
-}
 
 /** A node's local entries as a log: every change has the next sequence, and waits here until its batch goes out. */
 export class OwnLog {
@@ -63,12 +57,7 @@ export class OwnLog {
     const present = this.snapshots.get(this.flushed);
     if (present !== undefined) return this.used(present, now);
     if (this.snapshots.size >= MAX_SNAPSHOTS) this.forgetOldest();
-    const snapshot = {
-      sequence: this.flushed,
-      digest: this.table.digest,
-      records: this.table.records(),
-      usedAt: now,
-    };
+    const snapshot = new Snapshot(this.flushed, this.table.digest, this.table.records(), now);
     this.snapshots.set(snapshot.sequence, snapshot);
     return snapshot;
   }
@@ -97,26 +86,8 @@ export class OwnLog {
 
   private append(change: Change): void {
     this.pending.push(change);
-    this.pendingBytes += jsonBytes(change);
+    this.pendingBytes += changeBytes(change);
   }
-}
-
-/** The records from `offset` on that fit into one chunk; at least one when there is one. */
-export function chunkOf(records: readonly RegistrationRecord[], offset: number): RegistrationRecord[] {
-  const chunk: RegistrationRecord[] = [];
-  let bytes = 0;
-  for (let index = offset; index < records.length; index++) {
-    const record = records[index];
-    if (record === undefined) break;
-    bytes += jsonBytes(record) + 1;
-    if (chunk.length > 0 && bytes > MAX_PART_BYTES) break;
-    chunk.push(record);
-  }
-  return chunk;
-}
-
-export function jsonBytes(value: object): number {
-  return Buffer.byteLength(JSON.stringify(value));
 }
 
 function restamp(record: RegistrationRecord): Change {

@@ -1,18 +1,8 @@
 import type { RegistrationRecord } from '../../registration/record';
 import type { Deltas } from './messages';
+import type { RunningPull } from './pull';
 import { Replica } from './replica';
 import { MAX_BUFFERED_CHANGES, MAX_PULL_BACKOFF_MS, POLL_INTERVAL_MS } from './timing';
-
-/** What was asked of a peer: the changes that were missed, or a snapshot, chunk by chunk. */
-export interface RunningPull {
-  readonly id: number;
-  /** `changes`: the missed ones do, and deltas are applied meanwhile; `snapshot`: deltas are kept until it is complete. */
-  kind: 'changes' | 'snapshot';
-  /** Its sequence; known from the first chunk on. */
-  snapshot: number | undefined;
-  offset: number;
-  askedAt: number;
-}
 
 export interface Announcement {
   readonly sequence: number;
@@ -88,7 +78,7 @@ export class Peer {
   forgive(now: number): void {
     this.heard(now);
     this.noPullBefore = 0;
-    if (this.pull !== undefined) this.pull.askedAt = now;
+    this.pull?.forgive(now);
     if (this.behindSince !== undefined) this.behindSince = now;
   }
 

@@ -2,9 +2,9 @@ import { compareStamps } from '../../process/hlc';
 import { ownerOf, type RegistrationRecord } from '../../registration/record';
 import type { Context } from './context';
 import type { Change, Chunk, Deltas, Poll, Pull } from './messages';
-import { chunkOf } from './own-log';
 import type { Peer } from './peer';
-import { CHUNK_TIMEOUT_MS, IN_FLIGHT_GRACE_MS } from './timing';
+import { RunningPull } from './pull';
+import { IN_FLIGHT_GRACE_MS } from './timing';
 
 /** Keeps for each peer a copy of its local entries, from deltas, and from snapshots where deltas do not suffice (R18). */
 export class Replication {
@@ -54,16 +54,18 @@ export class Replication {
       return;
     }
     const snapshot = pull.snapshot === undefined ? own.takeSnapshot(now) : own.snapshot(pull.snapshot, now);
-    const records = snapshot === undefined ? [] : chunkOf(snapshot.records, pull.offset);
+    const part = snapshot?.part(pull.part);
+    // A part beyond the end: who asks learns where the end is from the part before.
+    if (snapshot !== undefined && part === undefined) return;
     this.context.publish(pull.node, {
       type: 'chunk',
       ...this.context.header(),
       id: pull.id,
       snapshot: snapshot?.sequence ?? pull.snapshot ?? 0,
-      offset: pull.offset,
-      total: snapshot?.records.length ?? 0,
+      part: pull.part,
+      last: part?.last ?? false,
       digest: snapshot?.digest ?? '',
-      records,
+      records: part?.records ?? [],
       gone: snapshot === undefined,
     });
   }
@@ -73,20 +75,20 @@ export class Replication {
     if (pull === undefined || chunk.id !== pull.id) return;
     const outrun = pull.snapshot === undefined && peer.synced && chunk.snapshot < peer.sequence;
     if (chunk.gone || outrun) return this.startPull(peer, 'snapshot', now);
-    if (chunk.offset !== pull.offset || (pull.snapshot !== undefined && chunk.snapshot !== pull.snapshot)) return;
+    if (pull.snapshot !== undefined && chunk.snapshot !== pull.snapshot) return;
+    if (!pull.received(chunk.part, chunk.last)) return;
     pull.kind = 'snapshot';
     pull.snapshot = chunk.snapshot;
     for (const record of chunk.records) this.put(peer, record, now, pull.id);
-    pull.offset += chunk.records.length;
-    if (pull.offset >= chunk.total) return this.finish(peer, chunk, now);
-    if (chunk.records.length > 0) this.ask(peer, now);
+    if (pull.complete) return this.finish(peer, chunk, now);
+    this.ask(peer, pull.wanted(now));
   }
 
   /** What has waited too long: an answer that does not come, deltas that a poll has counted. */
   tick(peer: Peer, now: number): void {
     const { pull } = peer;
     if (pull !== undefined) {
-      if (now - pull.askedAt >= CHUNK_TIMEOUT_MS) this.ask(peer, now);
+      this.ask(peer, pull.overdue(now));
     } else if (peer.behindSince !== undefined && now - peer.behindSince >= IN_FLIGHT_GRACE_MS) {
       this.startPull(peer, 'changes', now);
     }
@@ -94,20 +96,21 @@ export class Replication {
 
   private startPull(peer: Peer, kind: 'changes' | 'snapshot', now: number): void {
     this.pulls += 1;
-    peer.pull = { id: this.pulls, kind, snapshot: undefined, offset: 0, askedAt: now };
+    const pull = new RunningPull(this.pulls, kind);
+    peer.pull = pull;
     peer.digestEqual = false;
     peer.behindSince = undefined;
     peer.lagSince ??= now;
-    this.ask(peer, now);
+    this.ask(peer, pull.wanted(now));
   }
 
-  private ask(peer: Peer, now: number): void {
+  private ask(peer: Peer, parts: readonly number[]): void {
     const { pull } = peer;
     if (pull === undefined) return;
-    pull.askedAt = now;
-    const { id, kind, snapshot, offset } = pull;
+    const { id, kind, snapshot } = pull;
     const after = kind === 'changes' ? peer.sequence : undefined;
-    this.context.publish(peer.node, { type: 'pull', ...this.context.header(), id, snapshot, offset, after });
+    for (const part of parts)
+      this.context.publish(peer.node, { type: 'pull', ...this.context.header(), id, snapshot, part, after });
   }
 
   private finish(peer: Peer, last: Chunk, now: number): void {

@@ -8,10 +8,12 @@ export const TICK_INTERVAL_MS = 100;
 export const PAUSED_AFTER_MS = 1_500;
 /** An own poll heard later than this after it was published proves nothing about the bus as it is now. */
 export const PROOF_MAX_AGE_MS = 2_000;
-/** Changes wait this long for others to share their message. */
+/** Messages with changes are this far apart: a first change goes at once, those that follow it share a message. */
 export const BATCH_DELAY_MS = 5;
 /** A poll may overtake the deltas it counts (other connection): they get this long to arrive before a pull. */
 export const IN_FLIGHT_GRACE_MS = 250;
+/** Parts of a snapshot on their way to one node at a time: half a megabyte, far below where Redis cuts a subscriber. */
+export const PULL_WINDOW = 8;
 /** A chunk that does not come in this time is asked for again. */
 export const CHUNK_TIMEOUT_MS = 1_000;
 /** Changes that a node can repeat for others; whoever has missed more than these pulls a snapshot. */
@@ -19,7 +21,7 @@ export const MAX_REMEMBERED_CHANGES = 8_192;
 /** A snapshot that nobody asks for is forgotten. */
 export const SNAPSHOT_IDLE_MS = 10_000;
 export const MAX_SNAPSHOTS = 32;
-/** Records of one chunk or changes of one batch, as JSON; the envelope stays below 64 kB. */
+/** Records of one chunk or changes of one batch, as they are sent; the envelope stays below 64 kB. */
 export const MAX_PART_BYTES = 56 * 1024;
 export const MAX_RECORD_BYTES = 16 * 1024;
 /** Changes kept while a snapshot is pulled; beyond it the next poll leads to another pull. */

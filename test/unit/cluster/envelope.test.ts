@@ -1,6 +1,10 @@
 import fc from 'fast-check';
 import { Envelope, MAX_MESSAGE_BYTES } from '../../../src/cluster/envelope';
-import type { Deltas, Poll } from '../../../src/cluster/protocol/messages';
+import type { Chunk, Deltas, Poll } from '../../../src/cluster/protocol/messages';
+import { changeBytes, recordBytes } from '../../../src/cluster/protocol/sizes';
+import { writeMessage } from '../../../src/cluster/wire';
+import { sign } from '../../../src/process/hmac';
+import type { RegistrationRecord } from '../../../src/registration/record';
 
 const header = { node: 1, boot: 1_700_000_000_000, token: 'abc', at: { ms: 1_700_000_000_000, counter: 0, node: 1 } };
 const poll: Poll = {
@@ -13,6 +17,19 @@ const poll: Poll = {
   count: 3,
   digest: '00000000000000ff',
 };
+const alice: RegistrationRecord = {
+  key: 'SEP-alice|urn:uuid:1',
+  kind: 'station',
+  device: 'SEP-alice',
+  lines: ['1000'],
+  instance: 'urn:uuid:1',
+  pid: '1.dp.1',
+  boot: header.boot,
+  contact: 'sip:alice@127.0.0.1:5062',
+  address: 'udp:127.0.0.1:5062',
+  stamp: header.at,
+  expiresAt: 1_700_000_120_000,
+};
 const deltas: Deltas = {
   type: 'deltas',
   ...header,
@@ -20,34 +37,44 @@ const deltas: Deltas = {
   changes: [
     {
       op: 'put',
-      record: {
-        key: 'SEP-alice|urn:uuid:1',
-        kind: 'station',
-        device: 'SEP-alice',
-        lines: ['1000'],
-        instance: 'urn:uuid:1',
-        pid: '1.dp.1',
-        boot: header.boot,
-        contact: 'sip:alice@127.0.0.1:5062',
-        address: 'udp:127.0.0.1:5062',
-        stamp: header.at,
-        expiresAt: 1_700_000_120_000,
-      },
+      record: alice,
     },
     { op: 'stamp', key: 'k', stamp: header.at, expiresAt: 0 },
     { op: 'delete', key: 'k', reason: 'moved' },
   ],
 };
+const chunk: Chunk = {
+  type: 'chunk',
+  ...header,
+  id: 1,
+  snapshot: 7,
+  part: 0,
+  last: true,
+  digest: '00000000000000ff',
+  records: [alice, { ...alice, key: 'another', kind: 'gateway', lines: [] }],
+  gone: false,
+};
 const envelope = new Envelope('acme', 'secret');
 
-function seal(message: Poll | Deltas, by = envelope, channel = 'c'): string {
+function seal(message: Poll | Deltas | Chunk, by = envelope, channel = 'c'): string {
   const payload = by.seal(channel, message);
   if (payload === undefined) throw new Error('not sealed');
   return payload;
 }
 
+/** What somebody could send who knows the secret. */
+function sealAny(value: unknown): string {
+  const json = String(JSON.stringify(value));
+  return `tandem2 ${sign('secret', ['tandem2', 'acme', 'c', json])} ${json}`;
+}
+
+function written(message: Chunk): Record<string, unknown> & { records: unknown[][] } {
+  return JSON.parse(writeMessage(message)) as Record<string, unknown> & { records: unknown[][] };
+}
+const row = written(chunk).records[0]!;
+
 describe('messages between nodes are authenticated, versioned, bounded and validated', () => {
-  it.each([poll, deltas])('what was sealed is opened again ($type)', (message) => {
+  it.each([poll, deltas, chunk])('what was sealed is opened again ($type)', (message) => {
     expect(envelope.open('c', seal(message))).toEqual({ ok: true, message });
   });
 
@@ -61,14 +88,14 @@ describe('messages between nodes are authenticated, versioned, bounded and valid
   });
 
   it('another version is not understood', () => {
-    expect(envelope.open('c', seal(poll).replace('tandem1', 'tandem2'))).toEqual({ ok: false, refusal: 'version' });
+    expect(envelope.open('c', seal(poll).replace('tandem2', 'tandem1'))).toEqual({ ok: false, refusal: 'version' });
   });
 
   it('what is too large is neither sent nor read', () => {
     const key = 'k'.repeat(MAX_MESSAGE_BYTES);
     const large: Deltas = { ...deltas, changes: [{ op: 'delete', key, reason: 'moved' }] };
     expect(envelope.seal('c', large)).toBeUndefined();
-    expect(envelope.open('c', `tandem1 x ${key}`)).toEqual({ ok: false, refusal: 'too-large' });
+    expect(envelope.open('c', `tandem2 x ${key}`)).toEqual({ ok: false, refusal: 'too-large' });
   });
 
   it.each([
@@ -77,18 +104,31 @@ describe('messages between nodes are authenticated, versioned, bounded and valid
     ['a missing field', { ...poll, digest: undefined }],
     ['a negative sequence', { ...poll, sequence: -1 }],
     ['a fraction', { ...poll, count: 1.5 }],
-    ['a malformed record', { ...deltas, changes: [{ op: 'put', record: { key: 'k' } }] }],
+    ['a malformed record', { ...deltas, changes: [['put', ['k']]] }],
+    ['a record that is an object', { ...deltas, changes: [{ op: 'put', record: alice }] }],
+    ['a record without its row', { ...deltas, changes: [['put']] }],
+    ['an unknown change', { ...deltas, changes: [['forget', 'k', 'moved']] }],
+    ['a deletion for no known reason', { ...deltas, changes: [['delete', 'k', 'boredom']] }],
+    ['a deletion with more to it', { ...deltas, changes: [['delete', 'k', 'moved', 1]] }],
+    ['a re-stamp with a negative counter', { ...deltas, changes: [['stamp', 'k', 1, -1, 1, 0]] }],
+    ['a key with a line break', { ...deltas, changes: [['stamp', 'k\n', 1, 1, 1, 0]] }],
+    ['changes that are no list', { ...deltas, changes: 'all' }],
+    ['one bad record among good ones', { ...written(chunk), records: [row, row, row.slice(1)] }],
+    ['a record of a device that is a number', { ...written(chunk), records: [row.with(2, 7)] }],
+    ['a record with a wrong PID', { ...written(chunk), records: [row.with(5, '1.xx.1')] }],
+    ['a chunk without records', { ...written(chunk), records: undefined }],
+    ['a chunk with a negative part', { ...written(chunk), part: -1 }],
     ['no changes', { ...deltas, changes: [] }],
     ['a stamp that is no stamp', { ...poll, at: { ms: 'now', counter: 0, node: 1 } }],
     ['a PID that is none', { type: 'request', ...header, id: '1', pid: 'mp.1', targetBoot: 1, body: null }],
   ])('%s is malformed, also from somebody who knows the secret', (_what, message) => {
-    expect(envelope.open('c', seal(message as Poll))).toEqual({ ok: false, refusal: 'malformed' });
+    expect(envelope.open('c', sealAny(message))).toEqual({ ok: false, refusal: 'malformed' });
   });
 
   it('nothing that arrives throws', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 300 }), fc.boolean(), (text, prefixed) => {
-        expect(envelope.open('c', prefixed ? `tandem1 ${text}` : text).ok).toBe(false);
+        expect(envelope.open('c', prefixed ? `tandem2 ${text}` : text).ok).toBe(false);
       }),
     );
   });
@@ -96,7 +136,27 @@ describe('messages between nodes are authenticated, versioned, bounded and valid
   it('nothing that arrives from somebody who knows the secret throws', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
-        expect(envelope.open('c', seal(value as unknown as Poll)).ok).toBe(false);
+        expect(envelope.open('c', sealAny(value)).ok).toBe(false);
+      }),
+    );
+  });
+
+  it('the key of a record travels only when it does not follow from device and instance', () => {
+    expect(written(chunk).records.map(([key]) => key)).toEqual([0, 'another']);
+  });
+
+  it('what a record or a change takes is never thought less than it is, whatever its characters', () => {
+    const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 60 });
+    const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
+    fc.assert(
+      fc.property(text, text, text, fc.array(text), (key, device, contact, lines) => {
+        if (/[\p{Cc}\p{Cs}]/u.test(key + device + contact + lines.join(''))) return;
+        const record = { ...alice, key, device, contact, lines, expiresAt: Number.MAX_SAFE_INTEGER };
+        const [written] = (JSON.parse(writeMessage({ ...chunk, records: [record] })) as { records: unknown[] }).records;
+        expect(bytes(written)).toBeLessThan(recordBytes(record));
+        const stamp = { op: 'stamp', key, stamp: record.stamp, expiresAt: record.expiresAt } as const;
+        const changes = (JSON.parse(writeMessage({ ...deltas, changes: [stamp] })) as { changes: unknown[] }).changes;
+        expect(bytes(changes[0])).toBeLessThan(changeBytes(stamp));
       }),
     );
   });
