@@ -86,6 +86,18 @@ export class Gateway implements DeviceProcess {
     this.publish();
   }
 
+  /**
+   * Puts it back on the table when it was taken off for the entry of another node, which is gone now: two nodes may have taken
+   * it while they did not know of each other.
+   */
+  publishAgain(): void {
+    const { composite, node, stamps } = this.options.room;
+    if (this.stopped || !this.up || composite.get(node, this.key) !== undefined) return;
+    if (composite.holders(this.key, node).length > 0) return;
+    this.stamp = stamps.next();
+    this.publish();
+  }
+
   /** Ends the polling and takes it off the table. */
   stop(reason: DeletionReason): void {
     this.stopped = true;
@@ -169,6 +181,7 @@ export class Gateway implements DeviceProcess {
     if (answered && !this.up) this.comeBack();
     else if (this.up && this.misses >= MISSES_UNTIL_UNREACHABLE) this.goAway();
     else if (this.misses === 1) this.schedulePoll();
+    else this.publishAgain();
   }
 
   private comeBack(): void {

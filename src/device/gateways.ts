@@ -41,6 +41,9 @@ export class Gateways {
       return place === undefined ? [] : [{ gateway, place }];
     });
     this.registered = new RegisteredGateways(options, devices, domain, serverIsUp);
+    options.composite.onChange(({ type, owner, record }) => {
+      if (type === 'delete' && owner !== options.node) this.owned.get(record.device)?.publishAgain();
+    });
   }
 
   /** Takes the configured ones that are ours, and the registered ones that the journal holds. */

@@ -19,9 +19,12 @@ export interface TestDevice {
 
 export interface TestGateway {
   readonly name: string;
-  readonly uri: string;
+  /** Left out: it registers. */
+  readonly uri?: string;
   readonly site: string;
-  readonly nodes: readonly number[];
+  readonly nodes?: readonly number[];
+  readonly username?: string;
+  readonly password?: string;
 }
 
 export interface TestMediaResource {
@@ -47,7 +50,7 @@ export interface TestNode {
 }
 
 export interface ClusterFile {
-  cluster: { name: string; domain: string; secret: string; redis?: string };
+  cluster: { name: string; domain: string; secret: string; redis?: string; signalling?: string };
   registrar: { minExpires: number; defaultExpires: number; maxExpires: number };
   nodes: TestNode[];
   sites: Record<string, { mediaResourceGroupList: string; codecs: string[] }>;

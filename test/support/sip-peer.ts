@@ -14,6 +14,8 @@ export interface RequestOptions {
   readonly cseq?: number;
   readonly headers?: readonly string[];
   readonly body?: string;
+  /** Left out: this peer. */
+  readonly contact?: string;
 }
 
 type Wire =
@@ -23,14 +25,34 @@ type Wire =
 
 /** A SIP peer of plain text: sends whatever it is told to and keeps what it receives. For hostile and odd messages. */
 export class SipPeer {
-  readonly received: string[] = [];
+  /** Called for each request, for a peer that answers by itself. */
+  onRequest: ((request: string) => void) | undefined;
   private closed = false;
+  /** Where UDP requests came from. */
+  private readonly sources = new Map<string, { readonly address: string; readonly port: number }>();
 
   private constructor(
     private readonly wire: Wire,
     readonly address: string,
     readonly port: number,
+    readonly received: string[] = [],
   ) {}
+
+  /** The same socket, its address and what it receives, talking to another port. UDP only. */
+  towards(port: number): SipPeer {
+    if (this.wire.protocol !== 'UDP') throw new Error('only a UDP socket talks to several ports');
+    return new SipPeer({ ...this.wire, port }, this.address, this.port, this.received);
+  }
+
+  /** The port that a UDP request came from. */
+  sourceOf(request: string): number | undefined {
+    return this.sources.get(request)?.port;
+  }
+
+  private take(message: string): void {
+    this.received.push(message);
+    if (methodOf(message) !== undefined) this.onRequest?.(message);
+  }
 
   /** A UDP socket on a loopback address that talks to `host:port`. */
   static async udp(scope: Scope, host: string, port: number, address = '127.0.0.1', ownPort = 0): Promise<SipPeer> {
@@ -40,7 +62,11 @@ export class SipPeer {
       socket.bind(ownPort, address, resolve);
     });
     const peer = new SipPeer({ protocol: 'UDP', socket, host, port }, address, socket.address().port);
-    socket.on('message', (message) => peer.received.push(message.toString('utf8')));
+    socket.on('message', (message, { address: host, port }) => {
+      const text = message.toString('utf8');
+      peer.sources.set(text, { address: host, port });
+      peer.take(text);
+    });
     socket.on('error', () => undefined);
     scope.defer(() => {
       socket.close();
@@ -80,7 +106,7 @@ export class SipPeer {
     });
     const protocol = url.startsWith('wss:') ? 'WSS' : 'WS';
     const peer = new SipPeer({ protocol, socket }, `${randomToken()}.invalid`, 5060);
-    socket.on('message', (data: Buffer) => peer.received.push(data.toString('utf8')));
+    socket.on('message', (data: Buffer) => peer.take(data.toString('utf8')));
     socket.on('error', () => undefined);
     socket.on('close', () => {
       peer.closed = true;
@@ -97,10 +123,11 @@ export class SipPeer {
   }
 
   /** Sends these very octets. */
-  send(message: string | Buffer): void {
+  send(message: string | Buffer, to?: { readonly address: string; readonly port: number }): void {
     const bytes = typeof message === 'string' ? Buffer.from(message) : message;
     if (this.wire.protocol === 'TCP') this.wire.socket.write(bytes);
-    else if (this.wire.protocol === 'UDP') this.wire.socket.send(bytes, this.wire.port, this.wire.host);
+    else if (this.wire.protocol === 'UDP')
+      this.wire.socket.send(bytes, to?.port ?? this.wire.port, to?.address ?? this.wire.host);
     else this.wire.socket.send(bytes.toString('utf8'));
   }
 
@@ -115,7 +142,7 @@ export class SipPeer {
       `To: ${to}`,
       `Call-ID: ${options.callId ?? randomToken()}`,
       `CSeq: ${cseq} ${method}`,
-      `Contact: <sip:peer@${this.address}:${this.port};transport=${this.wire.protocol.toLowerCase()}>`,
+      `Contact: ${options.contact ?? `<sip:peer@${this.address}:${this.port};transport=${this.wire.protocol.toLowerCase()}>`}`,
       ...(options.headers ?? []),
       ...(body === '' ? [] : ['Content-Type: application/sdp']),
       `Content-Length: ${Buffer.byteLength(body)}`,
@@ -196,6 +223,7 @@ export class SipPeer {
         '',
         body,
       ].join('\r\n'),
+      this.sources.get(request),
     );
   }
 
@@ -218,7 +246,7 @@ export class SipPeer {
       const head = rest.toString('utf8', 0, end + 4);
       const length = Number(headerOf(head, 'Content-Length') ?? headerOf(head, 'l') ?? 0);
       if (rest.length < end + 4 + length) return rest;
-      if (head.trim() !== '') this.received.push(rest.toString('utf8', 0, end + 4 + length));
+      if (head.trim() !== '') this.take(rest.toString('utf8', 0, end + 4 + length));
       rest = rest.subarray(end + 4 + length);
     }
   }

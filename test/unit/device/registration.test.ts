@@ -343,6 +343,18 @@ describe('claim R17: gateways', () => {
     expect(gatewayRecords(node)).toEqual(['1.gp.1']);
   });
 
+  test('claim R11: its entry comes back when that of a node that took it at the same time is gone', () => {
+    const node = new TestNode().start();
+    const mine = own(node)[0]!;
+    node.composite.put(2, { ...mine, pid: '2.gp.1', stamp: { ...mine.stamp, ms: mine.stamp.ms + 1, node: 2 } });
+    // As the cluster room does on hearing the newer one.
+    node.composite.delete(1, mine.key, 'moved');
+    expect(gatewayRecords(node)).toEqual([]);
+    node.composite.delete(2, mine.key, 'moved');
+    expect(gatewayRecords(node)).toEqual(['1.gp.1']);
+    expect(own(node)[0]!.stamp).not.toEqual(mine.stamp);
+  });
+
   test('a lost SIP server says nothing of the gateway', async () => {
     const node = new TestNode().start();
     await settle();
