@@ -25,9 +25,12 @@ export function runProgram(args: readonly string[], cap = 20_000): Promise<Progr
 export interface RegistrationRow {
   readonly dn: string;
   readonly device: string;
+  readonly instance: string;
   readonly pid: string;
   readonly boot: number | string;
   readonly node: number;
+  /** `udp:127.0.0.1:5062`. */
+  readonly address: string;
   readonly local: boolean;
 }
 
@@ -137,6 +140,17 @@ export class NodeProcess {
     this.process?.signal('SIGCONT');
   }
 
+  /** As a virtual machine that stands still: its SIP server too. */
+  freezeAll(): void {
+    this.freeze();
+    this.signalChildren('SIGSTOP');
+  }
+
+  thawAll(): void {
+    this.signalChildren('SIGCONT');
+    this.thaw();
+  }
+
   /** What it has printed, over all its starts. */
   log(): string {
     return this.process?.output() ?? '';
@@ -153,8 +167,9 @@ export class NodeProcess {
     return response.json();
   }
 
-  async registrations(): Promise<RegistrationRow[]> {
-    return (await this.api('/api/registrations')) as RegistrationRow[];
+  /** Its table; `dn`: one number's rows only. */
+  async registrations(dn?: string): Promise<RegistrationRow[]> {
+    return (await this.api(`/api/registrations${dn === undefined ? '' : `?dn=${dn}`}`)) as RegistrationRow[];
   }
 
   async calls(): Promise<unknown[]> {
@@ -176,6 +191,10 @@ export class NodeProcess {
           .join(' ') === wanted,
       { cap, every: 50 },
     );
+  }
+
+  private signalChildren(signal: NodeJS.Signals): void {
+    for (const { pid } of this.running ? descendants(this.pid) : []) process.kill(pid, signal);
   }
 
   async childrenGone(): Promise<void> {

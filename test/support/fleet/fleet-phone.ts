@@ -42,6 +42,8 @@ interface Wish {
 
 const RETRY_MS = 1000;
 const MAX_CHALLENGES = 3;
+/** No test stops a node for longer: what was given up before that is done by now, or never. */
+const DOUBT_MS = 10_000;
 
 /**
  * A lean phone: registers with the first node of its list that answers, refreshes, turns to the next one when a node is
@@ -49,13 +51,13 @@ const MAX_CHALLENGES = 3;
  */
 export class FleetPhone implements SocketUser {
   ledger: LedgerState = { state: 'off' };
-  /** A REGISTER was given up: its node may still have done it. */
-  doubtful = false;
+  /** When a REGISTER was last given up, ms since the epoch: its node may still do it. Undefined: no such doubt is left. */
+  doubtfulSince: number | undefined;
   /** Switched on: it answers. A phone that has left is silent, as one without power. */
   on = false;
   readonly instance = `urn:uuid:${randomUUID()}`;
   readonly calls: FleetCalls;
-  /** When it last turned to another node, and which; ms since the epoch. */
+  /** When it last gave a node up, ms since the epoch. */
   lostAt = 0;
   private readonly callId = newToken();
   private readonly tag = newToken();
@@ -82,6 +84,10 @@ export class FleetPhone implements SocketUser {
 
   get contact(): string {
     return contactOf(this);
+  }
+
+  get doubtful(): boolean {
+    return this.doubtfulSince !== undefined;
   }
 
   /** A REGISTER is on its way: what the ledger says may be about to change. */
@@ -140,7 +146,7 @@ export class FleetPhone implements SocketUser {
     // Retransmissions of what it knows are no news.
     if (this.options.nodes.find((node) => node.port === port) === this.node) return;
     this.options.counters.late += 1;
-    this.doubtful = true;
+    this.doubtfulSince = Date.now();
   }
 
   /** The value of Authorization or Proxy-Authorization for this node, when it has once challenged. */
@@ -166,7 +172,7 @@ export class FleetPhone implements SocketUser {
     clearTimeout(this.timer);
     this.options.socket.forget(this.branch);
     // A REGISTER that is forgotten half-way may still be done.
-    if (this.wish !== undefined) this.doubtful = true;
+    if (this.wish !== undefined) this.doubtfulSince = Date.now();
     this.on = true;
     this.wish = { what, tried: 0, challenges: 0 };
     const done = new Promise<void>((resolve) => this.settled.push(resolve));
@@ -221,6 +227,7 @@ export class FleetPhone implements SocketUser {
   private accepted(wish: Wish, node: FleetNode, response: SipResponse): void {
     const { counters } = this.options;
     this.wish = undefined;
+    if (this.doubtfulSince !== undefined && Date.now() - this.doubtfulSince > DOUBT_MS) this.doubtfulSince = undefined;
     counters.accepted += 1;
     if (wish.what === 'leave') {
       counters.left += 1;
@@ -247,7 +254,7 @@ export class FleetPhone implements SocketUser {
   private unanswered(wish: Wish): void {
     if (wish !== this.wish) return;
     this.options.counters.unanswered += 1;
-    this.doubtful = true;
+    this.doubtfulSince = Date.now();
     this.next(wish);
   }
 
