@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BaresipOptions, Phone } from './baresip';
+import { BusProxy } from './bus-proxy';
 import { type ClusterFile, clusterFile, domain, passwordOf, people, type PhoneName } from './cluster-config';
 import { externalServer } from './drachtio';
 import { eventually } from './eventually';
@@ -18,6 +19,8 @@ export interface ClusterOptions {
   readonly nodes?: number;
   /** Default true; false: nodes on their own. */
   readonly redis?: boolean;
+  /** Each node hears Redis through a proxy of its own: see `bus`. Default false. */
+  readonly busProxies?: boolean;
   /** The nodes that control a media server of their own; default [1, 2]. */
   readonly engines?: readonly number[];
   /** Last changes to the file. */
@@ -45,6 +48,7 @@ export class Cluster {
     readonly redis: RedisServer | undefined,
     /** By node. */
     readonly engines: ReadonlyMap<number, Rtpengine>,
+    private readonly proxies: ReadonlyMap<number, BusProxy>,
   ) {}
 
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
@@ -80,10 +84,24 @@ export class Cluster {
     options.change?.(file);
     const configFile = join(directory, 'cluster.yaml');
     writeFileSync(configFile, JSON.stringify(file, null, 2));
-    const nodes = places.map(
-      (place) => new NodeProcess(scope, { ...place, ...options.launch?.(place.id), configFile }, directory),
-    );
-    return new Cluster(scope, nodes, file, configFile, redis, engines);
+    const proxies = new Map<number, BusProxy>();
+    if (options.busProxies === true && redis !== undefined)
+      for (const { id } of places) proxies.set(id, await BusProxy.start(scope, redis.url));
+    const nodes = places.map((place) => {
+      const proxy = proxies.get(place.id);
+      const own = proxy === undefined ? configFile : join(directory, `cluster-${place.id}.yaml`);
+      if (proxy !== undefined)
+        writeFileSync(own, JSON.stringify({ ...file, cluster: { ...file.cluster, redis: proxy.url } }, null, 2));
+      return new NodeProcess(scope, { ...place, ...options.launch?.(place.id), configFile: own }, directory);
+    });
+    return new Cluster(scope, nodes, file, configFile, redis, engines, proxies);
+  }
+
+  /** What stands between a node and Redis. */
+  bus(node: number): BusProxy {
+    const proxy = this.proxies.get(node);
+    if (proxy === undefined) throw new Error('start the cluster with busProxies');
+    return proxy;
   }
 
   /** A node by its number. */

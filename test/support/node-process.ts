@@ -32,6 +32,8 @@ export interface RegistrationRow {
   /** `udp:127.0.0.1:5062`. */
   readonly address: string;
   readonly local: boolean;
+  /** Ms since the epoch. */
+  readonly registeredAt: number;
 }
 
 export const program = resolve(__dirname, '../../dist/main.js');

@@ -14,20 +14,17 @@ export interface FleetOptions {
   readonly patienceMs?: number;
   /** Phones that share a UDP port; default 10. */
   readonly phonesOfSocket?: number;
+  /** Number of the first phone, as given to `addFleet`; default 10000. */
+  readonly firstNumber?: number;
 }
 
 const FIRST_NUMBER = 10_000;
 const PASSWORD = 'password-of-the-fleet';
 
-/** `10000` and up. */
-function numberOf(index: number): string {
-  return String(FIRST_NUMBER + index);
-}
-
 /** The configuration of the devices, for `change` of a cluster; a phone's home is the node of its index. */
-export function addFleet(file: ClusterFile, phones: number): void {
+export function addFleet(file: ClusterFile, phones: number, firstNumber = FIRST_NUMBER): void {
   for (let index = 0; index < phones; index++) {
-    const dn = numberOf(index);
+    const dn = String(firstNumber + index);
     const site = siteOf((index % file.nodes.length) + 1);
     file.devices.push({ name: `fleet-${dn}`, username: dn, password: PASSWORD, lines: [dn], site });
   }
@@ -41,7 +38,7 @@ export class Fleet {
   private constructor(private readonly sockets: readonly FleetSocket[]) {}
 
   static async open(scope: Scope, cluster: Cluster, options: FleetOptions): Promise<Fleet> {
-    const { phones, expires = 60, patienceMs = 4000, phonesOfSocket = 10 } = options;
+    const { phones, expires = 60, patienceMs = 4000, phonesOfSocket = 10, firstNumber = FIRST_NUMBER } = options;
     const sockets: FleetSocket[] = [];
     const fleet = new Fleet(sockets);
     scope.defer(() => fleet.close());
@@ -53,7 +50,7 @@ export class Fleet {
       const home = index % nodes.length;
       const list = [...nodes.slice(home), ...nodes.slice(0, home)];
       const { counters } = fleet;
-      const dn = numberOf(index);
+      const dn = String(firstNumber + index);
       fleet.phones.push(new FleetPhone({ dn, password: PASSWORD, nodes: list, socket, counters, expires, patienceMs }));
     }
     return fleet;
