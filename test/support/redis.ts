@@ -62,6 +62,11 @@ export class RedisServer {
     await this.process?.stop();
   }
 
+  /** SIGKILL. */
+  async kill(): Promise<void> {
+    await this.process?.kill();
+  }
+
   /** Keeps its connections and answers nothing, until `thaw`. */
   freeze(): void {
     this.process?.signal('SIGSTOP');
