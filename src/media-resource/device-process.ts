@@ -6,10 +6,12 @@ import type { Pid } from '../process/pid';
 import { type Lease, LEASE_MS, LeaseTable } from './lease-table';
 import { DEFAULT_MUSIC } from './music';
 import { EngineError, type MediaEngine, type ResourceReply, type ResourceRequest } from './ports';
+import { inability, serve, type ServiceRequest } from './service';
 
 export interface ResourceDeviceProcessOptions {
   readonly resource: MediaResourceConfig;
-  readonly pid: Pid;
+  /** A process has a new one after each failure of its engine. */
+  readonly newPid: () => Pid;
   readonly engine: MediaEngine;
   readonly clock: Clock;
   readonly log: Logger;
@@ -45,14 +47,16 @@ const GRANTED: ResourceReply = { ok: true, leaseMs: LEASE_MS };
  * leases, and gives the engine its commands. Every request may come twice.
  */
 export class ResourceDeviceProcess {
-  readonly pid: Pid;
   readonly resource: MediaResourceConfig;
+  private currentPid: Pid;
+  /** Sessions whose end the engine did not confirm. */
+  private readonly unended = new Set<string>();
   private readonly leases: LeaseTable;
   private healthy = false;
   private draining = false;
 
   constructor(private readonly options: ResourceDeviceProcessOptions) {
-    this.pid = options.pid;
+    this.currentPid = options.newPid();
     this.resource = options.resource;
     this.leases = new LeaseTable(options.clock, options.resource.capacity, (lease) => {
       options.log.warn(
@@ -62,6 +66,10 @@ export class ResourceDeviceProcess {
       options.metrics.count('tandem_media_leases_expired_total', { type: this.resource.type });
       void this.end(lease);
     });
+  }
+
+  get pid(): Pid {
+    return this.currentPid;
   }
 
   get up(): boolean {
@@ -83,12 +91,10 @@ export class ResourceDeviceProcess {
       case 'allocate':
         return this.allocate(request);
       case 'offer':
-        return this.inTurn(request.allocation, (lease) => this.offer(lease, request.peer));
+      case 'connect':
       case 'accept':
       case 'control':
-        return unavailable('unsupported', `${this.resource.name} is of type ${this.resource.type}`);
-      case 'connect':
-        return this.inTurn(request.allocation, (lease) => this.connect(lease, request.answer));
+        return this.inTurn(request.allocation, (lease) => this.serve(lease, request));
       case 'renew':
         return this.renew(request.allocation);
       case 'release': {
@@ -104,12 +110,20 @@ export class ResourceDeviceProcess {
     return this.leases.all().map((lease) => lease.session);
   }
 
+  /** Tries again to end the sessions whose end the engine did not confirm. Rejects when it still does not. */
+  async endUnended(): Promise<void> {
+    for (const session of [...this.unended]) {
+      await this.options.engine.release(session);
+      this.unended.delete(session);
+    }
+  }
+
   /** Sessions that the engine must have by now, unless it lost them. */
   establishedSessions(): readonly string[] {
     return this.leases.all().flatMap((lease) => (lease.phase === 'allocated' ? [] : [lease.session]));
   }
 
-  /** The engine has lost this session (it was restarted): its call is told so when it renews, and allocates anew. */
+  /** The engine has lost this one session: its call is told so when it renews, and allocates anew. */
   lost(session: string): void {
     const lease = this.leases.all().find((candidate) => candidate.session === session);
     if (lease === undefined) return;
@@ -118,6 +132,19 @@ export class ResourceDeviceProcess {
       'media engine lost a session',
     );
     this.leases.remove(lease.allocation);
+  }
+
+  /**
+   * The engine does not answer, or has lost everything. No lease is left, and the process is another one from now on: that the old PID is
+   * gone from the tables tells every holder, on every node, at once.
+   */
+  renounce(sessions: 'lost' | 'unreachable'): void {
+    if (sessions === 'lost') this.unended.clear();
+    for (const lease of this.leases.all()) {
+      this.leases.remove(lease.allocation);
+      if (sessions === 'unreachable' && lease.touched) this.unended.add(lease.session);
+    }
+    this.currentPid = this.options.newPid();
   }
 
   /** Releases everything at the engine. */
@@ -147,20 +174,21 @@ export class ResourceDeviceProcess {
     if (refusal !== undefined) return refusal;
     const { music } = this.options;
     const file = music.get(request.musicSource ?? DEFAULT_MUSIC) ?? music.get(DEFAULT_MUSIC);
-    if (file === undefined) return unavailable('error', 'there is no music to play');
     this.leases.add({
       allocation: request.allocation,
       session: this.options.newSession(),
       holder: request.holder,
-      file,
+      file: this.resource.type === 'moh' ? file : undefined,
+      room: request.room,
     });
     return GRANTED;
   }
 
   private refusal(request: Extract<ResourceRequest, { op: 'allocate' }>): ResourceReply | undefined {
-    const { name, type, engine } = this.resource;
-    if (request.type !== type) return unavailable('unsupported', `${name} is of type ${type}`);
-    if (type !== 'moh') return unavailable('unsupported', `${engine} does not serve as ${type} yet`);
+    const unable = inability(this.resource, this.options.engine, request);
+    if (unable !== undefined) return unavailable('unsupported', unable);
+    if (this.resource.type === 'conference' && request.room === undefined)
+      return unavailable('bad-request', 'which conference?');
     if (this.draining) return unavailable('draining');
     if (!this.up) return unavailable('down', 'the engine does not answer');
     return this.leases.full ? unavailable('full', `${this.resource.capacity} sessions are in use`) : undefined;
@@ -174,17 +202,19 @@ export class ResourceDeviceProcess {
     return GRANTED;
   }
 
-  private async offer(lease: Lease, peer: string | undefined): Promise<ResourceReply> {
-    const sdp = await this.options.engine.musicOffer(lease.session, { file: lease.file, peer });
-    if (lease.phase === 'allocated') lease.phase = 'offered';
-    return { ok: true, sdp, leaseMs: LEASE_MS };
-  }
-
-  private async connect(lease: Lease, answer: string): Promise<ResourceReply> {
-    if (lease.phase === 'allocated') return unavailable('bad-request', 'connect before offer');
-    await this.options.engine.musicConnect(lease.session, { file: lease.file, answer });
-    lease.phase = 'connected';
-    return GRANTED;
+  private async serve(lease: Lease, request: ServiceRequest): Promise<ResourceReply> {
+    const { type } = this.resource;
+    lease.touched = true;
+    try {
+      const sdp = await serve(type, this.options.engine, lease, request);
+      if (request.op === 'connect' || request.op === 'accept') lease.phase = 'connected';
+      else if (request.op === 'offer' && lease.phase === 'allocated') lease.phase = 'offered';
+      return { ...GRANTED, ...(sdp === undefined ? {} : { sdp }) };
+    } catch (error) {
+      // With a failure an engine throws a session of music away; other sessions are as they were before.
+      if (type === 'moh') lease.phase = 'allocated';
+      return fromError(error);
+    }
   }
 
   /** Runs one command of a lease after those before it; a lease that is gone meanwhile is left alone. */
@@ -194,13 +224,7 @@ export class ResourceDeviceProcess {
     this.leases.renew(lease);
     const result = lease.tail.then(async () => {
       if (this.leases.get(allocation) !== lease) return unavailable('unknown-allocation');
-      try {
-        return await work(lease);
-      } catch (error) {
-        // The engine has thrown the session away with the error.
-        lease.phase = 'allocated';
-        return fromError(error);
-      }
+      return work(lease);
     });
     lease.tail = result.then(() => undefined);
     return result;
@@ -209,11 +233,12 @@ export class ResourceDeviceProcess {
   /** Ends the session once the commands under way are done; one that cannot be ended now is left to the audit. */
   private end(lease: Lease): Promise<void> {
     lease.tail = lease.tail.then(async () => {
-      if (lease.phase === 'allocated') return;
+      if (!lease.touched) return;
       try {
         await this.options.engine.release(lease.session);
       } catch (error) {
         const { resource, log } = this.options;
+        this.unended.add(lease.session);
         log.warn(
           { resource: resource.name, session: lease.session, error: String(error) },
           'media session not ended yet',

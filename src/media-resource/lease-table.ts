@@ -12,10 +12,15 @@ export interface Lease {
   readonly session: string;
   /** The device that is served. */
   readonly holder: string;
-  readonly file: string;
+  /** Music on hold: what is played. It stays while the lease lasts. */
+  readonly file: string | undefined;
+  /** Conference bridge: the conference. */
+  readonly room: string | undefined;
   readonly since: number;
   expiresAt: number;
   phase: 'allocated' | 'offered' | 'connected';
+  /** The engine was given a command for it, and may have a session. */
+  touched: boolean;
   /** Commands of one lease run one after another; this is the last of them. */
   tail: Promise<void>;
 }
@@ -52,13 +57,14 @@ export class LeaseTable {
     return until !== undefined && until > this.clock.now();
   }
 
-  add(parts: Pick<Lease, 'allocation' | 'session' | 'holder' | 'file'>): Lease {
+  add(parts: Pick<Lease, 'allocation' | 'session' | 'holder' | 'file' | 'room'>): Lease {
     const now = this.clock.now();
     const lease: Lease = {
       ...parts,
       since: now,
       expiresAt: now + LEASE_MS,
       phase: 'allocated',
+      touched: false,
       tail: Promise.resolve(),
     };
     this.leases.set(parts.allocation, { lease, cancel: this.timerFor(lease) });

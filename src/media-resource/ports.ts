@@ -60,7 +60,7 @@ export type ResourceRequest =
 export interface OfferRequest {
   /** Music and conferences: the device's last SDP, for codec order and transport. */
   readonly peer?: string;
-  /** Transcoder and MTP: the offer of one end, to be made one for the other. Without `sdp` the resource offers by itself. */
+  /** Transcoder and MTP: the offer of one end, to be made one for the other; see `MediaRelay.offer`. */
   readonly relay?: { readonly to: Side; readonly sdp?: string; readonly terms: MediaTerms };
 }
 
@@ -104,18 +104,34 @@ export interface MediaEngine {
   readonly mixer?: ConferenceMixer;
   /** Ends a session; unknown sessions are no error. */
   release(session: string): Promise<void>;
-  /** All sessions that the engine holds, by id, foreign ones too; for the audit. Rejects rather than leave any out. */
-  sessions(): Promise<readonly string[]>;
+  /** Sessions that the engine holds, by id, foreign ones too; for the audit. */
+  sessions(): Promise<SessionList>;
+  /** Whether the engine holds this session. */
+  holds(session: string): Promise<boolean>;
+  /** How long the engine has been running. Undefined: it cannot tell; then one that has lost all its sessions was restarted. */
+  readonly uptimeMs?: () => Promise<number>;
   close(): void;
+}
+
+export interface SessionList {
+  readonly ids: readonly string[];
+  /** False: the engine may hold more than could be listed. */
+  readonly complete: boolean;
 }
 
 /** Joins two ends that could not talk directly. Every exchange may be repeated in either direction while the session lasts. */
 export interface MediaRelay {
-  /** Codec names that can be made into each other. */
+  /** Codec names that can be made into each other; known once the engine has answered a ping. */
   readonly codecs: readonly string[];
-  /** The offer for side `to`, made of the other end's (`sdp`), or of nothing: then that end is offered something later. */
+  /**
+   * The offer for side `to`, made of the other end's (`sdp`); without it, of what that end said last, or of nothing: then that
+   * end is offered something later. One that fails leaves the session as it was; a first one leaves none.
+   */
   offer(session: string, request: NonNullable<OfferRequest['relay']>): Promise<string>;
-  /** Takes the answer of side `from`. Resolves with the answer for the other end when its offer was relayed. */
+  /**
+   * Takes the answer of side `from`. Resolves with the description for the other end, unless its offer was made of nothing. A later answer to
+   * the same offer replaces an earlier one.
+   */
   answer(session: string, request: { readonly from: Side; readonly answer: string }): Promise<string | undefined>;
 }
 

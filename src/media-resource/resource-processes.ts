@@ -101,7 +101,7 @@ export function createResourceProcesses(options: ResourceProcessesOptions): Reso
       (resource) =>
         new ResourceDeviceProcess({
           resource,
-          pid: pids.allocate('mp'),
+          newPid: () => pids.allocate('mp'),
           engine,
           clock,
           log,

@@ -15,10 +15,17 @@ export interface DeviceLocation {
 export class DeviceManager {
   constructor(private readonly composite: CompositeSet) {}
 
-  /** `listener` hears of every device process that is gone from the tables. */
+  /**
+   * `listener` hears of every device process that is gone from the tables, also when another came in its place: word of the removal
+   * may have been overtaken by that of the successor.
+   */
   onGone(listener: (process: { readonly pid: Pid; readonly boot: number }) => void): void {
     this.composite.onChange((change) => {
-      if (change.type === 'delete') listener({ pid: change.record.pid, boot: change.record.boot });
+      const gone = change.type === 'delete' ? change.record : change.previous;
+      if (gone === undefined) return;
+      const { pid, boot } = change.record;
+      if (change.type === 'delete' || gone.pid !== pid || gone.boot !== boot)
+        listener({ pid: gone.pid, boot: gone.boot });
     });
   }
 

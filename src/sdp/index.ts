@@ -4,6 +4,7 @@ export { effectiveDirection, holds, mirrored, narrowed, receives, sends, withDir
 export type { Direction } from './direction';
 export { audioCodecs, hasCommonAudioCodec, isSpeechCodec, restrictCodecs } from './codecs';
 export type { AudioCodec } from './codecs';
+export { withPayloadTypes } from './payload-types';
 export { sameSession, unchanged, withOrigin } from './origin';
 export type { Origin } from './origin';
 export { alignAnswer, alignMediaLines, audioOnly, inactiveAnswer, inactiveOffer, mediaLineCount } from './offer-answer';

@@ -39,11 +39,11 @@ export function mediaEngineContract(
       const offer = await under.engine.musicOffer('acme-1-100-1', { file: under.file, peer: device.sdp });
       expect(offer).toMatch(/^m=audio [1-9]\d* RTP\/AVP /m);
       expect(offer).toContain('a=sendonly');
-      expect(await under.engine.sessions()).toContain('acme-1-100-1');
+      expect((await under.engine.sessions()).ids).toContain('acme-1-100-1');
       await under.engine.musicConnect('acme-1-100-1', { file: under.file, answer: device.answer(offer) });
       await device.hearsMusic();
       await under.engine.release('acme-1-100-1');
-      expect(await under.engine.sessions()).not.toContain('acme-1-100-1');
+      expect((await under.engine.sessions()).ids).not.toContain('acme-1-100-1');
       await device.hearsNothing();
     });
 
@@ -53,7 +53,7 @@ export function mediaEngineContract(
       const second = await under.engine.musicOffer('acme-1-100-2', { file: under.file, peer: device.sdp });
       const media = (sdp: string): unknown => /^m=.*$/m.exec(sdp)?.[0];
       expect(media(second)).toBe(media(first));
-      expect((await under.engine.sessions()).filter((session) => session === 'acme-1-100-2')).toHaveLength(1);
+      expect((await under.engine.sessions()).ids.filter((session) => session === 'acme-1-100-2')).toHaveLength(1);
       await under.engine.musicConnect('acme-1-100-2', { file: under.file, answer: device.answer(second) });
       await under.engine.musicConnect('acme-1-100-2', { file: under.file, answer: device.answer(second) });
       await device.hearsMusic();
@@ -70,7 +70,7 @@ export function mediaEngineContract(
       const answer = device.answer(device.sdp);
       const work = under.engine.musicConnect('acme-1-100-4', { file: under.file, answer });
       await expect(work).rejects.toMatchObject({ reason: 'error' });
-      expect(await under.engine.sessions()).not.toContain('acme-1-100-4');
+      expect((await under.engine.sessions()).ids).not.toContain('acme-1-100-4');
     });
 
     test('an answer without audio is refused and leaves no session behind', async () => {
@@ -79,7 +79,7 @@ export function mediaEngineContract(
       const work = under.engine.musicConnect('acme-1-100-5', { file: under.file, answer: 'v=0\r\n' });
       await expect(work).rejects.toMatchObject({ reason: 'bad-request' });
       await under.engine.release('acme-1-100-5');
-      expect(await under.engine.sessions()).not.toContain('acme-1-100-5');
+      expect((await under.engine.sessions()).ids).not.toContain('acme-1-100-5');
     });
   });
 }

@@ -34,7 +34,7 @@ export class RtpListener {
   }
 
   static async open(scope: Scope, address = '127.0.0.1', port = 0): Promise<RtpListener> {
-    const socket = createSocket('udp4');
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
       socket.bind(port, address, resolve);
@@ -49,11 +49,12 @@ export class RtpListener {
 
   /** A session description that offers this port. */
   sdp(direction: 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive' = 'sendrecv', version = 1): string {
+    const network = `IN IP${this.address.includes(':') ? 6 : 4} ${this.address}`;
     return [
       'v=0',
-      `o=- 1 ${version} IN IP4 ${this.address}`,
+      `o=- 1 ${version} ${network}`,
       's=-',
-      `c=IN IP4 ${this.address}`,
+      `c=${network}`,
       't=0 0',
       `m=audio ${this.port} RTP/AVP 8 0`,
       'a=rtpmap:8 PCMA/8000',

@@ -28,6 +28,8 @@ export function ngCommand(port: number, command: object, cap = 1000): Promise<Re
 
 export interface RtpengineOptions {
   readonly maxSessions?: number;
+  /** How many ports for media; default 200. A session takes four. */
+  readonly mediaPorts?: number;
 }
 
 /** A private rtpengine. */
@@ -43,7 +45,7 @@ export class Rtpengine {
   ) {}
 
   static async start(scope: Scope, options: RtpengineOptions = {}): Promise<Rtpengine> {
-    const media = await freeRange(200, '127.0.0.1', ['udp']);
+    const media = await freeRange(options.mediaPorts ?? 200, '127.0.0.1', ['udp']);
     const engine = new Rtpengine(scope, await freePort(), media, scope.directory('rtpengine'), options);
     await engine.start();
     return engine;
@@ -59,10 +61,11 @@ export class Rtpengine {
     this.process = LaunchedProcess.launch(this.scope, {
       command: 'rtpengine',
       args: [
-        ...'--config-file=none --foreground --log-stderr --log-level=5 --table=-1 --interface=127.0.0.1'.split(' '),
+        ...'--config-file=none --foreground --log-stderr --log-level=5 --table=-1'.split(' '),
+        ...'--interface=127.0.0.1 --interface=::1'.split(' '),
         `--listen-ng=127.0.0.1:${this.port}`,
         `--port-min=${this.firstMediaPort}`,
-        `--port-max=${this.firstMediaPort + 199}`,
+        `--port-max=${this.firstMediaPort + (this.options.mediaPorts ?? 200) - 1}`,
         ...'--num-threads=2 --media-num-threads=2 --dtls-passive --delete-delay=0 --timeout=60'.split(' '),
         '--silent-timeout=86400',
         ...(maxSessions === undefined ? [] : [`--max-sessions=${maxSessions}`]),

@@ -2,7 +2,7 @@ import { Client } from 'rtpengine-client';
 import { type Clock, systemClock } from '../../process/clock';
 import { EngineError, type UnavailableReason } from '../ports';
 
-export type CommandName = 'ping' | 'offer' | 'answer' | 'delete' | 'list' | 'playMedia';
+export type CommandName = 'ping' | 'offer' | 'answer' | 'delete' | 'list' | 'query' | 'statistics' | 'playMedia';
 
 /** A reply as far as it can be trusted: some dictionary. */
 export type Reply = Readonly<Record<string, unknown>>;
@@ -38,6 +38,8 @@ const EFFORTS: Readonly<Record<CommandName, Effort>> = {
   playMedia: { deadlineMs: 500, attempts: 2 },
   delete: { deadlineMs: 500, attempts: 3 },
   list: { deadlineMs: 1000, attempts: 1 },
+  query: { deadlineMs: 500, attempts: 2 },
+  statistics: { deadlineMs: 1000, attempts: 2 },
 };
 
 /** The package forgets a command after this; later than every deadline here, so that a late reply still finds its command. */
@@ -45,7 +47,7 @@ const FORGET_MS = 5000;
 
 const FULL = /limit|ran out of ports/i;
 
-function isReply(value: unknown): value is Reply {
+export function isReply(value: unknown): value is Reply {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

@@ -1,7 +1,10 @@
 import { audioOnly, audioTransport, holds, isSdp } from '../../sdp';
-import { EngineError, type MediaEngine } from '../ports';
-import { type CommandOptions, type Commands, createCommands } from './commands';
-import { playerDescription } from './music-description';
+import { EngineError, type MediaEngine, type SessionList } from '../ports';
+import { type CommandOptions, type Commands, createCommands, isReply, type Reply } from './commands';
+import { playerDescription } from './player-description';
+import { probeCodecs } from './probe';
+import { createRelay } from './relay';
+import { type Parameters, transportParameters } from './relay-terms';
 
 /** Tags of the two sides of a music session: the player on paper, and the held device. */
 const PLAYER = 'moh';
@@ -10,23 +13,17 @@ const DEVICE = 'phone';
 /** rtpengine 10.5 has no "for ever"; with a piece of 4 s this is six weeks. */
 const REPEATS = 1_000_000;
 
-/** More sessions than this do not fit in one UDP reply. */
-const LIST_LIMIT = 1000;
+/** The reply must fit in one datagram, and how long the names of others are nobody knows; so a little is tried first. */
+const LIST_LIMITS: readonly number[] = [1000, 1800];
 
 /** What the device sends while it is held must go nowhere; without this it goes to the address of the player on paper. */
 const BLACKHOLE = { 'media-echo': 'blackhole' };
 
-type Transport = Record<string, unknown>;
-
-/** How the device is spoken to: as it spoke itself. Rejects what rtpengine could not set up with one offer. */
-function transportFor(peer: string | undefined): Transport {
+/** How the device is spoken to: as it spoke itself. */
+function transportFor(peer: string | undefined): Parameters {
   const transport = peer === undefined ? undefined : audioTransport(peer);
-  if (transport === undefined) return {};
-  if (transport.security === 'dtls')
-    throw new EngineError('unsupported', 'music for a device that speaks DTLS-SRTP is not supported');
-  const family = transport.family === 6 ? { 'address-family': 'IP6' } : {};
-  const profile = `RTP/${transport.security === 'sdes' ? 'S' : ''}AVP${transport.feedback ? 'F' : ''}`;
-  return { 'transport-protocol': profile, DTLS: 'off', ...family };
+  const { security = 'none', feedback = false, family = 4 } = transport ?? {};
+  return transportParameters(security, feedback, family);
 }
 
 async function offerMusic(commands: Commands, session: string, peer: string | undefined): Promise<string> {
@@ -35,8 +32,6 @@ async function offerMusic(commands: Commands, session: string, peer: string | un
     'from-tag': PLAYER,
     sdp: playerDescription(peer),
     replace: ['origin'],
-    ICE: 'remove',
-    flags: ['port-latching'],
     supports: ['load limit'],
     ...BLACKHOLE,
     ...transportFor(peer),
@@ -56,7 +51,6 @@ async function connectMusic(commands: Commands, session: string, file: string, a
     'to-tag': DEVICE,
     sdp,
     replace: ['origin'],
-    ICE: 'remove',
     flags: ['port-latching'],
     ...BLACKHOLE,
   });
@@ -70,11 +64,39 @@ export interface RtpengineOptions extends CommandOptions {
   readonly name: string;
 }
 
-/** rtpengine as a media resource: music on hold for one device in each session. */
+async function listSessions(commands: Commands): Promise<SessionList> {
+  let list: SessionList = { ids: [], complete: false };
+  for (const limit of LIST_LIMITS) {
+    const reply = await commands.run('list', { limit }).catch((error: unknown) => {
+      if (list.ids.length === 0) throw error;
+      return undefined;
+    });
+    // A reply that is too long for a datagram never comes: then what was listed before must do.
+    if (reply === undefined) return list;
+    const { calls } = reply;
+    if (!Array.isArray(calls)) throw new EngineError('error', 'rtpengine sent no list of its sessions');
+    const complete = calls.length < limit;
+    list = { ids: calls.filter((call): call is string => typeof call === 'string'), complete };
+    if (complete) break;
+  }
+  return list;
+}
+
+function wholeNumberAt(reply: Reply, path: readonly string[]): number | undefined {
+  let value: unknown = reply;
+  for (const key of path) value = isReply(value) ? value[key] : undefined;
+  const number = typeof value === 'string' ? Number(value) : value;
+  return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined;
+}
+
+/** rtpengine as a media resource: music on hold for one device in each session, or a relay between two ends. */
 export function createRtpengine(options: RtpengineOptions): MediaEngine {
   const commands = createCommands(options);
+  let codecs: readonly string[] | undefined;
+  const relay = createRelay(commands, () => codecs ?? []);
 
   const remove = async (session: string): Promise<void> => {
+    relay.forget(session);
     await commands.run('delete', { 'call-id': session, 'delete-delay': 0 });
   };
 
@@ -91,17 +113,33 @@ export function createRtpengine(options: RtpengineOptions): MediaEngine {
   return {
     name: options.name,
     async ping() {
-      await commands.run('ping');
+      try {
+        await commands.run('ping');
+      } catch (error) {
+        // What comes back may be another build.
+        codecs = undefined;
+        throw error;
+      }
+      codecs ??= await probeCodecs(commands);
     },
     musicOffer: (session, { peer }) => orRemove(session, offerMusic(commands, session, peer)),
     musicConnect: (session, { file, answer }) => orRemove(session, connectMusic(commands, session, file, answer)),
+    relay,
     release: remove,
-    async sessions() {
-      const { calls } = await commands.run('list', { limit: LIST_LIMIT });
-      if (!Array.isArray(calls)) throw new EngineError('error', 'rtpengine sent no list of its sessions');
-      // A list that is cut off would make sessions look lost that are not.
-      if (calls.length >= LIST_LIMIT) throw new EngineError('error', `rtpengine has ${LIST_LIMIT} sessions or more`);
-      return calls.filter((call): call is string => typeof call === 'string');
+    sessions: () => listSessions(commands),
+    async holds(session) {
+      try {
+        await commands.run('query', { 'call-id': session });
+        return true;
+      } catch (error) {
+        if (error instanceof EngineError && /unknown call-id/i.test(error.message)) return false;
+        throw error;
+      }
+    },
+    async uptimeMs() {
+      const uptime = wholeNumberAt(await commands.run('statistics'), ['statistics', 'totalstatistics', 'uptime']);
+      if (uptime === undefined) throw new EngineError('error', 'rtpengine does not say how long it has been running');
+      return uptime * 1000;
     },
     close: () => commands.close(),
   };

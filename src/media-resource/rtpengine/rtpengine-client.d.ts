@@ -19,6 +19,8 @@ declare module 'rtpengine-client' {
     answer: Command;
     delete: Command;
     list: Command;
+    query: Command;
+    statistics: Command;
     playMedia: Command;
     /** Of the commands without a reply; `close` leaves them running. */
     readonly timers: Map<string, NodeJS.Timeout>;

@@ -175,7 +175,7 @@ describe('media resource device process', () => {
     expect(await node.ask({ op: 'offer', allocation: 'acme-2-9-1' })).toMatchObject({ ok: true });
   });
 
-  test('a resource of another type, or one that its engine cannot serve as yet, refuses', async () => {
+  test('a resource of another type, or one that its engine cannot serve as, refuses', async () => {
     const node = await Node.ready([moh, { ...moh, name: 'xcode-1', type: 'transcoder' }]);
     expect(await node.allocate(1, { type: 'transcoder' })).toMatchObject({ ok: false, reason: 'unsupported' });
     const request = { op: 'allocate', allocation: 'acme-2-9-1', type: 'transcoder', holder: 'alice' };
@@ -236,10 +236,14 @@ describe('supervision of an engine', () => {
     expect(node.health).toEqual([['moh-1', true]]);
     await node.pass(1000);
     expect(node.health.at(-1)).toEqual(['moh-1', false]);
-    expect(await node.ask({ op: 'renew', allocation: 'acme-2-9-1' })).toMatchObject({ ok: false, reason: 'down' });
+    // Its process is gone from the tables: whoever held something of it looks elsewhere.
+    expect(await node.ask({ op: 'renew', allocation: 'acme-2-9-1' })).toMatchObject({ reason: 'unknown-process' });
+    expect([node.inUse, node.engine.held.size]).toEqual([0, 1]);
     node.engine.down = false;
     await node.pass(1000);
     expect(node.health.at(-1)).toEqual(['moh-1', true]);
+    expect(node.processes.processes[0]?.pid).toBe('1.mp.2');
+    expect(node.engine.held.size).toBe(0);
   });
 
   test('resources with one control address share one engine; those of other nodes and unknown products are left out', async () => {
@@ -269,16 +273,62 @@ describe('supervision of an engine', () => {
     expect(node.inUse).toBe(1);
   });
 
-  test('an engine that was restarted has lost its sessions: the call hears of it at its next renewal', async () => {
-    const node = await Node.ready();
-    await node.connected();
-    node.engine.down = true;
-    await node.pass(2000);
+  test('an engine that is restarted between two pings is noticed with the next one: every holder hears that its process is gone', async () => {
+    const node = await Node.ready([moh, { ...moh, name: 'moh-b' }]);
+    await node.connected(1);
+    await node.connected(2);
     node.engine.held.clear();
-    node.engine.down = false;
     await node.pass(1000);
-    expect(await node.ask({ op: 'renew', allocation: 'acme-2-9-1' })).toMatchObject({ reason: 'unknown-allocation' });
+    expect(node.health.slice(2)).toEqual([
+      ['moh-1', false],
+      ['moh-1', true],
+      ['moh-b', false],
+      ['moh-b', true],
+    ]);
+    expect(node.processes.processes.map(({ pid }) => pid)).toEqual(['1.mp.3', '1.mp.4']);
+    expect(await node.ask({ op: 'renew', allocation: 'acme-2-9-1' })).toMatchObject({ reason: 'unknown-process' });
     expect(node.inUse).toBe(0);
+    expect(
+      await node.ask({ op: 'allocate', allocation: 'acme-2-9-3', type: 'moh', holder: 'x' }, '1.mp.3'),
+    ).toMatchObject({ ok: true });
+  });
+
+  test('an engine that lost one session and kept another was not restarted: only the one is told, when it renews', async () => {
+    const node = await Node.ready();
+    await node.connected(1);
+    await node.connected(2);
+    node.engine.held.delete('acme-1-500-1');
+    await node.pass(2000);
+    expect(node.health).toEqual([['moh-1', true]]);
+    expect(await node.ask({ op: 'renew', allocation: 'acme-2-9-1' })).toMatchObject({ reason: 'unknown-allocation' });
+    expect(await node.ask({ op: 'renew', allocation: 'acme-2-9-2' })).toMatchObject({ ok: true });
+  });
+
+  test('an engine that tells its age is believed: one that runs since before was not restarted, whatever it lost', async () => {
+    const node = await Node.ready(undefined, (engine) => (engine.uptime = 100_000));
+    await node.connected();
+    node.engine.held.clear();
+    node.engine.uptime = 101_000;
+    await node.pass(1000);
+    expect([node.inUse, node.health.length]).toEqual([0, 1]);
+    await node.connected(2);
+    node.engine.held.clear();
+    node.engine.uptime = 500;
+    await node.pass(1000);
+    expect([node.inUse, node.health.length]).toEqual([0, 3]);
+  });
+
+  test('a list of sessions that is cut off costs no lease, and no session that nobody wants stays', async () => {
+    const node = await Node.ready([{ ...moh, capacity: 10 }]);
+    for (let n = 1; n <= 4; n++) await node.connected(n);
+    node.engine.listLimit = 2;
+    node.engine.failure = 'error';
+    await node.ask({ op: 'release', allocation: 'acme-2-9-4' });
+    node.engine.failure = undefined;
+    await node.pass(20_000);
+    for (let n = 1; n <= 3; n++) await node.ask({ op: 'renew', allocation: `acme-2-9-${n}` });
+    await node.pass(AUDIT_MS - 19_000);
+    expect([node.inUse, node.engine.held.size]).toEqual([3, 3]);
   });
 
   test('a release that the engine did not hear is made good by the audit', async () => {

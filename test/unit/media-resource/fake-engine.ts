@@ -1,4 +1,9 @@
-import { EngineError, type MediaEngine, type UnavailableReason } from '../../../src/media-resource/ports';
+import {
+  EngineError,
+  type MediaEngine,
+  type SessionList,
+  type UnavailableReason,
+} from '../../../src/media-resource/ports';
 
 /** A session description with one stream of PCMU. */
 export function sdpOf(port: number, direction = 'sendrecv'): string {
@@ -13,6 +18,9 @@ export class FakeEngine implements MediaEngine {
   down = false;
   failure: UnavailableReason | undefined;
   closed = false;
+  listLimit = Infinity;
+  /** Undefined: it cannot tell. */
+  uptime: number | undefined;
   private gate: Promise<void> = Promise.resolve();
 
   /** Commands wait until the returned function is called. */
@@ -54,9 +62,20 @@ export class FakeEngine implements MediaEngine {
     this.held.delete(session);
   }
 
-  async sessions(): Promise<readonly string[]> {
+  async sessions(): Promise<SessionList> {
     await this.command('sessions');
-    return [...this.held.keys()];
+    const ids = [...this.held.keys()];
+    return { ids: ids.slice(0, this.listLimit), complete: ids.length <= this.listLimit };
+  }
+
+  async holds(session: string): Promise<boolean> {
+    await this.command('holds', session);
+    return this.held.has(session);
+  }
+
+  get uptimeMs(): (() => Promise<number>) | undefined {
+    const { uptime } = this;
+    return uptime === undefined ? undefined : async () => uptime;
   }
 
   close(): void {

@@ -1,0 +1,97 @@
+import { type AudioCodec, audioCodecs, audioTransport, isSpeechCodec } from '../../sdp';
+import type { MediaTerms } from '../ports';
+import { codecName, isSameCodec } from '../codec-names';
+
+/** Parameters of the ng protocol, beside those that name the session and its ends. */
+export type Parameters = Readonly<Record<string, unknown>>;
+
+/**
+ * Suites that rtpengine would offer and nobody should want: without encryption, without use, or so many that the offer
+ * outgrows a datagram of SIP. What is left are AES-GCM and AES in counter mode with 128 and 256 bits (RFC 4568, 6188, 7714).
+ */
+export const UNWANTED_SUITES: readonly string[] = [
+  'F8_128_HMAC_SHA1_80',
+  'F8_128_HMAC_SHA1_32',
+  'NULL_HMAC_SHA1_80',
+  'NULL_HMAC_SHA1_32',
+  'AES_192_CM_HMAC_SHA1_80',
+  'AES_192_CM_HMAC_SHA1_32',
+].map((suite) => `no-${suite}`);
+
+const KEEP_PORTS = 'port-latching';
+/** `full-rtcp-attribute`: an `a=rtcp` without an address breaks some parsers of WebRTC; BUNDLE needs `a=mid`. */
+const WEB_FLAGS = [KEEP_PORTS, 'generate-mid', 'full-rtcp-attribute'];
+
+/** As `MediaTerms`; codecs left out: as they come. */
+export type OfferTerms = { readonly [Key in keyof MediaTerms]: MediaTerms[Key] | undefined };
+
+type Security = NonNullable<MediaTerms['security']>;
+
+function profileFor(security: Security, feedback: boolean): string {
+  if (security === 'dtls') return 'UDP/TLS/RTP/SAVPF';
+  return `RTP/${security === 'sdes' ? 'S' : ''}AVP${feedback ? 'F' : ''}`;
+}
+
+/** How an offer is made for an end that is spoken to like this. */
+export function transportParameters(security: Security, feedback: boolean, family: 4 | 6): Parameters {
+  const common = {
+    'transport-protocol': profileFor(security, feedback),
+    'address-family': family === 6 ? 'IP6' : 'IP4',
+  };
+  if (security === 'dtls') return { ...common, ICE: 'force', 'rtcp-mux': ['require'], SDES: ['off'], flags: WEB_FLAGS };
+  return {
+    ...common,
+    ICE: 'remove',
+    DTLS: 'off',
+    'rtcp-mux': ['demux'],
+    flags: [KEEP_PORTS, 'strip-extmap', 'trust-address'],
+    ...(security === 'sdes' ? { SDES: UNWANTED_SUITES } : {}),
+  };
+}
+
+function isEvents(name: string): boolean {
+  return codecName(name) === 'TELEPHONE-EVENT';
+}
+
+/**
+ * Which codecs the other end is offered. Those that both ends have are passed on, and the others made into each other. Digits
+ * (RFC 4733) of an end whose partner has none become tones, and its tones become events.
+ */
+function codecParameters(wanted: readonly string[] | undefined, offered: readonly AudioCodec[]): Parameters {
+  if (wanted === undefined) return {};
+  const speech = wanted.filter((name) => !isEvents(name));
+  const events = wanted.some(isEvents);
+  const tonesOnly = !events && offered.some((codec) => isEvents(codec.name));
+  return {
+    codec: {
+      mask: ['all'],
+      // One name for all clock rates: there is one event format for each rate of the codecs.
+      transcode: [...speech, ...(events ? ['telephone-event'] : [])],
+      ...(tonesOnly ? { accept: ['telephone-event'] } : {}),
+    },
+  };
+}
+
+/** Parameters of an offer made of `sdp` for an end with these terms; what the terms leave open is as in `sdp`. */
+export function offerParameters(sdp: string, terms: OfferTerms): Parameters {
+  const transport = audioTransport(sdp);
+  const security = terms.security ?? transport?.security ?? 'none';
+  const feedback =
+    (terms.security === undefined || terms.security === transport?.security) && transport?.feedback === true;
+  const family = terms.family ?? transport?.family ?? 4;
+  return { ...transportParameters(security, feedback, family), ...codecParameters(terms.codecs, audioCodecs(sdp)) };
+}
+
+/** Parameters of an answer for an end that offered `offer`: rtpengine answers with the transport that it was offered. */
+export function answerParameters(offer: string | undefined): Parameters {
+  const security = offer === undefined ? undefined : audioTransport(offer)?.security;
+  return { flags: security === 'dtls' ? WEB_FLAGS : [KEEP_PORTS] };
+}
+
+/** Undefined: at least one of the wanted codecs for speech is offered. Otherwise their names. */
+export function missingCodecs(wanted: readonly string[] | undefined, offer: string): readonly string[] | undefined {
+  const speech = (wanted ?? []).filter((name) => !isEvents(name));
+  if (speech.length === 0) return undefined;
+  const offered = audioCodecs(offer).filter(isSpeechCodec);
+  return speech.some((name) => offered.some((codec) => isSameCodec(name, codec))) ? undefined : speech;
+}
