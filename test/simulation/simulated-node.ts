@@ -2,20 +2,38 @@ import type { Effect } from '../../src/cluster/protocol/effects';
 import type { Destination, ProtocolMessage } from '../../src/cluster/protocol/messages';
 import { NodeProtocol } from '../../src/cluster/protocol/node-protocol';
 import { StartProbe } from '../../src/cluster/protocol/start-probe';
-import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS, TICK_INTERVAL_MS } from '../../src/cluster/protocol/timing';
+import {
+  BATCH_DELAY_MS,
+  PROBE_INTERVAL_MS,
+  PROBE_MS,
+  PROOF_MAX_AGE_MS,
+  TICK_INTERVAL_MS,
+} from '../../src/cluster/protocol/timing';
 import { deletionReason } from '../../src/cluster/wire';
-import { compareStamps, HybridClock, type Stamp } from '../../src/process/hlc';
+import { HybridClock } from '../../src/process/hlc';
 import { formatPid, type Pid } from '../../src/process/pid';
 import { CompositeSet } from '../../src/registration/composite-set';
 import type { DeletionReason, RegistrationRecord } from '../../src/registration/record';
 import type { Agenda } from './agenda';
+import type { Mutation } from './mutation';
+import type { Random } from './random';
+import { WrongClock } from './simulated-clock';
 
 export interface SimulatedWorld {
   readonly agenda: Agenda;
+  readonly mutation: Mutation;
+  readonly busDownSince: number | undefined;
+  node(number: number): SimulatedNode;
+  lost(from: number, to: number): void;
+  ended(node: SimulatedNode): void;
   send(from: SimulatedNode, to: Destination, message: ProtocolMessage): void;
   complain(what: string): void;
   readonly seen: Set<string>;
 }
+
+/** An own poll that proves that the bus lives may be this old, and a little more until it is handled. */
+const PROOF_MS = PROOF_MAX_AGE_MS + 100;
+const SWEEP_MS = 500;
 
 /** One process of one node, from its start to its end: protocol core, tables and a clock that may be off. */
 export class SimulatedNode {
@@ -27,24 +45,43 @@ export class SimulatedNode {
   running = true;
   fatal = false;
   refused = false;
+  /** It cannot publish. */
+  mute = false;
+  /** Since when nothing that is published reaches it. */
+  deafSince: number | undefined;
+  /** When it came on-line or woke up. */
+  disturbedAt = 0;
+  /** True time at which a local entry came or went. */
+  readonly since = new Map<string, number>();
+  /** Why local entries ended. */
+  readonly endedBy = new Map<string, string>();
+  /** Entries whose time is over are deleted. */
+  sweeps = true;
+  private readonly clock: WrongClock;
   private probe: StartProbe | undefined;
   private pausedInbox: (() => void)[] | undefined;
   private flushArmed = false;
   private instance = 0;
-  private readonly deleted = new Map<string, Stamp>();
+  private corrupting = false;
+  /** Device processes whose entries their owners deleted. */
+  private readonly deleted = new Set<string>();
 
   constructor(
     private readonly world: SimulatedWorld,
     readonly number: number,
     readonly token: string,
-    /** How far its clock is off. */
-    public skewMs: number,
+    skewMs: number,
     /** Local entries of the process before, from its journal. */
     private readonly journal: readonly RegistrationRecord[] = [],
+    drift = 0,
   ) {
+    this.clock = new WrongClock(() => this.world.agenda.now, skewMs, drift);
     this.hybridClock = new HybridClock(number, () => this.now());
     this.composite.onChange((change) => {
       if (change.owner !== number) return this.watchForResurrection(change);
+      const replaced = change.type === 'put' && change.previous?.pid === change.record.pid;
+      if (change.type === 'delete') this.endedBy.set(change.record.key, change.reason);
+      if (!replaced) this.since.set(change.record.key, world.agenda.now);
       if (this.protocol === undefined) return;
       this.perform(
         change.type === 'put'
@@ -56,11 +93,24 @@ export class SimulatedNode {
   }
 
   now(): number {
-    return this.world.agenda.now + this.skewMs;
+    return this.clock.now();
+  }
+
+  /** How far its clock is off, drift aside; setting it sets the clock. */
+  get skewMs(): number {
+    return this.clock.skewMs;
+  }
+
+  set skewMs(skewMs: number) {
+    this.clock.skewMs = skewMs;
   }
 
   get online(): boolean {
     return this.running && this.protocol !== undefined;
+  }
+
+  get paused(): boolean {
+    return this.pausedInbox !== undefined;
   }
 
   receive(message: ProtocolMessage): void {
@@ -68,27 +118,28 @@ export class SimulatedNode {
     if (this.pausedInbox !== undefined) {
       this.pausedInbox.push(() => this.receive(message));
     } else if (this.protocol !== undefined) {
-      this.perform(this.protocol.receive(message, this.now()));
+      const { received } = this.world.mutation;
+      this.perform(this.protocol.receive(received === undefined ? message : received(this, message), this.now()));
     } else {
       const answer = this.probe?.receive(message);
       if (answer !== undefined) this.world.send(this, this.number, answer.publish);
     }
   }
 
-  register(key: string, size = 0): RegistrationRecord | undefined {
-    if (!this.online) return undefined;
+  register(key: string, size = 0, line = key, lifetimeMs = 120_000): RegistrationRecord | undefined {
+    if (!this.online || this.paused) return undefined;
     const record: RegistrationRecord = {
       key,
       kind: 'station',
       device: `SEP-${key}`,
-      lines: [key],
+      lines: [line],
       instance: key,
       pid: this.newPid(),
       boot: this.boot,
       contact: `sip:${key}@127.0.0.1:5062;x=${'x'.repeat(size)}`,
       address: 'udp:127.0.0.1:5062',
       stamp: this.hybridClock.next(),
-      expiresAt: this.now() + 120_000,
+      expiresAt: this.now() + lifetimeMs,
     };
     this.put(record);
     return record;
@@ -96,12 +147,12 @@ export class SimulatedNode {
 
   refresh(key: string): void {
     const record = this.composite.get(this.number, key);
-    if (record === undefined || !this.online) return;
+    if (record === undefined || !this.online || this.paused) return;
     this.put({ ...record, stamp: this.hybridClock.next(), expiresAt: this.now() + 120_000 });
   }
 
   unregister(key: string, reason: DeletionReason = 'unregistered'): void {
-    if (this.online) this.composite.delete(this.number, key, reason);
+    if (this.online && !this.paused) this.composite.delete(this.number, key, reason);
   }
 
   refute(node: number): void {
@@ -110,23 +161,58 @@ export class SimulatedNode {
 
   crash(): void {
     this.running = false;
+    this.world.ended(this);
   }
 
   leave(): void {
     if (this.protocol !== undefined) this.perform(this.protocol.goodbye());
-    this.running = false;
+    this.crash();
   }
 
   /** The process stands still; then either its sockets or its timers come first. */
   pause(ms: number, timersFirst: boolean): void {
-    if (this.pausedInbox !== undefined || !this.running) return;
-    this.pausedInbox = [];
-    this.world.agenda.after(ms, () => {
-      const inbox = this.pausedInbox ?? [];
-      this.pausedInbox = undefined;
-      if (timersFirst) this.tick();
-      for (const handle of inbox) handle();
-    });
+    if (this.paused || !this.running) return;
+    const inbox: (() => void)[] = [];
+    this.pausedInbox = inbox;
+    this.world.agenda.after(ms, () => this.pausedInbox === inbox && this.wake(timersFirst));
+  }
+
+  wake(timersFirst: boolean): void {
+    const inbox = this.pausedInbox;
+    if (inbox === undefined) return;
+    this.pausedInbox = undefined;
+    this.disturbedAt = this.world.agenda.now;
+    if (timersFirst) this.tick();
+    for (const handle of inbox) handle();
+  }
+
+  /**
+   * An entry of another node is altered, lost or invented here, in the replica and in the composite, without a message: only
+   * the digest shows it. `false`: there is none.
+   */
+  corrupt(random: Random): boolean {
+    this.corrupting = true;
+    const corrupted = this.corruptAny(random);
+    this.corrupting = false;
+    return corrupted;
+  }
+
+  private corruptAny(random: Random): boolean {
+    const peer = random.pick([...(this.protocol?.peers ?? [])].filter((each) => each.synced && each.table.count > 0));
+    const record = random.pick(peer?.table.records() ?? []);
+    if (peer === undefined || record === undefined) return false;
+    this.world.lost(peer.node, this.number);
+    const dice = random.below(3);
+    if (dice === 0) {
+      peer.table.delete(record.key);
+      this.composite.delete(peer.node, record.key, 'corrupted');
+      return true;
+    }
+    const altered = { ...record, address: 'udp:192.0.2.1:5060' };
+    const wrong = dice === 1 ? altered : { ...altered, key: `${record.key}-invented` };
+    peer.table.put(wrong);
+    this.composite.put(peer.node, wrong);
+    return true;
   }
 
   keys(): string[] {
@@ -154,15 +240,17 @@ export class SimulatedNode {
     if (!this.running) return;
     if (probe.refused !== undefined) {
       this.refused = true;
-      this.running = false;
-      return;
+      return this.crash();
     }
-    this.boot = probe.boot(this.now());
+    const boot = probe.boot(this.now());
+    this.boot = this.world.mutation.boot?.(boot) ?? boot;
+    this.disturbedAt = this.world.agenda.now;
     const self = { node: this.number, boot: this.boot, token: this.token, address: `127.0.0.1:506${this.number}` };
     this.protocol = new NodeProtocol(self, this.hybridClock, this.now());
-    this.perform(this.protocol.start(this.now()));
     for (const record of this.journal) this.put({ ...record, pid: this.newPid(), boot: this.boot });
+    this.perform(this.protocol.start(this.now()));
     this.armTick();
+    this.armSweep();
   }
 
   private armTick(): void {
@@ -173,9 +261,18 @@ export class SimulatedNode {
     });
   }
 
+  private armSweep(): void {
+    this.world.agenda.after(SWEEP_MS, () => {
+      if (!this.running) return;
+      if (!this.paused && this.sweeps)
+        for (const { key, expiresAt } of [...this.composite.of(this.number)])
+          if (expiresAt <= this.now()) this.unregister(key, 'expired');
+      this.armSweep();
+    });
+  }
+
   private tick(): void {
-    if (this.running && this.pausedInbox === undefined && this.protocol !== undefined)
-      this.perform(this.protocol.tick(this.now()));
+    if (this.running && !this.paused && this.protocol !== undefined) this.perform(this.protocol.tick(this.now()));
   }
 
   private perform(effects: readonly Effect[]): void {
@@ -184,15 +281,17 @@ export class SimulatedNode {
         this.world.send(this, effect.to, effect.message);
         continue;
       }
+      if (this.world.mutation.swallows?.(effect) === true) continue;
       this.events.push(effect);
       this.world.seen.add(kindOf(effect));
       if (effect.type === 'put') this.composite.put(effect.owner, effect.record);
       if (effect.type === 'delete') this.composite.delete(effect.owner, effect.key, effect.reason);
       if (effect.type === 'purge') this.composite.purge(effect.owner, effect.reason);
       if (effect.type === 'own-moved') this.composite.delete(this.number, effect.key, 'moved');
+      if (effect.type === 'peer-offline' && effect.reason === 'silent') this.watchForFreeze(effect.node);
       if (effect.type === 'fatal') {
         this.fatal = true;
-        this.running = false;
+        this.crash();
       }
     }
     this.armFlush();
@@ -204,8 +303,16 @@ export class SimulatedNode {
     this.flushArmed = true;
     this.world.agenda.after(BATCH_DELAY_MS, () => {
       this.flushArmed = false;
-      if (this.running) this.perform(protocol.flush());
+      if (this.running && !this.paused) this.perform(protocol.flush());
     });
+  }
+
+  /** While the bus is lost nobody is purged. */
+  private watchForFreeze(peer: number): void {
+    const { agenda, busDownSince } = this.world;
+    const since = Math.min(busDownSince ?? Infinity, this.deafSince ?? Infinity);
+    if (agenda.now - since > PROOF_MS && this.world.node(peer).online)
+      this.world.complain(`purged while the bus was lost: node ${peer} at node ${this.number}`);
   }
 
   /** An entry that its owner deleted must not stand here again. */
@@ -215,12 +322,12 @@ export class SimulatedNode {
     readonly record: RegistrationRecord;
     readonly reason?: string;
   }): void {
-    const { record } = change;
-    const name = `${change.owner}/${record.boot}/${record.key}`;
-    const deletedAt = this.deleted.get(name);
-    if (change.type === 'put' && deletedAt !== undefined && compareStamps(record.stamp, deletedAt) <= 0)
-      this.world.complain(`node ${this.number}: deleted entry ${name} came back`);
-    if (change.type === 'delete' && change.reason !== 'node-offline') this.deleted.set(name, record.stamp);
+    if (this.corrupting) return;
+    const { owner, record } = change;
+    const name = `${owner}/${record.boot}/${record.pid}/${record.key}`;
+    if (change.type === 'put' && this.deleted.has(name))
+      this.world.complain(`deleted entry came back: ${name} at node ${this.number}`);
+    if (change.type === 'delete' && change.reason !== 'node-offline') this.deleted.add(name);
   }
 }
 

@@ -74,7 +74,7 @@ export class Peer {
     this.misses = 0;
   }
 
-  /** Its silence until now does not count, and its waits begin anew: our own time or our own bus stood still. */
+  /** Its silence until now does not count, and what is on its way gets its time: our own time or our own bus stood still. */
   forgive(now: number): void {
     this.heard(now);
     this.noPullBefore = 0;

@@ -56,8 +56,8 @@ export class RunningPull {
     return this.last !== undefined && this.asked.size === 0;
   }
 
-  /** The waits begin anew. */
+  /** Our clock may have been set back: no wait becomes longer by that. */
   forgive(now: number): void {
-    for (const part of this.asked.keys()) this.asked.set(part, now);
+    for (const [part, at] of this.asked) this.asked.set(part, Math.min(at, now));
   }
 }

@@ -418,7 +418,7 @@ describe('claim R18: what went wrong unseen shows in sequence and digest', () =>
 
   it('a digest that differs at the same sequence is mended by a pull, and one that keeps differing backs off', () => {
     const world = cluster(2);
-    world.node(1).register('1000');
+    world.node(1).register('1000', 0, '1000', 3_600_000);
     world.runFor(1_500);
     const pulls = countSent(world, (message) => message.type === 'pull');
     const { intercept } = world;

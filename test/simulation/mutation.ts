@@ -1,0 +1,50 @@
+import type { Effect } from '../../src/cluster/protocol/effects';
+import type { ProtocolMessage } from '../../src/cluster/protocol/messages';
+import type { SimulatedNode } from './simulated-node';
+
+/**
+ * A rule taken out of the protocol, at the seam between the core of a simulated node and the world around it: the core itself
+ * knows nothing of it.
+ */
+export interface Mutation {
+  /** The message as the core gets it. */
+  readonly received?: (node: SimulatedNode, message: ProtocolMessage) => ProtocolMessage;
+  /** The incarnation that a start takes. */
+  readonly boot?: (boot: number) => number;
+  /** `true`: what the core wants is not done. */
+  readonly swallows?: (effect: Effect) => boolean;
+  /** A node hears its own polls although the bus does not carry them. */
+  readonly hearsItself?: boolean;
+}
+
+export const UNCHANGED: Mutation = {};
+
+function presentPeer(node: SimulatedNode, message: ProtocolMessage) {
+  const peer = node.protocol?.peer(message.node);
+  return peer?.live === true && peer.boot === message.boot && peer.synced ? peer : undefined;
+}
+
+export const MUTATIONS: Readonly<Record<string, Mutation>> = {
+  /** A poll never says that entries differ. */
+  'no digest': {
+    received: (node, message) => {
+      const peer = presentPeer(node, message);
+      if (message.type !== 'poll' || peer === undefined) return message;
+      return { ...message, digest: peer.digest, count: peer.table.count };
+    },
+  },
+  /** A process that starts anew cannot be told from the one before. */
+  'no incarnation': { boot: () => 1 },
+  /** Deltas are applied as they arrive. */
+  'no order': {
+    received: (node, message) => {
+      const peer = presentPeer(node, message);
+      if (message.type !== 'deltas' || peer === undefined) return message;
+      return { ...message, first: peer.sequence + 1 };
+    },
+  },
+  /** A node does not notice that the bus is lost, and blames the others. */
+  'no bus-lost rule': { hearsItself: true },
+  /** A node keeps its entry when the device has registered elsewhere. */
+  'no moved': { swallows: (effect) => effect.type === 'own-moved' },
+};

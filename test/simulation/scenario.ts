@@ -1,0 +1,227 @@
+import { POLL_INTERVAL_MS } from '../../src/cluster/protocol/timing';
+import type { Mutation } from './mutation';
+import type { SimulatedNode } from './simulated-node';
+import { Watch } from './watch';
+import { type Faults, NO_FAULTS, World } from './world';
+
+/** Invariants hold this long after the last fault. */
+export const QUIET_MS = 6 * POLL_INTERVAL_MS;
+
+export interface Outcome {
+  /** Broken invariants, in words; nothing when all hold. */
+  readonly wrong: readonly string[];
+  /** Kinds of effects and faults that occurred. */
+  readonly seen: ReadonlySet<string>;
+  /** How long an entry was missing after the last loss, at most. */
+  readonly longestMissingMs: number;
+}
+
+/**
+ * How wrong the clocks are. `right`: not at all; `wrong`: within the bound, so that stamps order what has moved; `wild`: some are
+ * off by up to hours, so that other nodes refuse their stamps. Tables must be equal all the same; only which of two
+ * entries of a device is the newer one cannot be told then.
+ */
+type Clocks = 'right' | 'wrong' | 'wild';
+
+/** Two clocks this far off in different directions are still within the bound. */
+const WRONG_MS = 28_000;
+const HOUR_MS = 3_600_000;
+
+/** A phone: it keeps its key wherever it registers. Two phones may share a number. */
+interface Device {
+  readonly key: string;
+  readonly line: string;
+  /** Where it last got a 200. */
+  home: SimulatedNode | undefined;
+}
+
+/** One run, everything by chance from one seed: a time of faults, then quiet. */
+export class Scenario {
+  private readonly world: World;
+  private readonly clocks: Clocks;
+  private readonly devices: Device[];
+  private readonly size: number;
+  private readonly delayMs: number;
+
+  constructor(seed: number, mutation?: Mutation) {
+    this.world = new World(seed, mutation);
+    const { random } = this.world;
+    const dice = random.below(100);
+    this.clocks = dice < 30 ? 'right' : dice < 80 ? 'wrong' : 'wild';
+    this.size = random.chance(0.12) ? 900 : 0;
+    this.delayMs = 1 + random.below(random.chance(0.5) ? 20 : 400);
+    const devices = 8 + random.below(20);
+    this.devices = Array.from({ length: devices }, (_, index) => ({
+      key: `phone-${index}`,
+      line: String(1000 + (index % Math.ceil(devices * 0.7))),
+      home: undefined,
+    }));
+  }
+
+  run(): Outcome {
+    const { world } = this;
+    const { random } = world;
+    const nodes = 2 + random.below(6);
+    for (let number = 1; number <= nodes; number++) world.start(number, this.skew(), [], this.drift());
+    world.runFor(600 + random.below(1_000));
+    if (this.size > 0) this.fill(random.pick(world.running));
+    world.faults = this.faults();
+    const watch = new Watch(world, Math.max(this.delayMs, NO_FAULTS.delayMs));
+    for (let steps = 20 + random.below(50); steps > 0; steps--) {
+      this.step();
+      world.runFor(random.chance(0.1) ? random.below(6_000) : 1 + random.below(150));
+    }
+    this.calm();
+    watch.stop();
+    return { wrong: this.judge(), seen: world.seen, longestMissingMs: watch.longest };
+  }
+
+  private faults(): Faults {
+    const { random } = this.world;
+    const delayMs = this.delayMs;
+    if (random.chance(0.2)) return { drop: 0, duplicate: 0, delayMs };
+    return { drop: random.next() * 0.3, duplicate: random.next() * 0.2, delayMs };
+  }
+
+  private skew(): number {
+    const { random } = this.world;
+    if (this.clocks === 'right') return 0;
+    const most = this.clocks === 'wild' && random.chance(0.4) ? HOUR_MS : WRONG_MS;
+    return random.below(2 * most) - most;
+  }
+
+  private drift(): number {
+    return this.clocks === 'right' ? 0 : (this.world.random.next() - 0.5) * 0.01;
+  }
+
+  /** Something happens: to a device most of the time, else to a node, a clock, or the bus. */
+  private step(): void {
+    const { world } = this;
+    const { random } = world;
+    const numbers = [...world.nodes.keys()];
+    const node = world.node(random.pick(numbers) ?? 1);
+    const dice = random.below(100);
+    if (dice < 60) this.device(node, dice);
+    else if (dice < 63) node.refute(random.pick(numbers) ?? 1);
+    else if (dice < 67) node.crash();
+    else if (dice < 69) node.leave();
+    else if (dice < 78) this.restart(node);
+    else if (dice < 82) this.pause(node);
+    else if (dice < 85) this.setClock(node);
+    else if (dice < 87) this.corrupt(node);
+    else this.bus(node, numbers, dice);
+  }
+
+  private device(node: SimulatedNode, dice: number): void {
+    const { random } = this.world;
+    const device = random.pick(this.devices);
+    if (device === undefined) return;
+    const { home } = device;
+    if (dice < 35) this.register(device, node);
+    else if (dice < 40 && home !== undefined) this.register(device, this.world.node(home.number));
+    else if (dice < 48) home?.refresh(device.key);
+    else if (home !== undefined && !home.paused) {
+      home.unregister(device.key, random.pick(['unregistered', 'unreachable'] as const));
+      device.home = undefined;
+    }
+  }
+
+  /** A device registers here, and by that moves when it was elsewhere; some soon expire. */
+  private register(device: Device, node: SimulatedNode): void {
+    const lifetime = this.world.random.chance(0.1) ? 1_000 + this.world.random.below(5_000) : 120_000;
+    if (node.register(device.key, this.size, device.line, lifetime) !== undefined) device.home = node;
+  }
+
+  /** So many entries that a snapshot takes several chunks. */
+  private fill(node: SimulatedNode | undefined): void {
+    for (let index = 0; index < 80; index++) node?.register(`many-${index}`, this.size);
+  }
+
+  private pause(node: SimulatedNode): void {
+    const { world } = this;
+    const ms = 200 + world.random.below(8_000);
+    node.pause(ms, world.random.chance(0.5));
+    if (ms > 4_000 && node.online && world.random.chance(0.3)) {
+      world.seen.add('fault twin');
+      world.replace(node.number, this.skew());
+    }
+  }
+
+  private restart(before: SimulatedNode): void {
+    if (before.running) return;
+    const journal = this.world.random.chance(0.5) ? [...before.composite.of(before.number)] : [];
+    this.world.start(before.number, this.skew(), journal, this.drift());
+  }
+
+  private setClock(node: SimulatedNode): void {
+    if (this.clocks === 'right') return;
+    this.world.seen.add('fault clock set');
+    node.skewMs = this.skew();
+  }
+
+  private corrupt(node: SimulatedNode): void {
+    if (node.online && !node.paused && node.corrupt(this.world.random)) this.world.seen.add('fault corrupted');
+  }
+
+  private bus(node: SimulatedNode, numbers: readonly number[], dice: number): void {
+    const { world } = this;
+    const { random } = world;
+    if (dice < 89) world.sides = new Map(numbers.map((number) => [number, random.below(2)]));
+    else if (dice < 91)
+      for (const from of numbers)
+        for (const to of numbers) if (from !== to && random.chance(0.2)) world.cuts.add(`${from}>${to}`);
+    if (dice >= 91 && dice < 94) this.reconnect();
+    else if (dice === 94) node.mute = !node.mute;
+    else if (dice === 95) node.deafSince = node.deafSince === undefined ? world.agenda.now : undefined;
+    else if (dice >= 96) world.busUp = !world.busUp;
+  }
+
+  private reconnect(): void {
+    const { world } = this;
+    world.sides = new Map();
+    world.cuts.clear();
+    for (const node of [...world.nodes.values(), ...world.twins]) {
+      node.mute = false;
+      node.deafSince = undefined;
+    }
+  }
+
+  /** The last faults: whatever stands still wakes, the bus works, an entry may have been corrupted. Devices go on for a while. */
+  private calm(): void {
+    const { world } = this;
+    const { random } = world;
+    world.faults = NO_FAULTS;
+    world.busUp = true;
+    this.reconnect();
+    for (const node of [...world.nodes.values(), ...world.twins]) node.wake(random.chance(0.5));
+    if (random.chance(0.3)) this.corrupt(random.pick(world.running) ?? world.node(1));
+    const changes = random.chance(0.5) ? 10 : 0;
+    for (let change = 0; change < changes; change++) {
+      this.device(random.pick(world.running) ?? world.node(1), random.below(60));
+      world.runFor(QUIET_MS / 20);
+    }
+    world.runFor(QUIET_MS / 2 - (changes * QUIET_MS) / 20);
+    for (const node of world.running) node.sweeps = false;
+    world.runFor(QUIET_MS / 2);
+  }
+
+  private judge(): string[] {
+    const { world } = this;
+    const wrong = world.differences();
+    if (this.clocks !== 'wild') wrong.push(...world.heldTwice());
+    if (this.clocks === 'right') wrong.push(...this.misplaced());
+    return wrong;
+  }
+
+  /** Where the clocks are right, a device is where it last registered. */
+  private misplaced(): string[] {
+    const wrong: string[] = [];
+    for (const { key, home } of this.devices) {
+      if (home?.running !== true || home.endedBy.get(key) !== 'moved') continue;
+      const holder = this.world.running.find((node) => node.composite.get(node.number, key) !== undefined);
+      if (holder !== undefined && holder !== home)
+        wrong.push(`misplaced: ${key} is held by node ${holder.number}, but registered with node ${home.number} last`);
+    }
+    return wrong;
+  }
+}
