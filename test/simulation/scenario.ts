@@ -134,7 +134,7 @@ export class Scenario {
 
   /** So many entries that a snapshot takes several chunks. */
   private fill(node: SimulatedNode | undefined): void {
-    for (let index = 0; index < 80; index++) node?.register(`many-${index}`, this.size);
+    for (let index = 0; index < 140; index++) node?.register(`many-${index}`, this.size);
   }
 
   private pause(node: SimulatedNode): void {
