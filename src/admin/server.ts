@@ -129,7 +129,8 @@ function addHealth(app: FastifyInstance, source: AdminSource): void {
   });
   app.get('/readyz', (_request, reply) => {
     const reasons = source.notReady();
-    return reply.status(reasons.length === 0 ? 200 : 503).send({ ready: reasons.length === 0, reasons });
+    const ready = reasons.length === 0;
+    return reply.status(ready ? 200 : 503).send({ ready, reasons, converged: source.converged() });
   });
 }
 

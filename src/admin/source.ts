@@ -19,6 +19,8 @@ export interface AdminSource {
   alive(): boolean;
   /** Why this node can take no calls; empty when it can. */
   notReady(): readonly string[];
+  /** Whether this node's tables are known to equal those of the others. */
+  converged(): boolean;
 }
 
 export interface RegistrationView {

@@ -76,7 +76,7 @@ export class AdminView implements AdminSource {
         boot: peer?.boot,
         address: peer?.address,
         registrations: composite.count(id, 'station'),
-        lastHeardAt: peer === undefined ? undefined : now() - peer.lagMs,
+        lastHeardAt: peer?.heardAt,
         ...(peer === undefined ? {} : { replication: replicationOf(peer) }),
       };
     }
@@ -135,6 +135,10 @@ export class AdminView implements AdminSource {
 
   notReady(): readonly string[] {
     return this.parts.notReady();
+  }
+
+  converged(): boolean {
+    return this.parts.cluster.converged;
   }
 }
 

@@ -37,6 +37,8 @@ export function watchGauges(
   metrics: Metrics,
   parts: {
     readonly node: number;
+    /** The other nodes of the configuration. */
+    readonly others: readonly number[];
     readonly composite: CompositeSet;
     readonly cluster: Cluster;
     readonly calls: CallControl;
@@ -44,7 +46,7 @@ export function watchGauges(
     readonly sipConnected: () => boolean;
   },
 ): void {
-  const { node, composite, cluster, calls, resources, sipConnected } = parts;
+  const { node, others, composite, cluster, calls, resources, sipConnected } = parts;
   metrics.onCollect(() => {
     const local = composite.count(node, 'station');
     const remote = composite.countAll('station') - local;
@@ -55,9 +57,26 @@ export function watchGauges(
     metrics.set('tandem_cluster_peers', live, { state: 'on-line' });
     metrics.set('tandem_cluster_peers', cluster.peers().length - live, { state: 'off-line' });
     metrics.set('tandem_bus_connected', cluster.busAlive ? 1 : 0);
+    watchReplication(metrics, cluster, others);
     metrics.set('tandem_sip_server_connected', sipConnected() ? 1 : 0);
     const used = new Map<string, number>();
     for (const { type, inUse } of resources.describe()) used.set(type, (used.get(type) ?? 0) + inUse);
     for (const [type, inUse] of used) metrics.set('tandem_media_sessions', inUse, { type });
   });
+}
+
+/** One series for each configured node that was ever heard. */
+function watchReplication(metrics: Metrics, cluster: Cluster, others: readonly number[]): void {
+  metrics.set('tandem_converged', cluster.converged ? 1 : 0);
+  for (const node of others) {
+    const known = cluster.peer(node);
+    if (known === undefined) continue;
+    const peer = { peer: String(node) };
+    metrics.set('tandem_replication_peer_online', known.live ? 1 : 0, peer);
+    metrics.set('tandem_replication_sequence', known.sequence, peer);
+    metrics.set('tandem_replication_our_sequence', known.ourSequence, peer);
+    metrics.set('tandem_replication_entries', known.entries, peer);
+    metrics.set('tandem_replication_digest_equal', known.digestEqual ? 1 : 0, peer);
+    metrics.set('tandem_replication_lag_seconds', known.lagMs / 1000, peer);
+  }
 }

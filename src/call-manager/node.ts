@@ -149,6 +149,7 @@ export class CallManagerNode {
       clock: this.clock,
       hybridClock: this.stamps,
       composite: this.composite,
+      others: this.others(),
       sipAddress,
       metrics,
       log: {
@@ -159,6 +160,11 @@ export class CallManagerNode {
       onPeersChanged: () => this.parts?.devices.membershipChanged(),
       onFatal,
     });
+  }
+
+  private others(): number[] {
+    const { config, node } = this.options;
+    return config.nodes.map(({ id }) => id).filter((id) => id !== node);
   }
 
   private createBus(): Bus {
@@ -229,7 +235,15 @@ export class CallManagerNode {
     });
     cluster.messenger.onRequest((pid, target, body) => resources.handle({ pid, boot: target }, body));
     devices.start(this.listen);
-    watchGauges(metrics, { node, composite, cluster, calls, resources, sipConnected: () => this.listen.length > 0 });
+    watchGauges(metrics, {
+      node,
+      others: this.others(),
+      composite,
+      cluster,
+      calls,
+      resources,
+      sipConnected: () => this.listen.length > 0,
+    });
     const view = new AdminView({
       config,
       node,

@@ -3,6 +3,7 @@ import type { CancelTimer, Clock } from '../process/clock';
 import type { HybridClock } from '../process/hlc';
 import type { CompositeSet, RegistrationChange } from '../registration/composite-set';
 import type { Bus } from './bus';
+import { Convergence } from './convergence';
 import { silentMetrics, type Metrics } from '../telemetry/metrics';
 import { Envelope, type Refusal } from './envelope';
 import { ClusterMessenger } from './messenger';
@@ -26,6 +27,8 @@ export interface ClusterOptions {
   readonly clusterName: string;
   readonly secret: string;
   readonly bus: Bus;
+  /** The other nodes of the configuration: while they may still be heard this node has not converged. */
+  readonly others?: readonly number[];
   readonly clock: Clock;
   /** The node's one hybrid clock: stamps of its own records come from it too. */
   readonly hybridClock: HybridClock;
@@ -56,8 +59,10 @@ export interface PeerStatus {
   readonly ourSequence: number;
   readonly entries: number;
   readonly digestEqual: boolean;
-  /** For how long our copy has not been known to equal its entries, in ms. */
+  /** For how long our copy has not been known to equal its entries, in ms; 0 while it is off-line. */
   readonly lagMs: number;
+  /** When its last poll was heard, ms since the epoch. */
+  readonly heardAt: number;
 }
 
 export interface ClusterCounters {
@@ -91,6 +96,7 @@ export class Cluster {
   private readonly metrics: Metrics;
   /** Changes since the metrics were last asked for: a million may come at once, and counting each there costs more than it. */
   private readonly changes = { sent: 0, received: 0 };
+  private readonly convergence: Convergence;
   private readonly token = randomBytes(12).toString('hex');
   private readonly envelope: Envelope;
   private readonly effects: Effect[] = [];
@@ -110,6 +116,7 @@ export class Cluster {
     const { node, clock, clusterName, secret, bus, composite } = options;
     this.metrics = options.metrics ?? silentMetrics;
     this.metrics.onCollect(() => this.countChanges());
+    this.convergence = new Convergence(options.others ?? [], clock.now());
     this.envelope = new Envelope(clusterName, secret);
     this.messenger = new ClusterMessenger({
       node,
@@ -165,13 +172,16 @@ export class Cluster {
     await this.options.bus.stop(BUS_STOP_MS);
   }
 
+  /** This node is connected, and hears its own polls. */
   get busAlive(): boolean {
-    return this.protocol?.busAlive ?? false;
+    return this.options.bus.connected && this.protocol?.busAlive === true;
   }
 
   /** As far as we know, every live node's entries are here. */
   get converged(): boolean {
-    return this.protocol?.converged ?? false;
+    const { protocol } = this;
+    if (protocol === undefined || !this.busAlive) return false;
+    return this.convergence.reached(protocol.peersByNumber, this.options.clock.now());
   }
 
   /** The other nodes that were ever heard. */
@@ -250,6 +260,8 @@ export class Cluster {
 
   private connectionChanged(connected: boolean): void {
     this.options.log.info(connected ? 'connected to the bus' : 'the connection to the bus is lost');
+    if (connected) this.convergence.restart(this.options.clock.now());
+    if (this.protocol !== undefined && connected !== this.wasConnected) this.options.onPeersChanged?.();
     if (connected && !this.wasConnected && this.protocol !== undefined && !this.stopped)
       this.perform(this.protocol.reconnected());
     this.wasConnected = connected;
@@ -334,6 +346,7 @@ export class Cluster {
         log.warn('the bus is lost: membership is frozen, entries of other nodes are stale');
         return onPeersChanged?.();
       case 'bus-back':
+        this.convergence.restart(this.options.clock.now());
         log.info('the bus works');
         return onPeersChanged?.();
       case 'fatal':
@@ -341,6 +354,7 @@ export class Cluster {
         log.error(effect.message);
         return onFatal(effect.message);
       case 'report':
+        if (effect.report === 'paused') this.convergence.restart(this.options.clock.now());
         if (this.mayLog(`${effect.report}/${effect.node}`))
           log.warn('cluster protocol', { report: effect.report, peer: effect.node, detail: effect.detail });
     }
@@ -375,7 +389,7 @@ export class Cluster {
   }
 
   private status(peer: Peer): PeerStatus {
-    const { node, boot, live, address, digestEqual, lagSince } = peer;
+    const { node, boot, live, address } = peer;
     return {
       node,
       boot,
@@ -385,8 +399,9 @@ export class Cluster {
       sequence: peer.announced.sequence,
       ourSequence: peer.sequence,
       entries: peer.table.count,
-      digestEqual,
-      lagMs: lagSince === undefined ? 0 : Math.max(0, this.options.clock.now() - lagSince),
+      digestEqual: this.convergence.isEqual(peer),
+      lagMs: this.convergence.lagMs(peer, this.options.clock.now(), this.busAlive),
+      heardAt: peer.comparedAt,
     };
   }
 

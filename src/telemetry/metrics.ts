@@ -11,8 +11,8 @@ interface Declaration {
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const;
 
 /**
- * Every metric of Tandem. Labels hold words of a small fixed set (results, reasons, states), never numbers,
- * names of devices or anything else that is received: each new value would be a new series for ever.
+ * Every metric of Tandem. Labels hold words of a small fixed set (results, reasons, states) or numbers of configured
+ * nodes (`peer`), never names of devices or anything else that is received: each new value would be a new series for ever.
  */
 export const METRICS = {
   tandem_registrations: { type: 'gauge', help: 'Registrations known to this node', labels: ['where'] },
@@ -36,6 +36,17 @@ export const METRICS = {
   tandem_cluster_transitions_total: { type: 'counter', help: 'Nodes that went on-line or off-line', labels: ['to'] },
   tandem_bus_connected: { type: 'gauge', help: '1 while the bus between nodes works', labels: [] },
   tandem_bus_messages_total: { type: 'counter', help: 'Messages over the bus', labels: ['result'] },
+  tandem_converged: { type: 'gauge', help: '1 while all tables are known to be equal', labels: [] },
+  tandem_replication_peer_online: { type: 'gauge', help: '1 while the other node is on-line', labels: ['peer'] },
+  tandem_replication_sequence: { type: 'gauge', help: 'Last change of the other node, as it says', labels: ['peer'] },
+  tandem_replication_our_sequence: { type: 'gauge', help: 'Last change of it that is here', labels: ['peer'] },
+  tandem_replication_entries: { type: 'gauge', help: 'Entries of the other node here', labels: ['peer'] },
+  tandem_replication_digest_equal: { type: 'gauge', help: '1 while our copy has its digest', labels: ['peer'] },
+  tandem_replication_lag_seconds: {
+    type: 'gauge',
+    help: 'For how long our copy has not been known to equal its entries',
+    labels: ['peer'],
+  },
   tandem_replication_deltas_total: { type: 'counter', help: 'Registration changes', labels: ['direction'] },
   tandem_replication_delay_seconds: {
     type: 'histogram',

@@ -119,6 +119,10 @@ export class NodeProtocol {
     return this.membership.peers.values();
   }
 
+  get peersByNumber(): ReadonlyMap<number, Peer> {
+    return this.membership.peers;
+  }
+
   peer(node: number): Peer | undefined {
     return this.membership.peers.get(node);
   }

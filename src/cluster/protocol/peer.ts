@@ -19,6 +19,8 @@ export class Peer {
   /** It said goodbye: nothing of this incarnation counts any more. */
   ended = false;
   heardAt = 0;
+  /** When its newest poll was compared with our copy. */
+  comparedAt = 0;
   misses = 0;
   /** Number of its newest poll. */
   pollNumber = 0;

@@ -19,10 +19,12 @@ export class Replication {
   compare(peer: Peer, poll: Poll, now: number): void {
     const { sequence, count, digest } = poll;
     peer.announced = { sequence, count, digest };
+    peer.comparedAt = now;
     if (peer.pull !== undefined) return;
     const impatient = peer.refuted;
     peer.refuted = false;
-    if (!peer.synced) return count === 0 ? this.adoptEmpty(peer, sequence) : this.startPull(peer, 'snapshot', now);
+    // Also when it says that it has none: only the answer to our own question cannot be an old one, told again by others.
+    if (!peer.synced) return this.startPull(peer, 'snapshot', now);
     if (sequence > peer.sequence) {
       peer.isBehind(now);
       if (impatient) this.startPull(peer, 'changes', now);
@@ -153,13 +155,6 @@ export class Replication {
     const detail = `at sequence ${sequence}: ${peer.table.count} entries of ${count}`;
     this.context.report('digest-differs', peer.node, detail);
     this.startPull(peer, 'snapshot', now);
-  }
-
-  private adoptEmpty(peer: Peer, sequence: number): void {
-    for (const key of peer.table.unmarked(-1)) this.delete(peer, key, 'snapshot');
-    peer.sequence = sequence;
-    peer.synced = true;
-    peer.matches();
   }
 
   private keep(peer: Peer, message: Deltas): void {

@@ -77,6 +77,7 @@ function source(over: Partial<AdminSource> = {}): AdminSource {
     metricsText: () => Promise.resolve('tandem_calls 3\n'),
     alive: () => true,
     notReady: () => [],
+    converged: () => true,
     ...over,
   };
 }
@@ -198,7 +199,10 @@ describe('the HTTP API', () => {
       status: 503,
       json: { ready: false, reasons: ['SIP server not connected', 'draining'] },
     });
-    expect(await ask(await start(), '/readyz')).toMatchObject({ status: 200, json: { ready: true, reasons: [] } });
+    expect(await ask(await start(), '/readyz')).toMatchObject({
+      status: 200,
+      json: { ready: true, reasons: [], converged: true },
+    });
     expect((await ask(await start({ alive: () => false }), '/healthz')).status).toBe(503);
   });
 

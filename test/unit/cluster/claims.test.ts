@@ -115,7 +115,7 @@ describe('claim R8: a node comes on-line', () => {
     const world = cluster(1);
     world.node(1).register('1000');
     let lost = 0;
-    world.intercept = (_from, _to, message) => message.type === 'chunk' && ++lost <= 2;
+    world.intercept = (from, _to, message) => from === 1 && message.type === 'chunk' && ++lost <= 2;
     const newcomer = world.start(2);
     world.runFor(4_000);
     expect(lost).toBe(3);
