@@ -39,11 +39,15 @@ interface Waiting {
 /** A request that was received: its answer, once there is one. */
 interface Answered {
   readonly from: number;
+  /** The process that asks, and its number of the request: `sender-count` is the id. */
+  readonly sender: string;
+  readonly count: number;
   answer: { readonly body: unknown } | undefined;
 }
 
 const MAX_WAITING = 10_000;
 const MAX_ANSWERED = 2_000;
+const MAX_SENDERS = 1_024;
 /** A request older than this is a replay, or useless. */
 const MAX_REQUEST_AGE_MS = 120_000;
 
@@ -54,6 +58,8 @@ const MAX_REQUEST_AGE_MS = 120_000;
 export class ClusterMessenger {
   private readonly waiting = new Map<string, Waiting>();
   private readonly answered = new Map<string, Answered>();
+  /** By sender, the highest count that is no longer remembered: up to it nothing is new. */
+  private readonly forgotten = new Map<string, number>();
   private handler: RequestHandler | undefined;
   private lastId = 0;
 
@@ -146,7 +152,8 @@ export class ClusterMessenger {
       if (known.answer !== undefined) this.reply(known.from, message.id, known.answer.body);
       return;
     }
-    const entry: Answered = { from: message.node, answer: undefined };
+    const entry: Answered = { from: message.node, ...parseId(message.id), answer: undefined };
+    if (entry.count <= (this.forgotten.get(entry.sender) ?? -1)) return;
     this.remember(key, entry);
     void this.handle(message.pid, message.targetBoot, message.body).then((body) => {
       if (body === undefined) return;
@@ -160,11 +167,18 @@ export class ClusterMessenger {
   }
 
   private remember(key: string, entry: Answered): void {
-    if (this.answered.size >= MAX_ANSWERED) {
-      const oldest = this.answered.keys().next();
-      if (oldest.done !== true) this.answered.delete(oldest.value);
-    }
+    const oldest = this.answered.entries().next();
+    if (this.answered.size >= MAX_ANSWERED && oldest.done !== true) this.forget(...oldest.value);
     this.answered.set(key, entry);
+  }
+
+  private forget(key: string, { sender, count }: Answered): void {
+    this.answered.delete(key);
+    const highest = Math.max(count, this.forgotten.get(sender) ?? -1);
+    this.forgotten.delete(sender);
+    this.forgotten.set(sender, highest);
+    const oldest = this.forgotten.keys().next();
+    if (this.forgotten.size > MAX_SENDERS && oldest.done !== true) this.forgotten.delete(oldest.value);
   }
 
   private async handle(pid: string, boot: number, body: unknown): Promise<unknown> {
@@ -181,4 +195,10 @@ export class ClusterMessenger {
     this.lastId += 1;
     return `${this.options.header().token}-${this.lastId}`;
   }
+}
+
+/** An id of another form is of a sender of its own. */
+function parseId(id: string): { readonly sender: string; readonly count: number } {
+  const match = /^(.+)-(\d{1,15})$/.exec(id);
+  return { sender: match?.[1] ?? id, count: Number(match?.[2] ?? 0) };
 }

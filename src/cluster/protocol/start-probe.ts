@@ -1,6 +1,9 @@
 import type { Stamp } from '../../process/hlc';
 import type { Probe, ProtocolMessage, Taken } from './messages';
 
+/** Two nodes that start at once say so within this time of each other; if their clocks differ by more, their polls tell. */
+const PROBE_MAX_AGE_MS = 10_000;
+
 /** What a starting node answers while it probes. */
 export type ProbeAnswer = { readonly publish: Taken } | undefined;
 
@@ -35,6 +38,8 @@ export class StartProbe {
     this.raise(message.boot);
     if (message.type === 'taken' && message.to === this.token) this.takenBy = `the node at ${message.address}`;
     if (message.type !== 'probe') return undefined;
+    // A recorded probe of an earlier start of ours must not keep us from starting.
+    if (message.at.ms < this.stamp().ms - PROBE_MAX_AGE_MS) return undefined;
     if (message.token < this.token) {
       this.takenBy = 'another node that starts at this moment';
       return undefined;

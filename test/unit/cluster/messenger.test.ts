@@ -123,6 +123,19 @@ describe('claim M11: messages to processes by PID', () => {
     expect(pair.errors).toHaveLength(1);
   });
 
+  it('a request that is recorded and sent again is not handled again, however many came meanwhile', async () => {
+    const pair = new Pair();
+    let handled = 0;
+    pair.owner.onRequest(async () => (handled += 1));
+    await pair.caller.request(target, null, 900);
+    const recorded = pair.passed[0];
+    for (let count = 0; count < 2_500; count++) await pair.caller.request(target, null, 900);
+    expect(handled).toBe(2_501);
+    if (recorded !== undefined) pair.owner.receive(recorded);
+    await settle();
+    expect(handled).toBe(2_501);
+  });
+
   it('a node that goes off-line fails what waits for it at once', async () => {
     const pair = new Pair();
     pair.owner.onRequest(silent);
