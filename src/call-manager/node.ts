@@ -171,7 +171,12 @@ export class CallManagerNode {
     const { config, log } = this.options;
     const { redis } = config.cluster;
     if (redis !== undefined)
-      return new RedisBus({ url: redis, clock: this.clock, onError: (error) => log.debug({ error }, 'Redis') });
+      return new RedisBus({
+        ...redis,
+        clock: this.clock,
+        onError: (error) =>
+          log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'no connection'),
+      });
     if (config.nodes.length > 1) log.warn({}, 'no Redis is configured: this node knows nothing of the others');
     return new MemoryBus(new MemoryExchange());
   }

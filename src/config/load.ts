@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { checkCrossReferences, type CheckedSections } from './cross-references';
 import type { ConfigProblem } from './problem';
+import { checkRedis, redisConfig } from './redis';
 import * as schemas from './schema';
 import { checkList, checkValue, isTable, unknownKey } from './sections';
 import { Source, type Environment } from './source';
@@ -80,6 +81,7 @@ function check(source: Source, raw: unknown, folder: string): TandemConfig | und
   if (Array.isArray(raw.nodes) && raw.nodes.length === 0) source.problem(['nodes'], 'must hold at least one node');
   checkCrossReferences(source, raw, sections);
   if (registrar !== undefined) checkRegistrar(source, registrar);
+  checkRedis(source, cluster?.redis);
   if (source.problems.length > 0 || cluster === undefined || registrar === undefined || limits === undefined)
     return undefined;
   return build({ cluster, registrar, tls, sourceLimits: limits }, sections, folder);
@@ -130,7 +132,7 @@ function build(
   folder: string,
 ): TandemConfig {
   return {
-    cluster: { ...cluster, redis: cluster.redis, adminToken: cluster.adminToken },
+    cluster: { ...cluster, redis: redisConfig(cluster.redis, folder), adminToken: cluster.adminToken },
     registrar,
     sourceLimits,
     nodes: sections.nodes.map(({ value }) => ({

@@ -97,14 +97,51 @@ const sipUri = z
     'must be a SIP URI, for example sip:192.0.2.10:5060',
   );
 
+const redisUrl = z
+  .string()
+  .regex(/^(rediss?:\/\/[^\s/]+(\/\d{0,4})?|unix:\/\/\S+)$/, 'must be a URL such as redis://127.0.0.1:6379')
+  .refine(isReadableUrl, 'must be a URL such as redis://127.0.0.1:6379; write special characters of a password as %XX');
+
+/** The driver takes user and password out of the URL and decodes them. */
+function isReadableUrl(value: string): boolean {
+  try {
+    const { username, password } = new URL(value.replace(/^unix:/, 'redis:'));
+    return decodeURIComponent(username + password).length >= 0;
+  } catch {
+    return value.startsWith('unix:///');
+  }
+}
+
+export const redisTlsSchema = z.strictObject({
+  ca: oneLine.optional(),
+  cert: oneLine.optional(),
+  key: oneLine.optional(),
+  serverName: z.string().regex(HOST, 'must be a host name').optional(),
+});
+
+export const sentinelSchema = z.strictObject({
+  master: name,
+  nodes: z
+    .array(address.refine(({ port }) => port > 0, 'must name a port'))
+    .min(1, 'must name at least one sentinel')
+    .max(32, 'must be at most 32 sentinels'),
+  username: oneLine.optional(),
+  password: oneLine.optional(),
+});
+
+export const redisSchema = z.strictObject({
+  url: redisUrl.optional(),
+  username: oneLine.optional(),
+  password: oneLine.optional(),
+  tls: redisTlsSchema.optional(),
+  sentinel: sentinelSchema.optional(),
+});
+
 export const clusterSchema = z.strictObject({
   name,
   domain: z.string().regex(HOST, 'must be a domain name'),
   secret: text,
-  redis: z
-    .string()
-    .regex(/^(rediss?:\/\/[^\s/]+(\/\d{0,4})?|unix:\/\/\S+)$/, 'must be a URL such as redis://127.0.0.1:6379')
-    .optional(),
+  redis: redisUrl.or(redisSchema).optional(),
   adminToken: text.min(16, 'must be at least 16 characters').optional(),
   signalling: z.enum(['direct', 'tunnelled'], 'must be direct or tunnelled').default('direct'),
 });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { formatPath, suggestion, type Path } from './problem';
-import { drachtioSchema, tlsSchema } from './schema';
+import { drachtioSchema, redisSchema, redisTlsSchema, sentinelSchema, tlsSchema } from './schema';
 import type { Source } from './source';
 
 /** An entry of a section that was read without a problem, with its place in the file. */
@@ -34,8 +34,7 @@ export function checkList<T>(source: Source, schema: z.ZodType<T>, raw: unknown,
 function report(source: Source, schema: z.ZodType, raw: unknown, base: Path, issue: z.core.$ZodIssue): void {
   const path = [...base, ...issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))];
   if (issue.code === 'unrecognized_keys') {
-    const inner = issue.path.at(-1) === 'tls' ? tlsSchema : drachtioSchema;
-    const known = keysOf(issue.path.length === 0 ? schema : inner);
+    const known = keysOf(issue.path.length === 0 ? schema : innerSchema(issue.path));
     for (const key of issue.keys) source.problem([...path, key], unknownKey(key, known), 'key');
     return;
   }
@@ -48,6 +47,20 @@ function report(source: Source, schema: z.ZodType, raw: unknown, base: Path, iss
     return;
   }
   source.problem(path, issue.code === 'invalid_type' ? typeMessage(issue) : issue.message);
+}
+
+/** The schema of a table inside an entry. */
+function innerSchema(path: readonly PropertyKey[]): z.ZodType {
+  switch (path.at(-1)) {
+    case 'tls':
+      return path.at(-2) === 'redis' ? redisTlsSchema : tlsSchema;
+    case 'redis':
+      return redisSchema;
+    case 'sentinel':
+      return sentinelSchema;
+    default:
+      return drachtioSchema;
+  }
 }
 
 /** Of a value that may be one of two things, says what is wrong with the one that was evidently meant. */
@@ -67,13 +80,11 @@ function reportUnion(
     for (const error of meant) report(source, schema, raw, base, { ...error, path: [...issue.path, ...error.path] });
     return;
   }
-  const isDrachtio = issue.path.at(-1) === 'drachtio';
-  const spoken = issue.errors.flat().find((error) => error.code === 'invalid_format');
-  source.problem(
-    path,
-    isDrachtio ? 'must be "embedded" or {host, port, secret}' : (spoken?.message ?? 'has a wrong value'),
-  );
+  const spoken = issue.errors.flat().find((error) => error.code === 'invalid_format' || error.code === 'custom');
+  source.problem(path, TWO_KINDS[String(issue.path.at(-1))] ?? spoken?.message ?? 'has a wrong value');
 }
+
+const TWO_KINDS: Readonly<Record<string, string>> = { drachtio: 'must be "embedded" or {host, port, secret}' };
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   string: 'text (put it in quotes)',

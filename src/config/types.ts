@@ -20,11 +20,41 @@ export interface ClusterConfig {
   readonly domain: string;
   readonly secret: string;
   /** Undefined: a single node on the in-process bus. */
-  readonly redis: string | undefined;
+  readonly redis: RedisConfig | undefined;
   /** Bearer token of the HTTP API; without it the API listens on loopback only. */
   readonly adminToken: string | undefined;
   /** Claim R14: calls to other nodes name the device process there, or only the number. */
   readonly signalling: 'direct' | 'tunnelled';
+}
+
+/** Either `url` or `sentinel` is there. */
+export interface RedisConfig {
+  /** `redis://`, `rediss://` or `unix://`; it may hold a user and a password. */
+  readonly url: string | undefined;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  /** TLS, also to the sentinels; undefined: none, unless the URL says so. */
+  readonly tls: RedisTlsConfig | undefined;
+  readonly sentinel: SentinelConfig | undefined;
+}
+
+/** Absolute paths of PEM files. */
+export interface RedisTlsConfig {
+  /** Undefined: the authorities that Node.js knows. */
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  /** Name in the certificate, when it is not the name or address that is connected to. */
+  readonly serverName: string | undefined;
+}
+
+export interface SentinelConfig {
+  /** Name of the watched master. */
+  readonly master: string;
+  readonly nodes: readonly { readonly address: string; readonly port: number }[];
+  /** Of the sentinels themselves. */
+  readonly username: string | undefined;
+  readonly password: string | undefined;
 }
 
 /** What one source address may send to the embedded SIP server. */

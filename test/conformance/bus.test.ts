@@ -1,12 +1,17 @@
+import { join } from 'node:path';
 import type { Bus } from '../../src/cluster/bus';
 import { MemoryBus, MemoryExchange } from '../../src/cluster/memory/memory-bus';
-import { RedisBus } from '../../src/cluster/redis/redis-bus';
+import { RedisBus, type RedisBusOptions } from '../../src/cluster/redis/redis-bus';
 import { eventuallyTrue } from '../support/eventually';
-import { RedisServer } from '../support/redis';
+import { redisCertificates, RedisServer, SentinelGroup } from '../support/redis';
 import { Scope } from '../support/scope';
 
 /** Makes buses that reach each other. */
 type Factory = (scope: Scope) => Promise<() => Bus>;
+
+function busOn(options: RedisBusOptions): () => Bus {
+  return () => new RedisBus(options);
+}
 
 const adapters: [string, Factory][] = [
   [
@@ -16,11 +21,55 @@ const adapters: [string, Factory][] = [
       return () => new MemoryBus(exchange);
     },
   ],
+  ['redis', async (scope) => busOn({ url: (await RedisServer.start(scope)).url })],
   [
-    'redis',
+    'redis with a password',
+    async (scope) =>
+      busOn({ url: (await RedisServer.start(scope, { password: 'p@ss/word' })).url, password: 'p@ss/word' }),
+  ],
+  [
+    'redis with a password in the URL',
     async (scope) => {
-      const { url } = await RedisServer.start(scope);
-      return () => new RedisBus({ url });
+      const { port } = await RedisServer.start(scope, { password: 'p@ss/word' });
+      return busOn({ url: `redis://:p%40ss%2Fword@127.0.0.1:${port}` });
+    },
+  ],
+  [
+    'redis with an ACL user that may only publish and subscribe',
+    async (scope) => {
+      const user = { name: 'tandem', password: 'geheim', channels: '*' };
+      return busOn({ url: (await RedisServer.start(scope, { user })).url, username: 'tandem', password: 'geheim' });
+    },
+  ],
+  [
+    'redis over TLS',
+    async (scope) => {
+      const tls = redisCertificates(scope);
+      return busOn({ url: (await RedisServer.start(scope, { tls })).url, tls: { ca: tls.ca } });
+    },
+  ],
+  [
+    'redis over TLS with a certificate for the client, and a password',
+    async (scope) => {
+      const tls = redisCertificates(scope);
+      const redis = await RedisServer.start(scope, { tls, password: 'geheim', lines: ['tls-auth-clients yes'] });
+      return busOn({ url: redis.url, password: 'geheim', tls: { ...tls, serverName: 'redis.test' } });
+    },
+  ],
+  [
+    'redis on a unix socket',
+    async (scope) => {
+      const path = join(scope.directory('socket'), 'redis.sock');
+      await RedisServer.start(scope, { lines: [`unixsocket ${path}`] });
+      return busOn({ url: `unix://${path}` });
+    },
+  ],
+  ['redis with sentinels', async (scope) => busOn((await SentinelGroup.start(scope)).busOptions)],
+  [
+    'redis with sentinels, passwords and TLS',
+    async (scope) => {
+      const secrets = { password: 'geheim', sentinelPassword: 'auchgeheim', tls: redisCertificates(scope) };
+      return busOn((await SentinelGroup.start(scope, secrets)).busOptions);
     },
   ],
 ];

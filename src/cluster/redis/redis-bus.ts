@@ -1,12 +1,20 @@
 import { systemClock, type Clock } from '../../process/clock';
 import type { Bus } from '../bus';
-import { RedisLink, type RedisClient } from './redis-link';
+import type { Place, RedisClient, RedisTls, Target } from './redis-client';
+import { RedisLink } from './redis-link';
+import { Sentinels, type SentinelOptions } from './sentinel';
 
+/** Redis by `url`, or, with `sentinel`, whichever is the master at the time. */
 export interface RedisBusOptions {
-  /** `redis://` or `rediss://` URL. */
-  readonly url: string;
+  /** `redis://`, `rediss://` or `unix://` URL. */
+  readonly url?: string | undefined;
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  /** For Redis and for the sentinels. */
+  readonly tls?: RedisTls | undefined;
+  readonly sentinel?: SentinelOptions | undefined;
   readonly clock?: Clock;
-  /** Told of each failed connection; there may be many. */
+  /** Why there is no connection; the same reason again only after a while. Never holds a password. */
   readonly onError?: (error: unknown) => void;
 }
 
@@ -19,6 +27,8 @@ interface Subscription {
 /** Bounds of what is on its way to Redis and not confirmed; beyond them messages are dropped. */
 const MAX_UNCONFIRMED = 4_096;
 const MAX_UNCONFIRMED_BYTES = 16 * 1024 * 1024;
+const SAME_ERROR_MS = 10_000;
+const MAX_ERRORS_KNOWN = 100;
 
 /** The bus over Redis pub/sub: one connection to publish, one for polls, one for all else that is heard. */
 export class RedisBus implements Bus {
@@ -27,6 +37,8 @@ export class RedisBus implements Bus {
   private readonly clock: Clock;
   private readonly publisher: RedisLink;
   private readonly links: readonly RedisLink[];
+  private readonly sentinels: Sentinels | undefined;
+  private readonly toldAt = new Map<string, number>();
   private wasConnected = false;
   private stopped = false;
   private unconfirmed = 0;
@@ -35,6 +47,15 @@ export class RedisBus implements Bus {
 
   constructor(private readonly options: RedisBusOptions) {
     this.clock = options.clock ?? systemClock;
+    const { sentinel, tls } = options;
+    if (sentinel !== undefined)
+      this.sentinels = new Sentinels({
+        sentinel,
+        tls,
+        clock: this.clock,
+        onMoved: (master) => this.masterMoved(master),
+        onError: (error) => this.failed(error),
+      });
     this.publisher = this.link(() => Promise.resolve());
     this.links = [this.publisher, this.subscribingLink(true), this.subscribingLink(false)];
   }
@@ -51,6 +72,7 @@ export class RedisBus implements Bus {
         cancel();
         resolve();
       });
+      this.sentinels?.start();
       for (const link of this.links) link.start();
     });
   }
@@ -91,17 +113,47 @@ export class RedisBus implements Bus {
           resolve();
         };
       });
-    await Promise.all(this.links.map((link) => link.stop()));
+    await Promise.all([this.sentinels?.stop(), ...this.links.map((link) => link.stop())]);
   }
 
   private link(prepare: (client: RedisClient) => Promise<void>): RedisLink {
     return new RedisLink({
-      url: this.options.url,
+      target: () => this.target(),
       clock: this.clock,
-      prepare,
+      prepare: async (client) => {
+        if (this.sentinels !== undefined) await expectMaster(client);
+        await prepare(client);
+      },
       onChange: () => this.changed(),
-      onError: (error) => this.options.onError?.(error),
+      onError: (error) => this.failed(error),
     });
+  }
+
+  private async target(): Promise<Target> {
+    const { url, username, password, tls } = this.options;
+    const at = this.sentinels === undefined ? url : await this.sentinels.master();
+    if (at === undefined) throw new Error('neither a URL nor sentinels are configured');
+    return { at, username, password, tls };
+  }
+
+  /** A connection to the former master may live on and reach nobody: it is left. Who waits for one need not wait longer. */
+  private masterMoved(master: Place): void {
+    if (this.stopped) return;
+    for (const link of this.links) {
+      const { at, up } = link;
+      const there = typeof at === 'object' && at.address === master.address && at.port === master.port;
+      if (at !== undefined && !(there && up !== undefined)) link.renew();
+    }
+  }
+
+  private failed(error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    const now = this.clock.now();
+    const last = this.toldAt.get(message);
+    if (last !== undefined && Math.abs(now - last) < SAME_ERROR_MS) return;
+    if (this.toldAt.size >= MAX_ERRORS_KNOWN) this.toldAt.clear();
+    this.toldAt.set(message, now);
+    this.options.onError?.(error);
   }
 
   private subscribingLink(urgent: boolean): RedisLink {
@@ -123,4 +175,10 @@ export class RedisBus implements Bus {
     this.wasConnected = connected;
     for (const listener of this.listeners) listener(connected);
   }
+}
+
+/** What is published at a replica reaches nobody else, and looks as if it did: we hear it ourselves. */
+async function expectMaster(client: RedisClient): Promise<void> {
+  const [role] = await client.sendCommand<unknown[]>(['ROLE']);
+  if (role !== 'master') throw new Error(`it is a ${String(role)}, not the master`);
 }

@@ -1,25 +1,28 @@
-import { createClient } from 'redis';
 import type { Clock } from '../../process/clock';
+import {
+  clientFor,
+  CONNECT_DEADLINE_MS,
+  destroy,
+  placeName,
+  withoutPassword,
+  withDeadline,
+  type Place,
+  type RedisClient,
+  type Target,
+} from './redis-client';
 
-const CONNECT_DEADLINE_MS = 3_000;
-const PING_INTERVAL_MS = 1_000;
-const PING_DEADLINE_MS = 2_500;
+/**
+ * A server that says nothing is left after at most the sum of these: a Redis that hangs, or whose host has vanished
+ * without a word. A false alarm costs a new connection and a hello, no entry.
+ */
+const PING_INTERVAL_MS = 250;
+const PING_DEADLINE_MS = 1_000;
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 
-/** A client that connects once: the link makes a new one for each attempt, so nothing waits in an old one's queue. */
-function createOneShotClient(url: string) {
-  return createClient({
-    url,
-    disableOfflineQueue: true,
-    socket: { connectTimeout: CONNECT_DEADLINE_MS, reconnectStrategy: false },
-  });
-}
-
-export type RedisClient = ReturnType<typeof createOneShotClient>;
-
 export interface RedisLinkOptions {
-  readonly url: string;
+  /** Where the next attempt goes. */
+  readonly target: () => Promise<Target>;
   readonly clock: Clock;
   /** Makes a connection useful (subscribes); the link is up after it. */
   readonly prepare: (client: RedisClient) => Promise<void>;
@@ -39,7 +42,11 @@ class ConnectionLife {
 export class RedisLink {
   private client: RedisClient | undefined;
   private connecting: RedisClient | undefined;
+  private life = new ConnectionLife();
+  private connectedTo: Place | string | undefined;
   private stopped = false;
+  private impatient = false;
+  private backoff = MIN_BACKOFF_MS;
   private heardAt = 0;
   private wake: () => void = () => undefined;
   private running: Promise<void> = Promise.resolve();
@@ -49,6 +56,11 @@ export class RedisLink {
   /** The client while the link is up. */
   get up(): RedisClient | undefined {
     return this.client;
+  }
+
+  /** What it is connected to, or tries to connect to. */
+  get at(): Place | string | undefined {
+    return this.connectedTo;
   }
 
   start(): void {
@@ -63,29 +75,40 @@ export class RedisLink {
     await this.running;
   }
 
+  /** Leaves the connection, if there is one, and makes another at once. */
+  renew(): void {
+    this.impatient = true;
+    this.life.ended = true;
+    destroy(this.connecting);
+    this.wake();
+  }
+
   /** Something came from Redis: it does not hang, even if it has too much to do to answer a ping in time. */
   heard(): void {
     this.heardAt = this.options.clock.now();
   }
 
   private async run(): Promise<void> {
-    let backoff = MIN_BACKOFF_MS;
     while (!this.stopped) {
       const wasUp = await this.connection();
-      backoff = wasUp ? MIN_BACKOFF_MS : Math.min(MAX_BACKOFF_MS, backoff * 2);
-      await this.pause(backoff * (0.75 + Math.random() / 2));
+      if (wasUp) this.backoff = MIN_BACKOFF_MS;
+      if (!this.impatient) await this.pause(this.backoff * (0.5 + Math.random() / 2), new ConnectionLife());
+      this.backoff = this.impatient ? MIN_BACKOFF_MS : Math.min(MAX_BACKOFF_MS, this.backoff * 2);
+      this.impatient = false;
     }
   }
 
   /** The life of one connection; `true` when it came up. */
   private async connection(): Promise<boolean> {
     const { clock, prepare, onChange, onError } = this.options;
-    const life = new ConnectionLife();
+    const life = (this.life = new ConnectionLife());
     try {
-      const client = this.newClient(life);
+      const client = await this.newClient(life);
       this.connecting = client;
+      if (this.isOver(life)) return false;
       await withDeadline(clock, CONNECT_DEADLINE_MS, client.connect());
       await withDeadline(clock, CONNECT_DEADLINE_MS, prepare(client));
+      if (this.isOver(life)) return false;
       this.client = client;
       onChange(true);
       while (!this.isOver(life)) {
@@ -93,11 +116,14 @@ export class RedisLink {
         if (!this.isOver(life)) await this.ping(client);
       }
     } catch (error) {
-      if (!this.isOver(life)) onError(error);
+      if (!this.isOver(life)) onError(this.explained(error));
+    } finally {
+      life.ended = true;
+      destroy(this.connecting);
+      this.connecting = undefined;
     }
     const wasUp = this.client !== undefined;
     this.client = undefined;
-    destroy(this.connecting);
     if (wasUp) onChange(false);
     return wasUp;
   }
@@ -112,25 +138,32 @@ export class RedisLink {
     }
   }
 
-  private newClient(life: ConnectionLife): RedisClient {
-    const client = createOneShotClient(this.options.url);
+  private async newClient(life: ConnectionLife): Promise<RedisClient> {
+    const target = await this.options.target();
+    this.connectedTo = target.at;
+    const client = await clientFor(target);
     const end = () => {
       life.ended = true;
-      this.wake();
+      if (this.life === life) this.wake();
     };
     client.on('end', end);
     client.on('error', (error: unknown) => {
-      if (!this.isOver(life)) this.options.onError(error);
+      if (!this.isOver(life)) this.options.onError(this.explained(error));
       end();
     });
     return client;
+  }
+
+  private explained(error: unknown): Error {
+    const where = this.connectedTo === undefined ? 'Redis' : `Redis at ${placeName(this.connectedTo)}`;
+    return new Error(`${where}: ${withoutPassword(error instanceof Error ? error.message : String(error))}`);
   }
 
   private isOver(life: ConnectionLife): boolean {
     return this.stopped || life.ended;
   }
 
-  private pause(ms: number, life = new ConnectionLife()): Promise<void> {
+  private pause(ms: number, life: ConnectionLife): Promise<void> {
     if (this.isOver(life)) return Promise.resolve();
     return new Promise((resolve) => {
       const cancel = this.options.clock.setTimer(ms, resolve);
@@ -139,31 +172,5 @@ export class RedisLink {
         resolve();
       };
     });
-  }
-}
-
-/**
- * Rejects when `promise` is not settled in time; what it does later is nobody's concern. Sockets are read once more
- * after the timer: when the process itself stood still, the answer may lie there.
- */
-async function withDeadline<T>(clock: Clock, ms: number, promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined);
-  let cancel: () => void = () => undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    const late = () => reject(new Error(`no answer from Redis in ${ms} ms`));
-    cancel = clock.setTimer(ms, () => setImmediate(late));
-  });
-  try {
-    return await Promise.race([promise, deadline]);
-  } finally {
-    cancel();
-  }
-}
-
-function destroy(client: RedisClient | undefined): void {
-  try {
-    client?.destroy();
-  } catch {
-    // It was closed already.
   }
 }

@@ -26,7 +26,7 @@ function load(name: string, env: Record<string, string> = {}): TandemConfig {
 describe('deploy/two-sites.yaml', () => {
   it('is two sites with two phones each, that know each other', () => {
     const config = load('two-sites.yaml', { TANDEM_REDIS: 'redis://127.0.0.1:6390', TANDEM_RTPENGINE_PORT: '2223' });
-    expect(config.cluster.redis).toBe('redis://127.0.0.1:6390');
+    expect(config.cluster.redis?.url).toBe('redis://127.0.0.1:6390');
     expect(config.nodes.map(({ id, name }) => [id, name])).toEqual([
       [1, 'dallas'],
       [2, 'san-jose'],

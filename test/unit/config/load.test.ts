@@ -79,7 +79,13 @@ describe('a configuration file', () => {
       domain: 'acme.example',
       secret: 'cluster-secret',
       signalling: 'direct',
-      redis: 'redis://127.0.0.1:6379',
+      redis: {
+        url: 'redis://127.0.0.1:6379',
+        username: undefined,
+        password: undefined,
+        tls: undefined,
+        sentinel: undefined,
+      },
       adminToken: undefined,
     });
     expect(config.nodes[0]).toEqual({
@@ -151,8 +157,8 @@ describe('a configuration file', () => {
 describe('references to the environment', () => {
   it('are replaced inside text, and have defaults', () => {
     const text = example.replace('redis://127.0.0.1:6379', 'redis://${REDIS_HOST:-127.0.0.9}:${REDIS_PORT}');
-    expect(load(text, { ...env, REDIS_PORT: '6390' }).cluster.redis).toBe('redis://127.0.0.9:6390');
-    expect(load(text, { ...env, REDIS_PORT: '6390', REDIS_HOST: 'r' }).cluster.redis).toBe('redis://r:6390');
+    expect(load(text, { ...env, REDIS_PORT: '6390' }).cluster.redis?.url).toBe('redis://127.0.0.9:6390');
+    expect(load(text, { ...env, REDIS_PORT: '6390', REDIS_HOST: 'r' }).cluster.redis?.url).toBe('redis://r:6390');
   });
 
   it('give numbers where a number is wanted, and text where digits are text', () => {
