@@ -125,9 +125,7 @@ export class CallProcess {
       case 'allocate-music':
         return this.allocate(effect);
       case 'ask-offer':
-        return this.ask(effect, 'offer', (allocation) =>
-          allocation.offer(effect.peer === undefined ? {} : { peer: effect.peer }),
-        );
+        return this.ask(effect, 'offer', (allocation) => allocation.offer(effect.peer === undefined ? {} : { peer: effect.peer }));
       case 'connect-resource':
         return this.ask(effect, 'connect', (allocation) => allocation.connect({ answer: effect.answer }));
       case 'renew-resource':
