@@ -14,7 +14,7 @@ export class RecordIndex {
 
   /** Everybody registered for a number. */
   byNumber(number: string): readonly HeldRecord[] {
-    return this.numbers.get(number);
+    return this.set.standing(this.numbers.get(number));
   }
 
   station(device: string): readonly HeldRecord[] {
@@ -26,7 +26,7 @@ export class RecordIndex {
   }
 
   *allNumbers(): IterableIterator<[number: string, records: readonly HeldRecord[]]> {
-    yield* this.numbers.entries();
+    for (const [number, held] of this.numbers.entries()) yield [number, this.set.standing(held)];
   }
 
   private ofKind(device: string, kind: DeviceKind): readonly HeldRecord[] {

@@ -23,6 +23,9 @@ export type RegistrationChange =
       readonly held: HeldRecord;
     };
 
+/** A few milliseconds of work. */
+const PURGED_AT_ONCE = 2_000;
+
 interface Held {
   readonly owner: number;
   record: RegistrationRecord;
@@ -49,6 +52,8 @@ class OwnedRecords {
 export class CompositeSet {
   private readonly owners = new Map<number, OwnedRecords>();
   private readonly devices = new ListMap<HeldRecord>();
+  /** Purges of which not everybody has been told yet. */
+  private purging = 0;
   private readonly listeners: ((change: RegistrationChange) => void)[] = [];
 
   onChange(listener: (change: RegistrationChange) => void): void {
@@ -94,12 +99,24 @@ export class CompositeSet {
     return record;
   }
 
-  /** Procedure D: drops everything that one owner has told. */
+  /**
+   * Procedure D: drops everything that one owner has told. From now on nothing of it is found; who follows the changes
+   * is told of many in several turns of the event loop, so that polls and calls do not wait for it.
+   */
   purge(owner: number, reason: string): number {
-    const records = [...this.of(owner)];
-    for (const record of records) this.delete(owner, record.key, reason);
+    const owned = this.owners.get(owner);
+    if (owned === undefined) return 0;
+    const entries = owned.byKey.size;
     this.owners.delete(owner);
-    return records.length;
+    this.purging += 1;
+    this.drop([...owned.byKey.values()], 0, reason);
+    return entries;
+  }
+
+  /** Those that have not been purged a moment ago. */
+  standing(records: readonly HeldRecord[]): readonly HeldRecord[] {
+    if (this.purging === 0) return records;
+    return records.filter((held) => this.owners.get(held.owner)?.byKey.get(held.record.key) === held);
   }
 
   /** The records of one owner. */
@@ -122,7 +139,7 @@ export class CompositeSet {
 
   /** The records of a device, whoever owns them. */
   ofDevice(device: string): readonly HeldRecord[] {
-    return this.devices.get(device);
+    return this.standing(this.devices.get(device));
   }
 
   *all(): IterableIterator<HeldRecord> {
@@ -134,6 +151,23 @@ export class CompositeSet {
     const holders: number[] = [];
     for (const [owner, { byKey }] of this.owners) if (owner !== except && byKey.has(key)) holders.push(owner);
     return holders;
+  }
+
+  private drop(purged: readonly Held[], from: number, reason: string): void {
+    const end = Math.min(purged.length, from + PURGED_AT_ONCE);
+    if (end < purged.length) setImmediate(() => this.drop(purged, end, reason));
+    else this.purging -= 1;
+    const failures: unknown[] = [];
+    for (const held of purged.slice(from, end)) {
+      const { owner, record } = held;
+      this.devices.remove(record.device, held);
+      try {
+        this.tell({ type: 'delete', owner, record, reason, held });
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'followers of the registrations failed');
   }
 
   private tell(change: RegistrationChange): void {

@@ -64,7 +64,7 @@ function seal(message: Poll | Deltas | Chunk, by = envelope, channel = 'c'): str
 
 /** What somebody could send who knows the secret. */
 function sealAny(value: unknown): string {
-  const json = String(JSON.stringify(value));
+  const json = JSON.stringify(value);
   return `tandem2 ${sign('secret', ['tandem2', 'acme', 'c', json])} ${json}`;
 }
 

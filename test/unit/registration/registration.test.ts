@@ -2,6 +2,7 @@ import { bindingKey } from '../../../src/registration/binding-key';
 import { CompositeSet } from '../../../src/registration/composite-set';
 import { DeviceManager } from '../../../src/registration/device-manager';
 import { recordHash, RegistrationDigest } from '../../../src/registration/digest';
+import { RecordIndex } from '../../../src/digit-analysis/record-index';
 import { isRegistrationRecord } from '../../../src/registration/validate';
 import { NOW, record } from './support';
 
@@ -76,6 +77,37 @@ describe('claim R18: the digest of a set of records', () => {
     }
     expect(hashes.size).toBe(records);
     for (const set of [...ones, ...twos]) expect(Math.abs(set / records - 0.5)).toBeLessThan(0.02);
+  });
+});
+
+describe('claim R9: the purge of a node that told very much', () => {
+  test('is complete at once for whoever looks, told in several turns, and leaves what came meanwhile', async () => {
+    const composite = new CompositeSet();
+    const index = new RecordIndex(composite);
+    const told: string[] = [];
+    const size = 7_000;
+    for (let at = 0; at < size; at++) composite.put(2, record(`d${at}`, `2.dp.${at + 1}`, { lines: [`${at}`] }));
+    composite.put(3, record('d5000', '3.dp.1', { lines: ['5000'] }));
+    composite.onChange((change) => {
+      if (change.type === 'delete') told.push(change.record.device);
+      if (change.record.device === 'd10') throw new Error('a follower fails');
+    });
+    expect(() => composite.purge(2, 'node-offline')).toThrow('followers');
+    const looked = () => [
+      composite.count(2),
+      composite.ofDevice('d6999').length,
+      index.byNumber('6999').length,
+      index.byNumber('5000').map(({ owner }) => owner),
+      [...index.allNumbers()].flatMap(([, held]) => held).length,
+    ];
+    expect(looked()).toEqual([0, 0, 0, [3], 1]);
+    expect(told.length).toBeLessThan(size);
+    // Its next incarnation has told one already.
+    composite.put(2, record('d6000', '2.dp.1', { lines: ['6000'] }));
+    while (told.length < size) await new Promise((resolve) => setImmediate(resolve));
+    expect(new Set(told).size).toBe(size);
+    expect(looked()).toEqual([1, 0, 0, [3], 2]);
+    expect(index.byNumber('6000').map(({ record: { pid } }) => pid)).toEqual(['2.dp.1']);
   });
 });
 
