@@ -116,7 +116,7 @@ export class Replication {
   }
 
   private finish(peer: Peer, last: Chunk, now: number): void {
-    for (const key of peer.table.unmarked(last.id)) this.delete(peer, key, 'snapshot');
+    this.dropUnmarked(peer, last.id);
     peer.pull = undefined;
     peer.sequence = last.snapshot;
     peer.synced = true;
@@ -124,6 +124,18 @@ export class Replication {
       this.context.report('digest-differs', peer.node, `after a snapshot at sequence ${last.snapshot}`);
     if (peer.announced.sequence > peer.sequence) peer.isBehind(now);
     this.applyKept(peer, now);
+  }
+
+  /** Entries that the snapshot does not have. Those of a node that begins anew may be very many, and go as one. */
+  private dropUnmarked(peer: Peer, mark: number): void {
+    const keys = peer.table.unmarked(mark);
+    if (keys.length === 0 || keys.length < peer.table.count) {
+      for (const key of keys) this.delete(peer, key, 'snapshot');
+      return;
+    }
+    peer.table.clear();
+    peer.disbelieved.clear();
+    this.context.emit({ type: 'purge', owner: peer.node, reason: 'snapshot' });
   }
 
   private applyInOrder(peer: Peer, message: Deltas, now: number): void {
