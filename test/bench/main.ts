@@ -1,4 +1,5 @@
 import { benchCall } from './call';
+import { benchFailover } from './failover';
 import { benchRegister } from './register';
 import { benchResync } from './resync';
 import { benchSip } from './sip';
@@ -8,6 +9,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   call: benchCall,
   sip: benchSip,
   resync: benchResync,
+  failover: benchFailover,
 };
 
 /** Runs the named benchmarks, or all; one JSON object per line on the standard output. */

@@ -87,13 +87,14 @@ export class NodeProcess {
     return child.pid;
   }
 
-  /** Starts it without waiting. */
-  spawn(): void {
+  /** Starts it without waiting; `wrapper`: a command that becomes it, such as setpriv. */
+  spawn(wrapper: readonly string[] = []): void {
     if (!existsSync(program)) throw new Error('dist/main.js is missing: run `npm run build` first');
     mkdirSync(this.place.stateDir, { recursive: true });
     this.process = LaunchedProcess.launch(this.scope, {
-      command: process.execPath,
+      command: wrapper[0] ?? process.execPath,
       args: [
+        ...(wrapper.length === 0 ? [] : [...wrapper.slice(1), process.execPath]),
         ...(this.place.nodeArgs ?? []),
         program,
         'start',
@@ -110,8 +111,8 @@ export class NodeProcess {
   }
 
   /** Starts it, and waits until it can take calls. */
-  async start(): Promise<void> {
-    this.spawn();
+  async start(wrapper: readonly string[] = []): Promise<void> {
+    this.spawn(wrapper);
     await this.ready();
   }
 

@@ -60,6 +60,8 @@ const OK_AGAIN_MS = [500, 1000, 2000, 4000, 4000, 4000];
 
 /** The calls of one phone: it answers each call at once, and ends the calls that it placed as soon as they are answered. */
 export class FleetCalls {
+  /** How often a node has asked whether the phone is there. */
+  optionsReceived = 0;
   /** Calls that came, by Call-ID. */
   private readonly incoming = new Map<string, Answered>();
   private readonly timers = new Set<NodeJS.Timeout>();
@@ -100,6 +102,8 @@ export class FleetCalls {
         this.stopAnswering(getHeader(request, 'Call-ID') ?? '');
         return this.respond(request, port, '200 OK');
       case 'OPTIONS':
+        this.optionsReceived += 1;
+        return this.respond(request, port, '200 OK');
       case 'UPDATE':
         return this.respond(request, port, '200 OK');
       case 'CANCEL':

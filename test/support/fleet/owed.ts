@@ -67,11 +67,14 @@ export async function trialsOf(node: NodeProcess, call: CallResult): Promise<rea
   return Array.isArray(record.trials) ? record.trials.filter(isTrial) : undefined;
 }
 
-/** The PID of the call, from the node's log. */
-function callIdentity(node: NodeProcess, { caller, dialled }: CallResult): string | undefined {
+/** The PID of the call, from what the node's log says when a call is over. */
+function callIdentity(node: NodeProcess, { caller, dialled, startedAt }: CallResult): string | undefined {
   const lines = node.log().split('\n').reverse();
-  const line = lines.find((text) => text.includes(`"caller":"${caller}","dialled":"${dialled}"`));
-  return /"call":"([^"]+)"/.exec(line ?? '')?.[1];
+  const line = lines.find((text) => text.includes(`"caller":"${caller}","dialled":"${dialled}"`)) ?? '';
+  const time = /"time":"([^"]+)"/.exec(line)?.[1];
+  // An earlier call between the two is another one.
+  if (time === undefined || Date.parse(time) < startedAt) return undefined;
+  return /"call":"([^"]+)"/.exec(line)?.[1];
 }
 
 function isTrial(value: unknown): value is Trial {
