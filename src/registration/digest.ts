@@ -13,6 +13,7 @@ export interface RecordHash {
 /** Odd numbers with their bits well spread: multiplying by them loses nothing. */
 const HIGH_FACTOR = 0x9e3779b1 | 0;
 const LOW_FACTOR = 0x85ebca77 | 0;
+const { imul } = Math;
 const TWO_TO_32 = 4294967296;
 
 class Hasher {
@@ -28,9 +29,9 @@ class Hasher {
     let { high, low } = this;
     for (let index = 0; index < text.length; index++) {
       const unit = text.charCodeAt(index);
-      high = Math.imul(high ^ unit, HIGH_FACTOR);
+      high = imul(high ^ unit, HIGH_FACTOR);
       high ^= high >>> 15;
-      low = Math.imul(low ^ unit, LOW_FACTOR);
+      low = imul(low ^ unit, LOW_FACTOR);
       low ^= low >>> 13;
     }
     this.high = high;
@@ -51,17 +52,17 @@ class Hasher {
   }
 
   private word(word: number): void {
-    this.high = Math.imul(this.high ^ word, HIGH_FACTOR);
+    this.high = imul(this.high ^ word, HIGH_FACTOR);
     this.high ^= this.high >>> 15;
-    this.low = Math.imul(this.low ^ word, LOW_FACTOR);
+    this.low = imul(this.low ^ word, LOW_FACTOR);
     this.low ^= this.low >>> 13;
   }
 }
 
 /** Every bit of the result depends on every bit of the word. */
 function finish(word: number): number {
-  let mixed = Math.imul(word ^ (word >>> 16), LOW_FACTOR);
-  mixed = Math.imul(mixed ^ (mixed >>> 13), HIGH_FACTOR);
+  let mixed = imul(word ^ (word >>> 16), LOW_FACTOR);
+  mixed = imul(mixed ^ (mixed >>> 13), HIGH_FACTOR);
   return mixed ^ (mixed >>> 16);
 }
 
