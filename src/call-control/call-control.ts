@@ -3,6 +3,7 @@ import { parsePid } from '../process/pid';
 import { isSdp } from '../sdp';
 import type { Headers } from '../sip/user-agent';
 import type { CallDetailRecord } from './call-detail-record';
+import { Abilities } from './abilities';
 import { CallProcess } from './call-process';
 import type { CallFacts, Destination } from './call-state';
 import { type CallDetail, type CallSummary, detailOf, summaryOf } from './call-view';
@@ -16,6 +17,7 @@ const DEFAULT_REFRESH_SECONDS = 1800;
 /** All calls of this node: takes what device processes hand over, and ends what is left when the node stops. */
 export class CallControl {
   private readonly processes = new Map<string, CallProcess>();
+  private readonly abilities = new Abilities();
   private draining = false;
 
   constructor(private readonly deps: CallControlDependencies) {}
@@ -28,7 +30,10 @@ export class CallControl {
       call.session.reject(refusal.status, { headers: refusal.headers });
       return;
     }
-    const process = new CallProcess(this.deps, call, this.factsOf(call), (record) => this.finished(record));
+    if (call.pid !== undefined && call.sdp !== undefined) this.abilities.note(call.pid, call.sdp);
+    const process = new CallProcess(this.deps, call, this.factsOf(call), this.abilities, (record) =>
+      this.finished(record),
+    );
     this.processes.set(process.pid, process);
     this.deps.hooks?.started?.();
     process.begin(this.routeOf(call));

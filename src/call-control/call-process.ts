@@ -1,13 +1,15 @@
 import { Mailbox } from '../process/mailbox';
 import type { CancelTimer } from '../process/clock';
-import type { DeviceProcess, IncomingCall } from '../device/device-process';
+import type { DeviceProcess, DeviceProfile, IncomingCall } from '../device/device-process';
 import type { Allocation, AllocationResult, ResourceNeed, ResourceReply } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
 import type { NotMine } from '../sip/node-signature';
 import type { Session, SessionSignal } from '../sip/user-agent';
 import type { CallDetailRecord } from './call-detail-record';
 import { type CallFacts, type CallState, type Destination, initialState, type LegId } from './call-state';
+import type { Abilities } from './abilities';
 import type { CallControlDependencies } from './dependencies';
+import { formatTried, type MediaTried, parseTried } from './path';
 import type { CallEffect, CallSignal, Route, TimerName } from './signals';
 import { transition } from './transition';
 
@@ -31,6 +33,7 @@ export class CallProcess {
     private readonly deps: CallControlDependencies,
     private readonly call: IncomingCall,
     facts: CallFacts,
+    private readonly abilities: Abilities,
     private readonly onFinished: (record: CallDetailRecord) => void,
   ) {
     this.state = initialState(facts, { pid: call.pid, callId: call.session.callId });
@@ -51,8 +54,24 @@ export class CallProcess {
   }
 
   begin(route: Route): void {
-    this.mailbox.post({ type: 'routed', route });
+    this.mailbox.post({ type: 'routed', route: this.described(route) });
     this.call.session.listen((signal) => this.receive('a', signal));
+  }
+
+  /** With what is known of each target, so that the path of the call can be decided before anybody is asked. */
+  private described(route: Route): Route {
+    if (route.type === 'refused') return route;
+    const describe = (destination: Destination): Destination => {
+      const profile = this.resolve(destination)?.profile;
+      const { pid } = destination;
+      const ability = pid === undefined || !destination.local ? undefined : this.abilities.of(pid);
+      return {
+        ...destination,
+        ...(profile === undefined ? {} : { profile }),
+        ...(ability === undefined ? {} : { ability }),
+      };
+    };
+    return { ...route, branches: route.branches.map((targets) => targets.map(describe)) };
   }
 
   end(reason: string): void {
@@ -61,7 +80,9 @@ export class CallProcess {
 
   private receive(leg: LegId, signal: SessionSignal): void {
     const notMine = signal.type === 'rejected' ? this.notMine(leg, signal) : undefined;
-    const message: CallSignal = { type: 'session', leg, signal, ...(notMine === undefined ? {} : { notMine }) };
+    const tried = signal.type === 'rejected' ? this.tried(leg, signal) : undefined;
+    const told = { ...(notMine === undefined ? {} : { notMine }), ...(tried === undefined ? {} : { tried }) };
+    const message: CallSignal = { type: 'session', leg, signal, ...told };
     if (signal.type === 'ended' || signal.type === 'cancelled') this.mailbox.postFirst(message);
     else this.mailbox.post(message);
   }
@@ -74,6 +95,15 @@ export class CallProcess {
       return undefined;
     }
     return this.deps.router.readNotMine(destination.node, session.callId, signal.header);
+  }
+
+  /** What a node says that it has tried before it refused with 488; only a signed header counts. */
+  private tried(leg: LegId, { status, header }: Extract<SessionSignal, { type: 'rejected' }>): MediaTried | undefined {
+    const destination = this.destinations.get(leg);
+    const session = this.sessions.get(leg);
+    if (status !== 488 || session === undefined || destination === undefined || destination.local) return undefined;
+    const value = this.deps.router.readMediaTried(destination.node, session.callId, header);
+    return value === undefined ? undefined : parseTried(value);
   }
 
   private handle(signal: CallSignal): void {
@@ -110,7 +140,6 @@ export class CallProcess {
         return this.startBranch(effect);
       case 'progress':
       case 'answer':
-      case 'reject':
       case 'cancel':
       case 'acknowledge':
       case 'reinvite':
@@ -118,6 +147,8 @@ export class CallProcess {
       case 'respond':
       case 'bye':
         return command(this.sessions.get(effect.leg), effect);
+      case 'reject':
+        return this.reject(effect);
       case 'set-timer':
         return this.setTimer(effect.timer, effect.ms);
       case 'cancel-timer':
@@ -125,7 +156,13 @@ export class CallProcess {
       case 'allocate-music':
         return this.allocate(effect);
       case 'ask-offer':
-        return this.ask(effect, 'offer', (allocation) => allocation.offer(effect.peer === undefined ? {} : { peer: effect.peer }));
+        return this.ask(effect, 'offer', (allocation) =>
+          allocation.offer(effect.peer === undefined ? {} : { peer: effect.peer }),
+        );
+      case 'allocate-path':
+        return this.allocatePath(effect);
+      case 'ask-path':
+        return this.askPath(effect);
       case 'connect-resource':
         return this.ask(effect, 'connect', (allocation) => allocation.connect({ answer: effect.answer }));
       case 'renew-resource':
@@ -175,11 +212,37 @@ export class CallProcess {
   private allocate(effect: Extract<CallEffect, { type: 'allocate-music' }>): void {
     const { leg, token, why } = effect;
     const need = this.musicNeed(effect);
-    const startedAt = this.deps.clock.now();
     if (need === undefined) return;
-    const granted = ({ allocation, explanation }: AllocationResult): void => {
-      if (allocation !== undefined) this.allocations.set(token, allocation);
-      this.mailbox.post({ type: 'allocated', leg, token, leaseMs: allocation?.leaseMs, explanation });
+    this.allocateFor(token, need, why, ({ allocation, explanation }) =>
+      this.mailbox.post({ type: 'allocated', leg, token, leaseMs: allocation?.leaseMs, explanation }),
+    );
+  }
+
+  private allocatePath(effect: Extract<CallEffect, { type: 'allocate-path' }>): void {
+    const { leg, owner, token, kind, why, codecs, ends, exclude } = effect;
+    const profile = this.state.legs.get(owner)?.profile;
+    if (profile === undefined) return;
+    const need = {
+      ...needOf(profile),
+      type: kind,
+      ...(codecs.length === 0 ? {} : { codecs }),
+      ...(exclude.length === 0 ? {} : { exclude }),
+    };
+    this.allocateFor(token, need, why, ({ allocation, explanation }) => {
+      const resource = allocation === undefined ? undefined : { name: allocation.device, leaseMs: allocation.leaseMs };
+      this.mailbox.post({ type: 'path-allocated', leg, token, resource, explanation: { ...explanation, ends } });
+    });
+  }
+
+  /** Asks the media resource manager; `tell` is called once, whatever becomes of it. */
+  private allocateFor(token: number, need: ResourceNeed, why: string, tell: (result: AllocationResult) => void): void {
+    const startedAt = this.deps.clock.now();
+    const granted = (result: AllocationResult): void => {
+      if (result.allocation !== undefined) {
+        this.allocations.set(token, result.allocation);
+        result.allocation.onLost(() => this.mailbox.post({ type: 'resource-lost', token }));
+      }
+      tell(result);
     };
     this.deps.resources.allocate(need, why).then(granted, (error: unknown) => {
       this.deps.log.warn({ call: this.pid, error: String(error) }, 'call: the media resource manager failed');
@@ -194,16 +257,11 @@ export class CallProcess {
     const held = this.state.legs.get(effect.leg);
     const holder = this.state.legs.get(effect.holder);
     if (held === undefined || holder === undefined) return undefined;
-    const { profile } = held;
     const { caller, dialled } = this.state.facts;
     const musicSource = this.deps.musicSourceOf(holder.device, holder.id === 'a' ? caller.number : dialled);
-    const list = this.deps.listFromDevice?.(profile.name);
     return {
+      ...needOf(held.profile),
       type: 'moh',
-      device: profile.name,
-      site: profile.site,
-      ...(list === undefined ? {} : { list }),
-      ...(profile.userClass === undefined ? {} : { userClass: profile.userClass }),
       ...(musicSource === undefined ? {} : { musicSource }),
       ...(effect.exclude.length === 0 ? {} : { exclude: effect.exclude }),
     };
@@ -223,6 +281,27 @@ export class CallProcess {
     );
   }
 
+  private askPath({ leg, token, number, request }: Extract<CallEffect, { type: 'ask-path' }>): void {
+    const replied = (reply: ResourceReply): void => this.mailbox.post({ type: 'path-replied', leg, number, reply });
+    const allocation = this.allocations.get(token);
+    if (allocation === undefined) return replied({ ok: false, reason: 'unknown-allocation' });
+    const asked =
+      request.op === 'offer'
+        ? allocation.offer({ relay: { to: request.to, terms: request.terms, ...sdpOf(request) } })
+        : allocation.connect({ answer: request.answer, from: request.from });
+    asked.then(replied, (error: unknown) => replied({ ok: false, reason: 'error', detail: String(error) }));
+  }
+
+  private reject({ leg, status, reason, headers, tried }: Extract<CallEffect, { type: 'reject' }>): void {
+    const session = this.sessions.get(leg);
+    const { node } = this.state.facts.from;
+    const told =
+      tried === undefined || node === undefined || session === undefined
+        ? {}
+        : this.deps.router.mediaTried(node, session.callId, formatTried(tried));
+    session?.reject(status, { headers: { ...headers, ...told }, ...(reason === undefined ? {} : { reason }) });
+  }
+
   private release(token: number): void {
     const allocation = this.allocations.get(token);
     this.allocations.delete(token);
@@ -238,6 +317,15 @@ export class CallProcess {
   }
 }
 
+/** Who asks for a resource (claims M6, M9, M14). */
+function needOf({ name: device, site, listFromDevice: list, userClass }: DeviceProfile): Omit<ResourceNeed, 'type'> {
+  return { device, site, ...(list === undefined ? {} : { list }), ...(userClass === undefined ? {} : { userClass }) };
+}
+
+function sdpOf({ sdp }: { readonly sdp?: string }): { readonly sdp?: string } {
+  return sdp === undefined ? {} : { sdp };
+}
+
 type SessionCommand = Extract<CallEffect, { leg: LegId }>;
 
 /** Carries out what is asked of one leg's session; without a session there is nothing to ask. */
@@ -248,8 +336,6 @@ function command(session: Session | undefined, effect: SessionCommand): void {
       return session.progress(effect.status, effect.sdp === undefined ? undefined : { sdp: effect.sdp });
     case 'answer':
       return session.answer({ sdp: effect.sdp, headers: effect.headers });
-    case 'reject':
-      return session.reject(effect.status, optionsOf(effect));
     case 'cancel':
       return session.cancel(effect.reason);
     case 'acknowledge':
@@ -275,9 +361,4 @@ function command(session: Session | undefined, effect: SessionCommand): void {
     default:
       return;
   }
-}
-
-function optionsOf(effect: Extract<CallEffect, { type: 'reject' }>): Parameters<Session['reject']>[1] {
-  const { reason, headers } = effect;
-  return { ...(reason === undefined ? {} : { reason }), ...(headers === undefined ? {} : { headers }) };
 }

@@ -3,6 +3,7 @@ import type { Target } from '../digit-analysis/analysis';
 import type { AllocationExplanation } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
 import type { Headers } from '../sip/user-agent';
+import { DIRECT, type MediaTried, type Path, type Question } from './path';
 
 /**
  * A call as a value: two or more legs and what is under way on them. Only `transition` makes a new one out of an old one;
@@ -89,15 +90,31 @@ export interface Leg {
   failedServers: readonly string[];
   /** 18x with a description, kept until it may be relayed. */
   early: { readonly status: number; readonly sdp: string } | undefined;
+  /** The device's last offer, which says all that it can do; an answer says only what was chosen. */
+  ability: string | undefined;
+  /** Only of callees: what stands between the caller and this one. */
+  path: Path;
+  question: Question | undefined;
+  /** Resources of the path that failed, or that had nothing for us. */
+  failedResources: readonly string[];
+  /** Resources of the path that were lost since the ends last agreed. */
+  losses: number;
 }
 
 /** Where a branch may lead: a process that digit analysis named, or the one that a node asked for. */
-export type Destination = Target;
+export type Destination = Target & {
+  /** Undefined: nothing is known of the device yet. */
+  readonly profile?: DeviceProfile;
+  /** The last offer with which the device began a call. */
+  readonly ability?: string;
+};
 
 export interface Failure {
   readonly status: number;
   readonly reason: string | undefined;
   readonly headers: Headers;
+  /** For the caller's node: what was tried in vain to join the ends. */
+  readonly tried?: MediaTried;
 }
 
 /** Targets that are tried one after another; branches ring at the same time. */
@@ -127,12 +144,33 @@ export interface Exchange {
   /** Undefined: `to` makes the offer (RFC 3261 §14.1: a re-INVITE without a description). */
   readonly offer: string | undefined;
   readonly step:
-    /** `to` is busy with something else. */
+    /** `to` is busy with something else, or there is no media path yet. */
     | 'waiting'
+    /** The resource in the path makes the offer for `to`. */
+    | 'translating'
     /** Our re-INVITE to `to` has no final answer yet. */
     | 'offered'
+    /** The resource makes the answer for `from`. */
+    | 'answering'
+    /** `to` has made its offer, and there is no media path yet. */
+    | 'received'
+    /** The resource makes the offer for `from`. */
+    | 'handing'
     /** The offer of `to` was handed to `from`, whose answer is awaited. */
-    | 'handed-over';
+    | 'handed-over'
+    /** The resource makes the answer for `to`. */
+    | 'completing';
+  /** Whether descriptions go by way of the resource in the path. */
+  readonly via: 'direct' | 'resource';
+  /** The other way is not to be tried again: it was refused, or there was no resource. */
+  readonly forced: 'direct' | 'resource' | undefined;
+  /** The offer to `to` was the resource's own: nothing waits for an answer there. */
+  readonly ownOffer: boolean;
+}
+
+/** An exchange that is about to begin. */
+export function newExchange(about: Pick<Exchange, 'from' | 'to' | 'requestId' | 'offer'>): Exchange {
+  return { ...about, step: 'waiting', via: 'direct', forced: undefined, ownOffer: false };
 }
 
 /** What never changes. */
@@ -178,6 +216,7 @@ export interface CallState {
   nextLeg: number;
   nextRequest: number;
   nextToken: number;
+  nextQuestion: number;
 }
 
 /** The same call, free to be changed without touching the old value. */
@@ -214,6 +253,11 @@ export function newLeg(
     musicAttempts: 0,
     failedServers: [],
     early: undefined,
+    ability: remoteSdp,
+    path: DIRECT,
+    question: undefined,
+    failedResources: [],
+    losses: 0,
   };
 }
 
@@ -244,5 +288,6 @@ export function initialState(facts: CallFacts, caller: { pid: Pid | undefined; c
     nextLeg: 1,
     nextRequest: 1,
     nextToken: 1,
+    nextQuestion: 1,
   };
 }

@@ -1,7 +1,9 @@
 import { effectiveDirection, type Direction } from '../sdp';
-import { decideMediaPath, type MediaPath } from '../media-control';
+import type { JoiningType } from '../media-control';
 import type { AllocationExplanation } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
+import type { Target } from '../digit-analysis/analysis';
+import type { Path } from './path';
 import type { CallState, Connection, Destination, Leg, LegId, Music, RouteTrial } from './call-state';
 
 /** A call as the API shows it; plain JSON. Times are milliseconds since the epoch. */
@@ -37,15 +39,27 @@ export interface CallDetail extends CallSummary {
   /** Why the call went where it went. */
   readonly route: {
     readonly matched: string | undefined;
-    readonly branches: readonly (readonly Destination[])[];
+    readonly branches: readonly (readonly Target[])[];
     readonly trials: readonly RouteTrial[];
   };
-  /** What the media path of the call must be, and why it cannot be direct; undefined until somebody has answered. */
-  readonly media: MediaPath | undefined;
+  /** Undefined until somebody has answered. */
+  readonly media: MediaPathView | undefined;
   /** Why each media resource was asked for, and who was asked. */
   readonly allocations: readonly AllocationExplanation[];
   readonly holdCount: number;
 }
+
+/** How the two ends are connected: straight, or through a media resource, and why. */
+export type MediaPathView =
+  | { readonly path: 'direct' }
+  | {
+      readonly path: 'through';
+      readonly type: JoiningType;
+      readonly why: string;
+      readonly step: Exclude<Path['step'], 'direct'>;
+      /** Name of the media resource. */
+      readonly resource?: string;
+    };
 
 function stateName(state: CallState): CallSummary['state'] {
   if (state.kind === 'setup') return state.ringingAt === undefined ? 'setup' : 'ringing';
@@ -83,18 +97,31 @@ function legView(leg: Leg): LegView {
   };
 }
 
-function mediaPathOf({ legs, answered }: CallState): MediaPath | undefined {
-  const [caller, callee] = [legs.get('a'), answered === undefined ? undefined : legs.get(answered)];
-  if (caller === undefined || callee === undefined) return undefined;
-  const end = (leg: Leg): Parameters<typeof decideMediaPath>[0] => ({ sdp: leg.remoteSdp, codecs: leg.profile.codecs });
-  return decideMediaPath(end(caller), end(callee));
+function mediaPathOf(state: CallState): MediaPathView | undefined {
+  const { legs, answered } = state;
+  const callee = answered === undefined ? undefined : legs.get(answered);
+  if (callee === undefined) return undefined;
+  const { path } = callee;
+  if (path.step === 'direct') return { path: 'direct' };
+  const { type, why } = path.need;
+  const resource = path.step === 'joined' ? { resource: path.resource } : {};
+  return { path: 'through', type, why, step: path.step, ...resource };
+}
+
+/** As digit analysis named it. */
+function targetOf({ pid, boot, node, local, device, kind, digits }: Destination): Target {
+  return { pid, boot, node, local, device, kind, digits };
 }
 
 export function detailOf(state: CallState): CallDetail {
   return {
     ...summaryOf(state),
     legs: [...state.legs.values()].map(legView),
-    route: { matched: state.matched, branches: state.branches.map((branch) => branch.targets), trials: state.trials },
+    route: {
+      matched: state.matched,
+      branches: state.branches.map(({ targets }) => targets.map(targetOf)),
+      trials: state.trials,
+    },
     media: mediaPathOf(state),
     allocations: state.explanations,
     holdCount: state.holdCount,

@@ -41,8 +41,6 @@ export interface CallControlDependencies {
    * (`node-2`); its number is given too.
    */
   readonly musicSourceOf: (device: string, number: string) => string | undefined;
-  /** The media resource group list that came with a device of ours (claim M14); its configured list is known to the manager. */
-  readonly listFromDevice?: (device: string) => string | undefined;
   /** Session-Expires that we ask for; 1800 when left out. */
   readonly refreshSeconds?: number;
   /** In [0, 1); Math.random when left out. */

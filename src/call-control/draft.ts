@@ -34,6 +34,11 @@ export class Draft {
   /** The leg at the other end of an established call. */
   other(leg: Leg): Leg | undefined {
     if (leg.id !== 'a') return this.leg('a');
+    return this.callee;
+  }
+
+  /** The callee that answered. */
+  get callee(): Leg | undefined {
     return this.state.answered === undefined ? undefined : this.leg(this.state.answered);
   }
 

@@ -2,6 +2,7 @@ import type { Headers } from '../sip/user-agent';
 import type { CallDetailRecord } from './call-detail-record';
 import type { LegId } from './call-state';
 import { type Draft, reasonHeader } from './draft';
+import type { MediaTried } from './path';
 
 /** For callers that are refused because this node is stopping: another one is ready by then. */
 export const RETRY_AFTER_SECONDS = '5';
@@ -12,6 +13,7 @@ export interface Ending {
   readonly status: number;
   readonly reason: string | undefined;
   readonly headers?: Headers;
+  readonly tried?: MediaTried;
   /** The leg that is over already. */
   readonly except?: LegId;
 }
@@ -49,8 +51,11 @@ function byeReason({ reason, by }: Ending, established: boolean): { readonly rea
 }
 
 function rejectCaller(draft: Draft, ending: Ending): void {
-  const { status, reason, headers } = ending;
-  if (ending.by !== 'system') return draft.emit({ type: 'reject', leg: 'a', status, reason, headers });
+  const { status, reason, headers, tried } = ending;
+  if (ending.by !== 'system') {
+    const told = tried === undefined ? {} : { tried };
+    return draft.emit({ type: 'reject', leg: 'a', status, reason, headers, ...told });
+  }
   const ours = { 'Retry-After': RETRY_AFTER_SECONDS, Reason: reasonHeader(reason, status) };
   draft.emit({ type: 'reject', leg: 'a', status, headers: ours });
 }

@@ -1,12 +1,20 @@
-import { holds } from '../sdp';
+import { type Direction, holds, withDirection } from '../sdp';
 import type { SessionSignal } from '../sip/user-agent';
-import type { Leg } from './call-state';
+import { type Leg, newExchange } from './call-state';
 import type { Draft } from './draft';
 import { endCall } from './ending';
-import { startExchange } from './exchange';
+import {
+  establishedPathSignal,
+  pathLeaseReplied,
+  pathResourceLost,
+  pauseOver,
+  reconcilePath,
+} from './established-path';
+import { continueExchange } from './exchange';
 import { acknowledged, receiveOffer } from './incoming-offer';
-import { allocated, reconcileMusic, renewalDue, resourceReplied } from './music';
+import { allocated, musicLost, reconcileMusic, renewalDue, resourceReplied } from './music';
 import { ackMissing, offerAnswered, offerRefused } from './offer-replies';
+import { leaseDue } from './path-resource';
 import { awaitAck, holdsByAnswer, isFree, scheduleRefresh, sendOffer } from './outgoing-offer';
 import { receiveRequest, requestAnswered } from './requests';
 import type { CallSignal } from './signals';
@@ -14,14 +22,23 @@ import type { CallSignal } from './signals';
 /** Attempts to bring two ends together again that do not hold and yet do not talk. */
 const MAX_RECONNECTIONS = 3;
 
-/** The callee has answered and the caller has its 200. `timed`: the SIP server keeps the callee's session timer. */
-export function enterEstablished(draft: Draft, callee: Leg, timed: boolean): void {
+/**
+ * The callee has answered and the caller has its 200. `timed`: the SIP server keeps the callee's session timer; `ownOffer`:
+ * the callee has answered an offer of the resource in the path.
+ */
+export function enterEstablished(
+  draft: Draft,
+  callee: Leg,
+  { timed, ownOffer }: { readonly timed: boolean; readonly ownOffer: boolean },
+): void {
   const { state, caller } = draft;
   const { offer } = state.facts;
   state.kind = 'established';
   state.answeredAt = draft.moment.now;
   if (offer === undefined) {
-    state.exchange = { from: 'a', to: callee.id, requestId: undefined, offer: undefined, step: 'handed-over' };
+    const via = callee.path.step === 'joined' ? ('resource' as const) : ('direct' as const);
+    const begun = newExchange({ from: 'a', to: callee.id, requestId: undefined, offer: undefined });
+    state.exchange = { ...begun, step: 'handed-over', via, ownOffer };
   } else {
     caller.holds = holds(offer);
     callee.holds = callee.remoteSdp !== undefined && holdsByAnswer(false, offer, callee.remoteSdp);
@@ -51,6 +68,15 @@ export function established(draft: Draft, signal: CallSignal): void {
       break;
     case 'resource-replied':
       resourceReplied(draft, signal);
+      pathLeaseReplied(draft, signal.token, signal.reply);
+      break;
+    case 'path-allocated':
+    case 'path-replied':
+      establishedPathSignal(draft, signal);
+      break;
+    case 'resource-lost':
+      musicLost(draft, signal.token);
+      pathResourceLost(draft, signal.token);
       break;
     case 'end':
       return endCall(draft, { by: 'system', status: 503, reason: signal.reason });
@@ -113,6 +139,10 @@ function timerFired(draft: Draft, timer: string): void {
       return;
     case 'renew':
       return renewalDue(draft, leg);
+    case 'lease':
+      return leaseDue(draft, leg);
+    case 'path':
+      return pauseOver(leg);
     default:
       return;
   }
@@ -128,8 +158,9 @@ function reconcile(draft: Draft): void {
   const { caller } = draft;
   const callee = draft.other(caller);
   if (callee === undefined) return;
-  startExchange(draft);
+  continueExchange(draft);
   if (state.exchange !== undefined) return;
+  const connectable = reconcilePath(draft, caller, callee);
   for (const [leg, other] of [
     [caller, callee],
     [callee, caller],
@@ -138,13 +169,20 @@ function reconcile(draft: Draft): void {
     else reconcileMusic(draft, leg, other);
     if (leg.refreshDue && leg.localSdp !== undefined && isFree(leg)) sendOffer(draft, leg, 'refresh', leg.localSdp);
   }
-  reconnect(draft, caller, callee);
+  if (connectable) reconnect(draft, caller, callee);
 }
 
 /** A node is told whether the other end holds; it cares for its device by itself. */
 function reconcileDirection(draft: Draft, node: Leg, other: Leg): void {
   if (node.toldHold === other.holds || other.remoteSdp === undefined || !isFree(node)) return;
-  sendOffer(draft, node, 'direction', draft.offerFor(node, other.remoteSdp), other.holds);
+  // Through a resource the node goes on to see that; only the direction is the other end's.
+  const shown = draft.callee?.path.step === 'joined' ? node.localSdp : undefined;
+  const sdp = shown === undefined ? other.remoteSdp : withDirection(shown, directionTold(other));
+  sendOffer(draft, node, 'direction', draft.offerFor(node, sdp), other.holds);
+}
+
+function directionTold({ holds: held }: Leg): Direction {
+  return held ? 'sendonly' : 'sendrecv';
 }
 
 /** Nobody holds, and yet an end was left in silence or with music: the callee is asked for an offer (RFC 3725 §4.1). */
@@ -154,6 +192,8 @@ function reconnect(draft: Draft, caller: Leg, callee: Leg): void {
   if (!apart || caller.holds || callee.holds || !isFree(caller) || !isFree(callee)) return;
   if (state.reconnections >= MAX_RECONNECTIONS) return;
   state.reconnections += 1;
-  state.exchange = { from: 'a', to: callee.id, requestId: undefined, offer: undefined, step: 'waiting' };
-  startExchange(draft);
+  // Who cannot be asked for an offer is offered something.
+  const [from, to] = callee.profile.delayedOffer === false ? [callee, caller] : [caller, callee];
+  state.exchange = newExchange({ from: from.id, to: to.id, requestId: undefined, offer: undefined });
+  continueExchange(draft);
 }

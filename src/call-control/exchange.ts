@@ -1,49 +1,152 @@
 import { alignAnswer, holds, isSdp } from '../sdp';
+import { formatReason } from '../sip/status';
+import type { Headers } from '../sip/user-agent';
+import type { ResourceReply } from '../media-resource/ports';
 import type { Exchange, Leg, OutgoingOffer } from './call-state';
 import { type Draft, reasonPhrase } from './draft';
 import { awaitAck, holdsByAnswer, isFree, sendOffer } from './outgoing-offer';
+import type { PathNeed } from './path';
+import { needAfterRefusedOffer, needOfOffer, termsOf } from './path-need';
+import { askPath, dropPath, losePath, requirePath, sideOf } from './path-resource';
+
+const ABOUT = { type: 'exchange' } as const;
+
+/** The legs of an exchange, while they are there. */
+function legsOf(draft: Draft, { from, to }: Exchange): { from: Leg; to: Leg; callee: Leg } | undefined {
+  const legs = { from: draft.leg(from), to: draft.leg(to), callee: draft.callee };
+  if (legs.from === undefined || legs.to === undefined || legs.callee === undefined) return undefined;
+  return { from: legs.from, to: legs.to, callee: legs.callee };
+}
+
+function step(draft: Draft, exchange: Exchange, change: Partial<Exchange>): void {
+  draft.state.exchange = { ...exchange, ...change };
+}
+
+/** Takes the next step of an exchange that waits for a leg or for the media path. */
+export function continueExchange(draft: Draft): void {
+  const { exchange } = draft.state;
+  if (exchange?.step === 'waiting') begin(draft, exchange);
+  else if (exchange?.step === 'received') passBack(draft, exchange);
+}
 
 /** Sends the offer of one leg to the other, once that is free. */
-export function startExchange(draft: Draft): void {
-  const { exchange } = draft.state;
-  if (exchange?.step !== 'waiting') return;
-  const to = draft.leg(exchange.to);
-  if (to === undefined || !isFree(to)) return;
-  draft.state.exchange = { ...exchange, step: 'offered' };
-  sendOffer(draft, to, 'relay', exchange.offer === undefined ? undefined : draft.offerFor(to, exchange.offer));
+function begin(draft: Draft, exchange: Exchange): void {
+  const legs = legsOf(draft, exchange);
+  if (legs === undefined || !isFree(legs.to)) return;
+  const { from, to, callee } = legs;
+  const { offer } = exchange;
+  if (offer === undefined) return beginWithoutOffer(draft, exchange, to, callee);
+  const need = exchange.forced === 'direct' ? undefined : neededFor(draft, exchange, from, to, offer);
+  if (need === undefined) {
+    step(draft, exchange, { step: 'offered', via: 'direct' });
+    return sendOffer(draft, to, 'relay', draft.offerFor(to, offer));
+  }
+  if (!isJoined(draft, callee, need)) return;
+  const terms = termsOf(to, currentNeed(callee) ?? need);
+  step(draft, exchange, { step: 'translating', via: 'resource' });
+  askPath(draft, callee, ABOUT, { op: 'offer', to: sideOf(to), sdp: offer, terms });
+}
+
+function neededFor(draft: Draft, exchange: Exchange, from: Leg, to: Leg, offer: string): PathNeed | undefined {
+  const need = needOfOffer(draft, from, to, offer);
+  if (exchange.forced !== 'resource' || draft.callee === undefined) return need;
+  return currentNeed(draft.callee) ?? need;
+}
+
+function currentNeed({ path }: Leg): PathNeed | undefined {
+  return path.step === 'direct' ? undefined : path.need;
+}
+
+/** `to` is to make the offer; for one that cannot, the resource in the path makes it. */
+function beginWithoutOffer(draft: Draft, exchange: Exchange, to: Leg, callee: Leg): void {
+  const cannot = to.profile.delayedOffer === false;
+  const why = `${to.device} takes no call without an offer`;
+  const need =
+    currentNeed(callee) ?? (cannot ? { type: 'mtp' as const, why, optional: false, refusals: 0 } : undefined);
+  if (need !== undefined && !isJoined(draft, callee, need)) return;
+  if (!cannot || need === undefined) {
+    step(draft, exchange, { step: 'offered' });
+    return sendOffer(draft, to, 'relay', undefined);
+  }
+  const terms = termsOf(to, { ...need, ownOffer: true });
+  step(draft, exchange, { step: 'translating', via: 'resource', ownOffer: true });
+  askPath(draft, callee, ABOUT, { op: 'offer', to: sideOf(to), terms });
+}
+
+/** Whether a resource for this need is in the path; otherwise it is asked for. */
+function isJoined(draft: Draft, callee: Leg, need: PathNeed): boolean {
+  const { path } = callee;
+  switch (path.step) {
+    case 'joined':
+      // A transcoder does what a media termination point does, and not the other way round.
+      if (path.need.type === need.type || path.need.type === 'transcoder') return true;
+      dropPath(draft, callee);
+      requirePath(draft, callee, need, 'nothing');
+      return false;
+    case 'direct':
+      requirePath(draft, callee, need, 'direct');
+      return false;
+    case 'lost':
+      requirePath(draft, callee, need, 'nothing');
+      return false;
+    case 'allocating':
+      return false;
+  }
 }
 
 /** 200 to a re-INVITE that was sent for an exchange. */
-export function relayAnswered(draft: Draft, leg: Leg, offer: OutgoingOffer, sdp: string | undefined): void {
+export function relayAnswered(draft: Draft, leg: Leg, sent: OutgoingOffer, sdp: string | undefined): void {
   const { exchange } = draft.state;
-  if (exchange === undefined) return;
+  const legs = exchange === undefined ? undefined : legsOf(draft, exchange);
+  if (exchange === undefined || legs === undefined) return;
   // We had offered to both ends by ourselves; this is the second answer.
   if (exchange.step === 'handed-over') {
-    leg.localSdp = offer.sdp;
+    leg.localSdp = sent.sdp;
     return completeHandOver(draft, leg, sdp);
   }
-  const from = draft.leg(exchange.from);
-  if (from === undefined) return;
-  if (exchange.offer === undefined) return handOver(draft, exchange, from, leg, sdp);
-  if (sdp === undefined || !isSdp(sdp)) return giveUp(draft, exchange, 488, '');
-  leg.localSdp = offer.sdp;
+  if (sdp === undefined || !isSdp(sdp)) return giveUp(draft, exchange, 488);
+  if (sent.sdp === undefined) {
+    leg.remoteSdp = sdp;
+    leg.ability = sdp;
+    step(draft, exchange, { step: 'received' });
+    return continueExchange(draft);
+  }
+  leg.localSdp = sent.sdp;
   leg.remoteSdp = sdp;
-  leg.holds = holdsByAnswer(leg.holds, exchange.offer, sdp);
-  const answer = draft.stamped(from, alignAnswer(sdp, exchange.offer));
-  from.remoteSdp = exchange.offer;
+  leg.holds = holdsByAnswer(leg.holds, exchange.offer ?? sent.sdp, sdp);
+  if (exchange.via === 'direct') return answerFrom(draft, exchange, legs.from, leg, sdp);
+  step(draft, exchange, { step: 'answering' });
+  const asked = askPath(draft, legs.callee, ABOUT, { op: 'connect', from: sideOf(leg), answer: sdp });
+  if (!asked) resourceFailed(draft, { ok: false, reason: 'down' });
+}
+
+/** The answer of `to`, or what the resource made of it, goes to `from`. */
+function answerFrom(draft: Draft, exchange: Exchange, from: Leg, to: Leg, sdp: string): void {
+  const { offer } = exchange;
+  if (offer === undefined) return;
+  const answer = draft.stamped(from, alignAnswer(sdp, offer));
+  from.remoteSdp = offer;
   from.localSdp = answer;
   from.holds = false;
   answerWaiting(draft, from, answer, 'plain');
-  joined(draft, from, leg);
+  joined(draft, exchange, from, to);
 }
 
 /** The legs talk to each other again. */
-function joined(draft: Draft, from: Leg, to: Leg): void {
+function joined(draft: Draft, exchange: Exchange, from: Leg, to: Leg): void {
   for (const leg of [from, to]) leg.connection = 'peer';
   if (to.profile.kind === 'node') to.toldHold = from.holds;
   if (from.profile.kind === 'node') from.toldHold = to.holds;
   draft.state.exchange = undefined;
   draft.state.reconnections = 0;
+  const { callee } = draft;
+  if (callee === undefined) return;
+  if (exchange.via === 'direct') {
+    if (callee.path.step !== 'direct') dropPath(draft, callee);
+    return;
+  }
+  if (callee.path.step === 'joined') callee.path = { ...callee.path, used: true };
+  callee.losses = 0;
 }
 
 function answerWaiting(draft: Draft, from: Leg, sdp: string, ack: 'plain' | 'answer'): void {
@@ -55,15 +158,29 @@ function answerWaiting(draft: Draft, from: Leg, sdp: string, ack: 'plain' | 'ans
   if (method === 'INVITE') awaitAck(draft, from, ack);
 }
 
-/** The offer of `to` goes to `from`: in our 200, or in a re-INVITE when nobody asked for it. */
-function handOver(draft: Draft, exchange: Exchange, from: Leg, to: Leg, sdp: string | undefined): void {
-  if (sdp === undefined || !isSdp(sdp)) {
-    // A 200 without the offer that it must carry; there is nothing to answer either.
-    return giveUp(draft, exchange, 488, '');
+/** The offer of `to` is on its way to `from`, directly or through a resource. */
+function passBack(draft: Draft, exchange: Exchange): void {
+  const legs = legsOf(draft, exchange);
+  const offer = legs?.to.remoteSdp;
+  if (legs === undefined || offer === undefined) return;
+  const { from, to, callee } = legs;
+  const need = exchange.forced === 'direct' ? undefined : needOfOffer(draft, to, from, offer);
+  if (need === undefined) {
+    step(draft, exchange, { via: 'direct' });
+    return handOver(draft, from, offer);
   }
-  to.remoteSdp = sdp;
+  if (!isJoined(draft, callee, need)) return;
+  step(draft, exchange, { step: 'handing', via: 'resource' });
+  const terms = termsOf(from, currentNeed(callee) ?? need);
+  askPath(draft, callee, ABOUT, { op: 'offer', to: sideOf(from), sdp: offer, terms });
+}
+
+/** In our 200, or in a re-INVITE when nobody asked for it. */
+function handOver(draft: Draft, from: Leg, sdp: string): void {
+  const { exchange } = draft.state;
+  if (exchange === undefined) return;
   const offer = draft.offerFor(from, sdp);
-  draft.state.exchange = { ...exchange, step: 'handed-over' };
+  step(draft, exchange, { step: 'handed-over' });
   if (exchange.requestId === undefined) return sendOffer(draft, from, 'relay', offer);
   from.localSdp = offer;
   answerWaiting(draft, from, offer, 'answer');
@@ -72,42 +189,147 @@ function handOver(draft: Draft, exchange: Exchange, from: Leg, to: Leg, sdp: str
 /** The answer of `from` goes to `to` in our ACK. Without one `to` is silenced: its offer must be answered (RFC 3261 §13.2.2.4). */
 export function completeHandOver(draft: Draft, from: Leg, sdp: string | undefined): void {
   const { exchange } = draft.state;
-  const to = exchange === undefined ? undefined : draft.leg(exchange.to);
-  const offer = to?.remoteSdp;
-  if (to === undefined || offer === undefined) return;
-  to.holds = holds(offer);
-  if (sdp === undefined || !isSdp(sdp)) return refuseHandOver(draft, to, offer);
+  const legs = exchange === undefined ? undefined : legsOf(draft, exchange);
+  const offer = legs?.to.remoteSdp;
+  if (exchange === undefined || legs === undefined || offer === undefined) return;
+  const { to, callee } = legs;
+  if (!exchange.ownOffer) to.holds = holds(offer);
+  if (sdp === undefined || !isSdp(sdp)) return refuseHandOver(draft, exchange, to);
   from.remoteSdp = sdp;
   from.holds = holdsByAnswer(from.holds, offer, sdp);
-  to.localSdp = draft.stamped(to, alignAnswer(sdp, offer));
-  draft.emit({ type: 'acknowledge', leg: to.id, sdp: to.localSdp });
-  joined(draft, from, to);
+  if (exchange.via === 'direct') return acknowledgeTo(draft, exchange, from, to, sdp);
+  step(draft, exchange, { step: 'completing' });
+  const asked = askPath(draft, callee, ABOUT, { op: 'connect', from: sideOf(from), answer: sdp });
+  if (!asked) resourceFailed(draft, { ok: false, reason: 'down' });
 }
 
-function refuseHandOver(draft: Draft, to: Leg, offer: string): void {
-  to.localSdp = draft.silentAnswer(to, offer);
+function acknowledgeTo(draft: Draft, exchange: Exchange, from: Leg, to: Leg, sdp: string | undefined): void {
+  if (!exchange.ownOffer && sdp !== undefined && to.remoteSdp !== undefined) {
+    to.localSdp = draft.stamped(to, alignAnswer(sdp, to.remoteSdp));
+    draft.emit({ type: 'acknowledge', leg: to.id, sdp: to.localSdp });
+  }
+  joined(draft, exchange, from, to);
+}
+
+function refuseHandOver(draft: Draft, exchange: Exchange, to: Leg): void {
+  draft.state.exchange = undefined;
   to.connection = 'silence';
+  if (exchange.ownOffer || to.remoteSdp === undefined) return;
+  to.localSdp = draft.silentAnswer(to, to.remoteSdp);
   draft.emit({ type: 'acknowledge', leg: to.id, sdp: to.localSdp });
+}
+
+/** Reply of the resource in the path to what the exchange asked it. */
+export function exchangeReplied(draft: Draft, reply: ResourceReply): void {
+  const { exchange } = draft.state;
+  const legs = exchange === undefined ? undefined : legsOf(draft, exchange);
+  if (exchange === undefined || legs === undefined) return;
+  if (!reply.ok) return resourceFailed(draft, reply);
+  const { from, to, callee } = legs;
+  const { sdp } = reply;
+  if (exchange.step === 'completing') {
+    if (sdp === undefined && !exchange.ownOffer) return resourceFailed(draft, { ok: false, reason: 'error' });
+    return acknowledgeTo(draft, exchange, from, to, sdp);
+  }
+  if (exchange.step === 'answering' && exchange.ownOffer) {
+    step(draft, exchange, { step: 'handing' });
+    const need = currentNeed(callee);
+    if (need === undefined || to.remoteSdp === undefined) return giveUp(draft, exchange, 488);
+    askPath(draft, callee, ABOUT, { op: 'offer', to: sideOf(from), sdp: to.remoteSdp, terms: termsOf(from, need) });
+    return;
+  }
+  if (sdp === undefined) return resourceFailed(draft, { ok: false, reason: 'error' });
+  if (exchange.step === 'answering') return answerFrom(draft, exchange, from, to, sdp);
+  if (exchange.step === 'handing') return handOver(draft, from, sdp);
+  if (exchange.step !== 'translating') return;
+  step(draft, exchange, { step: 'offered' });
+  sendOffer(draft, to, 'relay', draft.offerFor(to, sdp));
+}
+
+/** The resource died, or does not do what it was taken for. The ends are asked anew through another one. */
+export function resourceFailed(draft: Draft, reply: ResourceReply): void {
+  const { exchange, kind } = draft.state;
+  const { callee, caller } = draft;
+  if (callee === undefined || kind !== 'established') return;
+  losePath(draft, callee, reply.ok ? 'error' : reply.reason);
+  const legs = exchange === undefined ? undefined : legsOf(draft, exchange);
+  if (exchange === undefined || legs === undefined) return;
+  switch (exchange.step) {
+    case 'translating':
+      return step(draft, exchange, { step: 'waiting', ownOffer: false });
+    case 'handing':
+      if (exchange.ownOffer) return giveUp(draft, exchange, 488);
+      return step(draft, exchange, { step: 'received' });
+    case 'answering':
+      for (const leg of [caller, callee]) leg.connection = 'silence';
+      return answerSilently(draft, exchange, legs.from);
+    case 'completing':
+      for (const leg of [caller, callee]) leg.connection = 'silence';
+      return refuseHandOver(draft, exchange, legs.to);
+    case 'waiting':
+    case 'offered':
+    case 'received':
+    case 'handed-over':
+      return;
+  }
+}
+
+function answerSilently(draft: Draft, exchange: Exchange, from: Leg): void {
+  const { offer } = exchange;
+  if (offer === undefined) return giveUp(draft, exchange, 488);
+  from.remoteSdp = offer;
+  from.localSdp = draft.silentAnswer(from, offer);
+  from.holds = false;
+  answerWaiting(draft, from, from.localSdp, 'plain');
   draft.state.exchange = undefined;
 }
 
 /** A re-INVITE that was sent for an exchange was refused. After 491 it goes again; else the session stays as it was. */
 export function relayRefused(draft: Draft, leg: Leg, status: number, reason: string): void {
   const { exchange } = draft.state;
-  if (exchange === undefined) return;
+  const legs = exchange === undefined ? undefined : legsOf(draft, exchange);
+  if (exchange === undefined || legs === undefined) return;
+  const refused = status === 488 || status === 606;
   if (exchange.step === 'handed-over') {
-    const to = draft.leg(exchange.to);
-    if (to?.remoteSdp !== undefined) refuseHandOver(draft, to, to.remoteSdp);
+    const offer = legs.to.remoteSdp;
+    refuseHandOver(draft, exchange, legs.to);
+    // The ends are asked again, then through a resource.
+    if (!refused || exchange.via !== 'direct' || offer === undefined || legs.callee.path.step !== 'direct') return;
+    const need = needAfterRefusedOffer(legs.to, leg, offer);
+    if (need !== undefined) legs.callee.path = { step: 'lost', need, paused: false };
     return;
   }
-  if (status === 491 && leg.blocked) {
-    draft.state.exchange = { ...exchange, step: 'waiting' };
-    return;
-  }
-  giveUp(draft, exchange, status, reason);
+  if (status === 491 && leg.blocked) return step(draft, exchange, { step: 'waiting', ownOffer: false });
+  const retried = refused && retryOffer(draft, exchange, leg);
+  if (!retried) giveUp(draft, exchange, status, reason);
 }
 
-function giveUp(draft: Draft, exchange: Exchange, status: number, reason: string): void {
+/** An offer that was refused as it was goes again through a resource, where that can help. */
+function retryOffer(draft: Draft, exchange: Exchange, to: Leg): boolean {
+  const { offer } = exchange;
+  const legs = legsOf(draft, exchange);
+  if (legs === undefined || offer === undefined || exchange.via !== 'direct' || exchange.forced !== undefined)
+    return false;
+  if (legs.callee.path.step === 'direct') {
+    const need = needAfterRefusedOffer(legs.from, to, offer);
+    if (need === undefined) return false;
+    requirePath(draft, legs.callee, need, 'direct');
+  }
+  step(draft, exchange, { step: 'waiting', forced: 'resource' });
+  return true;
+}
+
+/** There is no resource for an exchange that needs one; `reason` says which. */
+export function exchangeUnavailable(draft: Draft, need: PathNeed, text: string): void {
+  const { exchange } = draft.state;
+  if (exchange === undefined || (exchange.step !== 'waiting' && exchange.step !== 'received')) return;
+  if (need.optional) return step(draft, exchange, { forced: 'direct' });
+  const to = draft.leg(exchange.to);
+  if (exchange.step === 'received' && to !== undefined) refuseHandOver(draft, exchange, to);
+  giveUp(draft, exchange, 488, '', { Reason: formatReason(488, text) });
+}
+
+function giveUp(draft: Draft, exchange: Exchange, status: number, reason = '', headers: Headers = {}): void {
   const from = draft.leg(exchange.from);
   draft.state.exchange = undefined;
   if (from?.incoming === undefined) return;
@@ -115,6 +337,6 @@ function giveUp(draft: Draft, exchange: Exchange, status: number, reason: string
   from.incoming = undefined;
   // A challenge is for us, not for the other leg; a redirection cannot be followed in a dialog.
   const told = status === 401 || status === 407 || status < 400 ? 488 : status;
-  const options = told === status ? reasonPhrase(reason) : {};
+  const options = { ...(told === status ? reasonPhrase(reason) : {}), headers };
   draft.emit({ type: 'respond', leg: from.id, id, status: told, options });
 }

@@ -1,6 +1,6 @@
 import { holds, isSdp, unchanged } from '../sdp';
 import type { HeaderReader, ResponseOptions } from '../sip/user-agent';
-import type { Exchange, IncomingOffer, Leg } from './call-state';
+import { type Exchange, type IncomingOffer, type Leg, newExchange } from './call-state';
 import type { Draft } from './draft';
 import { reconnectMusic } from './music';
 import { awaitAck, isOfferPossible } from './outgoing-offer';
@@ -88,7 +88,8 @@ function passOn(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string |
   const other = draft.other(leg);
   if (other === undefined) return;
   leg.incoming = incoming;
-  draft.state.exchange = { from: leg.id, to: other.id, requestId: incoming.id, offer, step: 'waiting' };
+  if (offer !== undefined) leg.ability = offer;
+  draft.state.exchange = newExchange({ from: leg.id, to: other.id, requestId: incoming.id, offer });
 }
 
 function answerOurselves(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string, answer: string): void {

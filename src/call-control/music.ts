@@ -1,4 +1,4 @@
-import type { UnavailableReason } from '../media-resource/ports';
+import type { AllocationExplanation, UnavailableReason } from '../media-resource/ports';
 import type { Leg, OutgoingOffer } from './call-state';
 import type { Draft } from './draft';
 import { isFree, sendOffer } from './outgoing-offer';
@@ -71,12 +71,23 @@ function release(draft: Draft, leg: Leg, token: number): void {
   draft.emit({ type: 'release-resource', token });
 }
 
+export function keepExplanation({ state }: Draft, explanation: AllocationExplanation): void {
+  state.explanations = [...state.explanations, explanation].slice(-MAX_EXPLANATIONS);
+}
+
+/** The server behind a token is gone. */
+export function musicLost(draft: Draft, token: number): void {
+  for (const leg of draft.state.legs.values())
+    if ('token' in leg.music && leg.music.token === token && leg.music.step !== 'allocating')
+      musicFailed(draft, leg, token, 'down');
+}
+
 export function allocated(draft: Draft, signal: Extract<CallSignal, { type: 'allocated' }>): void {
   const { state } = draft;
   const { token, leaseMs } = signal;
   const leg = draft.leg(signal.leg);
   if (state.tokens.includes(token)) return;
-  state.explanations = [...state.explanations, signal.explanation].slice(-MAX_EXPLANATIONS);
+  keepExplanation(draft, signal.explanation);
   const wanted = leg?.music.step === 'allocating' && leg.music.token === token;
   if (leaseMs === undefined) {
     if (wanted) leg.music = { step: 'unavailable' };

@@ -1,14 +1,24 @@
-import type { NotMine } from '../sip/node-signature';
 import type { SessionSignal } from '../sip/user-agent';
 import { decideMediaPath } from '../media-control';
-import { holds } from '../sdp';
-import { failureOf, bestFailure, TEMPORARILY_UNAVAILABLE } from './best-response';
-import { type Branch, type Failure, type Leg, type LegId, newLeg } from './call-state';
+import { failureOf, TEMPORARILY_UNAVAILABLE } from './best-response';
+import {
+  branchFailed,
+  cancelBranches,
+  noteOutcome,
+  onlyTargetLeft,
+  refuseCaller,
+  relayEarly,
+  relayProgress,
+  settle,
+  tryNext,
+} from './branches';
+import type { Leg } from './call-state';
 import { type Draft, ELSEWHERE, reasonHeader } from './draft';
 import { endCall } from './ending';
-import { enterEstablished } from './established';
+import { leaseDue } from './path-resource';
 import { answerEarlyRequest } from './requests';
-import { hasAgreedTimer, requestTimer } from './session-timer';
+import { hasAgreedTimer } from './session-timer';
+import { answeredThrough, finishAnswer, retryThroughResource, setupPathSignal } from './setup-path';
 import type { CallSignal, Route } from './signals';
 
 /** A node must show within this time that it is there; drachtio passes no 100 up, so it sends 183. */
@@ -26,9 +36,7 @@ export function setup(draft: Draft, signal: CallSignal): void {
     case 'branch-unreachable':
       return branchFailed(draft, signal.leg, TEMPORARILY_UNAVAILABLE, 'gone', true);
     case 'session':
-      return signal.leg === 'a'
-        ? fromCaller(draft, signal.signal)
-        : fromCallee(draft, signal.leg, signal.signal, signal.notMine);
+      return signal.leg === 'a' ? fromCaller(draft, signal.signal) : fromCallee(draft, signal);
     case 'timer':
       return timerFired(draft, signal.timer);
     case 'end':
@@ -37,8 +45,11 @@ export function setup(draft: Draft, signal: CallSignal): void {
       // Nothing is allocated before the call is answered.
       if (signal.leaseMs !== undefined) draft.emit({ type: 'release-resource', token: signal.token });
       return;
+    case 'path-allocated':
+    case 'path-replied':
+    case 'resource-lost':
     case 'resource-replied':
-      return;
+      return setupPathSignal(draft, signal);
   }
 }
 
@@ -54,103 +65,12 @@ function route(draft: Draft, to: Route): void {
   settle(draft);
 }
 
-function refuseCaller(draft: Draft, failure: Failure): void {
-  const { status, reason, headers } = failure;
-  endCall(draft, { by: 'callee', status, reason, headers });
-}
-
-/** Starts the next target of a branch, or ends the branch. */
-function tryNext(draft: Draft, branch: Branch): void {
-  const { state } = draft;
-  const destination = branch.targets[branch.next];
-  branch.leg = undefined;
-  if (destination === undefined) {
-    branch.done = true;
-    return;
-  }
-  const id: LegId = `b${state.nextLeg}`;
-  state.nextLeg += 1;
-  branch.next += 1;
-  branch.leg = id;
-  const { pid, device } = destination;
-  // Until the device process says otherwise; a call without a leg could not be cancelled.
-  const profile = { ...UNKNOWN_PROFILE, name: device, kind: destination.local ? destination.kind : ('node' as const) };
-  const about = { id, role: 'client' as const, profile, pid, callId: '', device };
-  const leg = newLeg(about, state.facts.startedAt, undefined);
-  state.legs.set(id, leg);
-  leg.localSdp = state.facts.offer === undefined ? undefined : draft.offerFor(leg, state.facts.offer);
-  state.trials = [...state.trials, { leg: id, device, pid, node: destination.node, outcome: 'trying' }];
-  draft.emit({
-    type: 'start-branch',
-    leg: id,
-    destination,
-    sdp: leg.localSdp,
-    maxForwards: state.facts.maxForwards - 1,
-    headers: requestTimer(state.facts.refreshSeconds),
-  });
-}
-
-const UNKNOWN_PROFILE = { site: undefined, mediaResourceGroupList: undefined, userClass: undefined, codecs: undefined };
-
 function branchStarted(draft: Draft, signal: Extract<CallSignal, { type: 'branch-started' }>): void {
   const leg = draft.leg(signal.leg);
   if (leg === undefined) return;
   leg.profile = signal.profile;
   leg.callId = signal.callId;
   if (leg.profile.kind === 'node') draft.setTimer(`life:${leg.id}`, SIGN_OF_LIFE_MS);
-}
-
-function branchOf(draft: Draft, leg: LegId): Branch | undefined {
-  return draft.state.branches.find((branch) => branch.leg === leg);
-}
-
-function noteOutcome(draft: Draft, leg: LegId, outcome: string): void {
-  draft.state.trials = draft.state.trials.map((trial) => (trial.leg === leg ? { ...trial, outcome } : trial));
-}
-
-/** A target has failed; `goOn`: the next one of its branch may help. */
-function branchFailed(draft: Draft, id: LegId, failure: Failure, outcome: string, goOn: boolean): void {
-  const branch = branchOf(draft, id);
-  if (branch === undefined) return;
-  draft.cancelTimer(`life:${id}`);
-  draft.state.legs.delete(id);
-  draft.state.failures = [...draft.state.failures, failure];
-  noteOutcome(draft, id, outcome);
-  branch.leg = undefined;
-  if (goOn) tryNext(draft, branch);
-  else branch.done = true;
-  if (failure.status >= 600) cancelBranches(draft, reasonHeader(undefined, failure.status));
-  settle(draft);
-}
-
-/** Ends every branch that still rings; none of them is tried further. */
-function cancelBranches(draft: Draft, reason: string, except?: LegId): void {
-  for (const branch of draft.state.branches) {
-    const id = branch.leg;
-    branch.done = true;
-    if (id === undefined || id === except) continue;
-    branch.leg = undefined;
-    draft.state.legs.delete(id);
-    draft.cancelTimer(`life:${id}`);
-    draft.emit({ type: 'cancel', leg: id, reason });
-    noteOutcome(draft, id, 'cancelled');
-  }
-}
-
-/** After a failure: nothing left, or one left whose early media may now be heard. */
-function settle(draft: Draft): void {
-  const { state } = draft;
-  if (state.branches.every((branch) => branch.done)) return refuseCaller(draft, bestFailure(state.failures));
-  const last = onlyTargetLeft(draft);
-  if (last?.early !== undefined) relayProgress(draft, last.early.status, last.early.sdp);
-}
-
-/** The leg of the only target that can still answer; undefined when there are several. */
-function onlyTargetLeft(draft: Draft): Leg | undefined {
-  const open = draft.state.branches.filter((branch) => !branch.done);
-  const [branch] = open;
-  if (branch?.leg === undefined || open.length > 1 || branch.next < branch.targets.length) return undefined;
-  return draft.leg(branch.leg);
 }
 
 function fromCaller(draft: Draft, signal: SessionSignal): void {
@@ -181,7 +101,9 @@ function fromCaller(draft: Draft, signal: SessionSignal): void {
   }
 }
 
-function fromCallee(draft: Draft, id: LegId, signal: SessionSignal, notMine: NotMine | undefined): void {
+type FromCallee = Extract<CallSignal, { type: 'session' }>;
+
+function fromCallee(draft: Draft, { leg: id, signal, notMine, tried }: FromCallee): void {
   const leg = draft.leg(id);
   if (leg === undefined) {
     // A 200 that crossed our CANCEL.
@@ -194,8 +116,10 @@ function fromCallee(draft: Draft, id: LegId, signal: SessionSignal, notMine: Not
     case 'answered':
       return answered(draft, leg, signal);
     case 'rejected':
-      return rejected(draft, leg, signal, notMine);
+      return rejected(draft, leg, signal, { notMine, tried });
     case 'ended':
+      if (draft.state.answered === id)
+        return endCall(draft, { by: 'callee', status: 480, reason: signal.reason, except: id });
       return branchFailed(draft, id, TEMPORARILY_UNAVAILABLE, 'lost', true);
     case 'requested':
       return answerEarlyRequest(draft, id, signal);
@@ -220,27 +144,11 @@ function provisional(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { ty
     leg.early = { status, sdp };
     // An answer to an early offer only; a reliable offer in an 18x would need PRACK, which we do not announce.
     if (draft.state.facts.offer !== undefined && onlyTargetLeft(draft) === leg)
-      return relayProgress(draft, status, sdp);
+      return relayEarly(draft, leg, status, sdp);
   }
   // From a node it is only its sign of life.
   if (status === 183 && leg.profile.kind === 'node') return;
   relayProgress(draft, status, undefined);
-}
-
-/** Each status once, and once more when a description comes with it for the first time. */
-function relayProgress(draft: Draft, status: number, sdp: string | undefined): void {
-  const { state, caller } = draft;
-  if (sdp === undefined) {
-    if (state.relayed.includes(status)) return;
-    state.relayed = [...state.relayed, status];
-    return draft.emit({ type: 'progress', leg: 'a', status });
-  }
-  if (state.facts.offer === undefined) return;
-  const before = caller.localSdp;
-  caller.localSdp = draft.stamped(caller, sdp);
-  if (before === caller.localSdp && state.relayed.includes(status)) return;
-  state.relayed = [...state.relayed, status];
-  draft.emit({ type: 'progress', leg: 'a', status, sdp: caller.localSdp });
 }
 
 function answered(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { type: 'answered' }>): void {
@@ -256,18 +164,19 @@ function answered(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { type:
   state.answered = leg.id;
   leg.remoteSdp = signal.sdp;
   leg.early = undefined;
-  const sdp = draft.stamped(draft.caller, signal.sdp);
-  draft.caller.localSdp = sdp;
-  draft.emit({ type: 'answer', leg: 'a', sdp, headers: state.facts.timerHeaders });
-  if (state.facts.offer === undefined) leg.holds = holds(signal.sdp);
-  enterEstablished(draft, leg, hasAgreedTimer(signal.header));
+  const timed = hasAgreedTimer(signal.header);
+  const branch = state.branches.find((other) => other.leg === leg.id);
+  // It is no branch any more: what happens now happens to the call.
+  if (branch !== undefined) branch.leg = undefined;
+  if (answeredThrough(draft, leg, signal.sdp, timed)) return;
+  finishAnswer(draft, leg, signal.sdp, { timed });
 }
 
 function rejected(
   draft: Draft,
   leg: Leg,
   signal: Extract<SessionSignal, { type: 'rejected' }>,
-  notMine: NotMine | undefined,
+  { notMine, tried }: Pick<FromCallee, 'notMine' | 'tried'>,
 ): void {
   const { status, reason, header } = signal;
   const node = draft.state.trials.find((trial) => trial.leg === leg.id)?.node;
@@ -276,6 +185,8 @@ function rejected(
     return branchFailed(draft, leg.id, TEMPORARILY_UNAVAILABLE, 'not mine', true);
   }
   const { kind } = leg.profile;
+  const refused = status === 488 || status === 606;
+  if (refused && retryThroughResource(draft, leg, outcomeOf(draft, leg, status), tried)) return;
   // A phone that cannot be reached may have moved; its 500 is its own answer. Behind nodes and gateways another may do better.
   const unreachable =
     status === 408 || status === 503 || status === 430 || (kind !== 'station' && status >= 500 && status < 600);
@@ -299,8 +210,9 @@ function timerFired(draft: Draft, timer: string): void {
     cancelBranches(draft, reasonHeader('No answer', 487));
     return refuseCaller(draft, { status: 480, reason: 'No Answer', headers: {} });
   }
-  const leg = [...draft.state.legs.values()].find((candidate) => timer === `life:${candidate.id}`);
+  const leg = [...draft.state.legs.values()].find(({ id }) => timer === `life:${id}` || timer === `lease:${id}`);
   if (leg === undefined) return;
+  if (timer === `lease:${leg.id}`) return leaseDue(draft, leg);
   draft.emit({ type: 'cancel', leg: leg.id, reason: reasonHeader('No sign of life', 408) });
   branchFailed(draft, leg.id, TEMPORARILY_UNAVAILABLE, 'no sign of life', true);
 }

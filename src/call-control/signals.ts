@@ -1,10 +1,17 @@
 import type { DeviceProfile } from '../device/device-process';
-import type { AllocationExplanation, ResourceReply } from '../media-resource/ports';
+import type { JoiningType } from '../media-control';
+import type { AllocationExplanation, OfferRequest, ResourceReply, Side } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
 import type { NotMine } from '../sip/node-signature';
 import type { Headers, ResponseOptions, SessionSignal } from '../sip/user-agent';
 import type { CallDetailRecord } from './call-detail-record';
 import type { Destination, LegId } from './call-state';
+import type { MediaTried } from './path';
+
+/** What the resource in a path is asked for. */
+export type PathRequest =
+  | ({ readonly op: 'offer' } & NonNullable<OfferRequest['relay']>)
+  | { readonly op: 'connect'; readonly from: Side; readonly answer: string };
 
 export type TimerName =
   | 'no-answer'
@@ -19,7 +26,11 @@ export type TimerName =
   /** The session must be refreshed by us. */
   | `refresh:${LegId}`
   /** The lease of the music must be renewed. */
-  | `renew:${LegId}`;
+  | `renew:${LegId}`
+  /** The same for the resource in the path to a callee. */
+  | `lease:${LegId}`
+  /** Another resource for the path may be asked for. */
+  | `path:${LegId}`;
 
 /** What a route leads to, as digit analysis or the node that called says it. */
 export type Route =
@@ -45,6 +56,8 @@ export type CallSignal =
       readonly signal: SessionSignal;
       /** For a rejection: the signed "not mine" of a node (claim R13). */
       readonly notMine?: NotMine;
+      /** For a rejection: the signed word of a node that it had no media resource for the call. */
+      readonly tried?: MediaTried;
     }
   /** The INVITE of a leg is on its way. */
   | {
@@ -72,6 +85,23 @@ export type CallSignal =
       readonly op: 'offer' | 'connect' | 'renew';
       readonly reply: ResourceReply;
     }
+  /** What became of `allocate-path`; `resource` undefined: nobody granted. */
+  | {
+      readonly type: 'path-allocated';
+      readonly leg: LegId;
+      readonly token: number;
+      readonly resource: { readonly name: string; readonly leaseMs: number } | undefined;
+      readonly explanation: AllocationExplanation;
+    }
+  | {
+      readonly type: 'path-replied';
+      readonly leg: LegId;
+      /** Of the question. */
+      readonly number: number;
+      readonly reply: ResourceReply;
+    }
+  /** The resource behind a token serves no more. */
+  | { readonly type: 'resource-lost'; readonly token: number }
   /** Ends the call whatever its state; `reason` is for people. */
   | { readonly type: 'end'; readonly reason: string };
 
@@ -93,6 +123,8 @@ export type CallEffect =
       readonly status: number;
       readonly reason?: string;
       readonly headers?: Headers;
+      /** Told only to a node, signed. */
+      readonly tried?: MediaTried;
     }
   | { readonly type: 'cancel'; readonly leg: LegId; readonly reason: string }
   | { readonly type: 'acknowledge'; readonly leg: LegId; readonly sdp: string }
@@ -134,6 +166,26 @@ export type CallEffect =
     }
   | { readonly type: 'ask-offer'; readonly leg: LegId; readonly token: number; readonly peer: string | undefined }
   | { readonly type: 'connect-resource'; readonly leg: LegId; readonly token: number; readonly answer: string }
+  /** A resource for the path between the caller and `leg`, out of the list of `owner`. */
+  | {
+      readonly type: 'allocate-path';
+      readonly leg: LegId;
+      readonly owner: LegId;
+      readonly token: number;
+      readonly kind: JoiningType;
+      readonly why: string;
+      /** What it must be able to speak. */
+      readonly codecs: readonly string[];
+      readonly ends: NonNullable<AllocationExplanation['ends']>;
+      readonly exclude: readonly string[];
+    }
+  | {
+      readonly type: 'ask-path';
+      readonly leg: LegId;
+      readonly token: number;
+      readonly number: number;
+      readonly request: PathRequest;
+    }
   | { readonly type: 'renew-resource'; readonly leg: LegId; readonly token: number }
   | { readonly type: 'release-resource'; readonly token: number }
   /** A node said that an entry is not its own (claim R13). */

@@ -31,6 +31,9 @@ function ended(draft: Draft, signal: CallSignal): void {
   if (signal.type === 'allocated' && signal.leaseMs !== undefined) {
     draft.emit({ type: 'release-resource', token: signal.token });
   }
+  if (signal.type === 'path-allocated' && signal.resource !== undefined) {
+    draft.emit({ type: 'release-resource', token: signal.token });
+  }
   if (signal.type !== 'session') return;
   const { leg } = signal;
   if (signal.signal.type === 'answered') draft.emit({ type: 'bye', leg });

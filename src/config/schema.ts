@@ -90,6 +90,11 @@ const codecs = z
   .min(1, 'must name at least one codec')
   .optional();
 
+const mediaSecurity = z.enum(['none', 'sdes', 'dtls'], 'must be none, sdes or dtls').optional();
+
+/** False for devices that cannot take an INVITE without an offer. */
+const delayedOffer = z.boolean('must be true or false').default(true);
+
 const sipUri = z
   .string()
   .regex(
@@ -199,6 +204,8 @@ export const deviceSchema = z.strictObject({
   userClass: name.optional(),
   codecs,
   mtpRequired: z.boolean('must be true or false').default(false),
+  mediaSecurity,
+  delayedOffer,
   digest: z
     .array(z.enum(['MD5', 'SHA-256'], 'must be MD5 or SHA-256'))
     .min(1, 'must name at least one algorithm')
@@ -221,6 +228,8 @@ export const gatewaySchema = z.strictObject({
   mediaResourceGroupList: text.optional(),
   userClass: name.optional(),
   codecs,
+  mediaSecurity,
+  delayedOffer,
 });
 
 export const routeSchema = z.strictObject({

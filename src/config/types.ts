@@ -112,6 +112,9 @@ export interface SiteConfig {
   readonly codecs: readonly string[] | undefined;
 }
 
+/** Plain RTP, SRTP with keys in the description (RFC 4568), SRTP with keys by DTLS (RFC 5764). */
+export type MediaSecurity = 'none' | 'sdes' | 'dtls';
+
 export type DigestAlgorithm = 'MD5' | 'SHA-256';
 
 export interface DeviceConfig {
@@ -125,6 +128,10 @@ export interface DeviceConfig {
   readonly userClass: string | undefined;
   readonly codecs: readonly string[] | undefined;
   readonly mtpRequired: boolean;
+  /** How the device encrypts its media, where its descriptions have not told yet. */
+  readonly mediaSecurity?: MediaSecurity | undefined;
+  /** False: the device cannot take an INVITE without an offer. */
+  readonly delayedOffer?: boolean;
   /** Strongest first. */
   readonly digest: readonly DigestAlgorithm[];
   readonly mac: string | undefined;
@@ -147,6 +154,9 @@ export interface GatewayConfig {
   readonly mediaResourceGroupList: string | undefined;
   readonly userClass: string | undefined;
   readonly codecs: readonly string[] | undefined;
+  readonly mediaSecurity?: MediaSecurity | undefined;
+  /** False: the gateway cannot take an INVITE without an offer. */
+  readonly delayedOffer?: boolean;
 }
 
 export interface RouteConfig {

@@ -59,7 +59,7 @@ export class ConfiguredDevices {
   }
 
   stationProfile(device: DeviceConfig): DeviceProfile {
-    return this.profile('station', device);
+    return { ...this.profile('station', device), mtpRequired: device.mtpRequired };
   }
 
   gatewayProfile(gateway: GatewayConfig): DeviceProfile {
@@ -70,6 +70,7 @@ export class ConfiguredDevices {
     return {
       name: `node-${node}`,
       kind: 'node',
+      node,
       site: this.config.nodes.find(({ id }) => id === node)?.site,
       mediaResourceGroupList: undefined,
       userClass: undefined,
@@ -82,8 +83,12 @@ export class ConfiguredDevices {
   }
 
   private profile(kind: 'station' | 'gateway', device: DeviceConfig | GatewayConfig): DeviceProfile {
-    const { name, site, mediaResourceGroupList, userClass } = device;
+    const { name, site, mediaResourceGroupList, userClass, mediaSecurity: security, delayedOffer } = device;
     const codecs = device.codecs ?? (site === undefined ? undefined : this.config.sites[site]?.codecs);
-    return { name, kind, site, mediaResourceGroupList, userClass, codecs };
+    return {
+      ...{ name, kind, site, mediaResourceGroupList, userClass, codecs },
+      ...(security === undefined ? {} : { security }),
+      ...(delayedOffer === undefined ? {} : { delayedOffer }),
+    };
   }
 }

@@ -1,3 +1,4 @@
+import type { MediaSecurity } from '../config/types';
 import type { Pid } from '../process/pid';
 import type { NotMine } from '../sip/node-signature';
 import type { Headers, OutgoingInvite, Session } from '../sip/user-agent';
@@ -13,6 +14,18 @@ export interface DeviceProfile {
   readonly userClass: string | undefined;
   /** Codec names in order of preference, as configured for the device or its site; undefined: anything. */
   readonly codecs: readonly string[] | undefined;
+  /** A media termination point stands in each of its calls, where there is one. */
+  readonly mtpRequired?: boolean;
+  /** False: it cannot take an INVITE without an offer. */
+  readonly delayedOffer?: boolean;
+  /** How it encrypts its media, by configuration; undefined: not known. */
+  readonly security?: MediaSecurity;
+  /** The same as the transport of its signalling lets expect. */
+  readonly presumedSecurity?: MediaSecurity;
+  /** The media resource group list that came with its REGISTER (claim M14). */
+  readonly listFromDevice?: string;
+  /** Only of a node: its number. */
+  readonly node?: number;
 }
 
 /** Who calls, as the callee may see it. */
@@ -78,4 +91,8 @@ export interface DeviceRouter {
   }): DeviceProcess | undefined;
   /** An answer of a node that says "not mine": undefined when the signed header is missing or wrong (claim R13). */
   readNotMine(node: number, callId: string, header: (name: string) => string | undefined): NotMine | undefined;
+  /** Headers with which node `to` is told, signed, that no media resource of ours could help its call. */
+  mediaTried(to: number, callId: string, tried: string): Headers;
+  /** The same as a node tells it; undefined when the signed header is missing or wrong. */
+  readMediaTried(node: number, callId: string, header: (name: string) => string | undefined): string | undefined;
 }

@@ -1,7 +1,7 @@
 import type { Pid } from '../process/pid';
 import { DigestAuthenticator } from '../sip/digest';
 import { configuredHosts, SipDomain } from '../sip/domain';
-import { NodeSignature } from '../sip/node-signature';
+import { MEDIA_TRIED_HEADER, NodeSignature } from '../sip/node-signature';
 import { NonceSource } from '../sip/nonce';
 import { parseNameAddr } from '../sip-message/name-addr';
 import { refuseBeforeAuthentication } from '../sip/registrar';
@@ -141,6 +141,13 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     if (notMine !== undefined) this.options.metrics.count('tandem_not_mine_total', { direction: 'received' });
     return notMine;
   };
+
+  readonly mediaTried: DeviceRouter['mediaTried'] = (to, callId, tried) => ({
+    [MEDIA_TRIED_HEADER]: this.signature.seal(MEDIA_TRIED_HEADER, callId, to, tried),
+  });
+
+  readonly readMediaTried: DeviceRouter['readMediaTried'] = (node, callId, header) =>
+    this.signature.open(MEDIA_TRIED_HEADER, callId, node, header(MEDIA_TRIED_HEADER));
 
   /** The process of ours with this PID; undefined when it is gone. */
   ownProcess(pid: Pid): Station | Gateway | undefined {

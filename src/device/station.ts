@@ -26,6 +26,8 @@ export interface Registration {
   /** Where the REGISTER came from. */
   readonly source: SipSource;
   readonly stamp: Stamp;
+  /** The media resource group list that the device asked for, and may (claim M14). */
+  readonly mediaResourceGroupList?: string;
 }
 
 const DEFAULT_PORT = 5060;
@@ -46,8 +48,17 @@ export class Station implements DeviceProcess {
     return this.options.boot;
   }
 
+  /** The configuration, and what the registration tells. */
   get profile(): DeviceProfile {
-    return this.options.profile;
+    const { source, mediaResourceGroupList } = this.current;
+    const { profile } = this.options;
+    // A phone on a WebSocket is a browser, which speaks nothing but DTLS (RFC 8827 §6.5).
+    const browser = /^wss?$/i.test(source.protocol);
+    return {
+      ...profile,
+      ...(browser ? { presumedSecurity: 'dtls' as const } : {}),
+      ...(mediaResourceGroupList === undefined ? {} : { listFromDevice: mediaResourceGroupList }),
+    };
   }
 
   get device(): DeviceConfig {

@@ -1,3 +1,4 @@
 /** The media path of a call: direct, or what must stand in it. */
-export { decideMediaPath } from './media-path';
-export type { MediaEnd, MediaPath } from './media-path';
+export { decideMediaPath, speechCodecs } from './media-path';
+export type { JoiningType, MediaEnd, MediaPath } from './media-path';
+export { codecsToJoin, termsFor } from './media-terms';

@@ -14,8 +14,10 @@ import type {
   OfferRequest,
   ResourceNeed,
   ResourceReply,
+  Side,
 } from '../../../src/media-resource/ports';
 import { SimulatedClock } from '../../../src/process/clock';
+import { audioCodecs } from '../../../src/sdp';
 import { PidAllocator, type Pid } from '../../../src/process/pid';
 import type { NotMine } from '../../../src/sip/node-signature';
 import type { HeaderReader, Session, SessionSignal } from '../../../src/sip/user-agent';
@@ -29,6 +31,7 @@ export interface SdpOptions {
   readonly version?: number;
   readonly codecs?: readonly number[];
   readonly video?: boolean;
+  readonly protocol?: string;
 }
 
 /** A description as a phone would write it; `who` decides address and session id. */
@@ -41,7 +44,7 @@ export function sdp(who: string, options: SdpOptions = {}): string {
     's=-',
     `c=IN IP4 ${options.address ?? host}`,
     't=0 0',
-    `m=audio ${options.port ?? 4000} RTP/AVP ${codecs.join(' ')}`,
+    `m=audio ${options.port ?? 4000} ${options.protocol ?? 'RTP/AVP'} ${codecs.join(' ')}`,
     ...(options.direction === undefined ? [] : [`a=${options.direction}`]),
     ...(options.video === true ? ['m=video 5000 RTP/AVP 96', 'a=rtpmap:96 H264/90000'] : []),
     '',
@@ -231,6 +234,18 @@ export function profile(name: string, kind: DeviceProfile['kind'] = 'station'): 
   return { name, kind, site, mediaResourceGroupList: undefined, userClass: 'staff', codecs: undefined };
 }
 
+const PAYLOADS: ReadonlyMap<string, number> = new Map([
+  ['PCMU', 0],
+  ['PCMA', 8],
+  ['G722', 9],
+  ['G729', 18],
+]);
+
+/** What the fake resource writes for one side; where it is heard there is the last number of its address. */
+export function relayed(to: Side, options: SdpOptions = {}): string {
+  return sdp('relay', { address: to === 'a' ? '10.0.8.1' : '10.0.8.2', port: 7000, ...options });
+}
+
 export class FakeAllocation implements Allocation {
   readonly pid = '1.mp.1';
   readonly boot = 7;
@@ -248,13 +263,40 @@ export class FakeAllocation implements Allocation {
     readonly need: ResourceNeed,
   ) {}
 
-  async offer({ peer }: OfferRequest): Promise<ResourceReply> {
+  readonly relays: NonNullable<OfferRequest['relay']>[] = [];
+  readonly connects: ConnectRequest[] = [];
+  /** The side whose answer makes one for the other. */
+  private answering: { readonly side: Side; readonly offer: string | undefined } | undefined;
+
+  private relay(relay: NonNullable<OfferRequest['relay']>): ResourceReply {
+    this.relays.push(relay);
+    if (this.failing === 'offer') return { ok: false, reason: 'down' };
+    this.answering = { side: relay.to, offer: relay.sdp };
+    const named = relay.terms.codecs?.flatMap((name) => PAYLOADS.get(name) ?? []);
+    const codecs = named ?? (relay.sdp === undefined ? [0, 8] : audioCodecs(relay.sdp).map(({ payload }) => payload));
+    const protocol = relay.terms.security === 'sdes' ? { protocol: 'RTP/SAVP' } : {};
+    return { ok: true, sdp: relayed(relay.to, { codecs, ...protocol }) };
+  }
+
+  private join(from: Side): ResourceReply {
+    const { answering } = this;
+    if (answering?.side !== from) return { ok: false, reason: 'bad-request', detail: `nothing was offered to ${from}` };
+    if (answering.offer === undefined) return { ok: true };
+    const codecs = audioCodecs(answering.offer).map(({ payload }) => payload);
+    return { ok: true, sdp: relayed(from === 'a' ? 'b' : 'a', { codecs: codecs.slice(0, 1) }) };
+  }
+
+  async offer({ peer, relay }: OfferRequest): Promise<ResourceReply> {
+    if (relay !== undefined) return this.relay(relay);
     this.peers.push(peer);
     if (this.failing === 'offer') return { ok: false, reason: 'down' };
     return { ok: true, sdp: sdp('music', { direction: 'sendonly', version: this.peers.length, codecs: [0] }) };
   }
-  async connect({ answer }: ConnectRequest): Promise<ResourceReply> {
+  async connect(request: ConnectRequest): Promise<ResourceReply> {
+    const { answer, from } = request;
+    this.connects.push(request);
     this.answers.push(answer);
+    if (from !== undefined && this.failing !== 'connect') return this.join(from);
     return this.failing === 'connect' ? { ok: false, reason: 'error' } : { ok: true };
   }
   async accept(): Promise<ResourceReply> {
@@ -280,6 +322,11 @@ export class FakeResources implements MediaResourceManager {
   readonly granted: FakeAllocation[] = [];
   /** Servers that are left; 0: nobody grants. */
   servers = 10;
+  /** Types that nobody has, and devices whose lists lead nowhere. */
+  readonly none = new Set<string>();
+  readonly unhelpful = new Set<string>();
+  /** Number of the transcoder or media termination point that grants. */
+  joining = 1;
   /** When set, answers wait until `answer` is called. */
   slow = false;
   private waiting: (() => void)[] = [];
@@ -289,10 +336,15 @@ export class FakeResources implements MediaResourceManager {
     if (this.slow) await new Promise<void>((resolve) => this.waiting.push(resolve));
     const explanation = { type: need.type, why, device: need.device, list: undefined, listFrom: 'none' as const };
     const rest = { trials: [], at: 0, ms: 0 };
-    if (this.servers === 0)
-      return { allocation: undefined, explanation: { ...explanation, ...rest, winner: undefined } };
+    const name = need.type === 'moh' ? 'moh-dallas' : `${need.type}-${this.joining}`;
+    const full = this.servers === 0 || this.none.has(need.type) || this.unhelpful.has(need.device);
+    if (full || (need.type !== 'moh' && need.exclude?.includes(name) === true)) {
+      const trial = { group: 'default', device: name, pid: undefined, node: undefined, ms: 0 } as const;
+      const trials = [{ ...trial, outcome: full ? ('unavailable' as const) : ('skipped' as const) }];
+      return { allocation: undefined, explanation: { ...explanation, ...rest, trials, winner: undefined } };
+    }
     this.servers -= 1;
-    const allocation = new FakeAllocation(`a${this.granted.length + 1}`, 'moh-dallas', 30_000, need);
+    const allocation = new FakeAllocation(`a${this.granted.length + 1}`, name, 30_000, need);
     this.granted.push(allocation);
     return { allocation, explanation: { ...explanation, ...rest, winner: allocation.device } };
   }
@@ -317,6 +369,7 @@ export interface CallOptions {
   readonly dialled?: string;
   readonly sdp?: string | null;
   readonly target?: DeviceProcess;
+  readonly pid?: Pid;
   readonly headers?: Readonly<Record<string, string>>;
   readonly maxForwards?: number;
   /** What a node without PID is refused with. */
@@ -350,6 +403,8 @@ export class World {
       },
       router: {
         resolve: ({ pid, node }) => this.devices.get(pid ?? `node-${node}`),
+        mediaTried: (to, callId, tried) => ({ 'X-Tried': `${to} ${callId} ${tried}` }),
+        readMediaTried: (_node, _callId, header) => header('x-tried')?.split(' ').at(-1),
         readNotMine: (_node, _callId, header) => (header('x-not-mine') === 'signed' ? this.notMine : undefined),
       },
       resources: this.resources,
@@ -388,7 +443,7 @@ export class World {
     const call: IncomingCall = {
       session,
       from: options.from ?? profile('SEP-alice'),
-      pid: '1.dp.1',
+      pid: options.pid ?? '1.dp.1',
       caller: { number: '1000', displayName: 'Alice' },
       dialled: options.dialled ?? '2000',
       sdp: options.sdp === null ? undefined : (options.sdp ?? sdp('alice')),

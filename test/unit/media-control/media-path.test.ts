@@ -20,9 +20,10 @@ describe('the media path of a call', () => {
 
   test('claim M2: no common codec needs a transcoder, and the reason names both sides', () => {
     expect(decideMediaPath(end(sdp('0')), end(sdp('18')))).toEqual({
-      path: 'impossible',
+      path: 'through',
       needs: 'transcoder',
       reason: 'no common codec: PCMU and G729',
+      optional: false,
     });
   });
 

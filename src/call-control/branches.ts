@@ -1,0 +1,159 @@
+import type { Branch, Destination, Failure, Leg, LegId } from './call-state';
+import { bestFailure } from './best-response';
+import { newLeg } from './call-state';
+import { type Draft, reasonHeader } from './draft';
+import { endCall } from './ending';
+import { needAtSetup } from './path-need';
+import { askPath, dropPath, requirePath } from './path-resource';
+import { requestTimer } from './session-timer';
+
+/** The branches of a call that nobody has answered: which target is rung, and what the caller hears of it. */
+
+export function refuseCaller(draft: Draft, failure: Failure): void {
+  endCall(draft, { by: 'callee', ...failure });
+}
+
+/** Starts the next target of a branch, or ends the branch. */
+export function tryNext(draft: Draft, branch: Branch): void {
+  const { state } = draft;
+  const destination = branch.targets[branch.next];
+  branch.leg = undefined;
+  if (destination === undefined) {
+    branch.done = true;
+    return;
+  }
+  branch.next += 1;
+  const leg = addLeg(draft, branch, destination);
+  const need = needAtSetup(draft, leg, destination);
+  if (need === undefined) invite(draft, leg, state.facts.offer);
+  else requirePath(draft, leg, need, 'nothing');
+}
+
+/** A leg to the target that its branch tries now; nothing is sent yet. */
+export function addLeg(draft: Draft, branch: Branch, destination: Destination): Leg {
+  const { state } = draft;
+  const id: LegId = `b${state.nextLeg}`;
+  state.nextLeg += 1;
+  branch.leg = id;
+  const { pid, device } = destination;
+  const leg = newLeg(
+    { id, role: 'client', profile: profileOf(destination), pid, callId: '', device },
+    state.facts.startedAt,
+    undefined,
+  );
+  leg.ability = destination.ability;
+  state.legs.set(id, leg);
+  state.trials = [...state.trials, { leg: id, device, pid, node: destination.node, outcome: 'trying' }];
+  return leg;
+}
+
+/** The device's own, or what can be said of it without knowing it; a call without a leg could not be cancelled. */
+function profileOf({ device, kind, local, profile }: Destination): Leg['profile'] {
+  return profile ?? { ...UNKNOWN_PROFILE, name: device, kind: local ? kind : 'node' };
+}
+
+/** Sends the INVITE; without an offer the callee makes one. */
+export function invite(draft: Draft, leg: Leg, offer: string | undefined): void {
+  const destination = destinationOf(draft, leg);
+  if (destination === undefined) return;
+  const { facts } = draft.state;
+  leg.localSdp = offer === undefined ? undefined : draft.offerFor(leg, offer);
+  draft.emit({
+    type: 'start-branch',
+    leg: leg.id,
+    destination,
+    sdp: leg.localSdp,
+    maxForwards: facts.maxForwards - 1,
+    headers: requestTimer(facts.refreshSeconds),
+  });
+}
+
+/** The target that a leg stands for, while nobody has answered. */
+export function destinationOf(draft: Draft, leg: Leg): Destination | undefined {
+  const branch = branchOf(draft, leg.id);
+  return branch?.targets[branch.next - 1];
+}
+
+const UNKNOWN_PROFILE = { site: undefined, mediaResourceGroupList: undefined, userClass: undefined, codecs: undefined };
+
+export function branchOf(draft: Draft, leg: LegId): Branch | undefined {
+  return draft.state.branches.find((branch) => branch.leg === leg);
+}
+
+export function noteOutcome(draft: Draft, leg: LegId, outcome: string): void {
+  draft.state.trials = draft.state.trials.map((trial) => (trial.leg === leg ? { ...trial, outcome } : trial));
+}
+
+/** A target has failed; `goOn`: the next one of its branch may help. */
+export function branchFailed(draft: Draft, id: LegId, failure: Failure, outcome: string, goOn: boolean): void {
+  const branch = branchOf(draft, id);
+  if (branch === undefined) return;
+  removeLeg(draft, id);
+  draft.state.failures = [...draft.state.failures, failure];
+  noteOutcome(draft, id, outcome);
+  branch.leg = undefined;
+  if (goOn) tryNext(draft, branch);
+  else branch.done = true;
+  if (failure.status >= 600) cancelBranches(draft, reasonHeader(undefined, failure.status));
+  settle(draft);
+}
+
+/** The leg with its timers and the resource that was meant for it. */
+export function removeLeg(draft: Draft, id: LegId): void {
+  const leg = draft.leg(id);
+  if (leg !== undefined) dropPath(draft, leg);
+  draft.cancelTimer(`life:${id}`);
+  draft.state.legs.delete(id);
+}
+
+/** Ends every branch that still rings; none of them is tried further. */
+export function cancelBranches(draft: Draft, reason: string, except?: LegId): void {
+  for (const branch of draft.state.branches) {
+    const id = branch.leg;
+    branch.done = true;
+    if (id === undefined || id === except) continue;
+    branch.leg = undefined;
+    removeLeg(draft, id);
+    draft.emit({ type: 'cancel', leg: id, reason });
+    noteOutcome(draft, id, 'cancelled');
+  }
+}
+
+/** After a failure: nothing left, or one left whose early media may now be heard. */
+export function settle(draft: Draft): void {
+  const { state } = draft;
+  if (state.branches.every((branch) => branch.done)) return refuseCaller(draft, bestFailure(state.failures));
+  const last = onlyTargetLeft(draft);
+  if (last?.early !== undefined) relayEarly(draft, last, last.early.status, last.early.sdp);
+}
+
+/** The leg of the only target that can still answer; undefined when there are several. */
+export function onlyTargetLeft(draft: Draft): Leg | undefined {
+  const open = draft.state.branches.filter((branch) => !branch.done);
+  const [branch] = open;
+  if (branch?.leg === undefined || open.length > 1 || branch.next < branch.targets.length) return undefined;
+  return draft.leg(branch.leg);
+}
+
+/** The callee's early description, by way of the resource in the path where there is one. */
+export function relayEarly(draft: Draft, leg: Leg, status: number, sdp: string): void {
+  if (leg.path.step === 'direct') return relayProgress(draft, status, sdp);
+  if (draft.state.facts.offer === undefined) return;
+  askPath(draft, leg, { type: 'early', status }, { op: 'connect', from: 'b', answer: sdp });
+}
+
+/** Each status once, and once more when a description comes with it for the first time. */
+export function relayProgress(draft: Draft, status: number, sdp: string | undefined): void {
+  const { state, caller } = draft;
+  if (sdp === undefined) {
+    if (state.relayed.includes(status)) return;
+    state.relayed = [...state.relayed, status];
+    return draft.emit({ type: 'progress', leg: 'a', status });
+  }
+  if (state.facts.offer === undefined) return;
+  const before = caller.localSdp;
+  caller.localSdp = draft.stamped(caller, sdp);
+  if (before === caller.localSdp && state.relayed.includes(status)) return;
+  state.relayed = [...state.relayed, status];
+  draft.emit({ type: 'progress', leg: 'a', status, sdp: caller.localSdp });
+}

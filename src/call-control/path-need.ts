@@ -1,0 +1,153 @@
+import { codecsToJoin, decideMediaPath, type MediaEnd, type MediaPath, speechCodecs, termsFor } from '../media-control';
+import type { AllocationExplanation, MediaTerms } from '../media-resource/ports';
+import { audioCodecs, audioTransport, isSpeechCodec } from '../sdp';
+import type { Destination, Exchange, Leg } from './call-state';
+import type { Draft } from './draft';
+import type { MediaTried, PathNeed } from './path';
+
+/** Pure decisions: whether something must stand between two ends, and how each is to be spoken to. */
+
+/** A description that says what a device speaks: a removed stream says nothing. */
+function telling(sdp: string | undefined): string | undefined {
+  return sdp !== undefined && audioCodecs(sdp).some(isSpeechCodec) ? sdp : undefined;
+}
+
+function endOf({ profile }: Leg, sdp: string | undefined): MediaEnd {
+  const { codecs, security, presumedSecurity, mtpRequired, name } = profile;
+  return {
+    sdp: telling(sdp),
+    codecs,
+    security,
+    presumedSecurity,
+    mtpRequiredBy: mtpRequired === true ? name : undefined,
+  };
+}
+
+function needFrom(path: MediaPath, unsure = false): PathNeed | undefined {
+  if (path.path === 'direct') return undefined;
+  return { type: path.needs, why: path.reason, optional: path.optional || unsure, refusals: 0 };
+}
+
+/** Before the callee is asked: what configuration and earlier calls tell. Behind a node that node knows better. */
+export function needAtSetup(draft: Draft, callee: Leg, { ability }: Destination): PathNeed | undefined {
+  const { caller, state } = draft;
+  const { offer } = state.facts;
+  // An earlier call may be out of date: the resource is no condition then.
+  const need = needFrom(decideMediaPath(endOf(caller, offer), endOf(callee, ability)), telling(ability) !== undefined);
+  if (offer !== undefined || callee.profile.delayedOffer !== false) return need;
+  const why = `${callee.profile.name} takes no call without an offer`;
+  return { type: need?.type ?? 'mtp', why, optional: false, refusals: 0, ownOffer: true };
+}
+
+/** When the callee's offer has come for a caller that made none. */
+export function needForCaller(draft: Draft, callee: Leg, offer: string): PathNeed | undefined {
+  return needFrom(decideMediaPath(endOf(draft.caller, draft.caller.ability), endOf(callee, offer)));
+}
+
+/** What may still help after 488 or 606; undefined: nothing. */
+export function needAfterRefusal(draft: Draft, callee: Leg, tried: MediaTried | undefined): PathNeed | undefined {
+  const { path, profile } = callee;
+  const direct = path.step === 'direct';
+  if (profile.kind === 'node') {
+    if (!direct || tried === undefined) return undefined;
+    const why = `${profile.name} had no ${tried.type} for ${callee.device}`;
+    const { type, codecs, security } = tried;
+    return { type, why, optional: false, refusals: 1, codecs, ...(security === undefined ? {} : { security }) };
+  }
+  const before = direct ? 0 : path.need.refusals;
+  if (before >= 2) return undefined;
+  const { offer } = draft.state.facts;
+  const common = { why: refusalText(draft, callee), optional: false, refusals: before + 1 };
+  if (direct) {
+    if (offer === undefined) return { ...common, type: 'mtp', ownOffer: true };
+    const secure = audioTransport(offer)?.security !== 'none';
+    return { ...common, type: secure ? 'mtp' : 'transcoder', security: 'none' };
+  }
+  if (path.need.type === 'mtp') return { ...common, type: 'transcoder', security: 'none', refusals: 2 };
+  const spoken = termsOf(callee, path.need).security ?? 'none';
+  return { ...common, type: 'transcoder', security: spoken === 'none' ? 'sdes' : 'none', refusals: 2 };
+}
+
+function refusalText(draft: Draft, callee: Leg): string {
+  const offered = speechCodecs(endOf(draft.caller, draft.state.facts.offer));
+  return `${callee.device} refused what it was offered (${offered?.join(', ') ?? 'nothing'})`;
+}
+
+/** The same in an established call, for a re-INVITE. Undefined: the codecs are not what was wrong with it. */
+export function needAfterRefusedOffer(from: Leg, to: Leg, offer: string): PathNeed | undefined {
+  const last = telling(to.remoteSdp);
+  if (telling(offer) === undefined) return undefined;
+  if (last !== undefined && decideMediaPath(endOf(from, offer), endOf(to, last)).path === 'direct') return undefined;
+  const codecs = speechCodecs({ sdp: telling(offer), codecs: undefined });
+  const why = `${to.device} refused what it was offered (${codecs?.join(', ') ?? 'nothing'})`;
+  return { type: 'transcoder', why, optional: false, refusals: 0 };
+}
+
+/** Whether the offer of an exchange needs something between the legs on its way. */
+export function needOfOffer(draft: Draft, from: Leg, to: Leg, offer: string): PathNeed | undefined {
+  if (telling(offer) === undefined) return undefined;
+  return needFrom(decideMediaPath(endOf(from, offer), endOf(to, knownOf(draft, to))));
+}
+
+/**
+ * What a leg can do for certain. Through a resource: what it has just spoken. Directly: its own last offer, since its
+ * answers name only what was chosen; the device behind another node is that node's concern.
+ */
+function knownOf(draft: Draft, leg: Leg): string | undefined {
+  const path = draft.callee?.path.step ?? 'direct';
+  if (path !== 'direct') return telling(leg.remoteSdp) ?? leg.ability;
+  return leg.profile.kind === 'node' && leg.id !== 'a' ? undefined : leg.ability;
+}
+
+/** How the device on a leg is to be spoken to through a resource. */
+export function termsOf(leg: Leg, need: PathNeed): MediaTerms {
+  const learned = leg.id === 'a' ? undefined : need;
+  const refused = (learned?.refusals ?? 0) > 0;
+  const known = telling(leg.remoteSdp) ?? (refused ? undefined : leg.ability);
+  const told = learned?.codecs ?? [];
+  const end = { ...endOf(leg, known), ...(told.length > 0 ? { codecs: told } : {}) };
+  return termsFor(need.type, end, {
+    refused: refused && told.length === 0,
+    security: learned?.security,
+    own: need.ownOffer === true,
+  });
+}
+
+/** What is known of a leg, for the choice of a resource and for its explanation. */
+function describedEnd(leg: Leg, need: PathNeed): MediaEnd {
+  const known = leg.ability ?? leg.remoteSdp;
+  if (leg.id === 'a' || need.refusals === 0) return endOf(leg, known);
+  const { remoteSdp, profile } = leg;
+  return { ...endOf(leg, remoteSdp), codecs: (need.codecs ?? []).length > 0 ? need.codecs : profile.codecs };
+}
+
+/** Codecs that the resource must speak, and those of both ends. */
+export function choiceOf(
+  draft: Draft,
+  callee: Leg,
+  need: PathNeed,
+): { readonly codecs: readonly string[]; readonly ends: NonNullable<AllocationExplanation['ends']> } {
+  const legs = [draft.caller, callee];
+  const described = legs.map((leg) => describedEnd(leg, need));
+  const ends = legs.map((leg, at) => {
+    const end = described[at];
+    return { device: leg.device, codecs: end === undefined ? undefined : speechCodecs(end) };
+  });
+  // A callee that has refused may mean something else than its codecs.
+  const sure = need.refusals > 0 && need.codecs === undefined ? described.slice(0, 1) : described;
+  return { codecs: need.type === 'transcoder' ? codecsToJoin(sure) : [], ends };
+}
+
+/** For the caller's node: what it needs to know to try its own resources. */
+export function triedFor(callee: Leg, need: PathNeed): MediaTried {
+  const { codecs = [], security } = termsFor(
+    need.type === 'mtp' ? 'transcoder' : need.type,
+    describedEnd(callee, need),
+  );
+  return { type: need.type, codecs, security, resources: callee.failedResources };
+}
+
+/** The exchange needs nothing more than the legs themselves, or not even these. */
+export function mayAskForOffer(to: Leg, exchange: Exchange): boolean {
+  return exchange.offer === undefined && to.profile.delayedOffer !== false;
+}

@@ -1,0 +1,66 @@
+import type { MediaTerms } from '../media-resource/ports';
+import { audioCodecs, audioTransport, isSpeechCodec } from '../sdp';
+import type { JoiningType, MediaEnd } from './media-path';
+
+/** What nearly every device speaks one of, best known first. */
+const USUAL_CODECS = ['PCMU', 'PCMA', 'G722', 'opus/48000/2'];
+/** What transcoders can be expected to make into each other. */
+const TRANSCODED = new Set([...USUAL_CODECS, 'G729'].map((name) => name.toUpperCase()));
+
+/** The name with the clock rate, as media resources want it; registered names without need none. */
+function withRate(name: string): string {
+  return name.toUpperCase() === 'OPUS' ? 'opus/48000/2' : name;
+}
+
+function spoken(sdp: string): readonly string[] {
+  const codecs = audioCodecs(sdp);
+  if (!codecs.some(isSpeechCodec)) return [];
+  return [
+    ...new Set(
+      codecs
+        .filter((codec) => isSpeechCodec(codec) || codec.name.toLowerCase() === 'telephone-event')
+        .map(({ name, rate, channels }) => {
+          if (name.toLowerCase() === 'telephone-event' || (rate === 8000 && channels === 1)) return name;
+          return channels === 1 ? `${name}/${rate}` : `${name}/${rate}/${channels}`;
+        }),
+    ),
+  ];
+}
+
+/** Codecs that an end is to be offered: what it has said, what is configured, or what is usual. `refused`: it said no to what we knew. */
+function codecsFor(end: MediaEnd, refused: boolean): readonly string[] {
+  const told = end.sdp === undefined ? [] : spoken(end.sdp);
+  if (told.length > 0) return told;
+  const configured = (end.codecs ?? []).map(withRate);
+  if (configured.length > 0 && !refused) return configured;
+  return [...new Set([...configured, ...USUAL_CODECS, 'telephone-event'])];
+}
+
+/**
+ * How an end is to be spoken to through a resource of this type. What is left out is as the other end has it: a media
+ * termination point changes no codecs.
+ */
+export function termsFor(
+  type: JoiningType,
+  end: MediaEnd,
+  options: { readonly refused?: boolean; readonly security?: MediaEnd['security']; readonly own?: boolean } = {},
+): MediaTerms {
+  const told = end.sdp === undefined ? undefined : audioTransport(end.sdp);
+  const security = told?.security ?? options.security ?? end.security ?? end.presumedSecurity;
+  const changes = type === 'transcoder' || options.own === true;
+  return {
+    ...(changes ? { codecs: codecsFor(end, options.refused === true) } : {}),
+    ...(security === undefined ? {} : { security }),
+    ...(told === undefined ? {} : { family: told.family }),
+  };
+}
+
+/** One codec of each end that a transcoder for them must speak; an end that may speak anything asks for nothing. */
+export function codecsToJoin(ends: readonly MediaEnd[]): readonly string[] {
+  const wanted = ends.flatMap((end) => {
+    const codecs = codecsFor(end, false).filter((name) => name.toLowerCase() !== 'telephone-event');
+    const best = codecs.find((name) => TRANSCODED.has(name.toUpperCase())) ?? codecs[0];
+    return best === undefined || (end.sdp === undefined && end.codecs === undefined) ? [] : [best];
+  });
+  return [...new Set(wanted)];
+}
