@@ -108,15 +108,17 @@ export class CallManagerNode {
     return reasons;
   }
 
-  /** No new calls; waits `drainSeconds` for those in progress. */
+  /** No new calls; waits `drainSeconds` for those in progress, and for phones to move to other nodes. */
   async drain(): Promise<void> {
     this.stopping = true;
     const { calls, devices, resources } = this.parts ?? {};
-    devices?.drain();
+    const withinMs = this.nodeConfig.drainSeconds * 1000;
+    const deadline = this.clock.now() + withinMs;
+    devices?.drain(withinMs);
     calls?.drain();
     resources?.drain();
-    const deadline = this.clock.now() + this.nodeConfig.drainSeconds * 1000;
-    while (calls !== undefined && calls.count > 0 && this.clock.now() < deadline) await this.pause(100);
+    const left = (): number => (calls?.count ?? 0) + (devices?.waitingToMove ?? 0);
+    while (left() > 0 && this.clock.now() < deadline) await this.pause(100);
   }
 
   /** Ends what is left, gives resources back, says goodbye, and stops. Never rejects. */
@@ -217,6 +219,8 @@ export class CallManagerNode {
       log,
       metrics,
       onCall: (call) => calls.incoming(call),
+      inCalls: () => new Set(calls.calls().flatMap(({ id }) => calls.call(id)?.legs.map(({ device }) => device) ?? [])),
+      ...(this.sipServer.flows === undefined ? {} : { flows: this.sipServer.flows }),
     });
     const calls: CallControl = new CallControl({
       digitAnalysis: {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NodeConfig, SourceLimitsConfig } from '../config/types';
+import type { Flows } from '../device/ports';
 import type { ServerAddress } from '../sip/drachtio';
 import { launchEmbeddedServer, type LaunchedServer } from '../sip-server/launcher';
 import type { Logger } from '../telemetry/logger';
@@ -9,7 +10,10 @@ const RESTART_PAUSE_MS = 250;
 
 /** The SIP server of a node: a drachtio-server that is configured, or the embedded one, which this owns and restarts. */
 export class SipServerProcess {
+  /** Undefined: drachtio's control protocol has no word for connections. */
+  readonly flows: Flows | undefined;
   private launching: Promise<LaunchedServer> | undefined;
+  private onFlowClosed: Parameters<Flows['onClosed']>[0] = () => undefined;
   private stopped = false;
 
   constructor(
@@ -21,7 +25,13 @@ export class SipServerProcess {
       readonly log: Logger;
       readonly metrics: Metrics;
     },
-  ) {}
+  ) {
+    const flows: Flows = {
+      onClosed: (listener) => (this.onFlowClosed = listener),
+      close: (flow) => void this.launching?.then((server) => server.closeFlow(flow)).catch(() => undefined),
+    };
+    this.flows = options.node.drachtio === 'embedded' ? flows : undefined;
+  }
 
   /** Where it is; starts the embedded one when it is not running. Rejects when it cannot be started. */
   readonly address: ServerAddress = async () => {
@@ -53,6 +63,7 @@ export class SipServerProcess {
       limits: this.options.limits,
       ...(node.address === undefined ? {} : { announced: node.address }),
       log: (event, fields) => log.debug(fields, event),
+      onFlowClosed: (flow, at) => this.onFlowClosed(flow, at),
       onExit: (reason) => {
         log.error({ reason }, 'the embedded SIP server has ended; it is started again');
         metrics.count('tandem_sip_server_restarts_total');

@@ -53,8 +53,10 @@ export function checkCrossReferences(source: Source, raw: Record<string, unknown
   };
   checkDuplicates(source, sections);
   for (const { path, value } of sections.nodes) refer([...path, 'site'], value.site, names.sites, 'site');
-  for (const { path, value } of sections.sites)
+  for (const { path, value } of sections.sites) {
     refer([...path, 'mediaResourceGroupList'], value.mediaResourceGroupList, names.lists, 'media resource group list');
+    value.nodes.forEach((node, index) => refer([...path, 'nodes', index], node, names.nodes, 'node'));
+  }
   for (const { path, value } of [...sections.devices, ...sections.gateways]) {
     refer([...path, 'site'], value.site, names.sites, 'site');
     refer([...path, 'mediaResourceGroupList'], value.mediaResourceGroupList, names.lists, 'media resource group list');
@@ -120,7 +122,8 @@ function checkDuplicates(source: Source, sections: CheckedSections): void {
     within([...path, 'lines'], value.lines, 'line');
     within([...path, 'digest'], value.digest, 'algorithm');
   }
-  for (const { path, value } of sections.gateways) within([...path, 'nodes'], (value.nodes ?? []).map(String), 'node');
+  for (const { path, value } of [...sections.gateways, ...sections.sites])
+    within([...path, 'nodes'], (value.nodes ?? []).map(String), 'node');
   for (const { path, value } of sections.routes) within([...path, 'targets'], value.targets, 'gateway');
   for (const { path, value } of sections.mediaResourceGroups) within([...path, 'devices'], value.devices, 'device');
   for (const { path, value } of sections.mediaResourceGroupLists) within([...path, 'groups'], value.groups, 'group');

@@ -146,7 +146,7 @@ function build(
     sites: Object.fromEntries(
       sections.sites.map(({ path, value }) => [
         String(path[1]),
-        { mediaResourceGroupList: value.mediaResourceGroupList, codecs: value.codecs },
+        { ...value, mediaResourceGroupList: value.mediaResourceGroupList, codecs: value.codecs },
       ]),
     ),
     devices: sections.devices.map(({ value }) => ({

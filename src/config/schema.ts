@@ -155,6 +155,10 @@ export const registrarSchema = z.strictObject({
   minExpires: whole(1, 86_400).default(30),
   defaultExpires: whole(1, 86_400).default(120),
   maxExpires: whole(1, 604_800).default(3600),
+  pollSeconds: whole(0, 86_400).default(30),
+  pollMisses: whole(1, 100).default(3),
+  pollsPerSecond: whole(1, 10_000).default(100),
+  turnAway: z.enum(['refuse', 'redirect'], 'must be refuse or redirect').default('refuse'),
 });
 
 export const sourceLimitsSchema = z.strictObject({
@@ -189,7 +193,11 @@ export const nodeSchema = z.strictObject({
   stateDir: oneLine.optional(),
 });
 
-export const siteSchema = z.strictObject({ mediaResourceGroupList: text.optional(), codecs });
+export const siteSchema = z.strictObject({
+  mediaResourceGroupList: text.optional(),
+  codecs,
+  nodes: z.array(whole(1, 999_999)).max(100, 'must be at most 100 nodes').default([]),
+});
 
 export const deviceSchema = z.strictObject({
   name,

@@ -66,10 +66,21 @@ export interface SourceLimitsConfig {
 }
 
 /** Seconds. */
-export interface RegistrarConfig {
+export interface ExpiryConfig {
   readonly minExpires: number;
   readonly defaultExpires: number;
   readonly maxExpires: number;
+}
+
+export interface RegistrarConfig extends ExpiryConfig {
+  /** Between two polls of a phone that is not known well; 0: phones are not polled. */
+  readonly pollSeconds: number;
+  /** Polls in a row without an answer by which a phone counts as gone. */
+  readonly pollMisses: number;
+  /** Of one node, at most. */
+  readonly pollsPerSecond: number;
+  /** How a REGISTER is answered that a node does not take: 503, or 305 with another node. */
+  readonly turnAway: 'refuse' | 'redirect';
 }
 
 export interface ListenConfig {
@@ -108,6 +119,8 @@ export interface NodeConfig {
 }
 
 export interface SiteConfig {
+  /** Node numbers, in the order in which its phones should use them; empty: any. */
+  readonly nodes: readonly number[];
   readonly mediaResourceGroupList: string | undefined;
   readonly codecs: readonly string[] | undefined;
 }

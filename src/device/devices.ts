@@ -88,9 +88,23 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     this.gatewayTable.start(journaled.filter(({ record }) => record.kind === 'gateway'));
   }
 
-  /** No new registrations and calls from now on: 503, so that they go elsewhere (claim R15). */
-  drain(): void {
+  /**
+   * No new registrations and calls from now on: they go elsewhere, and so do the phones that are here, as far as they can
+   * be moved in the time that there is (claim R15).
+   */
+  drain(withinMs: number): void {
     this.draining = true;
+    this.stationTable.drain(withinMs);
+  }
+
+  /** Phones that could still move before a stop. */
+  get waitingToMove(): number {
+    return this.stationTable.waitingToMove;
+  }
+
+  /** As `Stations.homes`. */
+  homes(): ReadonlyMap<string, number | undefined> {
+    return this.stationTable.homes();
   }
 
   /** Takes everything of ours off the table; the journal is kept for the next start. */
@@ -108,8 +122,11 @@ export class Devices implements UserAgentEvents, DeviceRouter {
   readonly serverChanged = (listen: readonly ListenAddress[]): void => {
     this.listen = listen;
     for (const { address } of listen) this.domain.addListener(address);
-    if (listen.length > 0) return;
-    this.stationTable.dropConnections();
+    if (listen.length > 0) {
+      this.stationTable.serverFound();
+      return;
+    }
+    this.stationTable.serverLost();
     this.gatewayTable.dropConnections();
   };
 
@@ -173,15 +190,23 @@ export class Devices implements UserAgentEvents, DeviceRouter {
   }
 
   private judgeRequest(request: ReceivedRequest): ResponseOptions & { status: number } {
-    if (this.draining) return unavailable();
+    if (this.draining && request.method !== 'REGISTER') return unavailable();
     if (request.method !== 'REGISTER' && hasTag(request.header('To')))
       return { status: 481, reason: 'Call/Transaction Does Not Exist' };
     const early = request.method === 'REGISTER' ? refuseBeforeAuthentication(request, this.domain) : undefined;
     if (early !== undefined) return early;
     if (asksWhetherWeLive(request)) return answerOther(request);
-    const caller = this.callers.identify(request);
+    const caller = this.identify(request);
     if (caller.type === 'refused') return this.logged(request, caller);
     return request.method === 'REGISTER' ? this.register(request, caller) : answerOther(request);
+  }
+
+  /** Who proves who it is lives (claim R7); a REGISTER says so itself. */
+  private identify(request: ReceivedRequest): Caller | Refusal {
+    const caller = this.callers.identify(request);
+    if (caller.type === 'station' && request.method !== 'REGISTER')
+      this.stationTable.seen(caller.device.name, request.source);
+    return caller;
   }
 
   private register(request: ReceivedRequest, caller: Caller): ResponseOptions & { status: number } {
@@ -207,7 +232,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
 
   private judgeInvite(request: ReceivedRequest, session: Session): IncomingCall | Refusal {
     if (this.draining) return { type: 'refused', ...unavailable() };
-    const caller = this.callers.identify(request);
+    const caller = this.identify(request);
     if (caller.type === 'refused') return caller;
     const contents = readInvite(request, this.domain);
     return 'type' in contents ? contents : this.toCall(request, session, caller, contents);

@@ -33,6 +33,7 @@ export class ExpiryQueue {
 
   delete(key: string): void {
     this.times.delete(key);
+    if (this.times.size === 0) this.stop();
   }
 
   get size(): number {

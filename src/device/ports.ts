@@ -4,7 +4,7 @@ import type { PidAllocator } from '../process/pid';
 import type { TandemConfig } from '../config/types';
 import type { CompositeSet } from '../registration/composite-set';
 import type { RegistrationJournal } from '../registration/journal';
-import type { UserAgent } from '../sip/user-agent';
+import type { SipSource, UserAgent } from '../sip/user-agent';
 import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
 import type { IncomingCall } from './device-process';
@@ -15,6 +15,16 @@ export interface NodeEntry {
   readonly sipAddress: string;
   readonly boot: number;
   readonly live: boolean;
+}
+
+/**
+ * What some SIP servers tell and do besides SIP: a connection over which a REGISTER was accepted is known by the source of
+ * that REGISTER. A server that cannot do this is polled over its connections instead.
+ */
+export interface Flows {
+  /** `at`: when it closed, ms since the epoch. */
+  onClosed(listener: (flow: SipSource, at: number) => void): void;
+  close(flow: SipSource): void;
 }
 
 /** What device processes must know of the cluster's nodes. */
@@ -45,4 +55,7 @@ export interface DevicesOptions {
   /** For the jitter of granted expiries; from 0 up to 1. */
   readonly random?: () => number;
   readonly resolveHost?: HostResolver;
+  readonly flows?: Flows;
+  /** Names of the devices that are in a call. */
+  readonly inCalls?: () => ReadonlySet<string>;
 }

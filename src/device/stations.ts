@@ -1,5 +1,4 @@
 import type { DeviceConfig } from '../config/types';
-import type { CancelTimer } from '../process/clock';
 import { compareStamps } from '../process/hlc';
 import type { Pid } from '../process/pid';
 import { bindingKey } from '../registration/binding-key';
@@ -8,41 +7,41 @@ import type { JournaledBinding } from '../registration/journal';
 import type { DeletionReason } from '../registration/record';
 import type { SipDomain } from '../sip/domain';
 import { register, type Binding, type BindingChange, type RegisterResponse } from '../sip/registrar';
+import { parseVia } from '../sip-message/via';
 import type { ReceivedRequest, SipSource } from '../sip/user-agent';
 import type { ConfiguredDevices } from './configured-devices';
+import { Departure } from './departure';
 import { ExpiryQueue } from './expiry-queue';
+import { FlowTable } from './flow-table';
 import { isConnectionBound, parseAddress } from './outgoing';
+import { Placement } from './placement';
+import type { PollOutcome, PollSubject } from './poll-policy';
+import { Polls } from './polls';
 import type { DevicesOptions } from './ports';
 import { Station, type Registration } from './station';
 
 const MAX_CONTACTS = 10;
 /** What a phone that is turned away should wait before it tries here again, seconds. */
 export const RETRY_AFTER_SECONDS = 30;
-/** Phones that are asked at a time whether they are there. */
-const CONFIRMATIONS_AT_A_TIME = 50;
-const CONNECTION_POLL_MS = 30_000;
+/** What a server answers when there is no way to a device, or no answer from it. */
+const NO_ANSWER: ReadonlySet<number> = new Set([408, 503]);
+/** What a server answers for a connection that is closed. */
+const CONNECTION_CLOSED: ReadonlySet<number> = new Set([410, 503]);
+/** The part of the time for draining in which connections are closed, so that phones arrive elsewhere before the end. */
+const DEPARTURE_SHARE = 0.5;
 
-/** A phone to be asked by OPTIONS, and the answers by which it counts as gone. */
-interface Confirmation {
-  readonly station: Station;
-  readonly gone: readonly number[];
-}
-
-/** No answer, or no way to it. */
-const SILENT = [408, 503];
-/** What the SIP server answers for a connection that is closed. Silence is left to the registration lifetime. */
-const CLOSED = [410, 503];
-
-/** The stations that this node controls: makes, refreshes and deletes their device processes (claims R1, R2, R6). */
+/** The stations that this node controls: makes, refreshes and deletes their device processes (claims R1, R2, R6, R7, R15). */
 export class Stations {
   private readonly byKey = new Map<string, Station>();
   private readonly byPid = new Map<Pid, Station>();
   private readonly byDevice = new Map<string, Set<Station>>();
+  private readonly flows = new FlowTable();
   private readonly expiry: ExpiryQueue;
-  private toConfirm: Confirmation[] = [];
-  private cancelPoll: CancelTimer | undefined;
-  private confirming = 0;
-  private stopped = false;
+  private readonly placement: Placement;
+  /** Undefined: phones are not polled. */
+  private readonly polls: Polls | undefined;
+  private departure: Departure | undefined;
+  private draining = false;
 
   constructor(
     private readonly options: DevicesOptions,
@@ -50,7 +49,11 @@ export class Stations {
     private readonly domain: SipDomain,
   ) {
     this.expiry = new ExpiryQueue(options.clock, (key) => this.remove(key, 'expired'));
+    this.placement = new Placement(options);
+    this.polls = this.createPolls();
     options.composite.onChange((change) => this.followOthers(change));
+    options.flows?.onClosed((flow, at) => this.flowClosed(flow, at));
+    options.metrics.onCollect(() => options.metrics.set('tandem_poll_backlog', this.polls?.backlog ?? 0));
   }
 
   get size(): number {
@@ -76,6 +79,12 @@ export class Stations {
     return here ?? [...stations].sort((a, b) => compareStamps(b.registration.stamp, a.registration.stamp))[0];
   }
 
+  /** The device has sent something that proves who it is: it lives, and need not be asked for a while. */
+  seen(device: string, source: SipSource): void {
+    const station = this.of(device).find((each) => each.isAt(source));
+    if (station !== undefined) this.polls?.alive(station.key);
+  }
+
   /** An authenticated REGISTER: decides, then changes the table, then answers; the table never lags behind a 200. */
   register(request: ReceivedRequest, device: DeviceConfig, nonceIssuedAt: number): RegisterResponse {
     const { config, clock, metrics, node } = this.options;
@@ -90,15 +99,17 @@ export class Stations {
       device,
       owner: (user: string) => this.devices.owner(user, device),
       nonceIssuedAt,
-      random: this.options.random ?? Math.random,
+      random: this.random,
+      visiting: this.placement.isVisiting(device.site),
     };
     const { response, changes, outcome } = register(request, bindings, policy, now);
     if (outcome === 'stale-cseq') metrics.count('tandem_stale_cseq_total');
     const capacity = config.nodes.find(({ id }) => id === node)?.capacity ?? Infinity;
-    if (this.byKey.size + growth(changes) > capacity) {
-      metrics.count('tandem_register_total', { result: 'at-capacity' });
-      return { status: 503, reason: 'At Capacity', headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) } };
-    }
+    if (this.draining && changes.some(({ type }) => type === 'bind'))
+      return this.turnAway(request, device, 'draining', 'Draining');
+    const more = growth(changes);
+    if (more > 0 && this.byKey.size + more > capacity)
+      return this.turnAway(request, device, 'at-capacity', 'At Capacity');
     for (const change of changes) this.apply(change, device, request.source);
     metrics.count('tandem_register_total', { result: outcome });
     return response;
@@ -106,19 +117,56 @@ export class Stations {
 
   /** Takes up what the journal holds: UDP phones at once; a connection did not outlive the process. */
   restore(bindings: readonly JournaledBinding[]): void {
+    let restored = 0;
     for (const journaled of bindings) {
       const station = this.revive(journaled);
       if (station === undefined) this.options.journal?.delete(journaled.record.key);
-      else this.toConfirm.push({ station, gone: SILENT });
+      else {
+        this.polls?.suspect(station.key, this.pollSubject(station));
+        restored += 1;
+      }
     }
-    if (this.toConfirm.length > 0)
-      this.options.log.info({ restored: this.toConfirm.length }, 'registrations restored from the journal');
-    this.confirmNext();
+    if (restored > 0) this.options.log.info({ restored }, 'registrations restored from the journal');
   }
 
-  /** The SIP server and with it every connection is gone. */
-  dropConnections(): void {
+  /** The SIP server is connected. */
+  serverFound(): void {
+    this.polls?.resume();
+  }
+
+  /** The SIP server and with it every connection is gone. That phones cannot be asked is no failure of theirs. */
+  serverLost(): void {
+    this.polls?.pause();
     for (const station of this.all()) if (station.connectionBound) this.remove(station.key, 'unreachable');
+  }
+
+  /**
+   * Takes no registrations and refreshes any more, and sends away who can be sent away (claim R15). A binding stays until
+   * its phone has registered elsewhere, or until `stop`: it can be called as long as nobody else can reach it.
+   */
+  drain(withinMs: number): void {
+    this.draining = true;
+    const { clock, flows, inCalls } = this.options;
+    if (flows === undefined || !this.placement.hasElsewhere) return;
+    this.departure = new Departure({
+      clock,
+      withinMs: withinMs * DEPARTURE_SHARE,
+      flows: () => this.flows.flows(),
+      inCalls: inCalls ?? (() => new Set()),
+      devicesOn: (flow) => this.flows.at(flow).map(({ device }) => device.name),
+      close: (flow) => flows.close(flow),
+    });
+  }
+
+  /** Phones that are still here, and could be elsewhere. */
+  get waitingToMove(): number {
+    return this.placement.hasElsewhere ? this.size : 0;
+  }
+
+  /** For each site that has a list of nodes, the one that its phones belong to now. */
+  homes(): ReadonlyMap<string, number | undefined> {
+    const sites = Object.entries(this.options.config.sites).filter(([, { nodes }]) => nodes.length > 0);
+    return new Map(sites.map(([site]) => [site, this.placement.home(site)]));
   }
 
   /** Deletes a binding: one deletion with its reason (claim R6). */
@@ -134,12 +182,14 @@ export class Stations {
 
   /** The journal keeps what is there: a restart takes it up again. */
   stop(): void {
-    this.stopped = true;
-    this.toConfirm = [];
+    this.departure?.stop();
+    this.polls?.stop();
     for (const key of [...this.byKey.keys()]) this.remove(key, 'stopped');
     this.expiry.stop();
-    this.cancelPoll?.();
-    this.cancelPoll = undefined;
+  }
+
+  private get random(): () => number {
+    return this.options.random ?? Math.random;
   }
 
   private apply(change: BindingChange, device: DeviceConfig, source: SipSource): void {
@@ -187,24 +237,14 @@ export class Stations {
     if (station.connectionBound) this.options.journal?.delete(record.key);
     else this.options.journal?.put({ record, callId, cseq, registeredAt });
     this.options.composite.put(this.options.node, record);
-    if (station.connectionBound) this.schedulePoll();
-  }
-
-  /** Nobody tells when a phone's connection closes: it is asked over it (claim R7). */
-  private schedulePoll(): void {
-    this.cancelPoll ??= this.options.clock.setTimer(CONNECTION_POLL_MS, () => {
-      this.cancelPoll = undefined;
-      const bound = this.all().filter((station) => station.connectionBound);
-      if (bound.length > 0) this.schedulePoll();
-      // When the last round is not over yet, the machine has enough to do.
-      if (this.toConfirm.length > 0) return;
-      this.toConfirm = bound.map((station) => ({ station, gone: CLOSED }));
-      this.confirmNext();
-    });
+    this.flows.set(station);
+    this.polls?.watch(record.key, this.pollSubject(station));
   }
 
   private forget(station: Station, key: string): void {
     this.expiry.delete(key);
+    this.polls?.forget(key);
+    this.flows.delete(station);
     this.byKey.delete(key);
     this.byPid.delete(station.pid);
     const siblings = this.byDevice.get(station.device.name);
@@ -237,24 +277,63 @@ export class Stations {
     return this.add(device, { binding, source, stamp: record.stamp });
   }
 
-  private confirmNext(): void {
-    while (this.confirming < CONFIRMATIONS_AT_A_TIME && !this.stopped) {
-      const confirmation = this.toConfirm.pop();
-      if (confirmation === undefined) return;
-      this.confirming += 1;
-      void this.confirm(confirmation).finally(() => {
-        this.confirming -= 1;
-        this.confirmNext();
-      });
-    }
+  /** A REGISTER that this node does not take: 503, or the node that the phone should use (RFC 3261 section 21.3.4). */
+  private turnAway(
+    request: ReceivedRequest,
+    device: DeviceConfig,
+    result: 'at-capacity' | 'draining',
+    reason: string,
+  ): RegisterResponse {
+    const { config, metrics } = this.options;
+    metrics.count('tandem_register_total', { result });
+    const transport = parseVia(request.header('Via')?.split(',')[0] ?? '')?.protocol ?? request.source.protocol;
+    const elsewhere =
+      config.registrar.turnAway === 'redirect'
+        ? this.placement.elsewhere(device.site, transport.toLowerCase())
+        : undefined;
+    if (elsewhere !== undefined) return { status: 305, reason: 'Use Proxy', headers: { Contact: `<${elsewhere}>` } };
+    return { status: 503, reason, headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) } };
   }
 
-  private async confirm({ station, gone }: Confirmation): Promise<void> {
-    const asked = station.registration;
+  private createPolls(): Polls | undefined {
+    const { clock, config, metrics } = this.options;
+    const { pollSeconds, pollMisses, pollsPerSecond } = config.registrar;
+    if (pollSeconds === 0) return undefined;
+    return new Polls({
+      clock,
+      policy: { intervalMs: pollSeconds * 1000, misses: pollMisses },
+      perSecond: pollsPerSecond,
+      random: this.random,
+      ask: async (key) => {
+        const outcome = await this.ask(key);
+        metrics.count('tandem_polls_total', { result: outcome });
+        return outcome;
+      },
+      onUnreachable: (key) => this.remove(key, 'unreachable'),
+    });
+  }
+
+  private async ask(key: string): Promise<PollOutcome> {
+    const station = this.byKey.get(key);
+    if (station === undefined) return 'silent';
     const { status } = await station.confirm();
-    // It may have registered, or gone, while we waited.
-    const unchanged = this.byPid.get(station.pid) === station && station.registration === asked;
-    if (gone.includes(status) && unchanged && !this.stopped) this.remove(station.key, 'unreachable');
+    if (station.connectionBound && CONNECTION_CLOSED.has(status)) return 'closed';
+    return NO_ANSWER.has(status) ? 'silent' : 'answered';
+  }
+
+  private pollSubject({ connectionBound, registration }: Station): PollSubject {
+    const { expiresAt, registeredAt } = registration.binding;
+    const mayCloseUnseen = connectionBound && this.options.flows === undefined;
+    return { lifetimeMs: expiresAt - registeredAt, mayCloseUnseen };
+  }
+
+  /** A connection that closes is the end of what registered over it, at once (claim R7). */
+  private flowClosed(flow: SipSource, at: number): void {
+    for (const station of this.flows.at(flow)) {
+      // The word of it and the REGISTER come on two ways: this may be an earlier connection from the same port.
+      if (station.registration.binding.registeredAt > at) this.polls?.suspect(station.key, this.pollSubject(station));
+      else this.remove(station.key, 'unreachable');
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { parseNetwork } from '../config/network';
 import type { SourceLimitOptions } from './core/source-limits';
+import { readFlowMessage, type FlowMessage } from './flow-messages';
 import { hostAndPort, parseHostAndPort } from './host';
 import { runSipServer } from './index';
 import type { ListenPoint, Protocol } from './layers';
@@ -151,6 +152,11 @@ function printError(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+/** Nothing is told when nobody has forked us. */
+function tellParent(message: FlowMessage): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+}
+
 /**
  * The program `sip-server`: runs until SIGTERM, SIGINT or, when it was forked, until its parent is gone. Says on
  * standard output, in one line of JSON, when it is ready. Exits with 1 when it cannot start.
@@ -168,6 +174,7 @@ export async function sipServerCommand(argv: string[]): Promise<void> {
   const server = await runSipServer({
     ...options,
     log: (event, fields) => printError(JSON.stringify({ event, ...fields })),
+    onFlowClosed: (flow) => tellParent({ type: 'flow-closed', flow, at: Date.now() }),
   }).catch((error: unknown) => {
     printError(`sip-server: cannot start: ${error instanceof Error ? error.message : String(error)}`);
     process.exit(1);
@@ -183,6 +190,10 @@ export async function sipServerCommand(argv: string[]): Promise<void> {
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
+  process.on('message', (value) => {
+    const message = readFlowMessage(value);
+    if (message?.type === 'close-flow') server.closeFlow(message.flow);
+  });
   // Without its parent the server has no application, and nobody would ever end it.
   if (options.parent || process.send !== undefined) process.on('disconnect', () => process.exit(0));
   if (options.parent && process.send === undefined) {

@@ -5,8 +5,10 @@ import { RouteTable } from './control/route-table';
 import { CallEvents } from './core/call-events';
 import { DEFAULT_TIMERS, type CoreContext, type SipTimers } from './core/context';
 import { RegisteredContacts } from './core/registered-contacts';
+import { RegisteredFlows } from './core/registered-flows';
 import { SipCore } from './core/sip-core';
 import { DEFAULT_SOURCE_LIMITS, SourceLimits, type SourceLimitOptions } from './core/source-limits';
+import type { FlowAddress } from './flow-messages';
 import type { ListenPoint } from './layers';
 import { systemLocator, type Locate } from './locate';
 import { noLog, type Log } from './log';
@@ -30,6 +32,8 @@ export interface SipServerOptions {
   readonly timers?: SipTimers;
   /** How host names are found; by the DNS of this machine when left out. */
   readonly locate?: Locate;
+  /** A connection is closed over which a REGISTER was accepted. */
+  readonly onFlowClosed?: (flow: FlowAddress) => void;
 }
 
 export interface RunningSipServer {
@@ -39,6 +43,8 @@ export interface RunningSipServer {
   readonly size: SipCore['size'];
   /** Transactions that are not yet terminated. */
   readonly transactions: { readonly client: number; readonly server: number };
+  /** Closes a connection over which a REGISTER was accepted; nothing when there is none. */
+  closeFlow(flow: FlowAddress): void;
   stop(): Promise<void>;
 }
 
@@ -65,6 +71,10 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
     maxServerTransactions: MAX_SERVER_TRANSACTIONS,
   });
   const routes = new RouteTable<Application>();
+  const flows = new RegisteredFlows(
+    (connection) => transport.isOpen(connection),
+    (flow) => options.onFlowClosed?.(flow),
+  );
   const context: CoreContext = {
     transactions,
     clock,
@@ -72,6 +82,7 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
     routes,
     events: new CallEvents(routes, clock),
     contacts: new RegisteredContacts(),
+    flows,
     locate: options.locate ?? systemLocator(clock),
     log,
   };
@@ -93,6 +104,10 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
       },
       get transactions() {
         return transactions.open;
+      },
+      closeFlow: (flow) => {
+        const connection = flows.find(flow);
+        if (connection !== undefined) transport.finish(connection);
       },
       stop,
     };

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import type { SourceLimitsConfig, ListenConfig, TlsConfig } from '../config/types';
 import { SECRET_VARIABLE } from './command';
+import { readFlowMessage, type FlowAddress, type FlowMessage } from './flow-messages';
 import { hostAndPort, parseHostAndPort } from './host';
 import type { Log } from './log';
 
@@ -18,6 +19,8 @@ export interface LaunchOptions {
   readonly log?: Log;
   /** The server has ended without `stop` being asked for. */
   readonly onExit: (reason: string) => void;
+  /** A connection over which a REGISTER was accepted has closed at `at`, ms since the epoch. */
+  readonly onFlowClosed?: (flow: FlowAddress, at: number) => void;
 }
 
 export interface LaunchedServer {
@@ -25,6 +28,8 @@ export interface LaunchedServer {
   readonly port: number;
   readonly secret: string;
   readonly pid: number;
+  /** Closes a connection over which a REGISTER was accepted. */
+  closeFlow(flow: FlowAddress): void;
   /** Ends the server; done when it is gone. */
   stop(): Promise<void>;
 }
@@ -53,6 +58,14 @@ export async function launchEmbeddedServer(options: LaunchOptions): Promise<Laun
       log('sip-server.says', { line });
     });
   }
+  child.on('message', (value) => {
+    const message = readFlowMessage(value);
+    if (message?.type === 'flow-closed') options.onFlowClosed?.(message.flow, message.at);
+  });
+  const closeFlow = (flow: FlowAddress): void => {
+    const message: FlowMessage = { type: 'close-flow', flow };
+    if (child.connected) child.send(message, () => undefined);
+  };
   let stopping = false;
   const gone = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code ?? 'unknown'}`));
@@ -67,7 +80,7 @@ export async function launchEmbeddedServer(options: LaunchOptions): Promise<Laun
     void gone.then((reason) => {
       if (!stopping) options.onExit(reason);
     });
-    return { host, port, secret, pid: child.pid ?? 0, stop };
+    return { host, port, secret, pid: child.pid ?? 0, closeFlow, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -86,6 +86,8 @@ export interface TransportLayer {
     ) => void,
   ): void;
   isOpen(connection: number): boolean;
+  /** Sends what is queued on the connection, then closes it. */
+  finish(connection: number): void;
   close(): Promise<void>;
 }
 
@@ -133,6 +135,8 @@ export interface TransactionEvents {
   request(request: SipRequest, flow: Flow, transaction: ServerTransaction | undefined): void;
   /** CANCEL matched this INVITE transaction that has no final response yet. The layer has answered the CANCEL with 200; 487 is sent by the user. */
   cancelled(transaction: ServerTransaction, cancel: SipRequest, flow: Flow): void;
+  /** The transactions on it hear of it by themselves. */
+  connectionClosed?(connection: number): void;
   /** The non-2xx final was ACKed, or Timer H fired (`acked` false), or Timer L/J ended it. */
   terminated(transaction: ServerTransaction, acked: boolean): void;
 }

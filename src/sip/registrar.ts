@@ -1,4 +1,4 @@
-import type { RegistrarConfig } from '../config/types';
+import type { ExpiryConfig } from '../config/types';
 import { parseCSeq } from '../sip-message/cseq';
 import { parseUri, uriEquals } from '../sip-message/uri';
 import type { SipDomain } from './domain';
@@ -29,7 +29,7 @@ export interface Named {
 
 export interface RegistrarPolicy {
   readonly domain: SipDomain;
-  readonly expiry: RegistrarConfig;
+  readonly expiry: ExpiryConfig;
   /** Bindings that one device may have. */
   readonly maxContacts: number;
   /** The device that has proved who it is. */
@@ -40,6 +40,8 @@ export interface RegistrarPolicy {
   readonly nonceIssuedAt: number;
   /** From 0 up to 1, for the jitter. */
   readonly random: () => number;
+  /** The phone belongs to another node, which is there: it should come back soon and look. */
+  readonly visiting?: boolean;
 }
 
 export interface RegisterResponse {
@@ -62,8 +64,13 @@ export interface RegisterResult {
   readonly outcome: RegisterOutcome;
 }
 
-/** The most that the granted default expiry is shortened by, so that phones do not all come back at once. */
-const JITTER = 0.1;
+/**
+ * By what part a granted expiry is shortened at most, so that phones do not all come back at once. A binding that is new
+ * here may be one of thousands that have lost their node in the same second: the first refreshes are spread over half of
+ * the time.
+ */
+const FIRST_JITTER = 0.5;
+const REFRESH_JITTER = 0.1;
 /** RFC 3261 section 10.3, step 7: only what is shorter than this may be called too brief, seconds. */
 const TOO_BRIEF_LIMIT = 3600;
 
@@ -130,11 +137,14 @@ function findBinding(contact: RequestedContact, bindings: readonly Binding[]): B
   });
 }
 
-/** Seconds to grant; never more than was asked for. */
-function grant(asked: number | undefined, { expiry, random }: RegistrarPolicy): number {
-  if (asked !== undefined && asked <= expiry.maxExpires) return asked;
-  const longest = asked === undefined ? expiry.defaultExpires : expiry.maxExpires;
-  return Math.max(Math.min(expiry.minExpires, longest), Math.floor(longest * (1 - JITTER * random())));
+/** Seconds to grant; never more than was asked for (RFC 3261 section 10.3, step 7). */
+function grant(asked: number | undefined, isNew: boolean, { expiry, random, visiting }: RegistrarPolicy): number {
+  const wanted = Math.min(asked ?? expiry.defaultExpires, expiry.maxExpires);
+  const longest = visiting === true ? Math.min(wanted, expiry.defaultExpires) : wanted;
+  const shortest = Math.min(expiry.minExpires, longest);
+  if (visiting === true) return Math.floor(longest - (longest - shortest) * random());
+  const jitter = isNew ? FIRST_JITTER : REFRESH_JITTER;
+  return Math.max(shortest, Math.floor(longest * (1 - jitter * random())));
 }
 
 interface Plan {
@@ -160,7 +170,7 @@ function planUpdate(contacts: readonly RequestedContact[], bindings: readonly Bi
       callId: attempt.callId,
       cseq: attempt.cseq,
       registeredAt: attempt.now,
-      expiresAt: attempt.now + grant(contact.expires, attempt.policy) * 1000,
+      expiresAt: attempt.now + grant(contact.expires, previous === undefined, attempt.policy) * 1000,
     };
     plan.own.push(identity);
     if (previous !== undefined && previous.identity !== identity) {

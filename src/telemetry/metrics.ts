@@ -18,6 +18,8 @@ export const METRICS = {
   tandem_registrations: { type: 'gauge', help: 'Registrations known to this node', labels: ['where'] },
   tandem_register_total: { type: 'counter', help: 'REGISTER requests answered', labels: ['result'] },
   tandem_registrations_removed_total: { type: 'counter', help: 'Local registrations removed', labels: ['reason'] },
+  tandem_polls_total: { type: 'counter', help: 'OPTIONS to phones', labels: ['result'] },
+  tandem_poll_backlog: { type: 'gauge', help: 'Phones whose poll is due and not yet begun', labels: [] },
   tandem_auth_failures_total: { type: 'counter', help: 'Digest authentications that failed', labels: ['reason'] },
   tandem_stale_cseq_total: { type: 'counter', help: 'REGISTERs out of order, refused', labels: [] },
   tandem_sip_refused_total: { type: 'counter', help: 'SIP requests refused before call control', labels: ['reason'] },

@@ -178,6 +178,7 @@ export class ApplicationResponses {
     if (method !== 'REGISTER' && method !== 'SUBSCRIBE') return;
     const { request, flow } = incoming.transaction;
     this.context.contacts.learn(request, response, flow, this.context.clock.now());
+    if (method === 'REGISTER' && response.status < 300) this.context.flows.learn(flow);
   }
 
   /** False: there is a dialog of that name already, made by another fork of the same INVITE. */

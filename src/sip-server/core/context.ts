@@ -12,6 +12,7 @@ import type { Log } from '../log';
 import type { CallEvents } from './call-events';
 import type { Locate } from '../locate';
 import type { RegisteredContacts } from './registered-contacts';
+import type { RegisteredFlows } from './registered-flows';
 
 /** RFC 3261 section 17.1.1.1, ms. */
 export interface SipTimers {
@@ -28,6 +29,7 @@ export interface CoreContext {
   readonly timers: SipTimers;
   readonly routes: RouteTable<Application>;
   readonly contacts: RegisteredContacts;
+  readonly flows: RegisteredFlows;
   readonly events: CallEvents;
   readonly locate: Locate;
   readonly log: Log;

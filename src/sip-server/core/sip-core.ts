@@ -90,6 +90,10 @@ export class SipCore implements ControlHandler, TransactionEvents {
     });
   }
 
+  connectionClosed(connection: number): void {
+    this.guard(() => this.context.flows.closed(connection));
+  }
+
   terminated(transaction: ServerTransaction): void {
     this.guard(() => {
       this.proxies.terminated(transaction);

@@ -123,6 +123,7 @@ export class SourceLimits {
       send: (bytes, to, done) => transport.send(bytes, to, done),
       onSendFailure: (listener) => transport.onSendFailure(listener),
       isOpen: (connection) => transport.isOpen(connection),
+      finish: (connection) => transport.finish(connection),
       close: () => transport.close(),
     };
   }

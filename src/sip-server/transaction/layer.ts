@@ -125,7 +125,7 @@ export class SipTransactionLayer implements TransactionLayer {
       message: (message, flow) => this.received(message, flow),
       malformed: (failure, flow) => this.refuseMalformed(failure, flow),
       // Transactions on it hear of it as a send failure.
-      connectionClosed: () => undefined,
+      connectionClosed: (connection) => events.connectionClosed?.(connection),
     });
   }
 

@@ -95,6 +95,10 @@ class SipTransport implements TransportLayer {
     return false;
   }
 
+  finish(connection: number): void {
+    for (const transport of this.transports.values()) transport.finish(connection);
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.transports.values()].map((transport) => transport.close()));
     this.bound = [];

@@ -30,5 +30,7 @@ export interface ProtocolTransport {
   /** The address is in canonical spelling, without brackets. `local` is the listener to send from. `done` is called exactly once. */
   send(bytes: Buffer, to: Destination, local: ListenPoint, done: SendDone): void;
   isOpen(connection: number): boolean;
+  /** As `TransportLayer.finish`; nothing when it is not one of ours. */
+  finish(connection: number): void;
   close(): Promise<void>;
 }

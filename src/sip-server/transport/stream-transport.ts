@@ -108,6 +108,10 @@ export class StreamTransport implements ProtocolTransport {
     return this.table.get(connection)?.isUsable === true;
   }
 
+  finish(connection: number): void {
+    this.table.get(connection)?.finish();
+  }
+
   async close(): Promise<void> {
     this.closed = true;
     this.cancelCheck?.();

@@ -93,6 +93,10 @@ export class UdpTransport implements ProtocolTransport {
     return false;
   }
 
+  finish(): void {
+    // There is no connection.
+  }
+
   async close(): Promise<void> {
     this.closed = true;
     this.probe.close();

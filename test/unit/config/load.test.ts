@@ -120,7 +120,15 @@ describe('a configuration file', () => {
     const config = load(
       'cluster: {name: a, domain: a.example, secret: s}\nnodes:\n  - {id: 1, name: n, site: s, listen: ["udp:127.0.0.1:0"]}\nsites:\n  s:\n',
     );
-    expect(config.registrar).toEqual({ minExpires: 30, defaultExpires: 120, maxExpires: 3600 });
+    expect(config.registrar).toEqual({
+      minExpires: 30,
+      defaultExpires: 120,
+      maxExpires: 3600,
+      pollSeconds: 30,
+      pollMisses: 3,
+      pollsPerSecond: 100,
+      turnAway: 'refuse',
+    });
     expect(config.cluster.redis).toBeUndefined();
     expect(config.nodes[0]?.admin).toBeUndefined();
     expect(config.devices).toEqual([]);

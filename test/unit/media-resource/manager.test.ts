@@ -44,7 +44,11 @@ function phone(name: string, parts: Partial<DeviceConfig> = {}): DeviceConfig {
   };
 }
 
-const site = (list: string | undefined): SiteConfig => ({ mediaResourceGroupList: list, codecs: undefined });
+const site = (list: string | undefined): SiteConfig => ({
+  mediaResourceGroupList: list,
+  codecs: undefined,
+  nodes: [],
+});
 
 const base: WalkConfig = {
   mediaResources: [

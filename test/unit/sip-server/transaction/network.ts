@@ -101,6 +101,10 @@ export class MemoryTransport implements TransportLayer {
     this.listener = listener;
   }
 
+  finish(): void {
+    // No connections here.
+  }
+
   isOpen(): boolean {
     return true;
   }
