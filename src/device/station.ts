@@ -31,7 +31,6 @@ export interface Registration {
 }
 
 const DEFAULT_PORT = 5060;
-const CONFIRM_DEADLINE_MS = 5000;
 
 /** The device process of one binding of a phone (claims R1, R2). */
 export class Station implements DeviceProcess {
@@ -107,13 +106,13 @@ export class Station implements DeviceProcess {
   }
 
   /** Asks the phone whether it is there (claim R7); any answer of its own says yes. */
-  confirm(): Promise<FinalResponse> {
+  confirm(deadlineMs: number): Promise<FinalResponse> {
     const own = formatIdentity('', undefined, this.options.domain);
     return this.options.userAgent.request({
       method: 'OPTIONS',
       ...this.destination(),
       headers: { From: own, To: `<${this.current.binding.contact}>`, Contact: '<sip:localhost>', 'Max-Forwards': '70' },
-      deadlineMs: CONFIRM_DEADLINE_MS,
+      deadlineMs,
     });
   }
 

@@ -23,6 +23,7 @@ import { Station, type Registration } from './station';
 const MAX_CONTACTS = 10;
 /** What a phone that is turned away should wait before it tries here again, seconds. */
 export const RETRY_AFTER_SECONDS = 30;
+const LONGEST_ANSWER_MS = 5000;
 /** What a server answers when there is no way to a device, or no answer from it. */
 const NO_ANSWER: ReadonlySet<number> = new Set([408, 503]);
 /** What a server answers for a connection that is closed. */
@@ -316,7 +317,7 @@ export class Stations {
   private async ask(key: string): Promise<PollOutcome> {
     const station = this.byKey.get(key);
     if (station === undefined) return 'silent';
-    const { status } = await station.confirm();
+    const { status } = await station.confirm(answerTime(this.options.config.registrar.pollSeconds));
     if (station.connectionBound && CONNECTION_CLOSED.has(status)) return 'closed';
     return NO_ANSWER.has(status) ? 'silent' : 'answered';
   }
@@ -335,6 +336,11 @@ export class Stations {
       else this.remove(station.key, 'unreachable');
     }
   }
+}
+
+/** How long a phone has for its answer, ms: time for a few retransmissions, and no longer than until its next poll. */
+function answerTime(pollSeconds: number): number {
+  return Math.min(LONGEST_ANSWER_MS, pollSeconds * 1000);
 }
 
 /** How many bindings more there are after the changes. */

@@ -14,12 +14,12 @@ export interface RequestOptions {
   readonly cseq?: number;
   readonly headers?: readonly string[];
   readonly body?: string;
-  /** Left out: this peer. */
+  /** Value of the Contact header; by default the address of the peer. */
   readonly contact?: string;
 }
 
 type Wire =
-  | { readonly protocol: 'UDP'; readonly socket: DatagramSocket; readonly host: string; readonly port: number }
+  | { readonly protocol: 'UDP'; readonly socket: DatagramSocket; readonly host: string; port: number }
   | { readonly protocol: 'TCP'; readonly socket: Socket }
   | { readonly protocol: 'WS' | 'WSS'; readonly socket: WebSocket };
 
@@ -69,7 +69,7 @@ export class SipPeer {
     });
     socket.on('error', () => undefined);
     scope.defer(() => {
-      socket.close();
+      peer.close();
     });
     return peer;
   }
@@ -122,6 +122,25 @@ export class SipPeer {
     return this.closed;
   }
 
+  /** Talks to another port of the same host from now on; over UDP. */
+  talkTo(port: number): void {
+    if (this.wire.protocol !== 'UDP') throw new Error('a connection leads to one place');
+    this.wire.port = port;
+  }
+
+  /** Closes the connection, or the socket. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    if (this.wire.protocol === 'TCP') this.wire.socket.destroy();
+    else this.wire.socket.close();
+  }
+
+  /** A Contact of this peer. */
+  contact(user: string): string {
+    return `<sip:${user}@${this.address}:${this.port};transport=${this.wire.protocol.toLowerCase()}>`;
+  }
+
   /** Sends these very octets. */
   send(message: string | Buffer, to?: { readonly address: string; readonly port: number }): void {
     const bytes = typeof message === 'string' ? Buffer.from(message) : message;
@@ -142,7 +161,7 @@ export class SipPeer {
       `To: ${to}`,
       `Call-ID: ${options.callId ?? randomToken()}`,
       `CSeq: ${cseq} ${method}`,
-      `Contact: ${options.contact ?? `<sip:peer@${this.address}:${this.port};transport=${this.wire.protocol.toLowerCase()}>`}`,
+      `Contact: ${options.contact ?? this.contact('peer')}`,
       ...(options.headers ?? []),
       ...(body === '' ? [] : ['Content-Type: application/sdp']),
       `Content-Length: ${Buffer.byteLength(body)}`,
