@@ -13,7 +13,7 @@ export class SipServerProcess {
   /** Undefined: drachtio's control protocol has no word for connections. */
   readonly flows: Flows | undefined;
   private launching: Promise<LaunchedServer> | undefined;
-  private onFlowClosed: Parameters<Flows['onClosed']>[0] = () => undefined;
+  private readonly flowListeners: Parameters<Flows['onClosed']>[0][] = [];
   private stopped = false;
 
   constructor(
@@ -27,7 +27,7 @@ export class SipServerProcess {
     },
   ) {
     const flows: Flows = {
-      onClosed: (listener) => (this.onFlowClosed = listener),
+      onClosed: (listener) => void this.flowListeners.push(listener),
       close: (flow) => void this.launching?.then((server) => server.closeFlow(flow)).catch(() => undefined),
     };
     this.flows = options.node.drachtio === 'embedded' ? flows : undefined;
@@ -63,7 +63,9 @@ export class SipServerProcess {
       limits: this.options.limits,
       ...(node.address === undefined ? {} : { announced: node.address }),
       log: (event, fields) => log.debug(fields, event),
-      onFlowClosed: (flow, at) => this.onFlowClosed(flow, at),
+      onFlowClosed: (flow, at) => {
+        for (const listener of this.flowListeners) listener(flow, at);
+      },
       onExit: (reason) => {
         log.error({ reason }, 'the embedded SIP server has ended; it is started again');
         metrics.count('tandem_sip_server_restarts_total');

@@ -214,6 +214,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       case 'station':
         return this.stationTable.register(request, caller.device, caller.nonceIssuedAt);
       case 'gateway':
+        if (this.draining) return unavailable();
         return this.gatewayTable.register(request, caller.gateway, caller.nonceIssuedAt ?? 0);
       case 'node':
         return { status: 403, reason: 'Forbidden' };

@@ -267,13 +267,32 @@ describe('RFC 3261 §10.3: expiry', () => {
   });
 
   test.each([
-    ['nothing', undefined, 108],
-    ['more than the maximum', '7200', 3240],
-    ['exactly what may be', '3600', 3600],
-    ['little', '61', 61],
-  ])('there is jitter only where we choose: asked %s', (_, expires, seconds) => {
-    expect(granted(ask({ contact, expires }, [], { random: () => 0.9999999 }))[0]).toBe(seconds);
+    ['nothing', undefined, 60, 108],
+    ['more than the maximum', '7200', 1800, 3240],
+    ['exactly what may be', '3600', 1800, 3240],
+    ['little', '61', 60, 60],
+  ])('§10.3 step 7: jitter shortens a first grant by half at most, a refresh by a tenth: asked %s', (...row) => {
+    const [, expires, first, refresh] = row;
+    const random = (): number => 0.9999999;
+    expect(granted(ask({ contact, expires }, [], { random }))[0]).toBe(first);
+    const before = registered(contact);
+    expect(granted(ask({ contact, expires, cseq: 11 }, before, { random }))[0]).toBe(refresh);
   });
+
+  test.each([
+    [0, '3600', 120],
+    [0.5, '3600', 90],
+    [0.9999999, '3600', 60],
+    [0.9999999, '60', 60],
+    [0.5, undefined, 90],
+  ])(
+    'claim R15: a visiting phone is granted between the minimum and the default (random %s)',
+    (value, expires, seconds) => {
+      const visitor = { random: () => value, visiting: true };
+      expect(granted(ask({ contact, expires }, [], visitor))[0]).toBe(seconds);
+      expect(granted(ask({ contact, expires, cseq: 11 }, registered(contact), visitor))[0]).toBe(seconds);
+    },
+  );
 });
 
 describe('RFC 3261 §10.3 step 7: order', () => {
