@@ -40,7 +40,7 @@ function arrivals(visiting: boolean): number[] {
     }
   }
   expect(longest).toBeLessThanOrEqual(ASKED * 1000);
-  return Array.from(seconds, (count) => count ?? 0);
+  return Array.from(seconds, (count: number | undefined) => count ?? 0);
 }
 
 describe('claim R15: 10,000 phones that come in one second do not come back in one second', () => {
