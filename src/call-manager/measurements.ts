@@ -66,7 +66,7 @@ export function watchGauges(
 }
 
 /** One series for each configured node that was ever heard. */
-function watchReplication(metrics: Metrics, cluster: Cluster, others: readonly number[]): void {
+export function watchReplication(metrics: Metrics, cluster: Cluster, others: readonly number[]): void {
   metrics.set('tandem_converged', cluster.converged ? 1 : 0);
   for (const node of others) {
     const known = cluster.peer(node);
