@@ -187,8 +187,8 @@ export class SimulatedNode {
   }
 
   /**
-   * An entry of another node is altered, lost or invented here, in the replica and in the composite, without a message: only
-   * the digest shows it. `false`: there is none.
+   * An entry of another node is altered, lost or invented here, in the replica and in the composite, without a message, or
+   * altered in memory, so that even its hash stays: only the digest shows it. `false`: there is none.
    */
   corrupt(random: Random): boolean {
     this.corrupting = true;
@@ -202,10 +202,19 @@ export class SimulatedNode {
     const record = random.pick(peer?.table.records() ?? []);
     if (peer === undefined || record === undefined) return false;
     this.world.lost(peer.node, this.number);
-    const dice = random.below(3);
+    const dice = random.below(4);
     if (dice === 0) {
       peer.table.delete(record.key);
       this.composite.delete(peer.node, record.key, 'corrupted');
+      return true;
+    }
+    if (dice === 3) {
+      // A copy of its own, as every real node has.
+      const copy = { ...record };
+      peer.table.delete(record.key);
+      peer.table.put(copy);
+      this.composite.put(peer.node, copy);
+      Object.assign(copy, { address: 'udp:192.0.2.2:5060' });
       return true;
     }
     const altered = { ...record, address: 'udp:192.0.2.1:5060' };

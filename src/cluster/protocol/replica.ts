@@ -5,6 +5,8 @@ import type { RegistrationRecord } from '../../registration/record';
 /** A record with its hash, which is made once. */
 interface Entry extends RecordHash {
   readonly record: RegistrationRecord;
+  high: number;
+  low: number;
   /** The pull that last confirmed this entry. */
   mark: number;
 }
@@ -13,6 +15,7 @@ interface Entry extends RecordHash {
 export class Replica {
   private readonly entries = new Map<string, Entry>();
   private readonly sum = new RegistrationDigest();
+  private toAudit = this.entries.values();
 
   get count(): number {
     return this.entries.size;
@@ -60,6 +63,25 @@ export class Replica {
     const keys: string[] = [];
     for (const [key, entry] of this.entries) if (entry.mark !== mark) keys.push(key);
     return keys;
+  }
+
+  /**
+   * Makes the hashes of the next entries anew, all in turn over many calls. An entry that was altered in memory, and not by
+   * `put`, shows in the digest from then on.
+   */
+  audit(entries: number): void {
+    for (let audited = 0; audited < entries; audited++) {
+      const { value: entry, done } = this.toAudit.next();
+      if (done === true) {
+        this.toAudit = this.entries.values();
+        return;
+      }
+      const { high, low } = recordHash(entry.record);
+      if (high === entry.high && low === entry.low) continue;
+      this.sum.remove(entry);
+      Object.assign(entry, { high, low });
+      this.sum.add(entry);
+    }
   }
 
   clear(): void {

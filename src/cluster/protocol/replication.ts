@@ -4,7 +4,7 @@ import type { Context } from './context';
 import type { Change, Chunk, Deltas, Poll, Pull } from './messages';
 import type { Peer } from './peer';
 import { RunningPull } from './pull';
-import { IN_FLIGHT_GRACE_MS } from './timing';
+import { AUDITED_ENTRIES, IN_FLIGHT_GRACE_MS } from './timing';
 
 /** Keeps for each peer a copy of its local entries, from deltas, and from snapshots where deltas do not suffice (R18). */
 export class Replication {
@@ -86,9 +86,10 @@ export class Replication {
     this.ask(peer, pull.wanted(now));
   }
 
-  /** What has waited too long: an answer that does not come, deltas that a poll has counted. */
+  /** What has waited too long: an answer that does not come, deltas that a poll has counted. And what was altered unseen. */
   tick(peer: Peer, now: number): void {
     const { pull } = peer;
+    peer.table.audit(AUDITED_ENTRIES);
     if (pull !== undefined) {
       this.ask(peer, pull.overdue(now));
     } else if (peer.behindSince !== undefined && now - peer.behindSince >= IN_FLIGHT_GRACE_MS) {

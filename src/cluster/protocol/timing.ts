@@ -34,4 +34,6 @@ export const PROBE_MS = 500;
 export const PROBE_INTERVAL_MS = 100;
 /** Answers that a flood of signals could multiply go out no more often than this to one node. */
 export const ANSWER_INTERVAL_MS = 200;
+/** Entries of each peer whose hashes are made anew at each tick: 100,000 in less than two minutes. */
+export const AUDITED_ENTRIES = 100;
 export const REPORT_INTERVAL_MS = 60_000;
