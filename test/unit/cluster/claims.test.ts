@@ -28,7 +28,7 @@ function countSent(world: World, wanted: (message: ProtocolMessage) => boolean):
   return () => sent;
 }
 
-describe('claim R5: a device registers', () => {
+describe('claim R5, procedure A: a device registers', () => {
   it('and within a batch every active node has added it', () => {
     const world = cluster(4);
     const record = world.node(1).register('1000');
@@ -61,7 +61,7 @@ describe('claim R5: a device registers', () => {
   });
 });
 
-describe('claim R6: a device unregisters, fails or disconnects', () => {
+describe('claim R6, procedure B: a device unregisters, fails or disconnects', () => {
   it.each(['unregistered', 'unreachable', 'expired'] as const)('and every node deletes it (%s)', (reason) => {
     const world = cluster(3);
     world.node(1).register('1000');
@@ -75,7 +75,7 @@ describe('claim R6: a device unregisters, fails or disconnects', () => {
   });
 });
 
-describe('claim R8: a node comes on-line', () => {
+describe('claim R8, procedure C: a node comes on-line', () => {
   it('and composes its table from what every active node sends it', () => {
     const world = cluster(3);
     for (const number of [1, 2, 3]) world.node(number).register(String(1000 * number));
@@ -149,7 +149,7 @@ describe('claim R8: a node comes on-line', () => {
   });
 });
 
-describe('claim R9: a node that used to answer', () => {
+describe('claim R9, procedure D: a node that used to answer', () => {
   it('and stops is off-line after three missed polls, and each node purges what it had told', () => {
     const world = cluster(3);
     world.node(1).register('1000');
@@ -203,7 +203,7 @@ describe('claim R9: a node that used to answer', () => {
   });
 });
 
-describe('bus lost is not peer dead', () => {
+describe('claim R9: bus lost is not peer dead', () => {
   it('when own polls are not heard, membership freezes: nobody is purged, however long it takes', () => {
     const world = cluster(3);
     world.node(1).register('1000');
@@ -254,7 +254,7 @@ describe('bus lost is not peer dead', () => {
   });
 });
 
-describe('a node that is cut off from the others', () => {
+describe('claim R9: a node that is cut off from the others', () => {
   it('is purged by them, and both sides are complete again after the cut', () => {
     const world = cluster(3);
     for (const number of [1, 2, 3]) world.node(number).register(String(1000 * number));
@@ -448,7 +448,7 @@ describe('claim R18: what went wrong unseen shows in sequence and digest', () =>
   });
 });
 
-describe('clocks', () => {
+describe('claim R18: clocks', () => {
   it('a stamp more than 60 s ahead is refused and reported; its entry and its node stay, and tables stay equal', () => {
     const world = cluster(2);
     const wrong = world.start(3, 120_000);
@@ -512,7 +512,7 @@ describe('clocks', () => {
   });
 });
 
-describe('a wall clock that is set', () => {
+describe('claim R18: a wall clock that is set', () => {
   it.each([-10_000, 10_000])('by %i ms disturbs nobody', (step) => {
     const world = cluster(3);
     world.node(1).register('1000');
@@ -530,7 +530,7 @@ describe('a wall clock that is set', () => {
   });
 });
 
-describe('a paused process', () => {
+describe('claim R9: a paused process', () => {
   it.each([true, false])('judges nobody by its own absence, and catches up (timers first: %s)', (timersFirst) => {
     const world = cluster(3);
     world.node(1).register('1000');
@@ -547,7 +547,7 @@ describe('a paused process', () => {
   });
 });
 
-describe('twins', () => {
+describe('claim R8: twins', () => {
   it('a node whose number is in use is refused at its start, and the one that runs is not disturbed', () => {
     const world = cluster(2);
     const twin = world.start(1);
