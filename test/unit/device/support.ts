@@ -1,7 +1,7 @@
 import type { GatewayConfig, TandemConfig } from '../../../src/config/types';
 import { Devices } from '../../../src/device/devices';
 import type { IncomingCall } from '../../../src/device/device-process';
-import type { NodeEntry, HostResolver } from '../../../src/device/ports';
+import type { Flows, NodeEntry, HostResolver } from '../../../src/device/ports';
 import { SimulatedClock } from '../../../src/process/clock';
 import { HybridClock } from '../../../src/process/hlc';
 import { PidAllocator } from '../../../src/process/pid';
@@ -146,6 +146,7 @@ export interface NodeOptions {
   readonly journal?: RegistrationJournal;
   readonly composite?: CompositeSet;
   readonly resolveHost?: HostResolver;
+  readonly flows?: Flows;
   readonly onCall?: (call: IncomingCall) => void;
   readonly userAgent?: FakeUserAgent;
 }
@@ -184,6 +185,7 @@ export class TestNode {
       onCall: options.onCall ?? ((call) => void this.calls.push(call)),
       random: () => 0,
       resolveHost: options.resolveHost,
+      flows: options.flows,
     });
   }
 
