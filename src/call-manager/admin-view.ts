@@ -42,6 +42,8 @@ export interface AdminViewParts {
   readonly sipAddress: string;
   readonly now: () => number;
   readonly notReady: () => readonly string[];
+  /** As `Devices.homes`. */
+  readonly homes: () => ReadonlyMap<string, number | undefined>;
 }
 
 /** What the API shows of this node. */
@@ -54,12 +56,15 @@ export class AdminView implements AdminSource {
 
   *nodes(): Iterable<NodeView> {
     const { config, node, boot, cluster, composite, sipAddress, now } = this.parts;
-    for (const { id, name, site } of config.nodes) {
+    const homes = [...this.parts.homes()];
+    for (const { id, name, site, capacity } of config.nodes) {
+      const place = { capacity, homeOf: homes.flatMap(([of, home]) => (home === id ? [of] : [])) };
       if (id === node) {
         const state = cluster.busAlive ? 'on-line' : 'alone';
         const own = { node: id, name, site, self: true, state: 'on-line', boot, address: sipAddress } as const;
         yield {
           ...own,
+          ...place,
           registrations: composite.count(id, 'station'),
           lastHeardAt: now(),
           ...{ bus: state, converged: cluster.converged },
@@ -72,6 +77,7 @@ export class AdminView implements AdminSource {
         name,
         site,
         self: false,
+        ...place,
         state: peer === undefined ? 'unknown' : peer.live ? 'on-line' : 'off-line',
         boot: peer?.boot,
         address: peer?.address,

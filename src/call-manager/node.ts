@@ -268,6 +268,7 @@ export class CallManagerNode {
       sipAddress,
       now: () => clock.now(),
       notReady: () => this.notReady(),
+      homes: () => devices.homes(),
     });
     return { devices, calls, resources, journal, admin: await this.createAdmin(view) };
   }

@@ -58,8 +58,7 @@ export class Placement {
     const { config, node, nodes, composite } = this.options;
     if (id === node) return true;
     const capacity = config.nodes.find((other) => other.id === id)?.capacity ?? Infinity;
-    // Its gateways and media resources are counted too: a few, and on the safe side.
-    return nodes.find(id)?.live === true && composite.count(id) < capacity;
+    return nodes.find(id)?.live === true && composite.count(id, 'station') < capacity;
   }
 
   private uriOf(id: number, transport: string): string | undefined {
