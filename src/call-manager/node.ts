@@ -188,7 +188,7 @@ export class CallManagerNode {
     const { clock, composite, deviceManager, stamps, userAgent } = this;
     const pids = new PidAllocator(node);
     const table = this.createTable();
-    const journal = RegistrationJournal.open({ directory: this.nodeConfig.stateDir, clock, log });
+    const journal = await RegistrationJournal.open({ directory: this.nodeConfig.stateDir, clock, log });
     const resources = await this.createResources(boot, pids);
     const manager = createMediaResourceManager({
       config,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { RegistrationRecord } from './record';
-import { isRegistrationRecord } from './validate';
+import { isCount, isObject, isRegistrationRecord } from './validate';
 
 /** A local binding as it must be known after a restart. */
 export interface JournaledBinding {
@@ -24,6 +25,9 @@ export interface JournalContents {
 
 const CHECKSUM_LENGTH = 16;
 const MAX_CALL_ID_LENGTH = 1024;
+const LINE_END = 0x0a;
+/** A few milliseconds of work. */
+const LINES_AT_ONCE = 500;
 
 function checksum(json: string): string {
   return createHash('sha256').update(json).digest('hex').slice(0, CHECKSUM_LENGTH);
@@ -42,14 +46,6 @@ export function putLine(binding: JournaledBinding): string {
 /** The line that says that a binding is gone. */
 export function deleteLine(key: string): string {
   return line({ delete: key });
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && typeof value === 'number' && value >= 0;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }
 
 function isBinding(value: unknown): value is JournaledBinding {
@@ -79,16 +75,20 @@ function applyLine(text: string, bindings: Map<string, JournaledBinding>): boole
   return true;
 }
 
-/** Reads a journal, whatever state it is in: what is whole is used, the rest is counted. */
-export function parseJournal(bytes: Buffer): JournalContents {
+/**
+ * Reads a journal, whatever state it is in: what is whole is used, the rest is counted. Other work of the process goes on
+ * meanwhile: a node with very many bindings is polled while it reads them.
+ */
+export async function parseJournal(bytes: Buffer): Promise<JournalContents> {
   const bindings = new Map<string, JournaledBinding>();
   let corruptLines = 0;
   let lines = 0;
   let start = 0;
-  for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a, start)) {
+  for (let end = bytes.indexOf(LINE_END); end >= 0; end = bytes.indexOf(LINE_END, start)) {
     lines += 1;
     if (!applyLine(bytes.toString('utf8', start, end), bindings)) corruptLines += 1;
     start = end + 1;
+    if (lines % LINES_AT_ONCE === 0) await nextTurn();
   }
   return { bindings, corruptLines, tornTail: start < bytes.length, lines };
 }

@@ -1,5 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
-import { open, rename, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../process/clock';
 import { deleteLine, parseJournal, putLine, type JournaledBinding } from './journal-format';
@@ -36,7 +35,7 @@ const COMPACTION_SLACK = 1000;
  */
 export class RegistrationJournal {
   private readonly path: string;
-  private readonly live: Map<string, JournaledBinding>;
+  private live = new Map<string, JournaledBinding>();
   private pending: string[] = [];
   private lines = 0;
   private working: Promise<void> | undefined;
@@ -48,13 +47,16 @@ export class RegistrationJournal {
 
   private constructor(private readonly options: JournalOptions) {
     this.path = join(options.directory, FILE_NAME);
-    this.live = this.read();
-    this.writeAnew();
   }
 
-  /** Reads what is there and writes it compacted. Never throws: a file or a disk that is broken is reported. */
-  static open(options: JournalOptions): RegistrationJournal {
-    return new RegistrationJournal(options);
+  /**
+   * Reads what is there, and writes it anew when it is damaged or much longer than it need be. Never rejects: a file or a
+   * disk that is broken is reported.
+   */
+  static async open(options: JournalOptions): Promise<RegistrationJournal> {
+    const journal = new RegistrationJournal(options);
+    if (!(await journal.read())) await journal.guard('write', () => journal.compact());
+    return journal;
   }
 
   /** What the journal holds. */
@@ -101,7 +103,7 @@ export class RegistrationJournal {
   }
 
   private async write(batch: readonly string[]): Promise<void> {
-    if (this.lines + batch.length > 2 * this.live.size + COMPACTION_SLACK) {
+    if (this.tooLong(batch.length)) {
       await this.compact();
       return;
     }
@@ -150,40 +152,30 @@ export class RegistrationJournal {
     await old?.close();
   }
 
-  private read(): Map<string, JournaledBinding> {
+  /** `true`: the file may be written on as it is. */
+  private async read(): Promise<boolean> {
     const { log, directory } = this.options;
     let bytes: Buffer;
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
-      bytes = readFileSync(this.path);
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      bytes = await readFile(this.path);
     } catch (error) {
       if (!isMissing(error)) log.warn({ path: this.path, error: String(error) }, 'registration journal not readable');
-      return new Map();
+      return false;
     }
-    const { bindings, corruptLines, tornTail } = parseJournal(bytes);
-    if (corruptLines > 0 || tornTail)
-      log.warn(
-        { path: this.path, corruptLines, tornTail, restored: bindings.size },
-        'registration journal was damaged; damaged lines are skipped, their phones must register again',
-      );
-    return bindings;
+    const { bindings, corruptLines, tornTail, lines } = await parseJournal(bytes);
+    this.live = bindings;
+    this.lines = lines;
+    if (corruptLines === 0 && !tornTail) return !this.tooLong(0);
+    log.warn(
+      { path: this.path, corruptLines, tornTail, restored: bindings.size },
+      'registration journal was damaged; damaged lines are skipped, their phones must register again',
+    );
+    return false;
   }
 
-  private writeAnew(): void {
-    const temporary = `${this.path}.new`;
-    try {
-      const file = openSync(temporary, 'w', PRIVATE);
-      try {
-        for (const binding of this.live.values()) writeSync(file, putLine(binding));
-        fsyncSync(file);
-      } finally {
-        closeSync(file);
-      }
-      renameSync(temporary, this.path);
-      this.lines = this.live.size;
-    } catch (error) {
-      this.fail('write', error);
-    }
+  private tooLong(more: number): boolean {
+    return this.lines + more > 2 * this.live.size + COMPACTION_SLACK;
   }
 
   private async guard(what: string, work: () => Promise<void>): Promise<void> {

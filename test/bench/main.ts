@@ -1,6 +1,7 @@
 import { benchCall } from './call';
 import { benchFailover } from './failover';
 import { benchRegister } from './register';
+import { benchReplication } from './replication';
 import { benchResync } from './resync';
 import { benchSip } from './sip';
 
@@ -8,6 +9,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   register: benchRegister,
   call: benchCall,
   sip: benchSip,
+  replication: benchReplication,
   resync: benchResync,
   failover: benchFailover,
 };
