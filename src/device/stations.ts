@@ -1,4 +1,5 @@
 import type { DeviceConfig } from '../config/types';
+import type { CancelTimer } from '../process/clock';
 import { compareStamps } from '../process/hlc';
 import type { Pid } from '../process/pid';
 import { bindingKey } from '../registration/binding-key';
@@ -24,6 +25,8 @@ const MAX_CONTACTS = 10;
 /** What a phone that is turned away should wait before it tries here again, seconds. */
 export const RETRY_AFTER_SECONDS = 30;
 const LONGEST_ANSWER_MS = 5000;
+/** Bindings of the journal that are taken up in one turn: a few milliseconds of work. */
+const RESTORED_AT_ONCE = 200;
 /** What a server answers when there is no way to a device, or no answer from it. */
 const NO_ANSWER: ReadonlySet<number> = new Set([408, 503]);
 /** What a server answers for a connection that is closed. */
@@ -43,6 +46,7 @@ export class Stations {
   private readonly polls: Polls | undefined;
   private departure: Departure | undefined;
   private draining = false;
+  private cancelRestore: CancelTimer = () => undefined;
 
   constructor(
     private readonly options: DevicesOptions,
@@ -116,18 +120,17 @@ export class Stations {
     return response;
   }
 
-  /** Takes up what the journal holds: UDP phones at once; a connection did not outlive the process. */
-  restore(bindings: readonly JournaledBinding[]): void {
-    let restored = 0;
-    for (const journaled of bindings) {
-      const station = this.revive(journaled);
-      if (station === undefined) this.options.journal?.delete(journaled.record.key);
-      else {
-        this.polls?.suspect(station.key, this.pollSubject(station));
-        restored += 1;
-      }
-    }
-    if (restored > 0) this.options.log.info({ restored }, 'registrations restored from the journal');
+  /**
+   * Takes up what the journal holds: UDP phones at once; a connection did not outlive the process. Very many are taken up
+   * in several turns of the event loop, so that polls and calls do not wait for them.
+   */
+  restore(bindings: readonly JournaledBinding[], from = 0, restoredBefore = 0): void {
+    const end = Math.min(bindings.length, from + RESTORED_AT_ONCE);
+    let restored = restoredBefore;
+    for (const journaled of bindings.slice(from, end)) if (this.restoreOne(journaled)) restored += 1;
+    if (end < bindings.length)
+      this.cancelRestore = this.options.clock.setTimer(0, () => this.restore(bindings, end, restored));
+    else if (restored > 0) this.options.log.info({ restored }, 'registrations restored from the journal');
   }
 
   /** The SIP server is connected. */
@@ -183,6 +186,7 @@ export class Stations {
 
   /** The journal keeps what is there: a restart takes it up again. */
   stop(): void {
+    this.cancelRestore();
     this.departure?.stop();
     this.polls?.stop();
     for (const key of [...this.byKey.keys()]) this.remove(key, 'stopped');
@@ -259,6 +263,16 @@ export class Stations {
     const station = this.byKey.get(change.record.key);
     if (station !== undefined && compareStamps(change.record.stamp, station.registration.stamp) > 0)
       this.remove(change.record.key, 'moved');
+  }
+
+  private restoreOne(journaled: JournaledBinding): boolean {
+    const { journal } = this.options;
+    // The phone may have registered, or have left, since the restoring began.
+    if (journal !== undefined && !journal.holds(journaled)) return false;
+    const station = this.revive(journaled);
+    if (station === undefined) journal?.delete(journaled.record.key);
+    else this.polls?.suspect(station.key, this.pollSubject(station));
+    return station !== undefined;
   }
 
   private revive({ record, callId, cseq, registeredAt }: JournaledBinding): Station | undefined {

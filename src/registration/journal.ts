@@ -64,6 +64,11 @@ export class RegistrationJournal {
     return [...this.live.values()];
   }
 
+  /** Whether this is still what it holds of that key. */
+  holds(binding: JournaledBinding): boolean {
+    return this.live.get(binding.record.key) === binding;
+  }
+
   put(binding: JournaledBinding): void {
     this.live.set(binding.record.key, binding);
     this.append(putLine(binding));

@@ -193,7 +193,7 @@ describe('claim R17: a gateway that registers', () => {
     expect(node.invite({ uri, source: elsewhere, headers }).told).toMatchObject([{ status: 407 }]);
   });
 
-  test('the address proves nothing for the next REGISTER: that needs the digest again', () => {
+  test('the address proves nothing for the next REGISTER: that needs the digest again', async () => {
     const node = started();
     registers(node);
     expect(node.send({ source: AT, headers: { To: '<sip:trunk@acme.example>' } }).status).toBe(401);
@@ -202,25 +202,25 @@ describe('claim R17: a gateway that registers', () => {
   test('it outlives a restart, unless it has expired or its configuration has an address now', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'gateways-'));
     const clock = new SimulatedClock();
-    const open = (): RegistrationJournal => RegistrationJournal.open({ directory, clock, log: silentLogger });
+    const open = (): Promise<RegistrationJournal> => RegistrationJournal.open({ directory, clock, log: silentLogger });
     try {
-      const first = open();
+      const first = await open();
       const node = started(clock, first);
       registers(node);
       node.devices.stop();
       expect(node.records()).toEqual([]);
       await first.close();
-      const second = open();
+      const second = await open();
       const again = started(clock, second, 101);
       expect(again.records()).toMatchObject([{ pid: '1.gp.1', contact: 'sip:trunk@10.9.9.9:5090' }]);
       again.devices.stop();
       await second.close();
-      const third = open();
+      const third = await open();
       const configured = new TestNode({ clock, journal: third, boot: 102 }).start();
       expect(configured.records()).toMatchObject([{ pid: '1.gp.1', contact: 'sip:10.9.9.9:5090' }]);
       configured.devices.stop();
       await third.close();
-      const fourth = open();
+      const fourth = await open();
       expect(fourth.bindings()).toEqual([]);
       await fourth.close();
     } finally {

@@ -189,10 +189,10 @@ describe('restoring from the journal', () => {
   });
   afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-  const open = (): RegistrationJournal => RegistrationJournal.open({ directory, clock, log: silentLogger });
+  const open = (): Promise<RegistrationJournal> => RegistrationJournal.open({ directory, clock, log: silentLogger });
 
   async function before(work: (node: TestNode) => void): Promise<void> {
-    const journal = open();
+    const journal = await open();
     const node = new TestNode({ config: noGateways, clock, journal, boot: 100 }).start();
     work(node);
     node.devices.stop();
@@ -200,12 +200,38 @@ describe('restoring from the journal', () => {
   }
 
   async function restarted(userAgent = new FakeUserAgent(), changed = noGateways): Promise<TestNode> {
-    const journal = open();
+    const journal = await open();
     const node = new TestNode({ config: changed, clock, journal, boot: 200, userAgent }).start();
     await settle();
     await journal.close();
     return node;
   }
+
+  test('what a phone did while very many are restored counts, not what the journal had of it', async () => {
+    await before((node) => void node.register());
+    const kept = await open();
+    const [journaled] = kept.bindings();
+    if (journaled === undefined) throw new Error('nothing was journaled');
+    // The binding of the phone comes after many that are of no device here, thus in a later turn.
+    const unknown = Array.from({ length: 200 }, (_, at) => {
+      const record = { ...journaled.record, key: `nobody|${at}`, device: 'nobody' };
+      return { ...journaled, record };
+    });
+    kept.delete(journaled.record.key);
+    for (const each of [...unknown, journaled]) kept.put(each);
+    const node = new TestNode({ config: noGateways, clock, journal: kept, boot: 200 }).start();
+    expect(node.records()).toEqual([]);
+    node.register();
+    const [fresh] = node.records();
+    clock.advance(50);
+    await settle();
+    expect(node.records()).toEqual([fresh]);
+    node.devices.stop();
+    await kept.close();
+    const after = await open();
+    expect(after.bindings().map(({ record }) => record.pid)).toEqual([fresh?.pid]);
+    await after.close();
+  });
 
   test('a UDP phone is back at once, in the new incarnation, with its old stamp and expiry, and is asked by OPTIONS', async () => {
     await before((node) => void node.register());

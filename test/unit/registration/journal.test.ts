@@ -29,7 +29,7 @@ afterEach(() => rmSync(join(directory, '..'), { recursive: true, force: true }))
 const clock = new SimulatedClock(NOW);
 const path = (): string => join(directory, 'registrations.journal');
 
-function open(): RegistrationJournal {
+function open(): Promise<RegistrationJournal> {
   return RegistrationJournal.open({
     directory,
     clock,
@@ -42,23 +42,32 @@ function binding(device: string, cseq = 1): JournaledBinding {
 }
 
 async function written(...bindings: JournaledBinding[]): Promise<void> {
-  const journal = open();
+  const journal = await open();
   for (const each of bindings) journal.put(each);
   await journal.close();
 }
 
 const devices = (journal: RegistrationJournal): string[] => journal.bindings().map((each) => each.record.device);
 
+/** What a restart would find. */
+async function restored(): Promise<readonly JournaledBinding[]> {
+  const journal = await open();
+  await journal.close();
+  return journal.bindings();
+}
+
+const restoredDevices = async (): Promise<string[]> => (await restored()).map((each) => each.record.device);
+
 describe('the journal of local registrations', () => {
   test('what was put and not deleted is there after a restart', async () => {
-    const journal = open();
+    const journal = await open();
     journal.put(binding('a'));
     journal.put(binding('b'));
     journal.put(binding('a', 2));
     journal.delete(binding('b').record.key);
     await journal.close();
 
-    const next = open();
+    const next = await open();
     expect(next.bindings()).toEqual([binding('a', 2)]);
     expect(warnings).toEqual([]);
     await next.close();
@@ -73,12 +82,12 @@ describe('the journal of local registrations', () => {
   test('a torn tail costs the last line only, with a warning', async () => {
     await written(binding('a'), binding('b'), binding('c'));
     truncateSync(path(), statSync(path()).size - 20);
-    const journal = open();
+    const journal = await open();
     expect(devices(journal)).toEqual(['a', 'b']);
     expect(warnings).toMatchObject([{ corruptLines: 0, tornTail: true, restored: 2 }]);
     journal.put(binding('d'));
     await journal.close();
-    expect(devices(open())).toEqual(['a', 'b', 'd']);
+    expect(await restoredDevices()).toEqual(['a', 'b', 'd']);
     expect(warnings).toHaveLength(1);
   });
 
@@ -87,7 +96,7 @@ describe('the journal of local registrations', () => {
     const lines = readFileSync(path(), 'utf8').split('\n');
     lines[1] = lines[1]!.replace('call-b', 'call-x');
     writeFileSync(path(), ['garbage', '', '\u0000\u0001', ...lines].join('\n'));
-    const journal = open();
+    const journal = await open();
     expect(devices(journal)).toEqual(['a', 'c']);
     expect(warnings).toMatchObject([{ corruptLines: 4, tornTail: false }]);
     await journal.close();
@@ -100,25 +109,30 @@ describe('the journal of local registrations', () => {
   ])('a file of %s is survived', async (_, bytes) => {
     await written();
     writeFileSync(path(), bytes);
-    const journal = open();
+    const journal = await open();
     expect(journal.bindings()).toEqual([]);
     journal.put(binding('a'));
     await journal.close();
-    expect(devices(open())).toEqual(['a']);
+    expect(await restoredDevices()).toEqual(['a']);
   });
 
-  test('whatever single damage a file takes, what is read of it is what was written', () => {
+  test('whatever single damage a file takes, what is read of it is what was written', async () => {
     const bindings = ['a', 'b', 'c'].map((device) => binding(device));
     const whole = Buffer.from(bindings.map(putLine).join(''));
-    fc.assert(
-      fc.property(fc.nat(whole.length - 1), fc.integer({ min: 1, max: 255 }), fc.boolean(), (at, flip, cut) => {
-        const damaged = Buffer.from(cut ? whole.subarray(0, at) : whole);
-        if (!cut) damaged.writeUInt8(damaged.readUInt8(at) ^ flip, at);
-        const { bindings: read } = parseJournal(damaged);
-        for (const each of read.values()) expect(bindings).toContainEqual(each);
-        // A damaged line end costs two lines at most.
-        if (!cut) expect(read.size).toBeGreaterThanOrEqual(1);
-      }),
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(whole.length - 1),
+        fc.integer({ min: 1, max: 255 }),
+        fc.boolean(),
+        async (at, flip, cut) => {
+          const damaged = Buffer.from(cut ? whole.subarray(0, at) : whole);
+          if (!cut) damaged.writeUInt8(damaged.readUInt8(at) ^ flip, at);
+          const { bindings: read } = await parseJournal(damaged);
+          for (const each of read.values()) expect(bindings).toContainEqual(each);
+          // A damaged line end costs two lines at most.
+          if (!cut) expect(read.size).toBeGreaterThanOrEqual(1);
+        },
+      ),
       { numRuns: 500 },
     );
   });
@@ -126,12 +140,69 @@ describe('the journal of local registrations', () => {
   test('a line with a right checksum and a wrong record is skipped', async () => {
     const wrong = { ...binding('a'), record: { ...record('a', '1.dp.1'), expiresAt: 'tomorrow' } };
     await written(wrong as unknown as JournaledBinding, binding('b'));
-    expect(devices(open())).toEqual(['b']);
+    expect(await restoredDevices()).toEqual(['b']);
     expect(warnings).toMatchObject([{ corruptLines: 1 }]);
   });
 
+  test('a file that is whole and short is written on, not anew', async () => {
+    await written(binding('a'), binding('b'));
+    const { ino } = statSync(path());
+    const journal = await open();
+    journal.put(binding('c'));
+    await journal.close();
+    expect(statSync(path()).ino).toBe(ino);
+    expect(await restoredDevices()).toEqual(['a', 'b', 'c']);
+  });
+
+  test('a file that is far too long is written anew when it is opened', async () => {
+    await written();
+    const lines = Array.from({ length: 2000 }, (_, at) => putLine(binding('a', at + 1)));
+    writeFileSync(path(), lines.join(''));
+    const journal = await open();
+    expect(journal.bindings()).toEqual([binding('a', 2000)]);
+    await journal.close();
+    expect(readFileSync(path(), 'utf8').trim().split('\n')).toHaveLength(1);
+  });
+
+  test('twenty thousand bindings are read while other work goes on', async () => {
+    await written();
+    const bindings = Array.from({ length: 20_000 }, (_, at) => binding(`d${at}`));
+    writeFileSync(path(), `${bindings.map(putLine).join('')}torn`);
+    let turns = 0;
+    let longest = 0;
+    let last = performance.now();
+    const began = last;
+    let going = true;
+    const turn = (): void => {
+      const now = performance.now();
+      [turns, longest, last] = [turns + 1, Math.max(longest, now - last), now];
+      if (going) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const journal = await open();
+    going = false;
+    const took = performance.now() - began;
+    process.stdout.write(
+      `20000 bindings in ${took.toFixed(0)} ms, the event loop stood for ${longest.toFixed(0)} ms at most\n`,
+    );
+    expect(journal.bindings()).toHaveLength(20_000);
+    expect(turns).toBeGreaterThan(30);
+    await journal.close();
+  });
+
+  test('what was put, and is held, is that very binding', async () => {
+    const journal = await open();
+    const first = binding('a');
+    journal.put(first);
+    expect(journal.holds(first)).toBe(true);
+    journal.put(binding('a', 2));
+    expect(journal.holds(first)).toBe(false);
+    journal.delete(first.record.key);
+    await journal.close();
+  });
+
   test('it is compacted: its size follows what is there, not what was', async () => {
-    const journal = open();
+    const journal = await open();
     for (let cseq = 1; cseq <= 5000; cseq += 1) {
       journal.put(binding('a', cseq));
       if (cseq % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -140,11 +211,11 @@ describe('the journal of local registrations', () => {
     const size = statSync(path()).size;
     expect(size).toBeLessThan(1100 * 700);
     expect(existsSync(`${path()}.new`)).toBe(false);
-    expect(open().bindings()).toEqual([binding('a', 5000)]);
+    expect(await restored()).toEqual([binding('a', 5000)]);
   });
 
   test('what is put during a compaction is not lost', async () => {
-    const journal = open();
+    const journal = await open();
     for (let at = 0; at < 3000; at += 1) {
       journal.put(binding('a', at));
       journal.put(binding(`b${at % 7}`, at));
@@ -152,19 +223,19 @@ describe('the journal of local registrations', () => {
     }
     journal.delete(binding('b3').record.key);
     await journal.close();
-    expect(devices(open()).sort()).toEqual(['a', 'b0', 'b1', 'b2', 'b4', 'b5', 'b6']);
+    expect((await restoredDevices()).sort()).toEqual(['a', 'b0', 'b1', 'b2', 'b4', 'b5', 'b6']);
   });
 
   test('a file that stopped within a compaction leaves the old one good', async () => {
     await written(binding('a'));
     appendFileSync(`${path()}.new`, 'half a li');
-    expect(devices(open())).toEqual(['a']);
+    expect(await restoredDevices()).toEqual(['a']);
   });
 
   test('a directory that cannot be written is reported once, and nothing throws', async () => {
     writeFileSync(join(directory, '..', 'file'), '');
     directory = join(directory, '..', 'file', 'state');
-    const journal = open();
+    const journal = await open();
     journal.put(binding('a'));
     journal.delete(binding('a').record.key);
     await journal.close();
