@@ -40,6 +40,7 @@ export class RegisteredGateways {
   ) {
     this.expiry = new ExpiryQueue(options.clock, (name) => this.remove(name, 'expired'));
     options.composite.onChange((change) => this.followOthers(change));
+    options.flows?.onClosed((flow, at) => this.flowClosed(flow, at));
   }
 
   withPid(pid: Pid): Gateway | undefined {
@@ -98,6 +99,14 @@ export class RegisteredGateways {
   /** The SIP server and with it every connection is gone. */
   dropConnections(): void {
     for (const [name, { source }] of [...this.byName]) if (isConnectionBound(source)) this.remove(name, 'unreachable');
+  }
+
+  /** A connection that closes is the end of what registered over it (claim R7); of one that registered since, polls will tell. */
+  private flowClosed(flow: SipSource, at: number): void {
+    if (!isConnectionBound(flow)) return;
+    const address = formatAddress(flow);
+    for (const [name, { source, binding }] of [...this.byName])
+      if (formatAddress(source) === address && binding.registeredAt <= at) this.remove(name, 'unreachable');
   }
 
   /** The journal keeps what is there: a restart takes it up again. */

@@ -256,6 +256,24 @@ describe('a problem of a configuration file', () => {
       'targets: [gw-dalas]',
       'unknown gateway "gw-dalas" (did you mean "gw-dallas"?)',
     ],
+    [
+      'an unknown node of a site',
+      'san-jose: { mediaResourceGroupList',
+      'san-jose: { nodes: [1, 7], mediaResourceGroupList',
+      'sites.san-jose.nodes[1]: unknown node "7"',
+    ],
+    [
+      'a node twice in the list of a site',
+      'san-jose: { mediaResourceGroupList',
+      'san-jose: { nodes: [1, 1], mediaResourceGroupList',
+      'node "1" is taken by',
+    ],
+    [
+      'another way to turn a phone away',
+      'minExpires: 30',
+      'turnAway: 305, minExpires: 30',
+      'must be refuse or redirect',
+    ],
     ['an unknown node of a gateway', 'nodes: [1, 2]', 'nodes: [1, 3]', 'gateways[0].nodes[1]: unknown node "3"'],
     [
       'a gateway without address and without a way to prove who it is',

@@ -2,7 +2,7 @@ import { Departure } from '../../../src/device/departure';
 import type { Flows } from '../../../src/device/ports';
 import { SimulatedClock } from '../../../src/process/clock';
 import type { SipSource } from '../../../src/sip/user-agent';
-import { config, settle, TestNode } from './support';
+import { config, GATEWAY, settle, TestNode } from './support';
 
 const noGateways = config({ gateways: [] });
 const TCP: SipSource = { protocol: 'tcp', address: '10.0.0.9', port: 33_333 };
@@ -15,10 +15,10 @@ function deletions(node: TestNode): string[] {
 /** A SIP server that tells of its connections. */
 class FakeFlows implements Flows {
   readonly closed: SipSource[] = [];
-  private listener: Parameters<Flows['onClosed']>[0] = () => undefined;
+  private readonly listeners: Parameters<Flows['onClosed']>[0][] = [];
 
   onClosed(listener: Parameters<Flows['onClosed']>[0]): void {
-    this.listener = listener;
+    this.listeners.push(listener);
   }
 
   close(flow: SipSource): void {
@@ -26,7 +26,7 @@ class FakeFlows implements Flows {
   }
 
   tell(flow: SipSource, at: number): void {
-    this.listener(flow, at);
+    for (const listener of this.listeners) listener(flow, at);
   }
 }
 
@@ -46,6 +46,16 @@ describe('claim R7: a connection that closes', () => {
     expect(deletions(node)).toEqual(['1.dp.2 unreachable']);
     flows.tell(TCP, node.clock.now());
     expect(deletions(node)).toHaveLength(1);
+  });
+
+  test('takes a gateway that registered over it', () => {
+    const flows = new FakeFlows();
+    const node = new TestNode({ config: config({ gateways: [{ ...GATEWAY, uri: undefined }] }), flows }).start();
+    expect(node.register({ username: 'trunk', source: TCP }).status).toBe(200);
+    flows.tell(TCP, node.clock.now() - 1);
+    expect(deletions(node)).toEqual([]);
+    flows.tell(TCP, node.clock.now());
+    expect(deletions(node)).toEqual(['1.gp.1 unreachable']);
   });
 
   test('does not take a phone that has registered over a newer connection', () => {
