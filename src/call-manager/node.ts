@@ -10,7 +10,8 @@ import type { MediaResourceConfig, NodeConfig, TandemConfig } from '../config/ty
 import { Devices } from '../device/devices';
 import { RegistrationInformationTable } from '../digit-analysis/table';
 import { createMediaResourceManager } from '../media-resource/manager';
-import { prepareMusic } from '../media-resource/music';
+import { chooseMusicSource } from '../media-resource/music-choice';
+import { openMusicLibrary } from '../media-resource/music-library';
 import type { MediaEngine } from '../media-resource/ports';
 import type { ResourceDeviceProcess } from '../media-resource/device-process';
 import { createResourceProcesses, type ResourceProcesses } from '../media-resource/resource-processes';
@@ -239,8 +240,7 @@ export class CallManagerNode {
       onRecord: recentCalls.add,
       mediaAddress: this.host(),
       onStaleEntry: (other) => cluster.refute(other),
-      musicSourceOf: (device, number) =>
-        config.devices.find(({ name, lines }) => name === device || lines.includes(number))?.musicSource,
+      musicSourceOf: (device, number) => chooseMusicSource(config, device, number),
     });
     cluster.messenger.onRequest((pid, target, body) => resources.handle({ pid, boot: target }, body));
     devices.start(this.listen);
@@ -288,7 +288,10 @@ export class CallManagerNode {
 
   private async createResources(boot: number, pids: PidAllocator): Promise<ResourceProcesses> {
     const { config, node, log, metrics } = this.options;
-    const music = await prepareMusic(config.musicSources, join(this.nodeConfig.stateDir, 'music'), {
+    const music = await openMusicLibrary({
+      sources: config.musicSources,
+      directory: join(this.nodeConfig.stateDir, 'music'),
+      clock: this.clock,
       refused: (error) => log.error({ error }, 'a music source cannot be used'),
     });
     return createResourceProcesses({

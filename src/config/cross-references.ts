@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { checkListeners } from './listeners';
+import { checkMedia } from './media-references';
 import { parsePattern } from './pattern-syntax';
 import { formatPath, suggestion, type Path } from './problem';
 import type * as schemas from './schema';
@@ -56,6 +57,7 @@ export function checkCrossReferences(source: Source, raw: Record<string, unknown
   for (const { path, value } of sections.sites) {
     refer([...path, 'mediaResourceGroupList'], value.mediaResourceGroupList, names.lists, 'media resource group list');
     value.nodes.forEach((node, index) => refer([...path, 'nodes', index], node, names.nodes, 'node'));
+    refer([...path, 'musicSource'], value.musicSource, names.music, 'music source');
   }
   for (const { path, value } of [...sections.devices, ...sections.gateways]) {
     refer([...path, 'site'], value.site, names.sites, 'site');
@@ -82,6 +84,7 @@ export function checkCrossReferences(source: Source, raw: Record<string, unknown
       refer([...path, 'groups', index], group, names.groups, 'media resource group'),
     );
   checkGroupSites(source, sections);
+  checkMedia(source, raw, sections);
   checkRoutes(source, sections);
   checkGateways(source, sections);
   checkListeners(source, sections);

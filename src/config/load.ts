@@ -146,7 +146,12 @@ function build(
     sites: Object.fromEntries(
       sections.sites.map(({ path, value }) => [
         String(path[1]),
-        { ...value, mediaResourceGroupList: value.mediaResourceGroupList, codecs: value.codecs },
+        {
+          ...value,
+          mediaResourceGroupList: value.mediaResourceGroupList,
+          codecs: value.codecs,
+          musicSource: value.musicSource,
+        },
       ]),
     ),
     devices: sections.devices.map(({ value }) => ({
@@ -178,7 +183,7 @@ function build(
       userClasses: value.userClasses,
     })),
     mediaResourceGroupLists: sections.mediaResourceGroupLists.map(({ value }) => value),
-    musicSources: sections.musicSources.map(({ value }) => ({ name: value.name, file: resolve(folder, value.file) })),
+    musicSources: sections.musicSources.map(({ value }) => ({ ...value, file: resolve(folder, value.file) })),
   };
 }
 

@@ -197,6 +197,7 @@ export const siteSchema = z.strictObject({
   mediaResourceGroupList: text.optional(),
   codecs,
   nodes: z.array(whole(1, 999_999)).max(100, 'must be at most 100 nodes').default([]),
+  musicSource: text.optional(),
 });
 
 export const deviceSchema = z.strictObject({
@@ -268,7 +269,14 @@ export const mediaResourceGroupListSchema = z.strictObject({
   groups: z.array(text).max(1000, 'must be at most 1000 groups'),
 });
 
-export const musicSourceSchema = z.strictObject({ name, file: oneLine });
+export const musicSourceSchema = z.strictObject({
+  name: name.refine(
+    (value) => value !== 'default',
+    'must not be "default": that is the music that Tandem makes itself',
+  ),
+  file: oneLine,
+  lines: z.array(digits).max(10_000, 'must be at most 10000 lines').default([]),
+});
 
 /** The sections of the file, in the order of the documentation. */
 export const SECTIONS = [

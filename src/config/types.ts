@@ -123,6 +123,8 @@ export interface SiteConfig {
   readonly nodes: readonly number[];
   readonly mediaResourceGroupList: string | undefined;
   readonly codecs: readonly string[] | undefined;
+  /** Music that parties held by devices of this site hear, unless the device has its own. */
+  readonly musicSource: string | undefined;
 }
 
 /** Plain RTP, SRTP with keys in the description (RFC 4568), SRTP with keys by DTLS (RFC 5764). */
@@ -212,4 +214,6 @@ export interface MusicSourceConfig {
   readonly name: string;
   /** Absolute path of a file that every engine of the cluster can read. */
   readonly file: string;
+  /** Parties held in calls of these lines hear it, whatever the device. */
+  readonly lines: readonly string[];
 }

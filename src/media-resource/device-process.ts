@@ -4,9 +4,9 @@ import type { Metrics } from '../telemetry/metrics';
 import type { Clock } from '../process/clock';
 import type { Pid } from '../process/pid';
 import { type Lease, LEASE_MS, LeaseTable } from './lease-table';
-import { DEFAULT_MUSIC } from './music';
+import type { MusicLibrary } from './music-library';
 import { EngineError, type MediaEngine, type ResourceReply, type ResourceRequest } from './ports';
-import { inability, serve, type ServiceRequest } from './service';
+import { type AllocateRequest, inability, serve, type ServiceRequest } from './service';
 
 export interface ResourceDeviceProcessOptions {
   readonly resource: MediaResourceConfig;
@@ -18,8 +18,7 @@ export interface ResourceDeviceProcessOptions {
   readonly metrics: Metrics;
   /** A new session id for the engine. */
   readonly newSession: () => string;
-  /** Files by name of the music, with `default`. */
-  readonly music: ReadonlyMap<string, string>;
+  readonly music: MusicLibrary;
 }
 
 export interface LeaseDescription {
@@ -167,24 +166,26 @@ export class ResourceDeviceProcess {
     return { inUse: this.leases.size, draining: this.draining, leases };
   }
 
-  private allocate(request: Extract<ResourceRequest, { op: 'allocate' }>): ResourceReply {
-    if (this.leases.get(request.allocation) !== undefined) return GRANTED;
-    if (this.leases.wasReleased(request.allocation)) return unavailable('unknown-allocation', 'released before');
-    const refusal = this.refusal(request);
-    if (refusal !== undefined) return refusal;
-    const { music } = this.options;
-    const file = music.get(request.musicSource ?? DEFAULT_MUSIC) ?? music.get(DEFAULT_MUSIC);
-    this.leases.add({
-      allocation: request.allocation,
-      session: this.options.newSession(),
-      holder: request.holder,
-      file: this.resource.type === 'moh' ? file : undefined,
-      room: request.room,
-    });
+  private async allocate(request: AllocateRequest): Promise<ResourceReply> {
+    const before = this.decided(request);
+    if (before !== undefined) return before;
+    const file = this.resource.type === 'moh' ? await this.options.music.choose(request.musicSource) : undefined;
+    // While the file was looked for, the last place may have gone, or the same request have come again.
+    const decided = this.decided(request);
+    if (decided !== undefined) return decided;
+    const { allocation, holder, room } = request;
+    this.leases.add({ allocation, session: this.options.newSession(), holder, file, room });
     return GRANTED;
   }
 
-  private refusal(request: Extract<ResourceRequest, { op: 'allocate' }>): ResourceReply | undefined {
+  /** Undefined: it can be granted. */
+  private decided(request: AllocateRequest): ResourceReply | undefined {
+    if (this.leases.get(request.allocation) !== undefined) return GRANTED;
+    if (this.leases.wasReleased(request.allocation)) return unavailable('unknown-allocation', 'released before');
+    return this.refusal(request);
+  }
+
+  private refusal(request: AllocateRequest): ResourceReply | undefined {
     const unable = inability(this.resource, this.options.engine, request);
     if (unable !== undefined) return unavailable('unsupported', unable);
     if (this.resource.type === 'conference' && request.room === undefined)

@@ -75,69 +75,63 @@ function runFfmpeg(ffmpeg: string, from: string, to: string): Promise<void> {
   });
 }
 
-async function convert(source: MusicSource, bytes: Buffer, directory: string, ffmpeg: string): Promise<string> {
-  const from = resolve(source.file);
-  const digest = createHash('sha256').update(bytes).digest('hex').slice(0, 16);
-  const path = join(directory, `music-${digest}.mp3`);
-  const earlier = await readFile(path).catch(() => undefined);
-  if (earlier !== undefined && audioFileKind(earlier) === 'mp3') return path;
-  const beside = `${path}.${process.pid}.part`;
+/** Makes `to` with `make`, written beside and renamed, unless it is there and sound. */
+async function makeOnce(to: string, make: (beside: string) => Promise<void>): Promise<string> {
+  const earlier = await readFile(to).catch(() => undefined);
+  if (earlier !== undefined && audioFileKind(earlier) !== undefined) return to;
+  const beside = `${to}.${process.pid}.part`;
   try {
-    await runFfmpeg(ffmpeg, from, beside);
-    if (audioFileKind(await readFile(beside)) !== 'mp3') throw new MusicError('ffmpeg made no music of it');
-    await rename(beside, path);
-    return path;
-  } catch (error) {
-    throw new MusicError(
-      `music source ${source.name}: ${from} is neither 16-bit PCM WAV nor MP3, and cannot be converted: ${describeError(error)}`,
-    );
+    await make(beside);
+    if (audioFileKind(await readFile(beside)) === undefined) throw new MusicError('ffmpeg made no music of it');
+    await rename(beside, to);
+    return to;
   } finally {
     await rm(beside, { force: true });
   }
 }
 
-async function prepareSource(source: MusicSource, directory: string, ffmpeg: string): Promise<string> {
+/** A file whose content never changes: its name is made of it. Who listens to one goes on listening to that, whatever becomes of the source. */
+async function ownFile(source: MusicSource, bytes: Buffer, directory: string, ffmpeg: string): Promise<string> {
+  const from = resolve(source.file);
+  const kind = audioFileKind(bytes);
+  const digest = createHash('sha256').update(bytes).digest('hex').slice(0, 16);
+  const copy = (extension: string): Promise<string> =>
+    makeOnce(join(directory, `music-${digest}.${extension}`), (beside) => writeFile(beside, bytes, { mode: 0o644 }));
+  if (kind === 'mp3') return copy(kind);
+  try {
+    return await makeOnce(join(directory, `music-${digest}.mp3`), (beside) => runFfmpeg(ffmpeg, from, beside));
+  } catch (error) {
+    // Of WAV rtpengine plays longer or shorter bursts, according to its rate: worse than MP3, but music.
+    if (kind === 'wav') return copy(kind);
+    throw new MusicError(
+      `music source ${source.name}: ${from} is neither 16-bit PCM WAV nor MP3, and cannot be converted: ${describeError(error)}`,
+    );
+  }
+}
+
+/** A text that is another one when the file has changed, or is gone. */
+export async function fileVersion(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined);
+  return found === undefined ? 'gone' : `${found.ino} ${found.size} ${found.mtimeMs}`;
+}
+
+/** Copied or converted into `directory`, with ffmpeg where that is needed. Rejects with `MusicError`. */
+export async function prepareSource(source: MusicSource, directory: string, ffmpeg: string): Promise<string> {
   const path = resolve(source.file);
   try {
     const { size } = await stat(path);
     if (size > LARGEST_FILE_BYTES) throw new MusicError(`larger than ${LARGEST_FILE_BYTES} bytes`);
+    return await ownFile(source, await readFile(path), directory, ffmpeg);
   } catch (error) {
+    if (error instanceof MusicError && error.message.startsWith('music source')) throw error;
     throw new MusicError(`music source ${source.name}: ${describeError(error)}`);
   }
-  const bytes = await readFile(path);
-  return audioFileKind(bytes) === undefined ? convert(source, bytes, directory, ffmpeg) : path;
 }
 
-export interface PrepareMusicOptions {
-  /** Is told of each source that is refused; its listeners hear the default. Without it the promise rejects with `MusicError`. */
-  readonly refused?: (error: MusicError) => void;
-  /** The program that converts; default `ffmpeg`. It may be missing. */
-  readonly ffmpeg?: string;
-}
-
-/**
- * The files that engines play, by name of the music: the default, made here in `directory` (which engines must be able to read),
- * and each source that is safe, or was made safe with ffmpeg. One that is not is refused.
- */
-export async function prepareMusic(
-  sources: readonly MusicSource[],
-  directory: string,
-  options: PrepareMusicOptions = {},
-): Promise<Map<string, string>> {
-  const home = resolve(directory);
-  await mkdir(home, { recursive: true, mode: 0o755 });
-  const path = join(home, 'music-on-hold.wav');
+/** The default music in `directory`, which is made, and which engines must be able to read. */
+export async function prepareDefault(directory: string): Promise<string> {
+  await mkdir(directory, { recursive: true, mode: 0o755 });
+  const path = join(directory, 'music-on-hold.wav');
   await writeDefaultMusic(path);
-  const files = new Map([[DEFAULT_MUSIC, path]]);
-  for (const source of sources) {
-    try {
-      files.set(source.name, await prepareSource(source, home, options.ffmpeg ?? 'ffmpeg'));
-    } catch (error) {
-      const problem =
-        error instanceof MusicError ? error : new MusicError(`music source ${source.name}: ${describeError(error)}`);
-      if (options.refused === undefined) throw problem;
-      options.refused(problem);
-    }
-  }
-  return files;
+  return path;
 }

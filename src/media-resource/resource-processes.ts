@@ -4,6 +4,7 @@ import type { Metrics } from '../telemetry/metrics';
 import type { Clock } from '../process/clock';
 import type { PidAllocator } from '../process/pid';
 import { type LeaseDescription, ResourceDeviceProcess } from './device-process';
+import type { MusicLibrary } from './music-library';
 import { EngineSupervisor } from './engine-supervisor';
 import type { MediaEngine, ResourceReply } from './ports';
 import { readRequest } from './validation';
@@ -19,8 +20,7 @@ export interface ResourceProcessesOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** From `prepareMusic`. */
-  readonly music: ReadonlyMap<string, string>;
+  readonly music: MusicLibrary;
   /** One engine for each control address; undefined: a product that is not supported. */
   readonly createEngine: (resource: MediaResourceConfig) => MediaEngine | undefined;
   /** The engine of a device began or ceased to serve: its record is to be registered or removed. */

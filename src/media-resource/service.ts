@@ -3,7 +3,7 @@ import { namesSameCodec } from './codec-names';
 import type { Lease } from './lease-table';
 import { EngineError, type MediaEngine, type ResourceRequest } from './ports';
 
-type AllocateRequest = Extract<ResourceRequest, { readonly op: 'allocate' }>;
+export type AllocateRequest = Extract<ResourceRequest, { readonly op: 'allocate' }>;
 
 /** What an engine is asked to do for a lease. */
 export type ServiceRequest = Extract<ResourceRequest, { readonly op: 'offer' | 'connect' | 'accept' | 'control' }>;

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { DEFAULT_MUSIC_TONES, DEFAULT_MUSIC, prepareMusic } from '../../src/media-resource/music';
+import { DEFAULT_MUSIC_TONES, prepareDefault } from '../../src/media-resource/music';
 import { createRtpengine } from '../../src/media-resource/rtpengine/engine';
 import { eventuallyTrue } from '../support/eventually';
 import { RtpListener } from '../support/rtp-listener';
@@ -49,10 +49,10 @@ async function device(): Promise<HeldDevice> {
 
 async function startRtpengine(): Promise<EngineUnderTest> {
   const server = await Rtpengine.start(scope);
-  const files = await prepareMusic([], join(scope.directory('music'), 'files'));
+  const file = await prepareDefault(join(scope.directory('music'), 'files'));
   const engine = createRtpengine({ name: 'rtpengine', address: '127.0.0.1', port: server.port });
   scope.defer(() => engine.close());
-  return { engine, file: files.get(DEFAULT_MUSIC) ?? '', device };
+  return { engine, file, device };
 }
 
 mediaEngineContract('rtpengine', startRtpengine, () => scope.close());

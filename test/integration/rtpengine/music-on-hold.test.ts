@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { join } from 'node:path';
 import type { MediaResourceConfig } from '../../../src/config/types';
-import { DEFAULT_MUSIC, DEFAULT_MUSIC_TONES, prepareMusic } from '../../../src/media-resource/music';
+import { DEFAULT_MUSIC_TONES, prepareDefault } from '../../../src/media-resource/music';
 import { EngineError, type MediaEngine, type ResourceReply } from '../../../src/media-resource/ports';
 import { createResourceProcesses, type ResourceProcesses } from '../../../src/media-resource/resource-processes';
 import { createRtpengine } from '../../../src/media-resource/rtpengine/engine';
@@ -32,7 +32,7 @@ function connectTo(port: number, owner = scope): MediaEngine {
 beforeAll(async () => {
   server = await Rtpengine.start(wholeFile);
   engine = connectTo(server.port, wholeFile);
-  file = (await prepareMusic([], join(wholeFile.directory('music'), 'files'))).get(DEFAULT_MUSIC) ?? '';
+  file = await prepareDefault(join(wholeFile.directory('music'), 'files'));
 });
 afterAll(() => wholeFile.close());
 
@@ -298,7 +298,7 @@ describe('a device process over rtpengine', () => {
       clock: systemClock,
       log: silentLogger,
       metrics: silentMetrics,
-      music: new Map([[DEFAULT_MUSIC, file]]),
+      music: { choose: () => Promise.resolve(file) },
       createEngine: () => createRtpengine({ name: 'rtpengine', address: '127.0.0.1', port: own.port }),
       onHealth: (_, up) => health.push(up),
     });

@@ -151,7 +151,7 @@ describe('a configuration file', () => {
       `${example.replace('drachtio: embedded  ', 'stateDir: ../state\n    drachtio: embedded  ')}musicSources:\n  - {name: jazz, file: music/jazz.mp3}\n`,
     );
     expect(config.nodes[0]?.stateDir).toBe('/etc/state');
-    expect(config.musicSources).toEqual([{ name: 'jazz', file: '/etc/tandem/music/jazz.mp3' }]);
+    expect(config.musicSources).toEqual([{ name: 'jazz', file: '/etc/tandem/music/jazz.mp3', lines: [] }]);
   });
 
   it('that cannot be read is a problem, not an exception', () => {
@@ -345,6 +345,84 @@ describe('a problem of a configuration file', () => {
       'devices: [] }',
       'devices: [moh-dallas], site: san-jose }',
       '"moh-dallas" belongs to site "dallas", and this group is for site "san-jose" only',
+    ],
+    [
+      'a group that is in no list',
+      '  - { name: san-jose-media, devices: [] }',
+      '  - { name: san-jose-media, devices: [] }\n  - { name: forgotten, devices: [] }',
+      'mediaResourceGroups[2].name: group "forgotten" is in no media resource group list',
+    ],
+    [
+      'a device twice in a group',
+      'devices: []',
+      'devices: [moh-dallas, moh-dallas]',
+      'device "moh-dallas" is taken by',
+    ],
+    [
+      'a group twice in a list',
+      'name: dallas, groups: [dallas-media, ',
+      'name: dallas, groups: [dallas-media, dallas-media, ',
+      'group "dallas-media" is taken by',
+    ],
+    [
+      'a media resource with the name of a phone',
+      'name: moh-dallas, type',
+      'name: SEP-bob, type',
+      'device name "SEP-bob" is taken by devices[1]',
+    ],
+    [
+      'a media resource with the name of a gateway',
+      'name: gw-dallas, uri',
+      'name: SEP-bob, uri',
+      'device name "SEP-bob"',
+    ],
+    [
+      'an engine that cannot serve as that',
+      'name: xcode-dallas, type: transcoder',
+      'name: xcode-dallas, type: conference',
+      'mediaResources[1].type: rtpengine cannot serve as conference, only as moh or transcoder or mtp',
+    ],
+    [
+      'another engine that cannot serve as that',
+      'type: transcoder, engine: rtpengine',
+      'type: transcoder, engine: janus',
+      'mediaResources[1].type: janus cannot serve as transcoder, only as conference',
+    ],
+    [
+      'an rtpengine that is not controlled over UDP',
+      'type: transcoder, engine: rtpengine, control: "udp:',
+      'type: transcoder, engine: rtpengine, control: "tcp:',
+      'rtpengine is controlled over UDP',
+    ],
+    [
+      "a site's music that nobody knows",
+      'mediaResourceGroupList: san-jose, codecs',
+      'mediaResourceGroupList: san-jose, musicSource: jazz, codecs',
+      'sites.san-jose.musicSource: unknown music source "jazz"',
+    ],
+    [
+      "a phone's music that nobody knows",
+      'username: bob',
+      'username: bob\n    musicSource: jazz',
+      'devices[1].musicSource: unknown music source "jazz"',
+    ],
+    [
+      'music for a line that no device has',
+      'mediaResourceGroupLists:',
+      'musicSources: [{ name: jazz, file: a.mp3, lines: ["1000", "1999"] }]\nmediaResourceGroupLists:',
+      'musicSources[0].lines[1]: no device has the line "1999"',
+    ],
+    [
+      'music twice for one line',
+      'mediaResourceGroupLists:',
+      'musicSources: [{ name: a, file: a.mp3, lines: ["1000"] }, { name: b, file: b.mp3, lines: ["1000"] }]\nmediaResourceGroupLists:',
+      'music of line "1000" is taken by musicSources[0]',
+    ],
+    [
+      'music with the name of the default',
+      'mediaResourceGroupLists:',
+      'musicSources: [{ name: default, file: a.mp3 }]\nmediaResourceGroupLists:',
+      'must not be "default"',
     ],
   ];
   it.each(wrong)('%s is reported with its line', (_title, from, to, message) => {

@@ -126,7 +126,7 @@ export function config(changed: Partial<TandemConfig> = {}): TandemConfig {
     },
     sourceLimits: { requestsPerSecond: 5000, ban: [] },
     nodes: [node(1), node(2)],
-    sites: { dallas: { mediaResourceGroupList: 'dallas', codecs: ['PCMU'], nodes: [] } },
+    sites: { dallas: { mediaResourceGroupList: 'dallas', codecs: ['PCMU'], musicSource: undefined, nodes: [] } },
     devices: [alice, bob],
     gateways: [GATEWAY],
     routes: [],

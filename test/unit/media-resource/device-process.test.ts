@@ -42,10 +42,7 @@ class Node {
       clock: this.clock,
       log: silentLogger,
       metrics: silentMetrics,
-      music: new Map([
-        ['default', '/default.wav'],
-        ['jazz', '/jazz.wav'],
-      ]),
+      music: { choose: async (name) => (name === 'jazz' ? '/jazz.wav' : '/default.wav') },
       createEngine: (resource) => {
         this.engines++;
         return resource.engine === 'rtpengine' ? this.engine : undefined;

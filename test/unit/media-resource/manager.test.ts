@@ -48,6 +48,7 @@ const site = (list: string | undefined): SiteConfig => ({
   mediaResourceGroupList: list,
   codecs: undefined,
   nodes: [],
+  musicSource: undefined,
 });
 
 const base: WalkConfig = {

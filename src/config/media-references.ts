@@ -1,0 +1,56 @@
+import type { z } from 'zod';
+import type { CheckedSections } from './cross-references';
+import type * as schemas from './schema';
+import { checkUnique, isTable } from './sections';
+import type { Source } from './source';
+
+type Resource = z.infer<typeof schemas.mediaResourceSchema>;
+
+/** What each engine can serve as. */
+const SERVES: Readonly<Record<Resource['engine'], readonly Resource['type'][]>> = {
+  rtpengine: ['moh', 'transcoder', 'mtp'],
+  freeswitch: ['conference'],
+  janus: ['conference'],
+};
+
+/** Checks of media resources, their groups, and music that go beyond names. */
+export function checkMedia(source: Source, raw: Record<string, unknown>, sections: CheckedSections): void {
+  checkEngines(source, sections);
+  checkGroupsAreListed(source, raw.mediaResourceGroupLists, sections);
+  checkMusicLines(source, sections);
+}
+
+function checkEngines(source: Source, sections: CheckedSections): void {
+  for (const { path, value } of sections.mediaResources) {
+    const serves = SERVES[value.engine];
+    if (!serves.includes(value.type))
+      source.problem(
+        [...path, 'type'],
+        `${value.engine} cannot serve as ${value.type}, only as ${serves.join(' or ')}`,
+      );
+    if (value.engine === 'rtpengine' && value.control.protocol !== 'udp')
+      source.problem([...path, 'control'], 'rtpengine is controlled over UDP: udp:ADDRESS:PORT');
+  }
+}
+
+/** Its devices would be in no list, nor in the default group: nobody would ever be given one. */
+function checkGroupsAreListed(source: Source, lists: unknown, sections: CheckedSections): void {
+  // Of lists with other problems too, so that these cause no second report here.
+  const entries: readonly unknown[] = Array.isArray(lists) ? lists : [];
+  const listed = new Set(entries.flatMap((list) => (isTable(list) && Array.isArray(list.groups) ? list.groups : [])));
+  for (const { path, value } of sections.mediaResourceGroups) {
+    if (listed.has(value.name)) continue;
+    const at = [...path, 'name'];
+    source.problem(at, `group ${source.shown(at, value.name)} is in no media resource group list: nobody could use it`);
+  }
+}
+
+function checkMusicLines(source: Source, sections: CheckedSections): void {
+  const known = new Set(sections.devices.flatMap(({ value }) => value.lines));
+  const lines = sections.musicSources.flatMap(({ path, value }) =>
+    value.lines.map((line, index) => ({ path: [...path, 'lines', index], value: line })),
+  );
+  for (const { path, value } of lines)
+    if (!known.has(value)) source.problem(path, `no device has the line ${source.shown(path, value)}`);
+  checkUnique(source, lines, 'music of line');
+}
