@@ -60,7 +60,12 @@ export function watchGauges(
     watchReplication(metrics, cluster, others);
     metrics.set('tandem_sip_server_connected', sipConnected() ? 1 : 0);
     const used = new Map<string, number>();
-    for (const { type, inUse } of resources.describe()) used.set(type, (used.get(type) ?? 0) + inUse);
+    for (const { name: resource, type, inUse, capacity, up } of resources.describe()) {
+      used.set(type, (used.get(type) ?? 0) + inUse);
+      metrics.set('tandem_media_resource_capacity', capacity, { resource, type });
+      metrics.set('tandem_media_resource_in_use', inUse, { resource, type });
+      metrics.set('tandem_media_resource_up', up ? 1 : 0, { resource, type });
+    }
     for (const [type, inUse] of used) metrics.set('tandem_media_sessions', inUse, { type });
   });
 }

@@ -37,7 +37,9 @@ function checkEngines(source: Source, sections: CheckedSections): void {
 function checkGroupsAreListed(source: Source, lists: unknown, sections: CheckedSections): void {
   // Of lists with other problems too, so that these cause no second report here.
   const entries: readonly unknown[] = Array.isArray(lists) ? lists : [];
-  const listed = new Set(entries.flatMap((list) => (isTable(list) && Array.isArray(list.groups) ? list.groups : [])));
+  const listed = new Set<unknown>(
+    entries.flatMap((list): readonly unknown[] => (isTable(list) && Array.isArray(list.groups) ? list.groups : [])),
+  );
   for (const { path, value } of sections.mediaResourceGroups) {
     if (listed.has(value.name)) continue;
     const at = [...path, 'name'];

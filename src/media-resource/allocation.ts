@@ -71,6 +71,7 @@ export class GrantedAllocation implements Allocation {
   readonly boot: number;
   readonly leaseMs: number;
   private released: Promise<void> | undefined;
+  private isLost = false;
   private readonly lostListeners: (() => void)[] = [];
 
   constructor(private readonly options: AllocationOptions) {
@@ -107,11 +108,13 @@ export class GrantedAllocation implements Allocation {
   }
 
   onLost(listener: () => void): void {
-    this.lostListeners.push(listener);
+    if (this.isLost) listener();
+    else this.lostListeners.push(listener);
   }
 
   /** The device process that granted is gone. */
   lost(): void {
+    this.isLost = true;
     for (const listener of this.lostListeners.splice(0)) listener();
   }
 

@@ -67,9 +67,11 @@ class Manager implements MediaResourceManager {
     const explanation: AllocationExplanation = {
       type: need.type,
       why,
+      ...(need.ends === undefined ? {} : { ends: need.ends }),
       device: need.device,
       list: walk.list,
       listFrom: walk.listFrom,
+      ...(walk.unknownList === undefined ? {} : { unknownList: walk.unknownList }),
       trials,
       winner: grant?.target.device,
       at,
@@ -86,7 +88,20 @@ class Manager implements MediaResourceManager {
     at: number,
   ): Promise<{ readonly trials: readonly CandidateTrial[]; readonly grant: Grant | undefined }> {
     const trials: CandidateTrial[] = [];
-    for (const candidate of walk.candidates) {
+    const silentNodes = new Set<number>();
+    // Those of a node that was silent once are asked after all others: each would cost its whole deadline.
+    const deferred: Candidate[] = [];
+    const mustWait = ({ device, passedOver }: Candidate): boolean => {
+      const node = passedOver === undefined ? this.options.directory.find(device)?.node : undefined;
+      return node !== undefined && silentNodes.has(node);
+    };
+    const inOrder = function* (): Generator<Candidate> {
+      for (const candidate of walk.candidates)
+        if (mustWait(candidate)) deferred.push(candidate);
+        else yield candidate;
+      yield* deferred;
+    };
+    for (const candidate of inOrder()) {
       const late = this.options.clock.now() - at >= WALK_MS;
       const { trial, grant } = await this.tryOne(
         late ? { ...candidate, passedOver: 'no time left' } : candidate,
@@ -94,6 +109,7 @@ class Manager implements MediaResourceManager {
         id,
       );
       trials.push(trial);
+      if (trial.outcome === 'silent' && trial.node !== undefined) silentNodes.add(trial.node);
       if (grant !== undefined) return { trials, grant };
     }
     return { trials, grant: undefined };
@@ -136,6 +152,10 @@ class Manager implements MediaResourceManager {
       onReleased: () => this.held.delete(allocation),
     });
     this.held.add(allocation);
+    // It may have gone while its answer was under way.
+    const { device, pid, boot } = grant.target;
+    const now = this.options.directory.find(device);
+    if (now?.pid !== pid || now.boot !== boot) allocation.lost();
     return allocation;
   }
 
@@ -151,9 +171,24 @@ class Manager implements MediaResourceManager {
     if (winner === undefined)
       log.warn({ type, device, list, ms, trials: explanation.trials }, 'no media resource available');
     else log.info({ type, device, list, winner, ms }, 'media resource allocated');
-    metrics.count('tandem_media_allocations_total', { type, outcome: winner === undefined ? 'refused' : 'granted' });
+    const outcome = winner === undefined ? 'refused' : 'granted';
+    metrics.count('tandem_media_allocations_total', { type, outcome, reason: reasonOf(explanation) });
     metrics.observe('tandem_media_allocation_seconds', ms / 1000, { type });
   }
+}
+
+/** Why no device granted, in the order in which an operator would want to know. */
+const REASONS = ['full', 'down', 'draining', 'silent', 'not-registered', 'unsupported', 'error'] as const;
+
+/** For the metrics: one word of few. */
+function reasonOf({ winner, trials }: AllocationExplanation): string {
+  if (winner !== undefined) return 'none';
+  const words = new Set(
+    trials.flatMap(({ outcome, reason }) => (outcome === 'unavailable' ? (reason?.split(':')[0] ?? 'error') : outcome)),
+  );
+  return (
+    REASONS.find((word) => words.has(word)) ?? (words.size > 0 && !words.has('skipped') ? 'error' : 'no-candidate')
+  );
 }
 
 /** The media resource manager of one node (claims M5-M15). */

@@ -34,6 +34,8 @@ export interface ResourceNeed {
   readonly codecs?: readonly string[];
   /** For a conference bridge: the room. All participants of a conference ask for the same one. */
   readonly room?: string;
+  /** For the explanation. */
+  readonly ends?: AllocationExplanation['ends'];
 }
 
 /** Idempotent by `allocation`: asking again gives the same answer and takes nothing more. */
@@ -174,6 +176,8 @@ export interface AllocationExplanation {
   readonly device: string;
   readonly list: string | undefined;
   readonly listFrom: 'device' | 'request' | 'site' | 'none';
+  /** The list that was asked for (claim M14), when there is none of that name. */
+  readonly unknownList?: string;
   readonly trials: readonly CandidateTrial[];
   readonly winner: string | undefined;
   readonly at: number;
@@ -196,7 +200,7 @@ export interface Allocation {
   release(): Promise<void>;
   /**
    * Called once when the device process that granted is gone from the tables: its engine died, or its node. The
-   * resource serves no more; the allocation must still be released.
+   * resource serves no more; the allocation must still be released. At once when that has happened already.
    */
   onLost(listener: () => void): void;
 }

@@ -19,6 +19,8 @@ export interface Candidate {
 export interface Walk {
   readonly list: string | undefined;
   readonly listFrom: AllocationExplanation['listFrom'];
+  /** A list that was asked for and does not exist. */
+  readonly unknownList: string | undefined;
   readonly candidates: readonly Candidate[];
 }
 
@@ -39,7 +41,7 @@ interface Walkable {
 }
 
 /** The first list that exists of: the one that came with the device (M14), the device's, its site's. */
-function chooseList(config: WalkConfig, need: ResourceNeed): Pick<Walk, 'list' | 'listFrom'> {
+function chooseList(config: WalkConfig, need: ResourceNeed): Pick<Walk, 'list' | 'listFrom' | 'unknownList'> {
   const owner = ownerOf(config, need.device);
   const site = need.site ?? owner?.site;
   const offered: readonly (readonly [AllocationExplanation['listFrom'], string | undefined])[] = [
@@ -48,9 +50,11 @@ function chooseList(config: WalkConfig, need: ResourceNeed): Pick<Walk, 'list' |
     ['device', owner?.mediaResourceGroupList],
     ['site', site === undefined ? undefined : config.sites[site]?.mediaResourceGroupList],
   ];
-  for (const [listFrom, list] of offered)
-    if (config.mediaResourceGroupLists.some((candidate) => candidate.name === list)) return { list, listFrom };
-  return { list: undefined, listFrom: 'none' };
+  const exists = (list: string | undefined): boolean =>
+    config.mediaResourceGroupLists.some((candidate) => candidate.name === list);
+  const unknownList = exists(need.list) ? undefined : need.list;
+  for (const [listFrom, list] of offered) if (exists(list)) return { list, listFrom, unknownList };
+  return { list: undefined, listFrom: 'none', unknownList };
 }
 
 function defaultGroup(config: WalkConfig): MediaResourceGroupConfig {

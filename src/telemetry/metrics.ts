@@ -60,8 +60,23 @@ export const METRICS = {
   tandem_replication_purged_total: { type: 'counter', help: 'Entries dropped because their node went', labels: [] },
   tandem_media_allocations_total: {
     type: 'counter',
-    help: 'Media resources asked for',
-    labels: ['type', 'outcome'],
+    help: 'Media resources asked for; of a refused one the reason that matters most',
+    labels: ['type', 'outcome', 'reason'],
+  },
+  tandem_media_resource_capacity: {
+    type: 'gauge',
+    help: 'Sessions that a media resource of this node may have',
+    labels: ['resource', 'type'],
+  },
+  tandem_media_resource_in_use: {
+    type: 'gauge',
+    help: 'Sessions that a media resource of this node has',
+    labels: ['resource', 'type'],
+  },
+  tandem_media_resource_up: {
+    type: 'gauge',
+    help: '1 while the engine of a media resource of this node answers',
+    labels: ['resource', 'type'],
   },
   tandem_media_sessions: { type: 'gauge', help: 'Media resource sessions leased here', labels: ['type'] },
   tandem_media_allocation_seconds: {

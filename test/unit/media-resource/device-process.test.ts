@@ -31,7 +31,11 @@ class Node {
   engines = 0;
   readonly processes: ResourceProcesses;
 
-  constructor(resources: readonly MediaResourceConfig[] = [moh], before?: (engine: FakeEngine) => void) {
+  constructor(
+    resources: readonly MediaResourceConfig[] = [moh],
+    before?: (engine: FakeEngine) => void,
+    isKnown = (engine: string): boolean => engine === 'rtpengine',
+  ) {
     before?.(this.engine);
     this.processes = createResourceProcesses({
       clusterName: 'acme',
@@ -45,7 +49,7 @@ class Node {
       music: { choose: async (name) => (name === 'jazz' ? '/jazz.wav' : '/default.wav') },
       createEngine: (resource) => {
         this.engines++;
-        return resource.engine === 'rtpengine' ? this.engine : undefined;
+        return isKnown(resource.engine) ? this.engine : undefined;
       },
       onHealth: (process, up) => this.health.push([process.resource.name, up]),
     });
@@ -210,6 +214,110 @@ describe('media resource device process', () => {
         ok: false,
         reason: 'bad-request',
       });
+  });
+});
+
+describe('transcoders and media termination points', () => {
+  const xcode: MediaResourceConfig = { ...moh, name: 'xcode-1', type: 'transcoder' };
+  const request = { op: 'allocate', allocation: 'acme-2-9-1', type: 'transcoder', holder: 'alice' } as const;
+  const allocation = 'acme-2-9-1';
+
+  test('claim M2: an offer goes to the side that it is for, and an answer comes from one', async () => {
+    const node = await Node.ready([xcode], (engine) => engine.serveAll());
+    expect(await node.ask({ ...request, codecs: ['PCMU', 'opus', 'telephone-event'] })).toMatchObject({ ok: true });
+    const relay = { to: 'b', sdp: sdpOf(1), terms: { codecs: ['opus/48000/2'], security: 'sdes', family: 6 } };
+    const offer = { op: 'offer', allocation, relay };
+    const reply = { ok: true, sdp: `relay-offer ${JSON.stringify(relay)}`, leaseMs: LEASE_MS };
+    expect(await node.ask(offer)).toEqual(reply);
+    expect(await node.ask(offer)).toEqual(reply);
+    expect(await node.ask({ op: 'connect', allocation, from: 'b', answer: sdpOf(2) })).toMatchObject({
+      sdp: `relay-answer ${JSON.stringify({ from: 'b', answer: sdpOf(2) })}`,
+    });
+    expect([node.inUse, node.engine.held.size]).toEqual([1, 1]);
+    await node.ask({ op: 'release', allocation });
+    expect(node.engine.held.size).toBe(0);
+  });
+
+  test('claim M13: codecs that the engine cannot make are told, and refuse', async () => {
+    const node = await Node.ready([xcode], (engine) => engine.serveAll());
+    expect(await node.ask({ ...request, codecs: ['PCMU', 'G729', 'AMR-WB/16000'] })).toEqual({
+      ok: false,
+      reason: 'unsupported',
+      detail: 'no G729, AMR-WB/16000',
+    });
+    expect(node.inUse).toBe(0);
+  });
+
+  test('an exchange that fails leaves the session, which ends with its lease', async () => {
+    const node = await Node.ready([xcode], (engine) => engine.serveAll());
+    await node.ask(request);
+    const offer = { op: 'offer', allocation, relay: { to: 'b', sdp: sdpOf(1), terms: {} } };
+    await node.ask(offer);
+    node.engine.failure = 'full';
+    expect(await node.ask(offer)).toMatchObject({ ok: false, reason: 'full' });
+    node.engine.failure = undefined;
+    expect([node.inUse, node.engine.held.size]).toEqual([1, 1]);
+    expect(await node.ask(offer)).toMatchObject({ ok: true });
+    await node.pass(LEASE_MS);
+    expect([node.inUse, node.engine.held.size]).toEqual([0, 0]);
+  });
+
+  test.each([
+    { op: 'offer' },
+    { op: 'offer', relay: { to: 'c', terms: {} } },
+    { op: 'connect', answer: 'v=0' },
+    { op: 'connect', answer: 'v=0', from: 'c' },
+    { op: 'accept', offer: 'v=0' },
+    { op: 'control', muted: true },
+  ])('what makes no sense is refused: %j', async (body) => {
+    const node = await Node.ready([xcode], (engine) => engine.serveAll());
+    await node.ask(request);
+    expect(await node.ask({ allocation, ...body })).toMatchObject({ ok: false, reason: 'bad-request' });
+    expect(node.engine.held.size).toBe(0);
+  });
+});
+
+describe('conference bridges', () => {
+  const bridge: MediaResourceConfig = { ...moh, name: 'conf-1', type: 'conference', engine: 'janus' };
+  const request = {
+    op: 'allocate',
+    allocation: 'acme-2-9-1',
+    type: 'conference',
+    holder: 'alice',
+    room: 'r1',
+  } as const;
+  const allocation = 'acme-2-9-1';
+
+  test('claim M3: a participant comes with an offer, or is offered, into the room of its lease', async () => {
+    const node = new Node(
+      [bridge],
+      (engine) => engine.serveAll(),
+      () => true,
+    );
+    await settle();
+    expect(await node.ask(request)).toMatchObject({ ok: true });
+    const room = 'r1';
+    expect(await node.ask({ op: 'accept', allocation, offer: sdpOf(1) })).toMatchObject({
+      sdp: `mixer-accept ${JSON.stringify({ room, offer: sdpOf(1) })}`,
+    });
+    expect(await node.ask({ op: 'offer', allocation, peer: sdpOf(2) })).toMatchObject({
+      sdp: `mixer-offer ${JSON.stringify({ room, peer: sdpOf(2) })}`,
+    });
+    expect(await node.ask({ op: 'connect', allocation, answer: sdpOf(3) })).toEqual({ ok: true, leaseMs: LEASE_MS });
+    expect(await node.ask({ op: 'control', allocation, muted: true })).toEqual({ ok: true, leaseMs: LEASE_MS });
+    expect(node.engine.log.at(-1)).toBe('mixer-mute acme-1-500-1');
+  });
+
+  test('without a room, and by an engine that does not mix, it is refused', async () => {
+    const node = new Node(
+      [bridge],
+      (engine) => engine.serveAll(),
+      () => true,
+    );
+    await settle();
+    expect(await node.ask({ ...request, room: undefined })).toMatchObject({ ok: false, reason: 'bad-request' });
+    node.engine.mixer = undefined;
+    expect(await node.ask(request)).toMatchObject({ ok: false, reason: 'unsupported' });
   });
 });
 

@@ -1,6 +1,8 @@
 import {
+  type ConferenceMixer,
   EngineError,
   type MediaEngine,
+  type MediaRelay,
   type SessionList,
   type UnavailableReason,
 } from '../../../src/media-resource/ports';
@@ -55,6 +57,35 @@ export class FakeEngine implements MediaEngine {
     if (!this.held.has(session)) throw new EngineError('error', 'unknown session');
     if (!options.answer.includes('m=audio')) throw new EngineError('bad-request', 'no audio');
     this.held.set(session, { file: options.file, playing: true });
+  }
+
+  /** Undefined: the engine is none of that. */
+  relay: MediaRelay | undefined;
+  mixer: ConferenceMixer | undefined;
+
+  /** A relay and a mixer that say in their descriptions what they were asked. */
+  serveAll(): this {
+    const make = async (name: string, session: string, what: unknown): Promise<string> => {
+      await this.command(name, session);
+      if (!this.held.has(session)) this.held.set(session, { file: '', playing: false });
+      return `${name} ${JSON.stringify(what)}`;
+    };
+    this.relay = {
+      codecs: ['PCMU', 'PCMA', 'opus/48000/2'],
+      offer: (session, request) => make('relay-offer', session, request),
+      answer: (session, request) => make('relay-answer', session, request),
+    };
+    this.mixer = {
+      accept: (session, request) => make('mixer-accept', session, request),
+      offer: (session, request) => make('mixer-offer', session, request),
+      connect: async (session, request) => {
+        await make('mixer-connect', session, request);
+      },
+      mute: async (session, request) => {
+        await make('mixer-mute', session, request);
+      },
+    };
+    return this;
   }
 
   async release(session: string): Promise<void> {

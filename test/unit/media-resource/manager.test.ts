@@ -9,7 +9,7 @@ import type { MediaResourceManager, ResourceNeed, ResourceReply } from '../../..
 import { planWalk, type WalkConfig } from '../../../src/media-resource/walk';
 import { SimulatedClock } from '../../../src/process/clock';
 import { silentLogger } from '../../../src/telemetry/logger';
-import { silentMetrics } from '../../../src/telemetry/metrics';
+import { createMetrics, type Metrics, silentMetrics } from '../../../src/telemetry/metrics';
 
 function resource(name: string, parts: Partial<MediaResourceConfig> = {}): MediaResourceConfig {
   const control = { protocol: 'udp', address: '127.0.0.1', port: 22222 } as const;
@@ -158,7 +158,7 @@ class Cluster {
   answers: (pid: string, op: string) => unknown = () => ({ ok: true, leaseMs: 30_000 });
   readonly manager: MediaResourceManager;
 
-  constructor(config = base) {
+  constructor(config = base, metrics: Metrics = silentMetrics) {
     this.manager = createMediaResourceManager({
       config,
       directory: {
@@ -179,7 +179,7 @@ class Cluster {
       },
       clock: this.clock,
       log: silentLogger,
-      metrics: silentMetrics,
+      metrics,
       clusterName: 'acme',
       nodeId: 1,
       boot: 42,
@@ -303,6 +303,82 @@ describe('media resource manager', () => {
     cluster.gone({ pid: '1.mp.1', boot: 7 });
     cluster.gone({ pid: '1.mp.1', boot: 7 });
     expect(lost).toHaveBeenCalledTimes(1);
+  });
+
+  test('claim M13: a process that goes while it answers is lost at once', async () => {
+    const cluster = new Cluster();
+    cluster.answers = (pid) => {
+      cluster.registered.delete('moh-1');
+      cluster.gone({ pid, boot: 7 });
+      return { ok: true };
+    };
+    const { allocation } = await cluster.manager.allocate(need(), 'hold');
+    const lost = jest.fn();
+    allocation!.onLost(lost);
+    expect(lost).toHaveBeenCalledTimes(1);
+  });
+
+  test('claim M13: the other devices of a node that was silent once are asked last', async () => {
+    const names = ['moh-1', 'moh-2', 'moh-3', 'moh-4'];
+    const config = { ...base, mediaResources: names.map((name) => resource(name)), mediaResourceGroups: [] };
+    const cluster = new Cluster(config);
+    for (const name of names) cluster.registered.set(name, name === 'moh-4' ? '2.mp.1' : '1.mp.1');
+    cluster.answers = (pid, op) => (op === 'release' || pid === '2.mp.1' ? { ok: true } : undefined);
+    const { explanation } = await cluster.manager.allocate(need(), 'hold');
+    expect(explanation.trials.map(({ device, outcome }) => [device, outcome])).toEqual([
+      ['moh-1', 'silent'],
+      ['moh-4', 'granted'],
+    ]);
+    cluster.answers = (_, op) => (op === 'release' ? { ok: true } : undefined);
+    const none = await cluster.manager.allocate(need(), 'hold');
+    expect(none.explanation.trials.map(({ device }) => device)).toEqual(['moh-1', 'moh-4', 'moh-2', 'moh-3']);
+  });
+
+  test('claim M2: a transcoder that cannot make a codec is passed by, with the codec named', async () => {
+    const names = ['xcode-1', 'xcode-2'];
+    const mediaResources = names.map((name) => resource(name, { type: 'transcoder' }));
+    const cluster = new Cluster({ ...base, mediaResources, mediaResourceGroups: [] });
+    names.forEach((name, index) => cluster.registered.set(name, `1.mp.${index + 1}`));
+    cluster.answers = (pid) =>
+      pid === '1.mp.1' ? { ok: false, reason: 'unsupported', detail: 'no G729' } : { ok: true };
+    const ends = [
+      { device: 'alice', codecs: ['PCMU'] },
+      { device: 'bob', codecs: ['G729'] },
+    ];
+    const asked = { ...need({ codecs: ['PCMU', 'G729'], ends }), type: 'transcoder' as const };
+    const { explanation } = await cluster.manager.allocate(asked, 'no common codec');
+    expect(cluster.requests[0]?.body).toMatchObject({ codecs: ['PCMU', 'G729'] });
+    expect(explanation).toMatchObject({ ends, winner: 'xcode-2' });
+    expect(explanation.trials[0]).toMatchObject({ outcome: 'unavailable', reason: 'unsupported: no G729' });
+  });
+
+  test('claim M14: a list that came with the device and does not exist leaves the configured one, and a trace', async () => {
+    const cluster = new Cluster();
+    const { explanation } = await cluster.manager.allocate(need({ list: 'nowhere' }), 'hold');
+    expect(explanation).toMatchObject({ list: 'near-first', listFrom: 'site', unknownList: 'nowhere' });
+    const known = await cluster.manager.allocate(need({ list: 'far-first' }), 'hold');
+    expect(known.explanation).toMatchObject({ list: 'far-first', listFrom: 'request' });
+    expect(known.explanation.unknownList).toBeUndefined();
+  });
+
+  test('what was granted and what was refused is counted, with the reason that matters most', async () => {
+    const metrics = createMetrics();
+    const cluster = new Cluster(base, metrics);
+    await cluster.manager.allocate(need(), 'hold');
+    cluster.registered.delete('moh-3');
+    cluster.answers = () => full;
+    await cluster.manager.allocate(need(), 'hold');
+    cluster.registered.clear();
+    await cluster.manager.allocate(need(), 'hold');
+    await cluster.manager.allocate({ ...need(), type: 'conference' }, 'conference');
+    const text = await metrics.text();
+    for (const labels of [
+      'type="moh",outcome="granted",reason="none"',
+      'type="moh",outcome="refused",reason="full"',
+      'type="moh",outcome="refused",reason="not-registered"',
+      'type="conference",outcome="refused",reason="no-candidate"',
+    ])
+      expect(text).toContain(`tandem_media_allocations_total{${labels}} 1`);
   });
 
   test('release is tried again while the process is silent, and then left to the lease', async () => {

@@ -8,13 +8,13 @@ describe('the metrics', () => {
     metrics.add('tandem_replication_purged_total', 7);
     metrics.set('tandem_calls', 3);
     metrics.observe('tandem_invite_seconds', 0.2, { result: 'answered' });
-    metrics.count('tandem_media_allocations_total', { type: 'moh', outcome: 'granted' });
+    metrics.count('tandem_media_allocations_total', { type: 'moh', outcome: 'granted', reason: 'none' });
     const text = await metrics.text();
     expect(text).toContain('tandem_register_total{result="ok"} 2');
     expect(text).toContain('tandem_replication_purged_total 7');
     expect(text).toContain('tandem_calls 3');
     expect(text).toContain('tandem_invite_seconds_count{result="answered"} 1');
-    expect(text).toContain('tandem_media_allocations_total{type="moh",outcome="granted"} 1');
+    expect(text).toContain('tandem_media_allocations_total{type="moh",outcome="granted",reason="none"} 1');
   });
 
   it('all have help, a type and a name of the right form', async () => {
