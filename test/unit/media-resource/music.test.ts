@@ -234,7 +234,7 @@ describe('which music', () => {
   });
   const config = {
     musicSources: [jazz],
-    sites: { dallas: { mediaResourceGroupList: undefined, codecs: undefined, musicSource: 'rock' } },
+    sites: { dallas: { mediaResourceGroupList: undefined, codecs: undefined, musicSource: 'rock', nodes: [] } },
     devices: [
       of('alice', '1000', 'dallas', 'folk'),
       of('bob', '1001', 'dallas', 'folk'),
