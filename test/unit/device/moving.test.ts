@@ -112,7 +112,7 @@ describe('claim R7: signs of life', () => {
 describe('claim R15: where a phone should be', () => {
   const [one, two] = noGateways.nodes;
   const sites = (nodes: readonly number[]) => ({
-    dallas: { mediaResourceGroupList: undefined, codecs: undefined, nodes },
+    dallas: { mediaResourceGroupList: undefined, codecs: undefined, musicSource: undefined, nodes },
   });
   const devices = noGateways.devices.map((device) => ({ ...device, site: 'dallas' }));
   const redirecting = { ...noGateways.registrar, turnAway: 'redirect' as const };
