@@ -17,11 +17,18 @@ const CAP_MS = 60_000;
 /** The node that dies, with whom the phone was; the next one of its list; the caller's. */
 const [dead, next, callers] = [3, 1, 2];
 
+/**
+ * How the phone learns that its node is gone: its refresh is not answered; or it sees its connection close, and turns to
+ * the next node at once (then the caller's node still has the entry of the dead one).
+ */
+const detections = ['refresh not answered', 'connection closed'] as const;
+type Detection = (typeof detections)[number];
+
 /** One failover in its parts, ms. */
 interface Failover {
   /** From the kill to the call's 200. */
   readonly total: number;
-  /** From the kill until the phone turns to the next node: its refresh is due, and is not answered. */
+  /** From the kill until the phone turns to the next node. */
   readonly detection: number;
   /** From there to the phone's 200. */
   readonly registration: number;
@@ -67,14 +74,22 @@ async function firstAnswered(caller: FleetPhone, dialled: string): Promise<CallR
   }
 }
 
-async function failover(cluster: Cluster, phone: FleetPhone, caller: FleetPhone): Promise<Failover> {
+/** As a phone does whose connection has closed; resolves with the time. */
+function turnToNext(phone: FleetPhone): number {
+  void phone.moveTo(next);
+  return Date.now();
+}
+
+async function failover(cluster: Cluster, phone: FleetPhone, caller: FleetPhone, by: Detection): Promise<Failover> {
   const { dn } = phone;
   const killedAt = Date.now();
   const killed = cluster.node(dead).kill9();
+  const turned = by === 'connection closed' ? killed.then(() => turnToNext(phone)) : undefined;
   const looks = [seen(cluster, dn, next, true), seen(cluster, dn, dead, false)] as const;
   const call = await firstAnswered(caller, dn);
   await killed;
   const [visibleAt, purgedAt] = await Promise.all(looks);
+  const turnedAt = (await turned) ?? phone.lostAt;
   const registeredAt = phone.ledger.state === 'registered' ? phone.ledger.since : NaN;
   const trials = await eventually(
     'the record of the call',
@@ -83,8 +98,8 @@ async function failover(cluster: Cluster, phone: FleetPhone, caller: FleetPhone)
   );
   return {
     total: call.endedAt - killedAt,
-    detection: phone.lostAt - killedAt,
-    registration: registeredAt - phone.lostAt,
+    detection: turnedAt - killedAt,
+    registration: registeredAt - turnedAt,
     replication: Math.max(0, visibleAt - registeredAt),
     purge: purgedAt - killedAt,
     setup: call.endedAt - call.startedAt,
@@ -92,12 +107,12 @@ async function failover(cluster: Cluster, phone: FleetPhone, caller: FleetPhone)
   };
 }
 
-function print(runs: readonly Failover[]): void {
+function print(runs: readonly Failover[], by: Detection): void {
   const parts = ['total', 'detection', 'registration', 'replication', 'purge', 'setup', 'trials'] as const;
   for (const part of parts) {
     const values = runs.map((run) => run[part]).sort((a, b) => a - b);
     const unit = part === 'trials' ? 'entries' : 'ms';
-    const common = { bench: 'failover', unit, runs: runs.length };
+    const common = { bench: 'failover', unit, detection: by, runs: runs.length };
     report({ ...common, metric: `${part} p50`, value: values[Math.floor(values.length / 2)] ?? NaN });
     report({ ...common, metric: `${part} max`, value: values.at(-1) ?? NaN });
   }
@@ -111,16 +126,18 @@ export async function benchFailover(): Promise<void> {
     const fleet = await Fleet.open(cluster.scope, cluster, options);
     const [caller, phone] = [fleet.phone(callers - 1), fleet.phone(dead - 1)];
     await caller.register();
-    const runs: Failover[] = [];
-    for (let run = 1; run <= REPETITIONS; run++) {
-      await phone.moveTo(dead);
-      await seen(cluster, phone.dn, dead, true);
-      await seen(cluster, phone.dn, next, false);
-      runs.push(await failover(cluster, phone, caller));
-      note(`failover ${run} of ${REPETITIONS}: ${JSON.stringify(runs.at(-1))}`);
-      await cluster.node(dead).start();
+    for (const by of detections) {
+      const runs: Failover[] = [];
+      for (let run = 1; run <= REPETITIONS; run++) {
+        await phone.moveTo(dead);
+        await seen(cluster, phone.dn, dead, true);
+        await seen(cluster, phone.dn, next, false);
+        runs.push(await failover(cluster, phone, caller, by));
+        note(`${by}, ${run} of ${REPETITIONS}: ${JSON.stringify(runs.at(-1))}`);
+        await cluster.node(dead).start();
+      }
+      print(runs, by);
     }
-    print(runs);
   } finally {
     await cluster.close();
   }

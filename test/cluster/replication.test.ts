@@ -8,7 +8,7 @@ import { Chaos } from '../support/fleet/chaos';
 import { addFleet, Fleet } from '../support/fleet/fleet';
 import type { FleetPhone } from '../support/fleet/fleet-phone';
 import { calleeNow, classOf, explain, type CallClass } from '../support/fleet/owed';
-import { compareTables, isEqual } from '../support/fleet/tables';
+import { areEqual, compareTables, isEqual, type Comparison } from '../support/fleet/tables';
 
 /** The long form: `TANDEM_CHURN_SECONDS=1800`; a run again: `TANDEM_SEED=...`. */
 const churnSeconds = Number(process.env['TANDEM_CHURN_SECONDS'] ?? 45);
@@ -17,8 +17,13 @@ const phoneCount = Number(process.env['TANDEM_PHONES'] ?? 2000);
 
 jest.setTimeout((churnSeconds + 300) * 1000);
 
-const PER_SECOND = { registrations: 400, moves: 25, leaves: 8, returns: 8, refreshes: 10, calls: 12 };
+const PER_SECOND = { registrations: 400, moves: 20, leaves: 8, returns: 8, refreshes: 10, calls: 10 };
 const FAULT_EVERY_MS = 2500;
+/** Placed when all tables are equal. */
+const FINAL_CALLS = 60;
+/** Failed calls that are printed at most. */
+const LISTED = 20;
+const CONVERGENCE = { cap: 60_000, every: 250 };
 
 /** What came of the calls that were placed. */
 class CallBook {
@@ -46,6 +51,8 @@ async function placeCall(cluster: Cluster, chaos: Chaos, book: CallBook, caller:
   (stale ? book.stale : book.failed).push(why);
 }
 
+const isRegistered = ({ ledger }: FleetPhone): boolean => ledger.state === 'registered';
+
 /** Phones move, leave, come back and call, at random. */
 class Churn {
   private readonly calls = new Set<Promise<void>>();
@@ -70,13 +77,22 @@ class Churn {
     await Promise.all(this.calls);
   }
 
+  /** One call after the other, between phones that are registered. */
+  async callAround(count: number): Promise<void> {
+    for (let call = 0; call < count; call++) {
+      const [caller, callee] = [this.pick(isRegistered), this.pick(isRegistered)];
+      if (caller !== undefined && callee !== undefined && caller !== callee)
+        await placeCall(this.cluster, this.chaos, this.book, caller, callee);
+    }
+  }
+
   private step(): void {
     const now = Date.now();
     const elapsed = now - this.lastAt;
     this.lastAt = now;
     this.often('moves', elapsed, () => {
       const node = this.random.pick(this.cluster.nodes);
-      const phone = this.pick((each) => each.on && !each.busy && each.ledger.state === 'registered');
+      const phone = this.pick((each) => isRegistered(each) && !each.busy);
       if (node !== undefined) void phone?.moveTo(node.id);
     });
     this.often('leaves', elapsed, () => void this.pick((each) => each.on && !each.busy)?.leave());
@@ -86,8 +102,8 @@ class Churn {
     });
     this.often('refreshes', elapsed, () => void this.pick((each) => each.on && !each.busy)?.refresh());
     this.often('calls', elapsed, () => {
-      const caller = this.pick((each) => each.ledger.state === 'registered' && !each.busy);
-      const callee = this.pick((each) => each.ledger.state === 'registered');
+      const caller = this.pick((each) => isRegistered(each) && !each.busy);
+      const callee = this.pick(isRegistered);
       if (caller === undefined || callee === undefined || caller === callee) return;
       const call = placeCall(this.cluster, this.chaos, this.book, caller, callee);
       this.calls.add(call);
@@ -133,7 +149,7 @@ function print(fleet: Fleet, chaos: Chaos, book: CallBook): void {
   for (const kind of ['kill', 'pause', 'blink', 'stall', 'stop', 'redis-kill', 'redis-pause'] as const)
     figure(`fault: ${kind}`, chaos.count(kind), 'times');
   for (const [what, count] of [...book.counts].sort()) figure(`calls, ${what}`, count, '');
-  for (const why of [...book.stale, ...book.failed]) process.stderr.write(`call: ${why}\n`);
+  for (const why of [...book.stale, ...book.failed].slice(0, LISTED)) process.stderr.write(`call: ${why}\n`);
 }
 
 // Nodes are killed with their SIP servers; a drachtio-server that is named is not ours to end.
@@ -144,7 +160,7 @@ withOwnServers(`claims R15, R18: ${phoneCount} phones on five nodes (seed ${seed
 
   beforeAll(async () => {
     cluster = await Cluster.start({ nodes: 5, engines: [], change: (file) => addFleet(file, phoneCount) });
-    fleet = await Fleet.open(cluster.scope, cluster, { phones: phoneCount, expires: 30 });
+    fleet = await Fleet.open(cluster.scope, cluster, { phones: phoneCount, expires: 60 });
   }, 120_000);
   afterAll(() => cluster.close(), 60_000);
 
@@ -164,16 +180,23 @@ withOwnServers(`claims R15, R18: ${phoneCount} phones on five nodes (seed ${seed
     const doubtful = await within(120_000, 'every phone is certain', becomeCertain(fleet));
     figure('phones that registered once more, being in doubt', doubtful, '');
     const certain = Date.now();
-    const last = await eventually('equal tables', () => compareTables(cluster, fleet.phones), isEqual, {
-      cap: 60_000,
-      every: 250,
-    }).finally(() => print(fleet, chaos, churn.book));
-    figure('entries of each table', last.entries[0] ?? 0, '');
-    figure(
-      'equal tables after the last certain phone',
-      Date.now() - certain,
-      `ms, ${Date.now() - quiet} after the last fault`,
-    );
+    const equal = async (what: string, fits: (seen: Comparison) => boolean): Promise<Comparison> => {
+      const seen = await eventually(what, () => compareTables(cluster, fleet.phones), fits, CONVERGENCE);
+      figure(
+        `${what} after the last phone was certain`,
+        Date.now() - certain,
+        `ms (${Date.now() - quiet} after the last fault)`,
+      );
+      return seen;
+    };
+    try {
+      await equal('all tables equal each other', areEqual);
+      const { entries } = await equal('all tables equal the ledger', isEqual);
+      figure('entries of each table', entries[0] ?? 0, '');
+      await churn.callAround(FINAL_CALLS);
+    } finally {
+      print(fleet, chaos, churn.book);
+    }
 
     expect(churn.book.stale).toEqual([]);
     expect(churn.book.owed).toBeGreaterThan(0);

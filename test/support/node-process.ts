@@ -36,6 +36,9 @@ export interface RegistrationRow {
   readonly registeredAt: number;
 }
 
+/** Several of them start at a time, on machines that have other things to do. */
+const READY_CAP_MS = 60_000;
+
 export const program = resolve(__dirname, '../../dist/main.js');
 
 export interface NodePlace {
@@ -117,7 +120,7 @@ export class NodeProcess {
   }
 
   async ready(): Promise<void> {
-    await this.process?.ready(async () => (await this.fetch('/readyz')).status === 200);
+    await this.process?.ready(async () => (await this.fetch('/readyz')).status === 200, READY_CAP_MS);
   }
 
   /** SIGTERM: it ends its calls and says goodbye. */

@@ -26,9 +26,15 @@ export interface Comparison {
   readonly oldIncarnations: number;
 }
 
+/** All nodes have the same table, of the present incarnations. */
+export function areEqual({ unlikeFirst, oldIncarnations }: Comparison): boolean {
+  return unlikeFirst.every((count) => count === 0) && oldIncarnations === 0;
+}
+
+/** And it is what the phones were told. */
 export function isEqual(seen: Comparison): boolean {
-  const { unlikeFirst, notInLedger, notInTable, oldIncarnations } = seen;
-  return unlikeFirst.every((count) => count === 0) && notInLedger.length + notInTable.length + oldIncarnations === 0;
+  const { notInLedger, notInTable } = seen;
+  return areEqual(seen) && notInLedger.length + notInTable.length === 0;
 }
 
 /** The tables of all nodes against each other, and against what the phones were told. */
