@@ -20,6 +20,7 @@ export class Replication {
     const { sequence, count, digest } = poll;
     peer.announced = { sequence, count, digest };
     peer.comparedAt = now;
+    if (peer.pull?.kind === 'changes') return this.applyKept(peer, now);
     if (peer.pull !== undefined) return;
     const impatient = peer.refuted;
     peer.refuted = false;
