@@ -7,6 +7,7 @@ import { Cluster } from '../cluster/cluster';
 import { MemoryBus, MemoryExchange } from '../cluster/memory/memory-bus';
 import { RedisBus } from '../cluster/redis/redis-bus';
 import type { MediaResourceConfig, NodeConfig, TandemConfig } from '../config/types';
+import { ClaimFile } from '../device/auto-registration-store';
 import { Devices } from '../device/devices';
 import { RegistrationInformationTable } from '../digit-analysis/table';
 import { createMediaResourceManager } from '../media-resource/manager';
@@ -215,6 +216,7 @@ export class CallManagerNode {
       composite,
       nodes: { find: (other) => entryOf(cluster, other) },
       journal,
+      givenNumbers: new ClaimFile(this.nodeConfig.stateDir, log),
       pids,
       stamps,
       log,
@@ -279,7 +281,7 @@ export class CallManagerNode {
       set: this.composite,
       localNode: node,
       now: () => this.clock.now(),
-      knownNumbers: config.devices.flatMap(({ lines }) => lines),
+      knownNumbers: [...config.devices.flatMap(({ lines }) => lines), ...(config.autoRegistration?.numbers ?? [])],
       usernames: new Map(config.devices.map(({ username, name }) => [username, name])),
       routes: config.routes,
       signalling: config.cluster.signalling,

@@ -53,16 +53,21 @@ function recordRow(record: RegistrationRecord): Row {
   const { key, kind, device, lines, instance, pid, boot, contact, address, stamp, expiresAt } = record;
   const written = key === bindingKey(device, instance) ? 0 : key;
   const { ms, counter, node } = stamp;
-  return [written, kind, device, lines, instance, pid, boot, contact, address, ms, counter, node, expiresAt];
+  const row = [written, kind, device, lines, instance, pid, boot, contact, address, ms, counter, node, expiresAt];
+  const { mac, assignment } = record;
+  // Behind the rest, where most records have nothing.
+  return mac === undefined && assignment === undefined ? row : [...row, mac ?? 0, assignment ?? 0];
 }
 
 function readRecord(row: Row): RegistrationRecord | undefined {
-  if (row.length !== RECORD_FIELDS) return undefined;
+  if (row.length !== RECORD_FIELDS && row.length !== RECORD_FIELDS + 2) return undefined;
   const [written, kind, device, lines, instance, pid, boot, contact, address, ms, counter, node, expiresAt] = row;
   const derived = written === 0 && typeof device === 'string' && typeof instance === 'string';
   const key = derived ? bindingKey(device, instance) : written;
   const stamp = { ms, counter, node };
-  const record = { key, kind, device, lines, instance, pid, boot, contact, address, stamp, expiresAt };
+  const [mac = 0, assignment = 0] = row.slice(RECORD_FIELDS);
+  const more = { ...(mac === 0 ? {} : { mac }), ...(assignment === 0 ? {} : { assignment }) };
+  const record = { key, kind, device, lines, instance, pid, boot, contact, address, stamp, expiresAt, ...more };
   return isRegistrationRecord(record) ? record : undefined;
 }
 

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { checkListeners } from './listeners';
 import { checkMedia } from './media-references';
-import { parsePattern } from './pattern-syntax';
+import { parsePattern, type ParsedPattern } from './pattern-syntax';
 import { formatPath, suggestion, type Path } from './problem';
 import type * as schemas from './schema';
 import { checkUnique, namesIn, type Entry } from './sections';
@@ -14,6 +14,7 @@ export interface CheckedSections {
   readonly hasTls: boolean;
   readonly nodes: readonly Entry<z.infer<typeof schemas.nodeSchema>>[];
   readonly sites: readonly Entry<z.infer<typeof schemas.siteSchema>>[];
+  readonly autoRegistration: z.infer<typeof schemas.autoRegistrationSchema> | undefined;
   readonly devices: readonly Entry<z.infer<typeof schemas.deviceSchema>>[];
   readonly gateways: readonly Entry<z.infer<typeof schemas.gatewaySchema>>[];
   readonly routes: readonly Entry<z.infer<typeof schemas.routeSchema>>[];
@@ -62,6 +63,13 @@ export function checkCrossReferences(source: Source, raw: Record<string, unknown
   for (const { path, value } of [...sections.devices, ...sections.gateways]) {
     refer([...path, 'site'], value.site, names.sites, 'site');
     refer([...path, 'mediaResourceGroupList'], value.mediaResourceGroupList, names.lists, 'media resource group list');
+  }
+  if (sections.autoRegistration !== undefined) {
+    const path = ['autoRegistration'];
+    const { site, mediaResourceGroupList } = sections.autoRegistration;
+    refer([...path, 'site'], site, names.sites, 'site');
+    refer([...path, 'mediaResourceGroupList'], mediaResourceGroupList, names.lists, 'media resource group list');
+    checkAutoRegistration(source, sections, sections.autoRegistration);
   }
   for (const { path, value } of sections.devices)
     refer([...path, 'musicSource'], value.musicSource, names.music, 'music source');
@@ -113,9 +121,15 @@ function checkDuplicates(source: Source, sections: CheckedSections): void {
   );
   checkUnique(
     source,
-    [...sections.devices, ...sections.gateways].flatMap(({ path, value }) =>
-      value.username === undefined ? [] : [{ path: [...path, 'username'], value: value.username }],
-    ),
+    [...sections.devices, ...sections.gateways]
+      .flatMap(({ path, value }) =>
+        value.username === undefined ? [] : [{ path: [...path, 'username'], value: value.username }],
+      )
+      .concat(
+        sections.autoRegistration?.username === undefined
+          ? []
+          : [{ path: ['autoRegistration', 'username'], value: sections.autoRegistration.username }],
+      ),
     'username',
   );
   checkUnique(source, named(sections.mediaResourceGroups), 'media resource group');
@@ -148,6 +162,43 @@ function checkGroupSites(source: Source, sections: CheckedSections): void {
       );
     });
   }
+}
+
+/** Its numbers are nobody else's: a device could be given what already leads elsewhere. */
+function checkAutoRegistration(
+  source: Source,
+  sections: CheckedSections,
+  { numbers, username, password, from }: NonNullable<CheckedSections['autoRegistration']>,
+): void {
+  const path = ['autoRegistration'];
+  if ((username === undefined) !== (password === undefined))
+    source.problem([...path, username === undefined ? 'password' : 'username'], 'username and password go together');
+  if (username === undefined && from.length === 0)
+    source.problem(path, 'needs a username and password, or the networks that devices are trusted in: from');
+  const pool = new Set(numbers);
+  for (const { path: at, value } of sections.devices) {
+    if (pool.has(value.username)) source.problem([...at, 'username'], 'is a number of autoRegistration');
+    value.lines.forEach((line, index) => {
+      if (pool.has(line)) source.problem([...at, 'lines', index], 'is a number of autoRegistration');
+    });
+  }
+  for (const { path: at, value } of sections.routes) {
+    const result = parsePattern(value.pattern);
+    const match = result.ok ? numbers.find((number) => matches(result.pattern, number)) : undefined;
+    if (match !== undefined)
+      source.problem([...at, 'pattern'], `matches ${source.shown(path, match)}, a number of autoRegistration`);
+  }
+}
+
+/** Whether a pattern matches a string of digits. */
+function matches({ elements }: ParsedPattern, digits: string): boolean {
+  const at = elements.findIndex(({ type }) => type === 'some');
+  const some = at < 0 ? 0 : digits.length - elements.length + 1;
+  if (at < 0 ? digits.length !== elements.length : some < 1) return false;
+  return elements.every((element, index) => {
+    if (element.type === 'some') return true;
+    return element.of.includes(digits.charAt(at >= 0 && index > at ? index + some - 1 : index));
+  });
 }
 
 /** A pattern that says the same as an earlier one would never be used. */

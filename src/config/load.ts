@@ -55,7 +55,12 @@ function check(source: Source, raw: unknown, folder: string): TandemConfig | und
   const registrar = checkValue(source, schemas.registrarSchema, raw.registrar ?? {}, ['registrar']);
   const tls = raw.tls == null ? undefined : checkValue(source, schemas.tlsSchema, raw.tls, ['tls']);
   const limits = checkValue(source, schemas.sourceLimitsSchema, raw.sourceLimits ?? {}, ['sourceLimits']);
+  const automatic =
+    raw.autoRegistration == null
+      ? undefined
+      : checkValue(source, schemas.autoRegistrationSchema, raw.autoRegistration, ['autoRegistration']);
   const sections: CheckedSections = {
+    autoRegistration: automatic,
     hasTls: raw.tls != null,
     adminToken: isTable(raw.cluster) && typeof raw.cluster.adminToken === 'string' ? raw.cluster.adminToken : undefined,
     nodes: checkList(source, schemas.nodeSchema, raw.nodes, 'nodes'),
@@ -164,6 +169,15 @@ function build(
       mac: value.mac,
       musicSource: value.musicSource,
     })),
+    autoRegistration: sections.autoRegistration && {
+      ...sections.autoRegistration,
+      username: sections.autoRegistration.username,
+      password: sections.autoRegistration.password,
+      site: sections.autoRegistration.site,
+      mediaResourceGroupList: sections.autoRegistration.mediaResourceGroupList,
+      userClass: sections.autoRegistration.userClass,
+      codecs: sections.autoRegistration.codecs,
+    },
     gateways: sections.gateways.map(({ value }) => ({
       ...value,
       uri: value.uri,

@@ -80,6 +80,10 @@ const digits = z
   .string('must be text: put it in quotes')
   .regex(/^\+?[0-9*#]{1,31}$/, 'must be 1 to 31 digits ("*" and "#" count; "+" may be in front)');
 
+const username = z
+  .string('must be text: put it in quotes')
+  .regex(/^[A-Za-z0-9._~!*'()+-]{1,64}$/, "must be 1 to 64 letters, digits or any of ._~!*'()+-");
+
 const pattern = z.string('must be text: put it in quotes').superRefine((value, context) => {
   const result = parsePattern(value);
   if (!result.ok) context.addIssue(`not a pattern: ${result.message}`);
@@ -142,6 +146,10 @@ export const redisSchema = z.strictObject({
   sentinel: sentinelSchema.optional(),
 });
 
+const network = z
+  .string()
+  .refine((value) => parseNetwork(value) !== undefined, 'must be an address or a network, for example 192.0.2.0/24');
+
 export const clusterSchema = z.strictObject({
   name,
   domain: z.string().regex(HOST, 'must be a domain name'),
@@ -163,17 +171,7 @@ export const registrarSchema = z.strictObject({
 
 export const sourceLimitsSchema = z.strictObject({
   requestsPerSecond: whole(0, 1_000_000).default(5000),
-  ban: z
-    .array(
-      z
-        .string()
-        .refine(
-          (value) => parseNetwork(value) !== undefined,
-          'must be an address or a network, for example 192.0.2.0/24',
-        ),
-    )
-    .max(1000, 'must be at most 1000 networks')
-    .default([]),
+  ban: z.array(network).max(1000, 'must be at most 1000 networks').default([]),
 });
 
 export const drachtioSchema = z.strictObject({ host, port: whole(1, 65_535), secret: text });
@@ -202,9 +200,7 @@ export const siteSchema = z.strictObject({
 
 export const deviceSchema = z.strictObject({
   name,
-  username: z
-    .string('must be text: put it in quotes')
-    .regex(/^[A-Za-z0-9._~!*'()+-]{1,64}$/, "must be 1 to 64 letters, digits or any of ._~!*'()+-"),
+  username,
   password: oneLine,
   lines: z.array(digits).max(32, 'must be at most 32 lines'),
   site: text.optional(),
@@ -225,6 +221,45 @@ export const deviceSchema = z.strictObject({
     .optional(),
   acceptListFromDevice: z.boolean('must be true or false').default(false),
   musicSource: text.optional(),
+});
+
+const MAX_POOL = 10_000;
+
+/** `3000`, or `3000-3099`: as many digits on both sides. Text: what is wrong with it. */
+function numbersOf(range: string): readonly string[] | string {
+  const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(range);
+  const from = match?.[1];
+  const to = match?.[2] ?? from;
+  if (from === undefined || to?.length !== from.length || to < from)
+    return 'must be a number or a range of numbers of one length, for example 3000-3099';
+  const length = Number(to) - Number(from) + 1;
+  if (length > MAX_POOL) return `must be at most ${MAX_POOL} numbers`;
+  return Array.from({ length }, (_, index) => String(Number(from) + index).padStart(from.length, '0'));
+}
+
+const pool = z
+  .string()
+  .or(z.array(z.string()).min(1))
+  .transform((value, context) => {
+    const ranges = [value].flat().map(numbersOf);
+    const wrong = ranges.find((range) => typeof range === 'string');
+    const numbers = ranges.flatMap((range) => (typeof range === 'string' ? [] : range));
+    if (wrong !== undefined) context.addIssue(wrong);
+    else if (numbers.length > MAX_POOL) context.addIssue(`must be at most ${MAX_POOL} numbers`);
+    else if (new Set(numbers).size < numbers.length) context.addIssue('names a number twice');
+    else return numbers;
+    return z.NEVER;
+  });
+
+export const autoRegistrationSchema = z.strictObject({
+  numbers: pool,
+  username: username.optional(),
+  password: oneLine.optional(),
+  from: z.array(network).max(1000, 'must be at most 1000 networks').default([]),
+  site: text.optional(),
+  mediaResourceGroupList: text.optional(),
+  userClass: name.optional(),
+  codecs,
 });
 
 export const gatewaySchema = z.strictObject({
@@ -287,6 +322,7 @@ export const SECTIONS = [
   'nodes',
   'sites',
   'devices',
+  'autoRegistration',
   'gateways',
   'routes',
   'mediaResources',

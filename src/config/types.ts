@@ -6,6 +6,8 @@ export interface TandemConfig {
   readonly nodes: readonly NodeConfig[];
   readonly sites: Readonly<Record<string, SiteConfig>>;
   readonly devices: readonly DeviceConfig[];
+  /** Undefined: every device is configured. */
+  readonly autoRegistration: AutoRegistrationConfig | undefined;
   readonly gateways: readonly GatewayConfig[];
   readonly routes: readonly RouteConfig[];
   readonly mediaResources: readonly MediaResourceConfig[];
@@ -154,6 +156,21 @@ export interface DeviceConfig {
   readonly acceptListFromDevice: boolean;
   /** Music that parties held by this device hear. */
   readonly musicSource: string | undefined;
+}
+
+/** Claim R16: devices that are not configured are given a number. Either an account or networks, or both. */
+export interface AutoRegistrationConfig {
+  /** Directory numbers, each once. */
+  readonly numbers: readonly string[];
+  /** The account that these devices share; undefined: whoever is in one of the networks is let in. */
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  /** Networks that these devices may be in; empty: any. */
+  readonly from: readonly string[];
+  readonly site: string | undefined;
+  readonly mediaResourceGroupList: string | undefined;
+  readonly userClass: string | undefined;
+  readonly codecs: readonly string[] | undefined;
 }
 
 export interface GatewayConfig {

@@ -6,6 +6,7 @@ import { hasNodeHeader, type NodeSignature } from '../sip/node-signature';
 import { readRequestUri } from '../sip/request-uri';
 import type { Headers, ReceivedRequest } from '../sip/user-agent';
 import type { Metrics } from '../telemetry/metrics';
+import type { AutoRegistration } from './auto-registration';
 import type { ConfiguredDevices } from './configured-devices';
 import type { Gateways } from './gateways';
 
@@ -14,6 +15,8 @@ export type Caller =
   | { readonly type: 'station'; readonly device: DeviceConfig; readonly nonceIssuedAt: number }
   /** `nonceIssuedAt`: of its digest; undefined: known by its address. */
   | { readonly type: 'gateway'; readonly gateway: GatewayConfig; readonly nonceIssuedAt: number | undefined }
+  /** A device that is not in the configuration and registers (claim R16). */
+  | { readonly type: 'automatic'; readonly nonceIssuedAt: number }
   | { readonly type: 'node'; readonly node: number };
 
 export interface Refusal {
@@ -29,6 +32,7 @@ export interface CallersOptions {
   readonly signature: NodeSignature;
   readonly devices: ConfiguredDevices;
   readonly gateways: Pick<Gateways, 'at'>;
+  readonly automatic: Pick<AutoRegistration, 'username' | 'allows' | 'at'> | undefined;
   readonly metrics: Metrics;
 }
 
@@ -50,8 +54,32 @@ export class Callers {
     const gateway = gateways.at(request.source);
     // The address by which a gateway is known comes from its digest: it is not what proves the next one.
     if (gateway === undefined || (gateway.uri === undefined && request.method === 'REGISTER'))
-      return this.byDigest(request);
+      return this.byNetwork(request) ?? this.byDigest(request);
     return { type: 'gateway', gateway, nonceIssuedAt: undefined };
+  }
+
+  /** A device that is let in for the network that it is in; undefined: it must prove who it is. */
+  private byNetwork(request: ReceivedRequest): Caller | undefined {
+    const { automatic, devices } = this.options;
+    if (automatic === undefined || automatic.username !== undefined || !automatic.allows(request.source))
+      return undefined;
+    const isRegister = request.method === 'REGISTER';
+    const named = readIdentity(request.header(isRegister ? 'To' : 'From'));
+    if (named === undefined || devices.hasUser(named.user)) return undefined;
+    if (isRegister) return { type: 'automatic', nonceIssuedAt: 0 };
+    const device = automatic.at(request.source);
+    return device === undefined ? undefined : { type: 'station', device, nonceIssuedAt: 0 };
+  }
+
+  /** Of a device that has the account that they all share; which one it is, its address tells. */
+  private byShared(request: ReceivedRequest, nonceIssuedAt: number): Caller | Refusal {
+    const { automatic } = this.options;
+    if (automatic?.allows(request.source) !== true) return this.refuse('foreign-network', 'Not From Here');
+    if (request.method === 'REGISTER') return { type: 'automatic', nonceIssuedAt };
+    const device = automatic.at(request.source);
+    return device === undefined
+      ? this.refuse('not-registered', 'Register First')
+      : { type: 'station', device, nonceIssuedAt };
   }
 
   private byDigest(request: ReceivedRequest): Caller | Refusal {
@@ -65,6 +93,7 @@ export class Callers {
       return { type: 'refused', status: result.status, headers: result.headers };
     }
     if (result.type === 'forbidden') return this.refuse('other-request', result.reason);
+    if (result.username === this.options.automatic?.username) return this.byShared(request, result.nonceIssuedAt);
     const gateway = devices.gatewayWithUsername(result.username);
     if (gateway !== undefined) return { type: 'gateway', gateway, nonceIssuedAt: result.nonceIssuedAt };
     const device = devices.withUsername(result.username);

@@ -1,9 +1,18 @@
 import type { DeviceConfig, GatewayConfig, TandemConfig } from '../config/types';
+import type { Assignment } from '../registration/record';
 import type { DigestAccount } from '../sip/digest';
 import type { DeviceProfile } from './device-process';
 
-/** The devices of the configuration, by the names under which SIP knows them. */
+/** Devices that are not in the configuration, and were given a number (claim R16). */
+export interface GivenNumbers {
+  named(name: string): DeviceConfig | undefined;
+  withNumber(number: string): DeviceConfig | undefined;
+  assignmentOf(device: DeviceConfig): Assignment | undefined;
+}
+
+/** The devices of the configuration, by the names under which SIP knows them, and those that were given a number. */
 export class ConfiguredDevices {
+  given: GivenNumbers | undefined;
   private readonly byUsername: ReadonlyMap<string, DeviceConfig>;
   private readonly byName: ReadonlyMap<string, DeviceConfig>;
   private readonly byUser = new Map<string, DeviceConfig[]>();
@@ -28,7 +37,7 @@ export class ConfiguredDevices {
   }
 
   named(name: string): DeviceConfig | undefined {
-    return this.byName.get(name);
+    return this.byName.get(name) ?? this.given?.named(name);
   }
 
   gatewayWithUsername(username: string): GatewayConfig | undefined {
@@ -41,8 +50,27 @@ export class ConfiguredDevices {
 
   /** The device that a user part belongs to: `preferred` when it is one of its own (a line may be shared). */
   owner(user: string, preferred?: DeviceConfig): DeviceConfig | undefined {
-    const owners = this.byUser.get(user) ?? [];
-    return owners.find((device) => device === preferred) ?? owners[0];
+    const owners = this.byUser.get(user);
+    if (owners !== undefined) return owners.find((device) => device === preferred) ?? owners[0];
+    // A device that was given its number may still go by whatever it was set up with.
+    if (preferred !== undefined && !this.byName.has(preferred.name)) return preferred;
+    return this.given?.withNumber(user);
+  }
+
+  /** Whether a user part, or a username, is of the configuration. */
+  hasUser(user: string): boolean {
+    return this.byUser.has(user) || this.gatewayByUsername.has(user);
+  }
+
+  /** Whether a device, gateway or media resource of the configuration has the name. */
+  hasName(name: string): boolean {
+    const { gateways, mediaResources } = this.config;
+    return this.byName.has(name) || [...gateways, ...mediaResources].some((device) => device.name === name);
+  }
+
+  /** That the device was given its number; undefined for one of the configuration. */
+  assignmentOf(device: DeviceConfig): Assignment | undefined {
+    return this.byName.has(device.name) ? undefined : this.given?.assignmentOf(device);
   }
 
   /** Everybody who can authenticate by digest. */
@@ -55,7 +83,10 @@ export class ConfiguredDevices {
     const gateways = this.config.gateways.flatMap(({ username, password }): DigestAccount[] =>
       username === undefined || password === undefined ? [] : [{ username, password, algorithms: ['MD5'] }],
     );
-    return [...gateways, ...stations];
+    const { username, password } = this.config.autoRegistration ?? {};
+    const shared: DigestAccount[] =
+      username === undefined || password === undefined ? [] : [{ username, password, algorithms: ['MD5'] }];
+    return [...shared, ...gateways, ...stations];
   }
 
   stationProfile(device: DeviceConfig): DeviceProfile {

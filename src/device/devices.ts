@@ -4,7 +4,7 @@ import { configuredHosts, SipDomain } from '../sip/domain';
 import { MEDIA_TRIED_HEADER, NodeSignature } from '../sip/node-signature';
 import { NonceSource } from '../sip/nonce';
 import { parseNameAddr } from '../sip-message/name-addr';
-import { refuseBeforeAuthentication } from '../sip/registrar';
+import { refuseBeforeAuthentication, type RegisterResponse } from '../sip/registrar';
 import { readRequestUri } from '../sip/request-uri';
 import type {
   Headers,
@@ -16,6 +16,7 @@ import type {
   Session,
   UserAgentEvents,
 } from '../sip/user-agent';
+import { AutoRegistration } from './auto-registration';
 import { Callers, type Caller, type Refusal } from './callers';
 import { ConfiguredDevices } from './configured-devices';
 import type { DeviceProcess, DeviceRouter, IncomingCall } from './device-process';
@@ -50,6 +51,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
   readonly signature: NodeSignature;
   readonly domain: SipDomain;
   private readonly configured: ConfiguredDevices;
+  private readonly automatic: AutoRegistration | undefined;
   private readonly callers: Callers;
   private readonly stationTable: Stations;
   private readonly gatewayTable: Gateways;
@@ -62,6 +64,15 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     const now = (): number => clock.now();
     this.domain = new SipDomain(domain, configuredHosts(config));
     this.configured = new ConfiguredDevices(config);
+    this.automatic =
+      config.autoRegistration &&
+      new AutoRegistration({
+        room: options,
+        config: config.autoRegistration,
+        store: options.givenNumbers,
+        isConfigured: (name) => this.configured.hasName(name),
+      });
+    this.configured.given = this.automatic;
     this.signature = new NodeSignature({ secret, node, now });
     this.stationTable = new Stations(options, this.configured, this.domain);
     this.gatewayTable = new Gateways(options, this.configured, this.domain, () => this.listen.length > 0);
@@ -76,6 +87,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       signature: this.signature,
       devices: this.configured,
       gateways: this.gatewayTable,
+      automatic: this.automatic,
       metrics,
     });
   }
@@ -216,9 +228,25 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       case 'gateway':
         if (this.draining) return unavailable();
         return this.gatewayTable.register(request, caller.gateway, caller.nonceIssuedAt ?? 0);
+      case 'automatic':
+        return this.registerAutomatic(request, caller.nonceIssuedAt);
       case 'node':
         return { status: 403, reason: 'Forbidden' };
     }
+  }
+
+  /** A device that is not configured: it is given a number and told so (claim R16). */
+  private registerAutomatic(request: ReceivedRequest, nonceIssuedAt: number): RegisterResponse {
+    const { automatic } = this;
+    if (automatic === undefined) return { status: 403, reason: 'Forbidden', headers: {} };
+    const device = automatic.deviceFor(request);
+    if ('status' in device) return device;
+    // Another device turned out to have had its number first.
+    for (const station of this.stationTable.of(device.name))
+      if (station.device !== device) this.stationTable.remove(station.key, 'replaced');
+    const response = this.stationTable.register(request, device, nonceIssuedAt);
+    if (response.status !== 200) return response;
+    return { ...response, headers: { ...response.headers, ...automatic.headersFor(device) } };
   }
 
   private admitInvite(request: ReceivedRequest, session: Session): void {
@@ -268,6 +296,8 @@ export class Devices implements UserAgentEvents, DeviceRouter {
         const pid = this.gatewayTable.named(gateway.name)?.pid;
         return { from, pid, caller: gatewayCaller(request, gateway), dialled, target: undefined };
       }
+      case 'automatic':
+        return refuse(403, 'Register First');
       case 'node':
         return this.describeNodeCall(request, caller.node, contents);
     }

@@ -7,6 +7,7 @@ import type { RegistrationJournal } from '../registration/journal';
 import type { SipSource, UserAgent } from '../sip/user-agent';
 import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
+import type { ClaimStore } from './auto-registration-store';
 import type { IncomingCall } from './device-process';
 
 /** Another node, as its polls tell. */
@@ -52,6 +53,8 @@ export interface DevicesOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly onCall: (call: IncomingCall) => void;
+  /** Where the numbers that devices were given are kept; undefined: not over a restart. */
+  readonly givenNumbers?: ClaimStore;
   /** For the jitter of granted expiries; from 0 up to 1. */
   readonly random?: () => number;
   readonly resolveHost?: HostResolver;

@@ -2,12 +2,13 @@ import type { DeviceConfig } from '../config/types';
 import type { Stamp } from '../process/hlc';
 import type { Pid } from '../process/pid';
 import { bindingKey } from '../registration/binding-key';
-import type { RegistrationRecord } from '../registration/record';
+import type { Assignment, RegistrationRecord } from '../registration/record';
 import { parseUri } from '../sip-message/uri';
 import { canonicalHost } from '../sip/domain';
 import { formatIdentity, sipUri } from '../sip/identity';
 import type { Binding } from '../sip/registrar';
 import type { FinalResponse, Session, SipSource, UserAgent } from '../sip/user-agent';
+import { canonicalMac } from './device-identity';
 import type { DeviceProcess, DeviceProfile, OutgoingCall } from './device-process';
 import { callHeaders, formatAddress, isConnectionBound } from './outgoing';
 
@@ -18,6 +19,8 @@ export interface StationOptions {
   readonly profile: DeviceProfile;
   readonly domain: string;
   readonly userAgent: UserAgent;
+  /** There when the device was given its number (claim R16). */
+  readonly assignment: Assignment | undefined;
 }
 
 /** What a registration says of a station; a refresh replaces it. */
@@ -28,6 +31,8 @@ export interface Registration {
   readonly stamp: Stamp;
   /** The media resource group list that the device asked for, and may (claim M14). */
   readonly mediaResourceGroupList?: string;
+  /** As the phone has reported it. */
+  readonly mac?: string | undefined;
 }
 
 const DEFAULT_PORT = 5060;
@@ -82,6 +87,8 @@ export class Station implements DeviceProcess {
 
   record(): RegistrationRecord {
     const { binding, source, stamp } = this.current;
+    const { assignment } = this.options;
+    const mac = canonicalMac(this.device.mac ?? '') ?? this.current.mac;
     return {
       key: this.key,
       kind: 'station',
@@ -94,6 +101,8 @@ export class Station implements DeviceProcess {
       address: formatAddress(source),
       stamp,
       expiresAt: binding.expiresAt,
+      ...(mac === undefined ? {} : { mac }),
+      ...(assignment === undefined ? {} : { assignment }),
     };
   }
 

@@ -12,6 +12,7 @@ import { parseVia } from '../sip-message/via';
 import type { ReceivedRequest, SipSource } from '../sip/user-agent';
 import type { ConfiguredDevices } from './configured-devices';
 import { Departure } from './departure';
+import { readReportedIdentity } from './device-identity';
 import { ExpiryQueue } from './expiry-queue';
 import { FlowTable } from './flow-table';
 import { isConnectionBound, parseAddress } from './outgoing';
@@ -115,7 +116,7 @@ export class Stations {
     const more = growth(changes);
     if (more > 0 && this.byKey.size + more > capacity)
       return this.turnAway(request, device, 'at-capacity', 'At Capacity');
-    for (const change of changes) this.apply(change, device, request.source);
+    for (const change of changes) this.apply(change, device, request);
     metrics.count('tandem_register_total', { result: outcome });
     return response;
   }
@@ -197,13 +198,14 @@ export class Stations {
     return this.options.random ?? Math.random;
   }
 
-  private apply(change: BindingChange, device: DeviceConfig, source: SipSource): void {
+  private apply(change: BindingChange, device: DeviceConfig, { source, header }: ReceivedRequest): void {
     const key = bindingKey(device.name, change.binding.identity);
     if (change.type === 'unbind') {
       this.remove(key, 'unregistered');
       return;
     }
-    const registration = { binding: change.binding, source, stamp: this.options.stamps.next() };
+    const { mac } = readReportedIdentity(header);
+    const registration = { binding: change.binding, source, stamp: this.options.stamps.next(), mac };
     const station = this.byKey.get(key);
     if (station === undefined) this.add(device, registration);
     else {
@@ -222,6 +224,7 @@ export class Stations {
         profile: this.devices.stationProfile(device),
         domain: this.domain.name,
         userAgent,
+        assignment: this.devices.assignmentOf(device),
       },
       registration,
     );
@@ -289,7 +292,7 @@ export class Stations {
     const { contact, expiresAt, instance: identity } = record;
     const instance = /^sips?:/i.test(identity) ? undefined : identity;
     const binding: Binding = { identity, instance, contact, callId, cseq, registeredAt, expiresAt };
-    return this.add(device, { binding, source, stamp: record.stamp });
+    return this.add(device, { binding, source, stamp: record.stamp, mac: record.mac });
   }
 
   /** A REGISTER that this node does not take: 503, or the node that the phone should use (RFC 3261 section 21.3.4). */

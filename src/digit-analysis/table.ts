@@ -40,6 +40,8 @@ export interface TableEntry {
   readonly registeredAt: number;
   /** Ms since the epoch; 0: never. */
   readonly expiresAt: number;
+  /** MAC address, configured or reported. */
+  readonly mac?: string;
 }
 
 /** Why a record was offered or not. */
@@ -220,6 +222,7 @@ export class RegistrationInformationTable implements DigitAnalysis {
       local: owner === this.options.localNode,
       registeredAt: record.stamp.ms,
       expiresAt: record.expiresAt,
+      ...(record.mac === undefined ? {} : { mac: record.mac }),
     };
   }
 

@@ -73,7 +73,7 @@ const hasher = new Hasher();
  * with the stamp, and the stamp is in.
  */
 export function recordHash(record: RegistrationRecord): RecordHash {
-  const { stamp, lines } = record;
+  const { stamp, lines, mac, assignment } = record;
   hasher.begin();
   hasher.text(record.key);
   hasher.text(record.kind);
@@ -88,6 +88,13 @@ export function recordHash(record: RegistrationRecord): RecordHash {
   hasher.count(stamp.node);
   hasher.count(lines.length);
   for (const line of lines) hasher.text(line);
+  if (mac !== undefined) hasher.text(mac);
+  if (assignment !== undefined) {
+    hasher.text(assignment.identity);
+    hasher.count(assignment.at.ms);
+    hasher.count(assignment.at.counter);
+    hasher.count(assignment.at.node);
+  }
   return hasher.end();
 }
 

@@ -1,5 +1,5 @@
 import type { Pid } from '../process/pid';
-import type { Stamp } from '../process/hlc';
+import { compareStamps, type Stamp } from '../process/hlc';
 
 /** What sort of device process a record names: station, gateway, media resource. */
 export type DeviceKind = 'station' | 'gateway' | 'media-resource';
@@ -29,6 +29,23 @@ export interface RegistrationRecord {
   readonly stamp: Stamp;
   /** Milliseconds since the epoch; 0 for what does not expire. */
   readonly expiresAt: number;
+  /** MAC address of the device, `00:11:22:aa:bb:cc`, when it is configured or the device has reported it (claim R16). */
+  readonly mac?: string;
+  /** There when the device was given its number (claim R16). */
+  readonly assignment?: Assignment;
+}
+
+/** That a device was given the number of its record. */
+export interface Assignment {
+  /** By which the device is known again, at every node. */
+  readonly identity: string;
+  /** When; of two that contradict each other the older one stands. */
+  readonly at: Stamp;
+}
+
+export function sameAssignment(a: Assignment | undefined, b: Assignment | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.identity === b.identity && compareStamps(a.at, b.at) === 0;
 }
 
 export type DeletionReason = 'unregistered' | 'expired' | 'unreachable' | 'moved' | 'replaced' | 'stopped';

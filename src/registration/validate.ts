@@ -9,6 +9,7 @@ const MAX_PID_LENGTH = 24;
 
 /** Plain printable ASCII needs no look at each character's class; nearly everything is that. */
 const PLAIN = /^[ -~]*$/;
+const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 const NO_CONTROLS = /^[^\p{Cc}\p{Cs}]*$/u;
 
 /** Bounded, well-formed text without control characters: nothing that could end a header or a log line early. */
@@ -49,6 +50,10 @@ function fieldsOf(value: object): number {
   return fields;
 }
 
+function isAssignment(value: unknown): boolean {
+  return isObject(value) && fieldsOf(value) === 2 && isText(value.identity, MAX_IDENTITY_LENGTH) && isStamp(value.at);
+}
+
 const FIELDS = 11;
 
 /**
@@ -59,7 +64,7 @@ const FIELDS = 11;
 export function isRegistrationRecord(value: unknown): value is RegistrationRecord {
   return (
     isObject(value) &&
-    fieldsOf(value) === FIELDS &&
+    fieldsOf(value) === FIELDS + Number(value.mac !== undefined) + Number(value.assignment !== undefined) &&
     isKey(value.key) &&
     (value.kind === 'station' || value.kind === 'gateway' || value.kind === 'media-resource') &&
     isText(value.device, MAX_NAME_LENGTH) &&
@@ -72,6 +77,8 @@ export function isRegistrationRecord(value: unknown): value is RegistrationRecor
     isText(value.contact, MAX_IDENTITY_LENGTH, 0) &&
     isText(value.address, MAX_NAME_LENGTH, 0) &&
     isStamp(value.stamp) &&
-    isCount(value.expiresAt)
+    isCount(value.expiresAt) &&
+    (value.mac === undefined || (typeof value.mac === 'string' && MAC.test(value.mac))) &&
+    (value.assignment === undefined || isAssignment(value.assignment))
   );
 }

@@ -17,6 +17,11 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 export const METRICS = {
   tandem_registrations: { type: 'gauge', help: 'Registrations known to this node', labels: ['where'] },
   tandem_register_total: { type: 'counter', help: 'REGISTER requests answered', labels: ['result'] },
+  tandem_auto_registrations_total: {
+    type: 'counter',
+    help: 'REGISTERs of devices that are not configured, by what became of their number',
+    labels: ['result'],
+  },
   tandem_registrations_removed_total: { type: 'counter', help: 'Local registrations removed', labels: ['reason'] },
   tandem_polls_total: { type: 'counter', help: 'OPTIONS to phones', labels: ['result'] },
   tandem_poll_backlog: { type: 'gauge', help: 'Phones whose poll is due and not yet begun', labels: [] },

@@ -55,6 +55,7 @@ export interface ClusterFile {
   nodes: TestNode[];
   sites: Record<string, { mediaResourceGroupList: string; codecs: string[] }>;
   devices: TestDevice[];
+  autoRegistration?: { numbers: string; username: string; password: string; site: string };
   gateways: TestGateway[];
   routes: { pattern: string; targets: string[] }[];
   mediaResources: TestMediaResource[];

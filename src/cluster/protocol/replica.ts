@@ -1,6 +1,6 @@
 import { compareStamps } from '../../process/hlc';
 import { recordHash, RegistrationDigest, type RecordHash } from '../../registration/digest';
-import type { RegistrationRecord } from '../../registration/record';
+import { sameAssignment, type RegistrationRecord } from '../../registration/record';
 
 /** A record with its hash, which is made once. */
 interface Entry extends RecordHash {
@@ -102,7 +102,9 @@ export function isRefresh(a: RegistrationRecord, b: RegistrationRecord): boolean
     a.contact === b.contact &&
     a.address === b.address &&
     a.lines.length === b.lines.length &&
-    a.lines.every((line, index) => line === b.lines[index])
+    a.lines.every((line, index) => line === b.lines[index]) &&
+    a.mac === b.mac &&
+    sameAssignment(a.assignment, b.assignment)
   );
 }
 

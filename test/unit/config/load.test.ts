@@ -299,6 +299,36 @@ describe('a problem of a configuration file', () => {
       'nodes: [1, 2], username: bob, password: x',
       'username "bob" is taken by devices[1]',
     ],
+    [
+      'a pool that nobody may ask',
+      'gateways:',
+      'autoRegistration: { numbers: "3000-3099" }\ngateways:',
+      'autoRegistration: needs a username and password, or the networks that devices are trusted in: from',
+    ],
+    [
+      'a pool with a configured line',
+      'lines: ["2000"]\n    site: san-jose\n',
+      'lines: ["2000"]\n    site: san-jose\nautoRegistration: { numbers: ["3000", "1990-2010"], from: [10.0.0.0/8] }\n',
+      'devices[1].lines[0]: is a number of autoRegistration',
+    ],
+    [
+      'a pool with numbers that a route takes',
+      'routes:\n  - { pattern',
+      'autoRegistration: { numbers: "8999-9001", from: [10.0.0.0/8] }\nroutes:\n  - { pattern',
+      'routes[0].pattern: matches "9000", a number of autoRegistration',
+    ],
+    [
+      'a pool that is no range',
+      'gateways:',
+      'autoRegistration: { numbers: "3000-299", from: [10.0.0.0/8] }\ngateways:',
+      'must be a number or a range of numbers of one length',
+    ],
+    [
+      'an unknown key of automatic registration',
+      'gateways:',
+      'autoRegistration: { numbers: "3000", form: [10.0.0.0/8] }\ngateways:',
+      'unknown key "form" (did you mean "from"?)',
+    ],
     ['another signalling', 'name: acme', 'name: acme\n  signalling: tunneled', 'must be direct or tunnelled'],
     ['an unknown device of a group', 'devices: []', 'devices: [moh-austin]', 'unknown media resource "moh-austin"'],
     [

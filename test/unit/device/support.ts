@@ -128,6 +128,7 @@ export function config(changed: Partial<TandemConfig> = {}): TandemConfig {
     nodes: [node(1), node(2)],
     sites: { dallas: { mediaResourceGroupList: 'dallas', codecs: ['PCMU'], musicSource: undefined, nodes: [] } },
     devices: [alice, bob],
+    autoRegistration: undefined,
     gateways: [GATEWAY],
     routes: [],
     mediaResources: [],
