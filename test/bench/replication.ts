@@ -3,7 +3,7 @@ import { bindingKey } from '../../src/registration/binding-key';
 import { Cluster } from '../support/cluster';
 import { addFleet, Fleet } from '../support/fleet/fleet';
 import type { FleetPhone } from '../support/fleet/fleet-phone';
-import { descendants, processorSeconds } from '../support/processes';
+import { processorSeconds } from '../support/processes';
 import { Scope } from '../support/scope';
 import { quantile } from '../support/sipp';
 import { askArrivals, monotonicMs, probed } from './probe';
@@ -124,13 +124,8 @@ async function benchCost(nodes: number): Promise<void> {
     await register(running, phones.splice(0, WARM_UP), 100);
     const redis = cluster.redis?.port ?? 0;
     const pids = cluster.nodes.map(({ pid }) => pid);
-    const servers = cluster.nodes.map(({ pid }) => descendants(pid).map((child) => child.pid));
     const used = (of: readonly number[]) => of.reduce((sum, pid) => sum + processorSeconds(pid), 0);
-    const measure = async () => ({
-      managers: used(pids),
-      servers: used(servers.flat()),
-      bytes: await redisBytes(redis),
-    });
+    const measure = async () => ({ at: monotonicMs(), managers: used(pids), bytes: await redisBytes(redis) });
     // Polls and idle timers cost the same without registrations.
     const beforeIdle = await measure();
     await new Promise((resolve) => setTimeout(resolve, SECONDS * 1000));
@@ -138,7 +133,8 @@ async function benchCost(nodes: number): Promise<void> {
     const run = await register(running, phones, COST_RATE);
     const after = await measure();
     const line = (metric: string, of: 'managers' | 'bytes', scale: number, unit: string) => {
-      const value = ((after[of] - before[of] - (before[of] - beforeIdle[of])) * scale) / run.accepted;
+      const idle = ((before[of] - beforeIdle[of]) * (after.at - before.at)) / (before.at - beforeIdle.at);
+      const value = ((after[of] - before[of] - idle) * scale) / run.accepted;
       report({ bench: 'replication', metric, value: Number(value.toFixed(1)), unit, nodes, rate: COST_RATE });
     };
     line('processor time of all call managers', 'managers', 1e6, 'us/registration');
@@ -149,8 +145,9 @@ async function benchCost(nodes: number): Promise<void> {
   }
 }
 
-/** `TANDEM_BENCH_COST=0` leaves the clusters of several sizes out. */
+/** `TANDEM_BENCH_PART=delay` or `cost` measures that only. */
 export async function benchReplication(): Promise<void> {
-  await benchDelay();
-  if (process.env['TANDEM_BENCH_COST'] !== '0') for (const nodes of SIZES) await benchCost(nodes);
+  const part = process.env['TANDEM_BENCH_PART'];
+  if (part !== 'cost') await benchDelay();
+  if (part !== 'delay') for (const nodes of SIZES) await benchCost(nodes);
 }
