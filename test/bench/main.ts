@@ -1,3 +1,4 @@
+import { benchAllocate } from './allocate';
 import { benchCall } from './call';
 import { benchFailover } from './failover';
 import { benchRegister } from './register';
@@ -12,6 +13,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   replication: benchReplication,
   resync: benchResync,
   failover: benchFailover,
+  allocate: benchAllocate,
 };
 
 /** Runs the named benchmarks, or all; one JSON object per line on the standard output. */
