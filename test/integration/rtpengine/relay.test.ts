@@ -265,3 +265,52 @@ describe('a transcoder by rtpengine', () => {
     },
   );
 });
+
+describe('what stays when an end offers again', () => {
+  /** An end on paper that has opus under 107 and events under 102, which rtpengine numbers otherwise. */
+  const web = (port: number, version = 1): string =>
+    [
+      'v=0',
+      `o=- 1 ${version} IN IP4 127.0.0.1`,
+      's=-',
+      'c=IN IP4 127.0.0.1',
+      't=0 0',
+      `m=audio ${port} RTP/AVP 107 102`,
+      'a=rtpmap:107 opus/48000/2',
+      'a=rtpmap:102 telephone-event/48000',
+      'a=fmtp:102 0-15',
+      '',
+    ].join('\r\n');
+  const OPUS: MediaTerms = { codecs: ['opus/48000/2', 'telephone-event'] };
+  const PCMA: MediaTerms = { codecs: ['PCMA', 'telephone-event'] };
+
+  test('RFC 3264 §8.3.2: the payload types of an end stay, and sound comes under them', async () => {
+    const [a, b] = [await RtpListener.open(scope), await RtpListener.open(scope)];
+    const session = newSession();
+    const events = 'a=rtpmap:101 telephone-event/8000';
+    const withEvents = (sdp: string): string => `${only(sdp, 8).replace(/ 8\r/, ' 8 101\r')}${events}\r\n`;
+    const forB = await relay.offer(session, { to: 'b', sdp: web(a.port), terms: PCMA });
+    const answer = withEvents(b.sdp()).replaceAll('101', /(\d+) telephone-event/.exec(forB)?.[1] ?? '');
+    await relay.answer(session, { from: 'b', answer });
+    const forA = await relay.offer(session, { to: 'a', sdp: answer, terms: OPUS });
+    expect(forA).toMatch(/^m=audio \d+ RTP\/AVP 107 102\r$/m);
+    expect(forA).toContain('a=rtpmap:107 opus/48000/2');
+    expect(forA).toContain('a=rtpmap:102 telephone-event/48000');
+    await relay.answer(session, { from: 'a', answer: web(a.port, 2) });
+    b.send(1000, '127.0.0.1', portIn(forB));
+    await eventuallyTrue('opus arrives', () => a.packets.length > 10, { cap: 5000 });
+    expect(a.packets.at(-1)?.payloadType).toBe(107);
+  });
+
+  test('RFC 4733: events are offered to an end that has them, whatever the other has', async () => {
+    const [a] = [await RtpListener.open(scope)];
+    const forB = await relay.offer(newSession(), { to: 'b', sdp: only(a.sdp(), 8), terms: OPUS });
+    expect(codecsIn(forB)).toEqual(['opus/48000', 'telephone-event/48000']);
+    // And an end that has events may go on using them towards one that has none: they become tones.
+    const session = newSession();
+    const offered = await relay.offer(session, { to: 'b', sdp: web(a.port), terms: { codecs: ['PCMA'] } });
+    expect(codecsIn(offered)).toEqual(['PCMA/8000']);
+    const forA = await relay.answer(session, { from: 'b', answer: only(a.sdp(), 8) });
+    expect(codecsIn(forA ?? '')).toEqual(['opus/48000', 'telephone-event/48000']);
+  });
+});
