@@ -4,7 +4,7 @@ import { Cluster } from '../support/cluster';
 import { usesDrachtio } from '../support/drachtio';
 import { eventually, within } from '../support/eventually';
 import { figure } from '../support/figures';
-import { Chaos } from '../support/fleet/chaos';
+import { Chaos, STARVED_KNOWN_MS } from '../support/fleet/chaos';
 import { addFleet, Fleet } from '../support/fleet/fleet';
 import type { FleetPhone } from '../support/fleet/fleet-phone';
 import { calleeNow, classOf, explain, type CallClass } from '../support/fleet/owed';
@@ -44,11 +44,14 @@ class CallBook {
 async function placeCall(cluster: Cluster, chaos: Chaos, book: CallBook, caller: FleetPhone, callee: FleetPhone) {
   const before = calleeNow(callee);
   const call = await caller.call(callee.dn);
-  const kind = classOf(call, before, chaos);
-  book.count(kind, call.status === 200);
-  if (call.status === 200 || kind !== 'owed') return;
+  const after = calleeNow(callee);
+  if (call.status === 200) return book.count(classOf(call, before, after, chaos), true);
+  if (classOf(call, before, after, chaos) !== 'owed') return book.count(classOf(call, before, after, chaos), false);
   const { stale, why } = await explain(cluster, call, before);
-  (stale ? book.stale : book.failed).push(why);
+  await pause(STARVED_KNOWN_MS);
+  const kind = classOf(call, before, after, chaos);
+  book.count(kind, false);
+  if (kind === 'owed') (stale ? book.stale : book.failed).push(why);
 }
 
 const isRegistered = ({ ledger }: FleetPhone): boolean => ledger.state === 'registered';
@@ -77,13 +80,16 @@ class Churn {
     await Promise.all(this.calls);
   }
 
-  /** One call after the other, between phones that are registered. */
+  /** Calls between phones that are registered, and nothing else. */
   async callAround(count: number): Promise<void> {
+    const calls: Promise<void>[] = [];
     for (let call = 0; call < count; call++) {
       const [caller, callee] = [this.pick(isRegistered), this.pick(isRegistered)];
       if (caller !== undefined && callee !== undefined && caller !== callee)
-        await placeCall(this.cluster, this.chaos, this.book, caller, callee);
+        calls.push(placeCall(this.cluster, this.chaos, this.book, caller, callee));
+      await pause(1000 / PER_SECOND.calls);
     }
+    await Promise.all(calls);
   }
 
   private step(): void {
@@ -146,7 +152,7 @@ function print(fleet: Fleet, chaos: Chaos, book: CallBook): void {
   figure('moves to another node', moved, '');
   figure('phones that left', left, '');
   figure('REGISTERs refused, unanswered, answered too late', refused, `${unanswered} ${late}`);
-  for (const kind of ['kill', 'pause', 'blink', 'stall', 'stop', 'redis-kill', 'redis-pause'] as const)
+  for (const kind of ['kill', 'pause', 'blink', 'stall', 'stop', 'redis-kill', 'redis-pause', 'starved'] as const)
     figure(`fault: ${kind}`, chaos.count(kind), 'times');
   for (const [what, count] of [...book.counts].sort()) figure(`calls, ${what}`, count, '');
   for (const why of [...book.stale, ...book.failed].slice(0, LISTED)) process.stderr.write(`call: ${why}\n`);
@@ -175,26 +181,29 @@ withOwnServers(`claims R15, R18: ${phoneCount} phones on five nodes (seed ${seed
       'all phones registered',
       fleet.each((phone) => phone.register(), PER_SECOND.registrations),
     );
-    await Promise.all([chaos.run(churnSeconds * 1000, FAULT_EVERY_MS), churn.run(churnSeconds * 1000)]);
-    const quiet = Date.now();
-    const doubtful = await within(120_000, 'every phone is certain', becomeCertain(fleet));
-    figure('phones that registered once more, being in doubt', doubtful, '');
-    const certain = Date.now();
-    const equal = async (what: string, fits: (seen: Comparison) => boolean): Promise<Comparison> => {
-      const seen = await eventually(what, () => compareTables(cluster, fleet.phones), fits, CONVERGENCE);
-      figure(
-        `${what} after the last phone was certain`,
-        Date.now() - certain,
-        `ms (${Date.now() - quiet} after the last fault)`,
-      );
-      return seen;
-    };
+    const watching = chaos.watch();
     try {
+      await Promise.all([chaos.run(churnSeconds * 1000, FAULT_EVERY_MS), churn.run(churnSeconds * 1000)]);
+      const quiet = Date.now();
+      const doubtful = await within(120_000, 'every phone is certain', becomeCertain(fleet));
+      figure('phones that registered once more, being in doubt', doubtful, '');
+      const certain = Date.now();
+      const equal = async (what: string, fits: (seen: Comparison) => boolean): Promise<Comparison> => {
+        const seen = await eventually(what, () => compareTables(cluster, fleet.phones), fits, CONVERGENCE);
+        figure(
+          `${what} after the last phone was certain`,
+          Date.now() - certain,
+          `ms (${Date.now() - quiet} after the last fault)`,
+        );
+        return seen;
+      };
       await equal('all tables equal each other', areEqual);
       const { entries } = await equal('all tables equal the ledger', isEqual);
       figure('entries of each table', entries[0] ?? 0, '');
       await churn.callAround(FINAL_CALLS);
     } finally {
+      chaos.stopWatching();
+      await watching;
       print(fleet, chaos, churn.book);
     }
 

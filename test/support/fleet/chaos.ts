@@ -7,7 +7,8 @@ import type { NodeProcess } from '../node-process';
 export interface Outage {
   /** A node number, or the bus. */
   readonly what: number | 'bus';
-  readonly kind: FaultKind;
+  /** `starved`: none of our doing; the node got so little of the machine that its API did not answer in time. */
+  readonly kind: FaultKind | 'starved';
   /** Ms since the epoch. */
   readonly from: number;
   /** Undefined: not over. */
@@ -44,6 +45,12 @@ const deck: readonly FaultKind[] = [
   'stop',
 ];
 
+/** A node that does not answer `/healthz` in this time is starved, ms. */
+const STARVED_MS = 500;
+const WATCH_EVERY_MS = 250;
+/** No answer that is late takes longer to be known: the deadline of a request, and more, ms. */
+export const STARVED_KNOWN_MS = 6000;
+
 /** Never more nodes out at a time. */
 const NODES_OUT = 2;
 
@@ -53,6 +60,7 @@ export class Chaos {
   private readonly busy = new Set<number | 'bus'>();
   private readonly running = new Set<Promise<void>>();
   private dealt = 0;
+  private watching = true;
 
   constructor(
     private readonly cluster: Cluster,
@@ -80,7 +88,26 @@ export class Chaos {
     );
   }
 
-  count(kind: FaultKind): number {
+  /** Notes when the machine starves a node, until `stopWatching`. */
+  async watch(): Promise<void> {
+    await Promise.all(this.cluster.nodes.map((node) => this.watchNode(node)));
+  }
+
+  stopWatching(): void {
+    this.watching = false;
+  }
+
+  private async watchNode(node: NodeProcess): Promise<void> {
+    while (this.watching) {
+      const from = Date.now();
+      await node.fetch('/healthz').catch(() => undefined);
+      const until = Date.now();
+      if (until - from > STARVED_MS) this.outages.push({ what: node.id, kind: 'starved', from, until });
+      await pause(WATCH_EVERY_MS);
+    }
+  }
+
+  count(kind: Outage['kind']): number {
     return this.outages.filter((outage) => outage.kind === kind).length;
   }
 

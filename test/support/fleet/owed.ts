@@ -12,8 +12,8 @@ import type { LedgerState } from './ledger';
  * has to know or do something for it could:
  * - the callee got its 200 from node E at least `SETTLED_MS` before the call began, and did not turn to another node,
  *   leave, or give up a REGISTER unanswered (a paused node may do that one later) until it ended;
- * - neither E nor the caller's node C was killed, stopped, paused or just back (`GRACE_MS`: six poll periods, in which
- *   tables must be whole again) from then on;
+ * - neither E nor the caller's node C was killed, stopped, paused, starved by the machine (see `Chaos`) or just back
+ *   (`GRACE_MS`: six poll periods, in which tables must be whole again) from then on;
  * - the bus worked (and was back for `GRACE_MS`); or it did not, but the callee had settled before it went, and C and E
  *   have been up ever since: what a node knows it keeps, and calls do not need the bus.
  *
@@ -36,13 +36,12 @@ export function calleeNow(phone: FleetPhone): Callee {
   return { phone, ledger: phone.ledger, doubtful: phone.doubtful || phone.busy };
 }
 
-export function classOf(call: CallResult, before: Callee, chaos: Chaos): CallClass {
-  const { ledger, phone } = before;
-  const after = phone.ledger;
-  if (before.doubtful || phone.doubtful) return 'callee in doubt';
-  if (ledger.state !== 'registered' || after.state !== 'registered') return 'callee not settled';
-  const moved =
-    after.node !== ledger.node || after.since !== ledger.since || (phone.busy && phone.node.id !== ledger.node);
+/** `before` and `after`: the callee when the call began and when it ended. */
+export function classOf(call: CallResult, before: Callee, after: Callee, chaos: Chaos): CallClass {
+  const { ledger } = before;
+  if (before.doubtful || after.doubtful) return 'callee in doubt';
+  if (ledger.state !== 'registered' || after.ledger.state !== 'registered') return 'callee not settled';
+  const moved = after.ledger.node !== ledger.node || after.ledger.since !== ledger.since;
   if (moved || ledger.since + SETTLED_MS > call.startedAt) return 'callee not settled';
   const nodes = [call.node, ledger.node];
   if (chaos.hit(nodes, call.startedAt - GRACE_MS, call.endedAt)) return 'a node of it was out';
