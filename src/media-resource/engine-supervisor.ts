@@ -4,6 +4,8 @@ import type { ResourceDeviceProcess } from './device-process';
 import type { MediaEngine, SessionList } from './ports';
 
 export const PING_MS = 1000;
+/** A ping that went unanswered is soon followed by the next: those who hear silence meanwhile wait for it. */
+const NEXT_AFTER_MISS_MS = 500;
 export const MISSES_ALLOWED = 2;
 export const AUDIT_MS = 30_000;
 /** An engine tells its age in whole seconds. */
@@ -68,7 +70,8 @@ export class EngineSupervisor {
 
   private scheduleNextPing(): void {
     if (this.stopped) return;
-    this.cancelPing = this.options.clock.setTimer(PING_MS, () => void this.ping());
+    const delay = this.misses > 0 && this.up ? NEXT_AFTER_MISS_MS : PING_MS;
+    this.cancelPing = this.options.clock.setTimer(delay, () => void this.ping());
   }
 
   /**

@@ -85,6 +85,26 @@ export class RtpListener {
     }, 10);
   }
 
+  /** Presses a digit (0 to 9) for 200 ms, as a telephone-event of RFC 4733 at 8000 Hz. Resolves when it is over. */
+  async press(digit: number, payloadType: number, address: string, port: number): Promise<void> {
+    const timestamp = Math.floor(Math.random() * 0x8000_0000);
+    const source = Math.floor(Math.random() * 0xffffffff);
+    for (let part = 1; part <= 12; part++) {
+      const packet = Buffer.alloc(16);
+      packet.writeUInt8(0x80, 0);
+      packet.writeUInt8(payloadType | (part === 1 ? 0x80 : 0), 1);
+      packet.writeUInt16BE(this.sequence++ & 0xffff, 2);
+      packet.writeUInt32BE(timestamp, 4);
+      packet.writeUInt32BE(source, 8);
+      packet.writeUInt8(digit, 12);
+      // The last three say that it is over.
+      packet.writeUInt8((part > 9 ? 0x80 : 0) | 10, 13);
+      packet.writeUInt16BE(160 * Math.min(part, 10), 14);
+      this.socket.send(packet, port, address);
+      await pause(20);
+    }
+  }
+
   stopSending(): void {
     clearInterval(this.sender);
   }

@@ -5,7 +5,7 @@ import { eventuallyTrue } from '../../support/eventually';
 import { RtpListener } from '../../support/rtp-listener';
 import { Rtpengine } from '../../support/rtpengine';
 import { Scope } from '../../support/scope';
-import { describeSound, hearsTones } from '../../support/sound';
+import { describeSound, hearsTones, toneLevel } from '../../support/sound';
 
 const wholeFile = new Scope();
 let scope: Scope;
@@ -312,5 +312,22 @@ describe('what stays when an end offers again', () => {
     expect(codecsIn(offered)).toEqual(['PCMA/8000']);
     const forA = await relay.answer(session, { from: 'b', answer: only(a.sdp(), 8) });
     expect(codecsIn(forA ?? '')).toEqual(['opus/48000', 'telephone-event/48000']);
+  });
+
+  test('RFC 4733: a digit of an end with events is heard as a tone by one without', async () => {
+    const [a, b] = [await RtpListener.open(scope), await RtpListener.open(scope)];
+    const session = newSession();
+    const withEvents = `${only(a.sdp(), 8).replace(/ 8\r/, ' 8 101\r')}a=rtpmap:101 telephone-event/8000\r\n`;
+    const forB = await relay.offer(session, { to: 'b', sdp: withEvents, terms: { codecs: ['PCMU'] } });
+    const forA = (await relay.answer(session, { from: 'b', answer: only(b.sdp(), 0) })) ?? '';
+    b.send(1000, '127.0.0.1', portIn(forB));
+    a.send(440, '127.0.0.1', portIn(forA));
+    await expectTone(b, 440);
+    a.stopSending();
+    const heard = b.hear(0.5);
+    await a.press(5, 101, '127.0.0.1', portIn(forA));
+    const sound = await heard;
+    if (toneLevel(sound, 770) < 0.01 || toneLevel(sound, 1336) < 0.01)
+      throw new Error(`no digit 5: ${describeSound(sound, [440, 770, 1336])}`);
   });
 });
