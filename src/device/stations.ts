@@ -23,6 +23,8 @@ import type { DevicesOptions } from './ports';
 import { Station, type Registration } from './station';
 
 const MAX_CONTACTS = 10;
+/** In a REGISTER: the media resource group list that the device wants (claim M14). */
+export const LIST_HEADER = 'X-Tandem-Media-Resource-Group-List';
 /** What a phone that is turned away should wait before it tries here again, seconds. */
 export const RETRY_AFTER_SECONDS = 30;
 const LONGEST_ANSWER_MS = 5000;
@@ -198,14 +200,16 @@ export class Stations {
     return this.options.random ?? Math.random;
   }
 
-  private apply(change: BindingChange, device: DeviceConfig, { source, header }: ReceivedRequest): void {
+  private apply(change: BindingChange, device: DeviceConfig, request: ReceivedRequest): void {
+    const { source, header } = request;
     const key = bindingKey(device.name, change.binding.identity);
     if (change.type === 'unbind') {
       this.remove(key, 'unregistered');
       return;
     }
     const { mac } = readReportedIdentity(header);
-    const registration = { binding: change.binding, source, stamp: this.options.stamps.next(), mac };
+    const asked = askedList(request, device, this.options.config);
+    const registration = { binding: change.binding, source, stamp: this.options.stamps.next(), mac, ...asked };
     const station = this.byKey.get(key);
     if (station === undefined) this.add(device, registration);
     else {
@@ -240,10 +244,12 @@ export class Stations {
 
   private publish(station: Station): void {
     const record = station.record();
-    const { callId, cseq, registeredAt } = station.registration.binding;
+    const { binding, mediaResourceGroupList } = station.registration;
+    const { callId, cseq, registeredAt } = binding;
+    const asked = mediaResourceGroupList === undefined ? {} : { mediaResourceGroupList };
     this.expiry.set(record.key, record.expiresAt);
     if (station.connectionBound) this.options.journal?.delete(record.key);
-    else this.options.journal?.put({ record, callId, cseq, registeredAt });
+    else this.options.journal?.put({ record, callId, cseq, registeredAt, ...asked });
     this.options.composite.put(this.options.node, record);
     this.flows.set(station);
     this.polls?.watch(record.key, this.pollSubject(station));
@@ -278,7 +284,8 @@ export class Stations {
     return station !== undefined;
   }
 
-  private revive({ record, callId, cseq, registeredAt }: JournaledBinding): Station | undefined {
+  private revive(journaled: JournaledBinding): Station | undefined {
+    const { record, callId, cseq, registeredAt, mediaResourceGroupList } = journaled;
     const { clock, composite, node, stamps } = this.options;
     const device = this.devices.named(record.device);
     const source = parseAddress(record.address);
@@ -292,7 +299,8 @@ export class Stations {
     const { contact, expiresAt, instance: identity } = record;
     const instance = /^sips?:/i.test(identity) ? undefined : identity;
     const binding: Binding = { identity, instance, contact, callId, cseq, registeredAt, expiresAt };
-    return this.add(device, { binding, source, stamp: record.stamp, mac: record.mac });
+    const asked = device.acceptListFromDevice && mediaResourceGroupList !== undefined ? { mediaResourceGroupList } : {};
+    return this.add(device, { binding, source, stamp: record.stamp, mac: record.mac, ...asked });
   }
 
   /** A REGISTER that this node does not take: 503, or the node that the phone should use (RFC 3261 section 21.3.4). */
@@ -366,4 +374,14 @@ function growth(changes: readonly BindingChange[]): number {
     if (change.type === 'unbind') return sum - 1;
     return change.previous === undefined ? sum + 1 : sum;
   }, 0);
+}
+
+type AskedList = Pick<Registration, 'mediaResourceGroupList'>;
+
+/** The list that comes with a REGISTER (claim M14): of devices that may choose, and only one that there is. */
+function askedList(request: ReceivedRequest, device: DeviceConfig, config: DevicesOptions['config']): AskedList {
+  if (!device.acceptListFromDevice) return {};
+  const asked = request.header(LIST_HEADER)?.trim();
+  const known = config.mediaResourceGroupLists.find(({ name }) => name === asked);
+  return known === undefined ? {} : { mediaResourceGroupList: known.name };
 }

@@ -11,6 +11,8 @@ export interface JournaledBinding {
   readonly cseq: number;
   /** Milliseconds since the epoch. */
   readonly registeredAt: number;
+  /** The media resource group list that the device asked for (claim M14). */
+  readonly mediaResourceGroupList?: string;
 }
 
 /** What a journal file says, and what of it could not be read. */
@@ -50,7 +52,8 @@ export function deleteLine(key: string): string {
 
 function isBinding(value: unknown): value is JournaledBinding {
   if (!isObject(value)) return false;
-  const { callId } = value;
+  const { callId, mediaResourceGroupList: list } = value;
+  if (list !== undefined && typeof list !== 'string') return false;
   if (typeof callId !== 'string' || callId.length > MAX_CALL_ID_LENGTH) return false;
   return isCount(value.cseq) && isCount(value.registeredAt) && isRegistrationRecord(value.record);
 }

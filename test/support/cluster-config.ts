@@ -15,6 +15,8 @@ export interface TestDevice {
   userClass?: string;
   codecs?: readonly string[];
   mtpRequired?: boolean;
+  delayedOffer?: boolean;
+  acceptListFromDevice?: boolean;
 }
 
 export interface TestGateway {

@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Scope } from './scope';
-import { decodeG711, encodePcma, makeTones, type Sound } from './sound';
+import { decodeG711, encodePcma, encodePcmu, makeTones, type Sound } from './sound';
 
 interface Packet {
   readonly payloadType: number;
@@ -64,10 +64,10 @@ export class RtpListener {
     ].join('\r\n');
   }
 
-  /** Sends a tone, PCMA in packets of 20 ms, until `stopSending`. */
-  send(hz: number, address: string, port: number): void {
+  /** Sends a tone, PCMA (8) or PCMU (0) in packets of 20 ms, until `stopSending`. */
+  send(hz: number, address: string, port: number, payloadType: 0 | 8 = 8): void {
     this.stopSending();
-    const tone = encodePcma(makeTones([hz], 1));
+    const tone = (payloadType === 8 ? encodePcma : encodePcmu)(makeTones([hz], 1));
     const source = Math.floor(Math.random() * 0xffffffff);
     const started = Date.now();
     let sent = 0;
@@ -75,7 +75,7 @@ export class RtpListener {
       for (; sent < (Date.now() - started) / 20; sent++) {
         const header = Buffer.alloc(12);
         header.writeUInt8(0x80, 0);
-        header.writeUInt8(8, 1);
+        header.writeUInt8(payloadType, 1);
         header.writeUInt16BE(this.sequence++ & 0xffff, 2);
         header.writeUInt32BE((sent * 160) >>> 0, 4);
         header.writeUInt32BE(source, 8);

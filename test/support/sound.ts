@@ -156,6 +156,20 @@ function decodeUlaw(code: number): number {
   return ((value & 0x80) !== 0 ? -magnitude : magnitude) / 32768;
 }
 
+/** ITU-T G.711 mu-law, one sample. */
+function encodeUlaw(sample: number): number {
+  const value = Math.max(-32768, Math.min(32767, Math.round(sample * 32767))) >> 2;
+  const biased = Math.min(Math.abs(value) + 33, 8191);
+  const segment = Math.max(0, Math.floor(Math.log2(biased)) - 5);
+  const mantissa = (biased >> (segment + 1)) & 0x0f;
+  return ~((value < 0 ? 0x80 : 0) | (segment << 4) | mantissa) & 0xff;
+}
+
+/** G.711 mu-law at 8000 Hz. */
+export function encodePcmu(sound: Sound): Buffer {
+  return Buffer.from(Array.from(sound.samples, encodeUlaw));
+}
+
 /** G.711 A-law at 8000 Hz. */
 export function encodePcma(sound: Sound): Buffer {
   return Buffer.from(Array.from(sound.samples, encodeAlaw));
