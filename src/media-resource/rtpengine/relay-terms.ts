@@ -45,7 +45,8 @@ export function transportParameters(security: Security, feedback: boolean, famil
     DTLS: 'off',
     'rtcp-mux': ['demux'],
     flags: [KEEP_PORTS, 'strip-extmap', 'trust-address'],
-    ...(security === 'sdes' ? { SDES: UNWANTED_SUITES } : {}),
+    // Some phones do not take keys without the padding of their base64 (RFC 4568 §6.1 leaves it open).
+    ...(security === 'sdes' ? { SDES: [...UNWANTED_SUITES, 'pad'] } : {}),
   };
 }
 
