@@ -104,6 +104,34 @@ describe('claim R6: one deletion, with its reason', () => {
   const deletions = (node: TestNode): string[] =>
     node.changes.flatMap((change) => (change.type === 'delete' ? [`${change.record.pid} ${change.reason}`] : []));
 
+  describe('claim M14: the media resource group list that comes with a REGISTER', () => {
+    const lists = [{ name: 'voice', groups: [] }];
+    const node = (acceptListFromDevice: boolean): TestNode => {
+      const { devices } = noGateways;
+      const changed = devices.map((device) => ({ ...device, acceptListFromDevice }));
+      return new TestNode({ config: { ...noGateways, devices: changed, mediaResourceGroupLists: lists } }).start();
+    };
+    const asked = (list: string) => ({ headers: { 'X-Tandem-Media-Resource-Group-List': list } });
+    const listOf = (of: TestNode): string | undefined => of.devices.stations()[0]?.profile.listFromDevice;
+
+    test('is kept with the binding when the configuration lets the device choose, until the next REGISTER', () => {
+      const willing = node(true);
+      willing.register(asked('voice'));
+      expect(listOf(willing)).toBe('voice');
+      willing.register();
+      expect(listOf(willing)).toBeUndefined();
+    });
+
+    test('is of no account otherwise, or when there is no such list', () => {
+      const unwilling = node(false);
+      unwilling.register(asked('voice'));
+      expect(listOf(unwilling)).toBeUndefined();
+      const willing = node(true);
+      willing.register(asked('nonsense'));
+      expect(listOf(willing)).toBeUndefined();
+    });
+  });
+
   test('de-registration', () => {
     const node = new TestNode({ config: noGateways }).start();
     node.register();

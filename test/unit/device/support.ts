@@ -223,7 +223,14 @@ export class TestNode {
   private cseq = 0;
 
   register(
-    options: { username?: string; contact?: string; expires?: string; source?: SipSource; callId?: string } = {},
+    options: {
+      username?: string;
+      contact?: string;
+      expires?: string;
+      source?: SipSource;
+      callId?: string;
+      headers?: Headers;
+    } = {},
   ): Answer {
     const { username = 'alice', source = PHONE, expires } = options;
     const uri = `sip:${DOMAIN}`;
@@ -237,6 +244,7 @@ export class TestNode {
         From: `<sip:${username}@${DOMAIN}>;tag=1`,
         To: `<sip:${username}@${DOMAIN}>`,
         CSeq: `${this.cseq} REGISTER`,
+        ...options.headers,
         Contact: options.contact ?? `<sip:${username}@${source.address}:${source.port}>`,
         ...(expires === undefined ? {} : { Expires: expires }),
       },
