@@ -127,6 +127,21 @@ describe('claim M10: the device manager', () => {
     composite.purge(2, 'off-line');
     expect(manager.newest('a')).toBeUndefined();
   });
+
+  test('tells which process is gone, also when another came in its place without a removal in between', () => {
+    const composite = new CompositeSet();
+    const manager = new DeviceManager(composite);
+    const gone: string[] = [];
+    manager.onGone(({ pid, boot }) => gone.push(`${pid} ${boot}`));
+    composite.put(1, record('a', '1.mp.1'));
+    composite.put(1, record('a', '1.mp.1', { stamp: { ms: NOW + 5, counter: 0, node: 1 } }));
+    expect(gone).toEqual([]);
+    composite.put(1, record('a', '1.mp.2', { stamp: { ms: NOW + 6, counter: 0, node: 1 } }));
+    expect(gone).toEqual(['1.mp.1 7']);
+    composite.put(2, record('b', '2.mp.1'));
+    composite.purge(2, 'off-line');
+    expect(gone).toEqual(['1.mp.1 7', '2.mp.1 7']);
+  });
 });
 
 describe('records of other nodes', () => {
