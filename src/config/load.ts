@@ -190,7 +190,11 @@ function build(
       codecs: value.codecs,
     })),
     routes: sections.routes.map(({ value }) => value),
-    mediaResources: sections.mediaResources.map(({ value }) => ({ ...value, site: value.site })),
+    mediaResources: sections.mediaResources.map(({ value: { eventSocket, ...value } }) => ({
+      ...value,
+      site: value.site,
+      ...(eventSocket === undefined ? {} : { eventSocket: { ...eventSocket.address, password: eventSocket.password } }),
+    })),
     mediaResourceGroups: sections.mediaResourceGroups.map(({ value }) => ({
       ...value,
       site: value.site,

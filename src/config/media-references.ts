@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { CheckedSections } from './cross-references';
+import type { Path } from './problem';
 import type * as schemas from './schema';
 import { checkUnique, isTable } from './sections';
 import type { Source } from './source';
@@ -30,7 +31,20 @@ function checkEngines(source: Source, sections: CheckedSections): void {
       );
     if (value.engine === 'rtpengine' && value.control.protocol !== 'udp')
       source.problem([...path, 'control'], 'rtpengine is controlled over UDP: udp:ADDRESS:PORT');
+    checkFreeswitch(source, path, value);
   }
+}
+
+function checkFreeswitch(source: Source, path: Path, { engine, control, eventSocket }: Resource): void {
+  if (engine !== 'freeswitch') {
+    if (eventSocket !== undefined) source.problem([...path, 'eventSocket'], `${engine} has no event socket`);
+    return;
+  }
+  if (control.protocol !== 'udp' && control.protocol !== 'tcp')
+    source.problem([...path, 'control'], 'FreeSWITCH is called over UDP or TCP: udp:ADDRESS:PORT');
+  if (eventSocket === undefined)
+    source.problem(path, 'FreeSWITCH needs eventSocket: {address: ADDRESS:PORT, password: ...}');
+  else if (eventSocket.address.port === 0) source.problem([...path, 'eventSocket', 'address'], 'must name a port');
 }
 
 /** Its devices would be in no list, nor in the default group: nobody would ever be given one. */

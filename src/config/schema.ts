@@ -281,6 +281,9 @@ export const routeSchema = z.strictObject({
   targets: z.array(text).min(1, 'a route without target leads nowhere: name a gateway'),
 });
 
+/** Of FreeSWITCH. */
+export const eventSocketSchema = z.strictObject({ address, password: oneLine });
+
 export const mediaResourceSchema = z.strictObject({
   name,
   type: z.enum(['moh', 'transcoder', 'mtp', 'conference'], 'must be moh, transcoder, mtp or conference'),
@@ -289,6 +292,7 @@ export const mediaResourceSchema = z.strictObject({
   node: whole(1, 999_999),
   site: text.optional(),
   capacity: whole(1, 100_000),
+  eventSocket: eventSocketSchema.optional(),
 });
 
 export const mediaResourceGroupSchema = z.strictObject({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { formatPath, suggestion, type Path } from './problem';
-import { drachtioSchema, redisSchema, redisTlsSchema, sentinelSchema, tlsSchema } from './schema';
+import { drachtioSchema, eventSocketSchema, redisSchema, redisTlsSchema, sentinelSchema, tlsSchema } from './schema';
 import type { Source } from './source';
 
 /** An entry of a section that was read without a problem, with its place in the file. */
@@ -58,6 +58,8 @@ function innerSchema(path: readonly PropertyKey[]): z.ZodType {
       return redisSchema;
     case 'sentinel':
       return sentinelSchema;
+    case 'eventSocket':
+      return eventSocketSchema;
     default:
       return drachtioSchema;
   }

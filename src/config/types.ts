@@ -208,6 +208,14 @@ export interface MediaResourceConfig {
   readonly site: string | undefined;
   /** Sessions at a time. */
   readonly capacity: number;
+  /** FreeSWITCH: where its event socket is. */
+  readonly eventSocket?: EventSocketConfig | undefined;
+}
+
+export interface EventSocketConfig {
+  readonly address: string;
+  readonly port: number;
+  readonly password: string;
 }
 
 export interface MediaResourceGroupConfig {

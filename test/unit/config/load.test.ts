@@ -425,6 +425,42 @@ describe('a problem of a configuration file', () => {
       'rtpengine is controlled over UDP',
     ],
     [
+      'FreeSWITCH without its event socket',
+      'mediaResourceGroups:',
+      '  - { name: bridge, type: conference, engine: freeswitch, node: 1, capacity: 9, control: "udp:127.0.0.30:5060" }\nmediaResourceGroups:',
+      'mediaResources[2]: FreeSWITCH needs eventSocket',
+    ],
+    [
+      'an event socket with an unknown key',
+      'mediaResourceGroups:',
+      '  - { name: bridge, type: conference, engine: freeswitch, node: 1, capacity: 9, control: "udp:127.0.0.30:5060", eventSocket: { address: "127.0.0.30:8021", password: x, passwd: y } }\nmediaResourceGroups:',
+      'mediaResources[2].eventSocket.passwd: unknown key "passwd"',
+    ],
+    [
+      'an event socket without a password',
+      'mediaResourceGroups:',
+      '  - { name: bridge, type: conference, engine: freeswitch, node: 1, capacity: 9, control: "udp:127.0.0.30:5060", eventSocket: { address: "127.0.0.30:8021" } }\nmediaResourceGroups:',
+      '"password" is missing',
+    ],
+    [
+      'an event socket without a port',
+      'mediaResourceGroups:',
+      '  - { name: bridge, type: conference, engine: freeswitch, node: 1, capacity: 9, control: "udp:127.0.0.30:5060", eventSocket: { address: "127.0.0.30", password: x } }\nmediaResourceGroups:',
+      'mediaResources[2].eventSocket.address: must be ADDRESS:PORT',
+    ],
+    [
+      'FreeSWITCH that is called over TLS',
+      'mediaResourceGroups:',
+      '  - { name: bridge, type: conference, engine: freeswitch, node: 1, capacity: 9, control: "tls:127.0.0.30:5061", eventSocket: { address: "127.0.0.30:8021", password: x } }\nmediaResourceGroups:',
+      'FreeSWITCH is called over UDP or TCP',
+    ],
+    [
+      'an event socket of what has none',
+      'control: "udp:127.0.0.1:22222", node: 1, site: dallas, capacity: 50',
+      'control: "udp:127.0.0.1:22222", node: 1, site: dallas, capacity: 50, eventSocket: { address: "127.0.0.30:8021", password: x }',
+      'mediaResources[1].eventSocket: rtpengine has no event socket',
+    ],
+    [
       "a site's music that nobody knows",
       'mediaResourceGroupList: san-jose, codecs',
       'mediaResourceGroupList: san-jose, musicSource: jazz, codecs',
@@ -455,6 +491,17 @@ describe('a problem of a configuration file', () => {
       'must not be "default"',
     ],
   ];
+  it('FreeSWITCH as a conference bridge has its SIP address and its event socket; the password comes from the environment', () => {
+    const bridge =
+      '{ name: bridge, type: conference, engine: freeswitch, control: "udp:127.0.0.30:5060", node: 1, capacity: 60, ' +
+      'eventSocket: { address: "127.0.0.30:8021", password: "${EVENT_SOCKET}" } }';
+    const text = example.replace('mediaResourceGroups:', `  - ${bridge}\nmediaResourceGroups:`);
+    expect(load(text, { ...env, EVENT_SOCKET: 'hush' }).mediaResources[2]).toMatchObject({
+      control: { protocol: 'udp', address: '127.0.0.30', port: 5060 },
+      eventSocket: { address: '127.0.0.30', port: 8021, password: 'hush' },
+    });
+  });
+
   it.each(wrong)('%s is reported with its line', (_title, from, to, message) => {
     const { text, line } = changed(from, to);
     const found = problems(text).filter((problem) => problem.includes(message));
