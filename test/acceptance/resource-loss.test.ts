@@ -188,3 +188,26 @@ describe('resources that are full', () => {
     await hangUpAll(pairs);
   });
 });
+
+describe('a media server that is there and does not answer', () => {
+  let cluster: Cluster;
+
+  beforeAll(async () => {
+    cluster = await Cluster.start({ change: (file) => addUsers(file, 2, 1, siteOf(1)) });
+    await resourcesKnown(cluster);
+  });
+  afterAll(() => cluster.close());
+
+  it('claims M7, M13: music and transcoder come from the other node', async () => {
+    cluster.engines.get(1)?.freeze();
+    const transcoded = await connect(cluster, 0, true, 1);
+    await hearEachOther(transcoded);
+    const held = await connect(cluster, 1, false, 1);
+    await held.caller.hold();
+    await held.callee.hears(...musicTones);
+    expect(await cluster.engines.get(2)?.sessions()).toHaveLength(2);
+    await hangUpAll([transcoded, held]);
+    cluster.engines.get(1)?.thaw();
+    await cluster.nothingIsLeft();
+  });
+});

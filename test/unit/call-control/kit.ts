@@ -81,6 +81,8 @@ export class FakeSession implements Session {
   private requests = 0;
   /** Ended by either side. */
   over = false;
+  /** It has answered our INVITE. */
+  answered = false;
 
   constructor(readonly who: string) {
     sessions += 1;
@@ -157,6 +159,7 @@ export class FakeSession implements Session {
     this.emit({ type: 'provisional', status, reason: '', sdp: description, header: headers() });
   }
   answers(description: string | undefined, values: Readonly<Record<string, string>> = {}): void {
+    this.answered = true;
     this.emit({ type: 'answered', sdp: description, header: headers(values) });
   }
   rejects(status: number, values: Readonly<Record<string, string>> = {}, reason = ''): void {

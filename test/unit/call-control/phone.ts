@@ -1,4 +1,4 @@
-import { effectiveDirection } from '../../../src/sdp';
+import { audioCodecs, effectiveDirection } from '../../../src/sdp';
 import { type FakeSession, sdp } from './kit';
 
 export type Who = 'alice' | 'bob';
@@ -16,6 +16,8 @@ export class Phone {
   private acknowledged: number | undefined;
   private outstanding: string | undefined;
   private port = 4000;
+  /** Payload types that it speaks; an offer with none of them is refused with 488. */
+  codecs: readonly number[] = [0, 8];
 
   constructor(
     readonly who: Who,
@@ -28,7 +30,7 @@ export class Phone {
 
   private describe(holding: boolean, heard = true): string {
     const direction = holding ? 'sendonly' : heard ? 'sendrecv' : 'recvonly';
-    return sdp(this.who, { direction, port: this.port });
+    return sdp(this.who, { direction, port: this.port, codecs: this.codecs });
   }
 
   want(holding: boolean): void {
@@ -46,6 +48,13 @@ export class Phone {
   move(): void {
     if (this.outstanding !== undefined || this.wanted !== undefined) return;
     this.port += 2;
+    this.wanted = this.holding;
+  }
+
+  /** Speaks other codecs from now on, and offers them. */
+  recode(codecs: readonly number[]): void {
+    if (this.outstanding !== undefined || this.wanted !== undefined) return;
+    this.codecs = codecs;
     this.wanted = this.holding;
   }
 
@@ -80,14 +89,18 @@ export class Phone {
       this.acknowledged = before;
       return;
     }
+    if (!audioCodecs(offer.sdp).some(({ payload }) => this.codecs.includes(payload))) {
+      this.session.rejectsReinvite(488);
+      return;
+    }
     this.acknowledged = undefined;
     this.told = offer.sdp;
     const direction = effectiveDirection(offer.sdp);
     if (direction === 'inactive')
-      this.session.answersReinvite(sdp(this.who, { direction: 'inactive', port: this.port }));
+      this.session.answersReinvite(sdp(this.who, { direction: 'inactive', port: this.port, codecs: this.codecs }));
     else if (direction === 'sendonly') {
       const text = this.holding ? 'inactive' : 'recvonly';
-      this.session.answersReinvite(sdp(this.who, { direction: text, port: this.port }));
+      this.session.answersReinvite(sdp(this.who, { direction: text, port: this.port, codecs: this.codecs }));
     } else this.session.answersReinvite(this.describe(this.holding));
   }
 
