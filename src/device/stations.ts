@@ -110,7 +110,7 @@ export class Stations {
       random: this.random,
       visiting: this.placement.isVisiting(device.site),
     };
-    const { response, changes, outcome } = register(request, bindings, policy, now);
+    const { response, changes, removedElsewhere, outcome } = register(request, bindings, policy, now);
     if (outcome === 'stale-cseq') metrics.count('tandem_stale_cseq_total');
     const capacity = config.nodes.find(({ id }) => id === node)?.capacity ?? Infinity;
     if (this.draining && changes.some(({ type }) => type === 'bind'))
@@ -119,6 +119,7 @@ export class Stations {
     if (more > 0 && this.byKey.size + more > capacity)
       return this.turnAway(request, device, 'at-capacity', 'At Capacity');
     for (const change of changes) this.apply(change, device, request);
+    this.removeElsewhere(device, removedElsewhere);
     metrics.count('tandem_register_total', { result: outcome });
     return response;
   }
@@ -198,6 +199,20 @@ export class Stations {
 
   private get random(): () => number {
     return this.options.random ?? Math.random;
+  }
+
+  /**
+   * The phone leaves, and has come to us since the node that controls it was silent. Its binding is taken over and deleted:
+   * that node hears of a newer registration and gives its own up (procedure B).
+   */
+  private removeElsewhere(device: DeviceConfig, identities: readonly string[] | 'all'): void {
+    if (identities.length === 0) return;
+    const { boot, composite, node, pids, stamps } = this.options;
+    for (const { owner, record } of [...composite.ofDevice(device.name)]) {
+      if (owner === node || (identities !== 'all' && !identities.includes(record.instance))) continue;
+      composite.put(node, { ...record, pid: pids.allocate('dp'), boot, stamp: stamps.next() });
+      composite.delete(node, record.key, 'unregistered');
+    }
   }
 
   private apply(change: BindingChange, device: DeviceConfig, request: ReceivedRequest): void {

@@ -61,6 +61,8 @@ export interface RegisterResult {
   readonly response: RegisterResponse;
   /** All or none: empty whenever the response is not 200. */
   readonly changes: readonly BindingChange[];
+  /** Identities that are to be removed and are not among the bindings: another registrar of the domain may have them. */
+  readonly removedElsewhere: readonly string[] | 'all';
   readonly outcome: RegisterOutcome;
 }
 
@@ -80,7 +82,7 @@ function refuse(
   headers: Headers = {},
   outcome: RegisterOutcome = 'refused',
 ): RegisterResult {
-  return { response: { status, reason, headers }, changes: [], outcome };
+  return { response: { status, reason, headers }, changes: [], removedElsewhere: [], outcome };
 }
 
 /**
@@ -153,10 +155,12 @@ interface Plan {
   readonly after: Map<string, Binding>;
   /** Those that the request names, in its order. */
   readonly own: string[];
+  /** Those that the request removes and nobody has here. */
+  readonly absent: string[];
 }
 
 function planUpdate(contacts: readonly RequestedContact[], bindings: readonly Binding[], attempt: Attempt): Plan {
-  const plan: Plan = { changes: [], after: new Map(bindings.map((binding) => [binding.identity, binding])), own: [] };
+  const plan: Plan = { changes: [], after: toMap(bindings), own: [], absent: [] };
   for (const contact of contacts.filter(({ expires }) => expires !== 0)) {
     // Among those that are left: an earlier contact of the request may have taken one over.
     const previous = findBinding(contact, [...plan.after.values()]);
@@ -183,6 +187,7 @@ function planUpdate(contacts: readonly RequestedContact[], bindings: readonly Bi
   }
   for (const contact of contacts.filter(({ expires }) => expires === 0)) {
     const binding = findBinding(contact, bindings);
+    if (binding === undefined) plan.absent.push(contact.instance ?? contact.canonical);
     // A phone that changes its address removes the old contact in the request that adds the new one, with one instance.
     if (binding === undefined || plan.own.includes(binding.identity) || !plan.after.has(binding.identity)) continue;
     plan.after.delete(binding.identity);
@@ -207,7 +212,7 @@ function accept(plan: Plan, now: number, outcome: RegisterOutcome): RegisterResu
     ...(contacts.length === 0 ? {} : { Contact: contacts.join(', ') }),
     Date: new Date(now).toUTCString(),
   };
-  return { response: { status: 200, headers }, changes: plan.changes, outcome };
+  return { response: { status: 200, headers }, changes: plan.changes, removedElsewhere: plan.absent, outcome };
 }
 
 function judge(touched: readonly Binding[], attempt: Attempt): RegisterOutcome {
@@ -253,12 +258,13 @@ export function register(
     case 'malformed':
       return refuse(400, requested.reason);
     case 'fetch':
-      return accept({ changes: [], after: toMap(bindings), own: [] }, now, 'fetched');
+      return accept({ changes: [], after: toMap(bindings), own: [], absent: [] }, now, 'fetched');
     case 'remove-all': {
       const outcome = judge(bindings, attempt);
       if (outcome === 'stale-cseq') return staleAnswer();
       const changes = bindings.map((binding): BindingChange => ({ type: 'unbind', binding }));
-      return accept({ changes, after: new Map(), own: [] }, now, outcome);
+      const accepted = accept({ changes, after: new Map(), own: [], absent: [] }, now, outcome);
+      return { ...accepted, removedElsewhere: 'all' };
     }
     case 'update':
       return update(requested.contacts, bindings, attempt);

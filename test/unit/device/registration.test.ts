@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SimulatedClock } from '../../../src/process/clock';
+import { compareStamps } from '../../../src/process/hlc';
 import { RegistrationJournal } from '../../../src/registration/journal';
 import type { RegistrationRecord } from '../../../src/registration/record';
 import { isRegistrationRecord } from '../../../src/registration/validate';
@@ -164,6 +165,29 @@ describe('claim R6: one deletion, with its reason', () => {
     node.composite.put(2, { ...mine, pid: '2.dp.9', stamp: { ...mine.stamp, ms: mine.stamp.ms + 1, node: 2 } });
     expect(deletions(node)).toEqual(['1.dp.1 moved']);
   });
+
+  test.each([
+    ['with its contact', {}],
+    ['with all its contacts', { contact: '*' }],
+  ])(
+    'claim R6: a phone leaves at a node that does not control it, %s: the newer registration is told, then deleted',
+    (_, how) => {
+      const node = new TestNode({ config: noGateways }).start();
+      node.register();
+      const mine = own(node)[0]!;
+      node.register({ expires: '0' });
+      const theirs = { ...mine, pid: '2.dp.9' as const, boot: 9 };
+      node.composite.put(2, theirs);
+      node.composite.put(2, { ...theirs, key: 'SEP-bob|x', device: 'SEP-bob' });
+      node.changes.length = 0;
+      node.register({ ...how, expires: '0' });
+      expect(node.changes).toMatchObject([
+        { type: 'put', owner: 1, record: { key: mine.key, pid: '1.dp.2', boot: mine.boot } },
+        { type: 'delete', owner: 1, record: { key: mine.key }, reason: 'unregistered' },
+      ]);
+      expect(compareStamps(node.changes[0]!.record.stamp, theirs.stamp)).toBeGreaterThan(0);
+    },
+  );
 
   test('another binding of the same device elsewhere does not move it', () => {
     const node = new TestNode({ config: noGateways }).start();
