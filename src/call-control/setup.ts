@@ -42,8 +42,9 @@ export function setup(draft: Draft, signal: CallSignal): void {
     case 'end':
       return endCall(draft, { by: 'system', status: 503, reason: signal.reason });
     case 'allocated':
-      // Nothing is allocated before the call is answered.
-      if (signal.leaseMs !== undefined) draft.emit({ type: 'release-resource', token: signal.token });
+      // There is no music before the call is answered.
+      if (signal.leaseMs !== undefined && !draft.state.tokens.includes(signal.token))
+        draft.emit({ type: 'release-resource', token: signal.token });
       return;
     case 'path-allocated':
     case 'path-replied':

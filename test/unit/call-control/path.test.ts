@@ -166,6 +166,20 @@ describe('the media path', () => {
       a.emit({ type: 'cancelled', reason: undefined });
     });
 
+    test('two phones ring through transcoders; the one of the phone that did not answer is given back at once', async () => {
+      give({ codecs: ['PCMU'] });
+      const carol = new FakeDevice({ ...profile('SEP-carol'), codecs: ['PCMU'] }, '1.dp.3');
+      world.devices.set('1.dp.3', carol);
+      world.route('2000', [target('1.dp.2', 'SEP-bob')], [target('1.dp.3', 'SEP-carol')]);
+      const a = world.call({ sdp: wide() });
+      await settled();
+      bob.session.answers(narrow());
+      await settled();
+      a.acks();
+      expect(carol.session.all('cancel')).toHaveLength(1);
+      expect(world.resources.granted.map(({ released }) => released)).toEqual([0, 1]);
+    });
+
     test('a caller that gives up while a transcoder is asked for leaves nothing', async () => {
       give({ codecs: ['PCMU'] });
       world.resources.slow = true;

@@ -74,7 +74,9 @@ const legIds: readonly LegId[] = ['a', 'b1', 'b2', 'b99'];
 const timers: readonly TimerName[] = [
   'no-answer',
   ...legIds.flatMap((id) =>
-    (['life', 'ack', 'reinvite', 'retry', 'refresh', 'renew'] as const).map((kind): TimerName => `${kind}:${id}`),
+    (['life', 'ack', 'reinvite', 'retry', 'refresh', 'renew', 'lease', 'path'] as const).map(
+      (kind): TimerName => `${kind}:${id}`,
+    ),
   ),
 ];
 
@@ -94,6 +96,14 @@ const everySignal: readonly CallSignal[] = [
     { type: 'branch-unreachable', leg: id },
     { type: 'allocated', leg: id, token: 1, leaseMs: 30_000, explanation },
     { type: 'allocated', leg: id, token: 2, leaseMs: undefined, explanation },
+    ...[1, 2].flatMap((token): CallSignal[] => [
+      { type: 'path-allocated', leg: id, token, resource: { name: 'xcode', leaseMs: 30_000 }, explanation },
+      { type: 'path-allocated', leg: id, token, resource: undefined, explanation },
+      { type: 'path-replied', leg: id, number: token, reply: { ok: true, sdp: sdp('relay') } },
+      { type: 'path-replied', leg: id, number: token, reply: { ok: true } },
+      { type: 'path-replied', leg: id, number: token, reply: { ok: false, reason: 'down' } },
+      { type: 'resource-lost', token },
+    ]),
     ...(['offer', 'connect', 'renew'] as const).flatMap((op): CallSignal[] => [
       { type: 'resource-replied', leg: id, token: 1, op, reply: { ok: true, sdp: sdp('music') } },
       { type: 'resource-replied', leg: id, token: 1, op, reply: { ok: true } },
@@ -163,6 +173,31 @@ const wish = leg('a', { type: 'reinvited', id: 'w', sdp: undefined, header: head
 const talking = [routed, started, answered, acked];
 const playing = [...talking, hold, acked, granted, offered, taken, connected];
 
+/** A callee that speaks G.729 only, so that a transcoder must make the offers. */
+const transcoding: CallSignal = {
+  type: 'routed',
+  route: {
+    type: 'targets',
+    branches: [[{ ...target('1.dp.2', 'SEP-bob'), profile: { ...profile('SEP-bob'), codecs: ['G729'] } }]],
+    matched: '2000',
+  },
+};
+const transcoder: CallSignal = {
+  type: 'path-allocated',
+  leg: 'b1',
+  token: 1,
+  resource: { name: 'xcode', leaseMs: 30_000 },
+  explanation,
+};
+const replied = (number: number): CallSignal => ({
+  type: 'path-replied',
+  leg: 'b1',
+  number,
+  reply: { ok: true, sdp: sdp('relay', { codecs: [18] }) },
+});
+const spoken = leg('b1', { type: 'answered', sdp: sdp('bob', { codecs: [18] }), header: headers() });
+const through = [transcoding, transcoder, replied(1), spoken, replied(2), acked];
+
 const states: readonly (readonly [name: string, state: CallState])[] = [
   ['new', after(sdp('alice'), [])],
   ['ringing', after(sdp('alice'), [routed, started])],
@@ -178,6 +213,14 @@ const states: readonly (readonly [name: string, state: CallState])[] = [
   ['held, connecting', after(sdp('alice'), [...talking, hold, acked, granted, offered, taken])],
   ['held, playing', after(sdp('alice'), playing)],
   ['resuming', after(sdp('alice'), [...playing, resume])],
+  ['transcoder allocating', after(sdp('alice'), [transcoding])],
+  ['transcoder asked', after(sdp('alice'), [transcoding, transcoder])],
+  ['ringing through a transcoder', after(sdp('alice'), [transcoding, transcoder, replied(1)])],
+  ['answered, not told', after(sdp('alice'), [transcoding, transcoder, replied(1), spoken])],
+  ['transcoded', after(sdp('alice'), through)],
+  ['transcoder lost', after(sdp('alice'), [...through, { type: 'resource-lost', token: 1 }])],
+  ['transcoded, an offer translated', after(sdp('alice'), [...through, resume])],
+  ['transcoded, an offer on its way', after(sdp('alice'), [...through, resume, replied(3)])],
   ['ended', after(sdp('alice'), [...talking, { type: 'end', reason: 'over' }])],
 ];
 
@@ -212,7 +255,16 @@ describe('transition', () => {
     expect(states.map(([, state]) => state.kind)).toEqual([
       ...Array<string>(3).fill('setup'),
       ...Array<string>(11).fill('established'),
+      ...Array<string>(4).fill('setup'),
+      ...Array<string>(4).fill('established'),
       'ended',
+    ]);
+    const path = (name: string): string | undefined =>
+      states.find(([other]) => other === name)?.[1].legs.get('b1')?.path.step;
+    expect(['transcoder allocating', 'transcoded', 'transcoder lost'].map(path)).toEqual([
+      'allocating',
+      'joined',
+      'allocating',
     ]);
     expect(music('held, offering')).toBe('offering');
     expect(music('held, playing')).toBe('playing');
