@@ -82,6 +82,56 @@ async function ready(url) {
   return '';
 }
 
+/**
+ * `janus-config DIRECTORY PORT ADMIN-KEY FIRST-RTP-PORT LAST-RTP-PORT`: writes the configuration of a private janus that mixes and does
+ * nothing else, on 127.0.0.1; start it with `janus -F DIRECTORY -C DIRECTORY/janus.jcfg -o`. Answers with the directory.
+ */
+function janusConfig(directory, port, adminKey, firstPort, lastPort) {
+  const library = fs
+    .readdirSync('/usr/lib')
+    .map((folder) => `/usr/lib/${folder}/janus`)
+    .find((folder) => fs.existsSync(`${folder}/plugins/libjanus_audiobridge.so`));
+  if (library === undefined) throw new Error('janus has no AudioBridge here: apt-get install janus');
+  const only = (kind, file) => {
+    const folder = `${directory}/${kind}`;
+    fs.rmSync(folder, { recursive: true, force: true });
+    fs.mkdirSync(folder, { recursive: true });
+    if (file !== undefined) fs.symlinkSync(`${library}/${kind}/${file}`, `${folder}/${file}`);
+    return `${kind}_folder = "${folder}"`;
+  };
+  const folders = [
+    only('plugins', 'libjanus_audiobridge.so'),
+    only('transports', 'libjanus_http.so'),
+    only('events'),
+    only('loggers'),
+  ];
+  const write = (name, ...lines) => fs.writeFileSync(`${directory}/${name}`, lines.join('\n') + '\n', { mode: 0o600 });
+  write(
+    'janus.jcfg',
+    `general: { configs_folder = "${directory}"\n${folders.join('\n')}\ndebug_level = 4\nsession_timeout = 60 }`,
+    'certificates: {}',
+    'media: { ipv6 = false }',
+    'nat: {}',
+  );
+  write(
+    'janus.transport.http.jcfg',
+    `general: { json = "compact"\nbase_path = "/janus"\nhttp = true\nport = ${port}\nip = "127.0.0.1"\nhttps = false }`,
+    'admin: { admin_http = false\nadmin_https = false }',
+  );
+  write(
+    'janus.plugin.audiobridge.jcfg',
+    `general: { admin_key = "${adminKey}"\nlocal_ip = "127.0.0.1"\nrtp_port_range = "${firstPort}-${lastPort}"\nstring_ids = true\nevents = false }`,
+  );
+  return directory;
+}
+
+/** `janus-ping PORT`: fails when no janus answers. */
+async function janusPing(port) {
+  const response = await fetch(`http://127.0.0.1:${port}/janus/info`, { signal: AbortSignal.timeout(500) });
+  if ((await response.json()).janus !== 'server_info') throw new Error('no janus');
+  return '';
+}
+
 /** `sum CHECKS-FAILED FILE...`: the last line of the test run, from jest's reports; a missing report is one failure. */
 function sum(failedChecks, ...files) {
   const total = { passed: 0, failed: Number(failedChecks), skipped: 0 };
@@ -105,6 +155,8 @@ const commands = {
   'can-bind': checkBind,
   'lan-address': lanAddress,
   'ng-ping': ngPing,
+  'janus-config': janusConfig,
+  'janus-ping': janusPing,
   'redis-ping': redisPing,
   ready,
   sum,

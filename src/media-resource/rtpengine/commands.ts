@@ -2,7 +2,17 @@ import { Client } from 'rtpengine-client';
 import { type Clock, systemClock } from '../../process/clock';
 import { EngineError, type UnavailableReason } from '../ports';
 
-export type CommandName = 'ping' | 'offer' | 'answer' | 'delete' | 'list' | 'query' | 'statistics' | 'playMedia';
+export type CommandName =
+  | 'ping'
+  | 'offer'
+  | 'answer'
+  | 'delete'
+  | 'list'
+  | 'query'
+  | 'statistics'
+  | 'playMedia'
+  | 'blockMedia'
+  | 'unblockMedia';
 
 /** A reply as far as it can be trusted: some dictionary. */
 export type Reply = Readonly<Record<string, unknown>>;
@@ -36,6 +46,8 @@ const EFFORTS: Readonly<Record<CommandName, Effort>> = {
   offer: { deadlineMs: 500, attempts: 2 },
   answer: { deadlineMs: 500, attempts: 2 },
   playMedia: { deadlineMs: 500, attempts: 2 },
+  blockMedia: { deadlineMs: 500, attempts: 2 },
+  unblockMedia: { deadlineMs: 500, attempts: 2 },
   delete: { deadlineMs: 500, attempts: 3 },
   list: { deadlineMs: 1000, attempts: 1 },
   query: { deadlineMs: 500, attempts: 2 },

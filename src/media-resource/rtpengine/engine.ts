@@ -20,7 +20,7 @@ const LIST_LIMITS: readonly number[] = [1000, 1800];
 const BLACKHOLE = { 'media-echo': 'blackhole' };
 
 /** How the device is spoken to: as it spoke itself. */
-function transportFor(peer: string | undefined): Parameters {
+export function transportFor(peer: string | undefined): Parameters {
   const transport = peer === undefined ? undefined : audioTransport(peer);
   const { security = 'none', feedback = false, family = 4 } = transport ?? {};
   return transportParameters(security, feedback, family);
@@ -64,7 +64,8 @@ export interface RtpengineOptions extends CommandOptions {
   readonly name: string;
 }
 
-async function listSessions(commands: Commands): Promise<SessionList> {
+/** Call-ids of all sessions, anybody's. */
+export async function listSessions(commands: Commands): Promise<SessionList> {
   let list: SessionList = { ids: [], complete: false };
   for (const limit of LIST_LIMITS) {
     const reply = await commands.run('list', { limit }).catch((error: unknown) => {

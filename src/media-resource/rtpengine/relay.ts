@@ -25,7 +25,8 @@ function other(side: Side): Side {
   return side === 'a' ? 'b' : 'a';
 }
 
-function descriptionIn(reply: Readonly<Record<string, unknown>>): string {
+/** The description in a reply; throws `EngineError` without one. */
+export function descriptionIn(reply: Readonly<Record<string, unknown>>): string {
   const sdp = reply['sdp'];
   if (typeof sdp === 'string' && isSdp(sdp)) return sdp;
   throw new EngineError('error', 'rtpengine answered without a description');

@@ -22,6 +22,8 @@ declare module 'rtpengine-client' {
     query: Command;
     statistics: Command;
     playMedia: Command;
+    blockMedia: Command;
+    unblockMedia: Command;
     /** Of the commands without a reply; `close` leaves them running. */
     readonly timers: Map<string, NodeJS.Timeout>;
     close(): void;
