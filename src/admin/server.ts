@@ -113,6 +113,7 @@ function addApi(app: FastifyInstance, source: AdminSource, log: Logger): void {
     return call;
   });
   app.get('/api/media-resources', (request) => [...none(request, source.mediaResources())]);
+  app.get('/api/conferences', (request) => [...none(request, source.conferences())]);
   app.get('/api/explain', (request) => {
     const query = readQuery(request, ['from', 'to']);
     const explanation = source.explain(required(query, 'from'), required(query, 'to'));

@@ -11,6 +11,8 @@ export interface AdminSource {
   call(id: string): CallView | undefined;
   /** Those of the whole cluster. */
   mediaResources(): Iterable<MediaResourceView>;
+  /** Those that this node owns, also without anybody in them. */
+  conferences(): Iterable<ConferenceView>;
   /** Why `to`, dialled by `from` (a number or a device name), goes where it goes. Undefined: there is no such caller. */
   explain(from: string, to: string): object | undefined;
   /** In the text format of Prometheus. */
@@ -72,6 +74,15 @@ export interface CallView {
   /** Ms since the epoch. */
   readonly startedAt: number;
   readonly answeredAt: number | undefined;
+}
+
+export interface ConferenceView {
+  readonly number: string;
+  readonly name: string;
+  readonly pid: string;
+  /** Undefined: nobody is in it. */
+  readonly bridge: string | undefined;
+  readonly members: readonly object[];
 }
 
 export interface MediaResourceView {

@@ -63,6 +63,15 @@ export class CallControl {
     for (const process of [...this.processes.values()]) process.end(reason);
   }
 
+  /**
+   * A node is gone. Calls to devices there go on as long as their media do; a conference there is over, and who
+   * dials its number again is in it at the next node.
+   */
+  nodeGone(node: number): void {
+    for (const process of [...this.processes.values()])
+      if (process.isInConferenceAt(node)) process.end('The node of the conference is gone');
+  }
+
   private refusalOf(call: IncomingCall): { readonly status: number; readonly headers: Headers } | undefined {
     if (this.draining) return { status: 503, headers: { 'Retry-After': RETRY_AFTER_SECONDS } };
     if (isTimerTooShort(call.header)) return { status: 422, headers: { 'Min-SE': String(MIN_SE) } };

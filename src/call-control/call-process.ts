@@ -8,6 +8,7 @@ import type { Session, SessionSignal } from '../sip/user-agent';
 import type { CallDetailRecord } from './call-detail-record';
 import { type CallFacts, type CallState, type Destination, initialState, type LegId } from './call-state';
 import type { Abilities } from './abilities';
+import { ConferenceSession } from './conference/conference-session';
 import type { CallControlDependencies } from './dependencies';
 import { formatTried, type MediaTried, parseTried } from './path';
 import type { CallEffect, CallSignal, Route, TimerName } from './signals';
@@ -72,6 +73,13 @@ export class CallProcess {
       };
     };
     return { ...route, branches: route.branches.map((targets) => targets.map(describe)) };
+  }
+
+  /** It is in a conference at that node, whose focus it cannot reach any more. */
+  isInConferenceAt(node: number): boolean {
+    const { answered, legs } = this.state;
+    const callee = answered === undefined ? undefined : legs.get(answered);
+    return callee?.focus !== undefined && callee.profile.node === node;
   }
 
   end(reason: string): void {
@@ -181,11 +189,13 @@ export class CallProcess {
     this.destinations.set(leg, destination);
     const device = this.resolve(destination);
     if (device === undefined) return this.mailbox.post({ type: 'branch-unreachable', leg });
-    const { caller } = this.state.facts;
-    const session = device.call({ caller, digits: destination.digits, sdp, maxForwards, headers });
+    const { caller, from } = this.state.facts;
+    const session = device.call({ caller, from, digits: destination.digits, sdp, maxForwards, headers });
     this.sessions.set(leg, session);
     const { profile, pid } = device;
     this.mailbox.post({ type: 'branch-started', leg, profile, pid, callId: session.callId });
+    if (session instanceof ConferenceSession)
+      session.onExplained((explanation) => this.mailbox.post({ type: 'explained', explanation }));
     session.listen((signal) => this.receive(leg, signal));
   }
 

@@ -73,7 +73,7 @@ export interface Leg {
   remoteSdp: string | undefined;
   /** The device (behind a node: the far side) holds the other leg. */
   holds: boolean;
-  /** Only for a node: it was told that the other leg holds. */
+  /** Only for a node or a conference: it was told that the other leg holds. */
   toldHold: boolean;
   connection: Connection;
   incoming: IncomingOffer | undefined;
@@ -92,6 +92,8 @@ export interface Leg {
   early: { readonly status: number; readonly sdp: string } | undefined;
   /** The device's last offer, which says all that it can do; an answer says only what was chosen. */
   ability: string | undefined;
+  /** It is a conference, here or at another node: its number (RFC 4579 §4.2). */
+  focus: string | undefined;
   /** Only of callees: what stands between the caller and this one. */
   path: Path;
   question: Question | undefined;
@@ -99,6 +101,11 @@ export interface Leg {
   failedResources: readonly string[];
   /** Resources of the path that were lost since the ends last agreed. */
   losses: number;
+}
+
+/** A node cares for its device by itself, and a conference for its room: they are told who holds, and get no music. */
+export function caresForItself({ profile }: Leg): boolean {
+  return profile.kind === 'node' || profile.kind === 'conference';
 }
 
 /** Where a branch may lead: a process that digit analysis named, or the one that a node asked for. */
@@ -243,6 +250,7 @@ export function newLeg(
     remoteSdp,
     holds: false,
     toldHold: false,
+    focus: undefined,
     connection: 'peer',
     incoming: undefined,
     outgoing: undefined,

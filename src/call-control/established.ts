@@ -1,6 +1,6 @@
 import { type Direction, holds, withDirection } from '../sdp';
 import type { SessionSignal } from '../sip/user-agent';
-import { type Leg, newExchange } from './call-state';
+import { caresForItself, type Leg, newExchange } from './call-state';
 import type { Draft } from './draft';
 import { endCall } from './ending';
 import {
@@ -12,7 +12,7 @@ import {
 } from './established-path';
 import { continueExchange } from './exchange';
 import { acknowledged, receiveOffer } from './incoming-offer';
-import { allocated, musicLost, reconcileMusic, renewalDue, resourceReplied } from './music';
+import { allocated, keepExplanation, musicLost, reconcileMusic, renewalDue, resourceReplied } from './music';
 import { ackMissing, offerAnswered, offerRefused } from './offer-replies';
 import { leaseDue } from './path-resource';
 import { awaitAck, holdsByAnswer, isFree, scheduleRefresh, sendOffer } from './outgoing-offer';
@@ -42,7 +42,7 @@ export function enterEstablished(
   } else {
     caller.holds = holds(offer);
     callee.holds = callee.remoteSdp !== undefined && holdsByAnswer(false, offer, callee.remoteSdp);
-    if (callee.profile.kind === 'node') callee.toldHold = caller.holds;
+    if (caresForItself(callee)) callee.toldHold = caller.holds;
     if (caller.profile.kind === 'node') caller.toldHold = callee.holds;
   }
   awaitAck(draft, caller, offer === undefined ? 'answer' : 'plain');
@@ -73,6 +73,9 @@ export function established(draft: Draft, signal: CallSignal): void {
     case 'path-allocated':
     case 'path-replied':
       establishedPathSignal(draft, signal);
+      break;
+    case 'explained':
+      keepExplanation(draft, signal.explanation);
       break;
     case 'resource-lost':
       musicLost(draft, signal.token);
@@ -165,14 +168,14 @@ function reconcile(draft: Draft): void {
     [caller, callee],
     [callee, caller],
   ] as const) {
-    if (leg.profile.kind === 'node') reconcileDirection(draft, leg, other);
+    if (caresForItself(leg)) reconcileDirection(draft, leg, other);
     else reconcileMusic(draft, leg, other);
     if (leg.refreshDue && leg.localSdp !== undefined && isFree(leg)) sendOffer(draft, leg, 'refresh', leg.localSdp);
   }
   if (connectable) reconnect(draft, caller, callee);
 }
 
-/** A node is told whether the other end holds; it cares for its device by itself. */
+/** A node, or a conference, is told whether the other end holds; it does what is to be done by itself. Never music into a conference. */
 function reconcileDirection(draft: Draft, node: Leg, other: Leg): void {
   if (node.toldHold === other.holds || other.remoteSdp === undefined || !isFree(node)) return;
   // Through a resource the node goes on to see that; only the direction is the other end's.

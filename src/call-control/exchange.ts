@@ -2,7 +2,7 @@ import { alignAnswer, holds, isSdp } from '../sdp';
 import { formatReason } from '../sip/status';
 import type { Headers } from '../sip/user-agent';
 import type { ResourceReply } from '../media-resource/ports';
-import type { Exchange, Leg, OutgoingOffer } from './call-state';
+import { caresForItself, type Exchange, type Leg, type OutgoingOffer } from './call-state';
 import { type Draft, reasonPhrase } from './draft';
 import { awaitAck, holdsByAnswer, isFree, sendOffer } from './outgoing-offer';
 import type { PathNeed } from './path';
@@ -135,8 +135,8 @@ function answerFrom(draft: Draft, exchange: Exchange, from: Leg, to: Leg, sdp: s
 /** The legs talk to each other again. */
 function joined(draft: Draft, exchange: Exchange, from: Leg, to: Leg): void {
   for (const leg of [from, to]) leg.connection = 'peer';
-  if (to.profile.kind === 'node') to.toldHold = from.holds;
-  if (from.profile.kind === 'node') from.toldHold = to.holds;
+  if (caresForItself(to)) to.toldHold = from.holds;
+  if (caresForItself(from)) from.toldHold = to.holds;
   draft.state.exchange = undefined;
   draft.state.reconnections = 0;
   const { callee } = draft;

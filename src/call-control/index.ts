@@ -1,4 +1,6 @@
 /** Call control: sets up, changes and ends calls between device processes. */
+export { Conferences } from './conference/conferences';
+export type { ConferenceView } from './conference/conference';
 export { CallControl } from './call-control';
 export type { CallControlDependencies, CallHooks, CallLog } from './dependencies';
 export type { CallDetailRecord } from './call-detail-record';

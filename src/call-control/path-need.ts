@@ -12,7 +12,9 @@ function telling(sdp: string | undefined): string | undefined {
   return sdp !== undefined && audioCodecs(sdp).some(isSpeechCodec) ? sdp : undefined;
 }
 
-function endOf({ profile }: Leg, sdp: string | undefined): MediaEnd {
+function endOf({ profile }: Leg, description: string | undefined): MediaEnd {
+  // A bridge takes every codec and transport, whatever it was spoken to in last.
+  const sdp = profile.kind === 'conference' ? undefined : description;
   const { codecs, security, presumedSecurity, mtpRequired, name } = profile;
   return {
     sdp: telling(sdp),

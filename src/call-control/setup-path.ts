@@ -11,6 +11,7 @@ import {
   removeLeg,
 } from './branches';
 import type { Leg } from './call-state';
+import { focusHeaders } from './conference/focus';
 import type { Draft } from './draft';
 import { endCall } from './ending';
 import { enterEstablished } from './established';
@@ -173,7 +174,8 @@ export function finishAnswer(
   const { state, caller } = draft;
   const sdp = draft.stamped(caller, description);
   caller.localSdp = sdp;
-  draft.emit({ type: 'answer', leg: 'a', sdp, headers: state.facts.timerHeaders });
+  const headers = { ...state.facts.timerHeaders, ...focusHeaders(callee.focus) };
+  draft.emit({ type: 'answer', leg: 'a', sdp, headers });
   if (state.facts.offer === undefined && callee.remoteSdp !== undefined) callee.holds = holds(callee.remoteSdp);
   if (callee.path.step === 'joined') callee.path = { ...callee.path, used: true };
   enterEstablished(draft, callee, { timed, ownOffer });

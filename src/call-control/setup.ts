@@ -12,9 +12,11 @@ import {
   settle,
   tryNext,
 } from './branches';
-import type { Leg } from './call-state';
+import { caresForItself, type Leg } from './call-state';
+import { focusIn } from './conference/focus';
 import { type Draft, ELSEWHERE, reasonHeader } from './draft';
 import { endCall } from './ending';
+import { keepExplanation } from './music';
 import { leaseDue } from './path-resource';
 import { answerEarlyRequest } from './requests';
 import { hasAgreedTimer } from './session-timer';
@@ -35,6 +37,8 @@ export function setup(draft: Draft, signal: CallSignal): void {
       return branchStarted(draft, signal);
     case 'branch-unreachable':
       return branchFailed(draft, signal.leg, TEMPORARILY_UNAVAILABLE, 'gone', true);
+    case 'explained':
+      return keepExplanation(draft, signal.explanation);
     case 'session':
       return signal.leg === 'a' ? fromCaller(draft, signal.signal) : fromCallee(draft, signal);
     case 'timer':
@@ -165,6 +169,7 @@ function answered(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { type:
   state.answered = leg.id;
   leg.remoteSdp = signal.sdp;
   leg.early = undefined;
+  if (caresForItself(leg)) leg.focus = focusIn(signal.header('contact'));
   const timed = hasAgreedTimer(signal.header);
   const branch = state.branches.find((other) => other.leg === leg.id);
   // It is no branch any more: what happens now happens to the call.

@@ -100,6 +100,8 @@ export type CallSignal =
       readonly number: number;
       readonly reply: ResourceReply;
     }
+  /** A conference has asked for a place for its participant. */
+  | { readonly type: 'explained'; readonly explanation: AllocationExplanation }
   /** The resource behind a token serves no more. */
   | { readonly type: 'resource-lost'; readonly token: number }
   /** Ends the call whatever its state; `reason` is for people. */

@@ -1,5 +1,12 @@
-import type { AdminSource, CallView, MediaResourceView, NodeView, RegistrationView } from '../admin/source';
-import type { CallControl, CallDetailRecord } from '../call-control';
+import type {
+  AdminSource,
+  CallView,
+  ConferenceView,
+  MediaResourceView,
+  NodeView,
+  RegistrationView,
+} from '../admin/source';
+import type { CallControl, CallDetailRecord, Conferences } from '../call-control';
 import type { Cluster } from '../cluster/cluster';
 import type { TandemConfig } from '../config/types';
 import type { RegistrationInformationTable } from '../digit-analysis/table';
@@ -36,6 +43,7 @@ export interface AdminViewParts {
   readonly devices: DeviceManager;
   readonly cluster: Cluster;
   readonly calls: CallControl;
+  readonly conferences: Conferences;
   readonly recentCalls: RecentCalls;
   readonly resources: ResourceProcesses;
   readonly metrics: Metrics;
@@ -122,6 +130,10 @@ export class AdminView implements AdminSource {
         yield { ...common, inUse: undefined, state: place === undefined ? 'down' : 'up', ...(place ? {} : { reason }) };
       }
     }
+  }
+
+  *conferences(): Iterable<ConferenceView> {
+    yield* this.parts.conferences.views();
   }
 
   explain(from: string, to: string): object | undefined {

@@ -1,4 +1,4 @@
-import type { CallControl, CallHooks } from '../call-control';
+import type { CallControl, CallHooks, Conferences } from '../call-control';
 import type { Cluster } from '../cluster/cluster';
 import type { ResourceProcesses } from '../media-resource/resource-processes';
 import type { CompositeSet } from '../registration/composite-set';
@@ -42,17 +42,22 @@ export function watchGauges(
     readonly composite: CompositeSet;
     readonly cluster: Cluster;
     readonly calls: CallControl;
+    readonly conferences: Conferences;
     readonly resources: ResourceProcesses;
     readonly sipConnected: () => boolean;
   },
 ): void {
-  const { node, others, composite, cluster, calls, resources, sipConnected } = parts;
+  const { node, others, composite, cluster, calls, conferences, resources, sipConnected } = parts;
   metrics.onCollect(() => {
     const local = composite.count(node, 'station');
     const remote = composite.countAll('station') - local;
     metrics.set('tandem_registrations', local, { where: 'local' });
     metrics.set('tandem_registrations', remote, { where: 'remote' });
     metrics.set('tandem_calls', calls.count);
+    const rooms = conferences.views().filter(({ members }) => members.length > 0);
+    metrics.set('tandem_conferences', rooms.length);
+    const members = rooms.reduce((sum, room) => sum + room.members.length, 0);
+    metrics.set('tandem_conference_members', members);
     const live = cluster.peers().filter((peer) => peer.live).length;
     metrics.set('tandem_cluster_peers', live, { state: 'on-line' });
     metrics.set('tandem_cluster_peers', cluster.peers().length - live, { state: 'off-line' });

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startAdmin, type AdminServer } from '../admin/server';
-import { CallControl } from '../call-control';
+import { CallControl, Conferences } from '../call-control';
 import type { Bus } from '../cluster/bus';
 import { Cluster } from '../cluster/cluster';
 import { MemoryBus, MemoryExchange } from '../cluster/memory/memory-bus';
@@ -11,11 +11,13 @@ import { ClaimFile } from '../device/auto-registration-store';
 import { Devices } from '../device/devices';
 import { RegistrationInformationTable } from '../digit-analysis/table';
 import { createMediaResourceManager } from '../media-resource/manager';
+import { prepareSilence } from '../media-resource/music';
 import { chooseMusicSource } from '../media-resource/music-choice';
 import { openMusicLibrary } from '../media-resource/music-library';
 import type { MediaEngine } from '../media-resource/ports';
 import type { ResourceDeviceProcess } from '../media-resource/device-process';
 import { createResourceProcesses, type ResourceProcesses } from '../media-resource/resource-processes';
+import { createJanus } from '../media-resource/janus/engine';
 import { createRtpengine } from '../media-resource/rtpengine/engine';
 import { systemClock } from '../process/clock';
 import { HybridClock } from '../process/hlc';
@@ -52,6 +54,7 @@ const LAST_WORDS_MS = 1500;
 interface Parts {
   readonly devices: Devices;
   readonly calls: CallControl;
+  readonly conferences: Conferences;
   readonly resources: ResourceProcesses;
   readonly journal: RegistrationJournal;
   readonly admin: AdminServer | undefined;
@@ -71,6 +74,10 @@ export class CallManagerNode {
   private parts: Parts | undefined;
   private listen: readonly ListenAddress[] = [];
   private stopping = false;
+  /** Incarnations of the other nodes, as they were last heard. */
+  private readonly boots = new Map<number, number>();
+  /** A sound file without sound. */
+  private silence = '';
 
   constructor(private readonly options: NodeOptions) {
     const { config, node, entry, log, metrics } = options;
@@ -113,11 +120,12 @@ export class CallManagerNode {
   /** No new calls; waits `drainSeconds` for those in progress, and for phones to move to other nodes. */
   async drain(): Promise<void> {
     this.stopping = true;
-    const { calls, devices, resources } = this.parts ?? {};
+    const { calls, conferences, devices, resources } = this.parts ?? {};
     const withinMs = this.nodeConfig.drainSeconds * 1000;
     const deadline = this.clock.now() + withinMs;
     devices?.drain(withinMs);
     calls?.drain();
+    conferences?.drain();
     resources?.drain();
     const left = (): number => (calls?.count ?? 0) + (devices?.waitingToMove ?? 0);
     while (left() > 0 && this.clock.now() < deadline) await this.pause(100);
@@ -132,6 +140,7 @@ export class CallManagerNode {
       parts.calls.endAll('SIP;cause=503;text="Node stops"');
       if (open > 0) await this.pause(LAST_WORDS_MS);
       parts.devices.stop();
+      parts.conferences.stop();
       await this.quietly('media resources', parts.resources.stop());
     }
     if (cluster !== undefined) await this.quietly('cluster', cluster.stop());
@@ -161,7 +170,7 @@ export class CallManagerNode {
         warn: (message, fields) => log.warn(fields ?? {}, message),
         error: (message, fields) => log.error(fields ?? {}, message),
       },
-      onPeersChanged: () => this.parts?.devices.membershipChanged(),
+      onPeersChanged: () => this.membershipChanged(),
       onFatal,
     });
   }
@@ -206,6 +215,20 @@ export class CallManagerNode {
       boot,
       metrics,
     });
+    const nodes = { find: (other: number) => entryOf(cluster, other) };
+    const conferences = new Conferences({
+      config,
+      node,
+      boot,
+      composite,
+      nodes,
+      resources: manager,
+      clock,
+      pids,
+      stamps,
+      log,
+      settled: () => cluster.converged,
+    });
     const recentCalls = new RecentCalls();
     const devices: Devices = new Devices({
       config,
@@ -214,7 +237,7 @@ export class CallManagerNode {
       userAgent,
       clock,
       composite,
-      nodes: { find: (other) => entryOf(cluster, other) },
+      nodes,
       journal,
       givenNumbers: new ClaimFile(this.nodeConfig.stateDir, log),
       pids,
@@ -222,6 +245,7 @@ export class CallManagerNode {
       log,
       metrics,
       onCall: (call) => calls.incoming(call),
+      otherProcesses: conferences,
       inCalls: () => new Set(calls.calls().flatMap(({ id }) => calls.call(id)?.legs.map(({ device }) => device) ?? [])),
       ...(this.sipServer.flows === undefined ? {} : { flows: this.sipServer.flows }),
     });
@@ -246,12 +270,14 @@ export class CallManagerNode {
     });
     cluster.messenger.onRequest((pid, target, body) => resources.handle({ pid, boot: target }, body));
     devices.start(this.listen);
+    conferences.start();
     watchGauges(metrics, {
       node,
       others: this.others(),
       composite,
       cluster,
       calls,
+      conferences,
       resources,
       sipConnected: () => this.listen.length > 0,
     });
@@ -264,6 +290,7 @@ export class CallManagerNode {
       devices: deviceManager,
       cluster,
       calls,
+      conferences,
       recentCalls,
       resources,
       metrics,
@@ -272,7 +299,7 @@ export class CallManagerNode {
       notReady: () => this.notReady(),
       homes: () => devices.homes(),
     });
-    return { devices, calls, resources, journal, admin: await this.createAdmin(view) };
+    return { devices, calls, conferences, resources, journal, admin: await this.createAdmin(view) };
   }
 
   private createTable(): RegistrationInformationTable {
@@ -281,7 +308,11 @@ export class CallManagerNode {
       set: this.composite,
       localNode: node,
       now: () => this.clock.now(),
-      knownNumbers: [...config.devices.flatMap(({ lines }) => lines), ...(config.autoRegistration?.numbers ?? [])],
+      knownNumbers: [
+        ...config.devices.flatMap(({ lines }) => lines),
+        ...config.conferences.map(({ number }) => number),
+        ...(config.autoRegistration?.numbers ?? []),
+      ],
       usernames: new Map(config.devices.map(({ username, name }) => [username, name])),
       routes: config.routes,
       signalling: config.cluster.signalling,
@@ -296,6 +327,7 @@ export class CallManagerNode {
       clock: this.clock,
       refused: (error) => log.error({ error }, 'a music source cannot be used'),
     });
+    this.silence = await prepareSilence(join(this.nodeConfig.stateDir, 'music'));
     return createResourceProcesses({
       clusterName: config.cluster.name,
       nodeId: node,
@@ -312,15 +344,29 @@ export class CallManagerNode {
   }
 
   private createEngine(resource: MediaResourceConfig): MediaEngine | undefined {
-    if (resource.engine !== 'rtpengine') return undefined;
-    const { address, port } = resource.control;
-    return createRtpengine({
-      name: resource.name,
-      address,
-      port,
-      clock: this.clock,
-      onOddity: (error) => this.options.log.debug({ error, resource: resource.name }, 'odd message of rtpengine'),
-    });
+    const { name, control, engine } = resource;
+    const { address, port } = control;
+    const onOddity = (error: unknown): void =>
+      this.options.log.debug({ error, resource: name }, 'odd message of rtpengine');
+    const { clock } = this;
+    switch (engine) {
+      case 'rtpengine':
+        return createRtpengine({ name, address, port, clock, onOddity });
+      case 'janus': {
+        const { rtpengine, adminKey, apiSecret } = resource;
+        if (rtpengine === undefined) return undefined;
+        const { config, node } = this.options;
+        return createJanus({
+          ...{ name, address, port, rtpengine, clock, onOddity },
+          ...(adminKey === undefined ? {} : { adminKey }),
+          ...(apiSecret === undefined ? {} : { apiSecret }),
+          owner: `${config.cluster.name}-${node}`,
+          silence: this.silence,
+        });
+      }
+      case 'freeswitch':
+        return undefined;
+    }
   }
 
   /** A media resource is a device like others: it is registered while its engine works. */
@@ -354,6 +400,20 @@ export class CallManagerNode {
     if (admin === undefined) return undefined;
     const { adminToken } = config.cluster;
     return startAdmin({ ...admin, ...(adminToken === undefined ? {} : { token: adminToken }), source: view, log });
+  }
+
+  private membershipChanged(): void {
+    const { cluster, parts } = this;
+    parts?.devices.membershipChanged();
+    parts?.conferences.membershipChanged();
+    for (const other of this.others()) {
+      const peer = cluster?.peer(other);
+      if (peer === undefined) continue;
+      const before = this.boots.get(other);
+      this.boots.set(other, peer.boot);
+      // One that was started again has lost its calls as well.
+      if (!peer.live || (before !== undefined && before !== peer.boot)) parts?.calls.nodeGone(other);
+    }
   }
 
   private serverChanged(listen: readonly ListenAddress[]): void {

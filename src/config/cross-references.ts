@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { checkBridges, checkConferences } from './conferences';
 import { checkListeners } from './listeners';
 import { checkMedia } from './media-references';
 import { parsePattern, type ParsedPattern } from './pattern-syntax';
@@ -22,6 +23,7 @@ export interface CheckedSections {
   readonly mediaResourceGroups: readonly Entry<z.infer<typeof schemas.mediaResourceGroupSchema>>[];
   readonly mediaResourceGroupLists: readonly Entry<z.infer<typeof schemas.mediaResourceGroupListSchema>>[];
   readonly musicSources: readonly Entry<z.infer<typeof schemas.musicSourceSchema>>[];
+  readonly conferences: readonly Entry<z.infer<typeof schemas.conferenceSchema>>[];
 }
 
 /** Every name of the file, also of entries that have other problems, so that these cause no second report elsewhere. */
@@ -73,7 +75,7 @@ export function checkCrossReferences(source: Source, raw: Record<string, unknown
   }
   for (const { path, value } of sections.devices)
     refer([...path, 'musicSource'], value.musicSource, names.music, 'music source');
-  for (const { path, value } of sections.gateways)
+  for (const { path, value } of [...sections.gateways, ...sections.conferences])
     value.nodes?.forEach((node, index) => refer([...path, 'nodes', index], node, names.nodes, 'node'));
   for (const { path, value } of sections.routes)
     value.targets.forEach((target, index) => refer([...path, 'targets', index], target, names.gateways, 'gateway'));
@@ -95,6 +97,8 @@ export function checkCrossReferences(source: Source, raw: Record<string, unknown
   checkMedia(source, raw, sections);
   checkRoutes(source, sections);
   checkGateways(source, sections);
+  checkBridges(source, sections);
+  checkConferences(source, sections);
   checkListeners(source, sections);
 }
 
@@ -116,7 +120,12 @@ function checkDuplicates(source: Source, sections: CheckedSections): void {
   // The device manager knows stations, gateways and media resources by name: they share one space of names (claim M10).
   checkUnique(
     source,
-    [...named(sections.devices), ...named(sections.gateways), ...named(sections.mediaResources)],
+    [
+      ...named(sections.devices),
+      ...named(sections.gateways),
+      ...named(sections.mediaResources),
+      ...named(sections.conferences),
+    ],
     'device name',
   );
   checkUnique(
@@ -139,7 +148,7 @@ function checkDuplicates(source: Source, sections: CheckedSections): void {
     within([...path, 'lines'], value.lines, 'line');
     within([...path, 'digest'], value.digest, 'algorithm');
   }
-  for (const { path, value } of [...sections.gateways, ...sections.sites])
+  for (const { path, value } of [...sections.gateways, ...sections.sites, ...sections.conferences])
     within([...path, 'nodes'], (value.nodes ?? []).map(String), 'node');
   for (const { path, value } of sections.routes) within([...path, 'targets'], value.targets, 'gateway');
   for (const { path, value } of sections.mediaResourceGroups) within([...path, 'devices'], value.devices, 'device');

@@ -82,6 +82,7 @@ function check(source: Source, raw: unknown, folder: string): TandemConfig | und
       'mediaResourceGroupLists',
     ),
     musicSources: checkList(source, schemas.musicSourceSchema, raw.musicSources, 'musicSources'),
+    conferences: checkList(source, schemas.conferenceSchema, raw.conferences, 'conferences'),
   };
   if (Array.isArray(raw.nodes) && raw.nodes.length === 0) source.problem(['nodes'], 'must hold at least one node');
   checkCrossReferences(source, raw, sections);
@@ -201,6 +202,10 @@ function build(
       userClasses: value.userClasses,
     })),
     mediaResourceGroupLists: sections.mediaResourceGroupLists.map(({ value }) => value),
+    conferences: sections.conferences.map(({ value }) => ({
+      ...value,
+      nodes: value.nodes ?? sections.nodes.map((node) => node.value.id).sort((a, b) => a - b),
+    })),
     musicSources: sections.musicSources.map(({ value }) => ({ ...value, file: resolve(folder, value.file) })),
   };
 }

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseNetwork } from './network';
 import { parsePattern } from './pattern-syntax';
-import type { ListenConfig } from './types';
+import type { ControlAddress, ListenConfig } from './types';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const HOST = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
@@ -14,6 +14,8 @@ const name = z
   .regex(NAME, 'must be a name: letters, digits, ".", "_" and "-", at most 64, no "." or "-" in front');
 const text = z.string().min(1, 'must not be empty').max(1024, 'must be at most 1024 characters');
 const oneLine = text.regex(/^[^\p{Cc}]*$/u, 'must not contain control characters');
+/** It may stand in the files of other programs as it is. */
+const secretText = z.string().regex(/^[A-Za-z0-9._~-]{8,128}$/, 'must be 8 to 128 letters, digits or any of ._~-');
 const host = z.string().regex(HOST, 'must be a host name or an address').or(z.ipv6());
 
 /** A whole number; also as text, since that is what an environment variable gives. */
@@ -284,11 +286,24 @@ export const routeSchema = z.strictObject({
 /** Of FreeSWITCH. */
 export const eventSocketSchema = z.strictObject({ address, password: oneLine });
 
+/** `udp:127.0.0.1:22222`; for janus `http:127.0.0.1:8088`. */
+const controlAddress = z.string().transform((value, context): ControlAddress => {
+  const web = value.startsWith('http:') ? parseAddress(value.slice('http:'.length)) : undefined;
+  const control = web === undefined ? transportAddress.safeParse(value) : undefined;
+  if (web !== undefined) return { protocol: 'http', ...web };
+  if (control?.success === true) return control.data;
+  context.addIssue('must be PROTOCOL:ADDRESS:PORT, for example udp:127.0.0.1:22222; for janus http:127.0.0.1:8088');
+  return z.NEVER;
+});
+
 export const mediaResourceSchema = z.strictObject({
   name,
   type: z.enum(['moh', 'transcoder', 'mtp', 'conference'], 'must be moh, transcoder, mtp or conference'),
   engine: z.enum(['rtpengine', 'freeswitch', 'janus'], 'must be rtpengine, freeswitch or janus'),
-  control: transportAddress.refine((value) => value.port > 0, 'must name a port'),
+  control: controlAddress.refine((value) => value.port > 0, 'must name a port'),
+  rtpengine: controlAddress.refine((value) => value.port > 0, 'must name a port').optional(),
+  adminKey: secretText.optional(),
+  apiSecret: secretText.optional(),
   node: whole(1, 999_999),
   site: text.optional(),
   capacity: whole(1, 100_000),
@@ -306,6 +321,17 @@ export const mediaResourceGroupSchema = z.strictObject({
 export const mediaResourceGroupListSchema = z.strictObject({
   name,
   groups: z.array(text).max(1000, 'must be at most 1000 groups'),
+});
+
+export const conferenceSchema = z.strictObject({
+  number: digits,
+  name,
+  type: z.enum(['meet-me', 'factory'], 'must be meet-me or factory').default('meet-me'),
+  nodes: z.array(whole(1, 999_999)).min(1, 'must name at least one node').optional(),
+  maxMembers: whole(2, 10_000).default(50),
+  endPolicy: z
+    .enum(['last-leaves', 'initiator-leaves'], 'must be last-leaves or initiator-leaves')
+    .default('last-leaves'),
 });
 
 export const musicSourceSchema = z.strictObject({
@@ -333,6 +359,7 @@ export const SECTIONS = [
   'mediaResourceGroups',
   'mediaResourceGroupLists',
   'musicSources',
+  'conferences',
 ] as const;
 
 export const siteNameSchema = name;

@@ -14,6 +14,7 @@ export interface TandemConfig {
   readonly mediaResourceGroups: readonly MediaResourceGroupConfig[];
   readonly mediaResourceGroupLists: readonly MediaResourceGroupListConfig[];
   readonly musicSources: readonly MusicSourceConfig[];
+  readonly conferences: readonly ConferenceConfig[];
 }
 
 export interface ClusterConfig {
@@ -197,12 +198,24 @@ export interface RouteConfig {
   readonly targets: readonly string[];
 }
 
+/** `udp:127.0.0.1:22222`; `http` for janus. */
+export interface ControlAddress {
+  readonly protocol: ListenConfig['protocol'] | 'http';
+  readonly address: string;
+  readonly port: number;
+}
+
 export interface MediaResourceConfig {
   readonly name: string;
   readonly type: 'moh' | 'transcoder' | 'mtp' | 'conference';
   readonly engine: 'rtpengine' | 'freeswitch' | 'janus';
-  /** `udp:127.0.0.1:22222`. */
-  readonly control: ListenConfig;
+  readonly control: ControlAddress;
+  /** janus: the rtpengine that stands before it. */
+  readonly rtpengine?: ControlAddress | undefined;
+  /** janus: `admin_key` of its AudioBridge. */
+  readonly adminKey?: string | undefined;
+  /** janus: `api_secret`. */
+  readonly apiSecret?: string | undefined;
   /** The node that controls it. */
   readonly node: number;
   readonly site: string | undefined;
@@ -233,6 +246,19 @@ export interface MediaResourceGroupListConfig {
   readonly name: string;
   /** In order. */
   readonly groups: readonly string[];
+}
+
+export interface ConferenceConfig {
+  /** Who calls it is in the conference; for a factory: in a new one. */
+  readonly number: string;
+  /** A device name. */
+  readonly name: string;
+  readonly type: 'meet-me' | 'factory';
+  /** Node numbers, in order: the first live one owns it. */
+  readonly nodes: readonly number[];
+  readonly maxMembers: number;
+  /** When it is over. */
+  readonly endPolicy: 'last-leaves' | 'initiator-leaves';
 }
 
 export interface MusicSourceConfig {

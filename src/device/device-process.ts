@@ -7,7 +7,7 @@ import type { Headers, OutgoingInvite, Session } from '../sip/user-agent';
 export interface DeviceProfile {
   /** Device name; for a node `node-2`. */
   readonly name: string;
-  readonly kind: 'station' | 'gateway' | 'node';
+  readonly kind: 'station' | 'gateway' | 'conference' | 'node';
   readonly site: string | undefined;
   /** Claim M6; undefined: the site's list is used. */
   readonly mediaResourceGroupList: string | undefined;
@@ -37,6 +37,8 @@ export interface CallerIdentity {
 /** The callee end of a call, as call control asks for it. */
 export interface OutgoingCall {
   readonly caller: CallerIdentity;
+  /** Where the call came from: the device, or the node that has it. */
+  readonly from?: DeviceProfile;
   /** Digits sent to the device: the dialled line, or what the route pattern leaves for a gateway. */
   readonly digits: string;
   /** Without it the callee makes the offer. */

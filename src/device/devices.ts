@@ -32,7 +32,7 @@ import {
   type InviteContents,
 } from './incoming';
 import { NodeDevice } from './node-device';
-import type { DevicesOptions } from './ports';
+import type { DevicesOptions, OtherProcesses } from './ports';
 import type { Station } from './station';
 import { RETRY_AFTER_SECONDS, Stations } from './stations';
 
@@ -179,8 +179,9 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     this.signature.open(MEDIA_TRIED_HEADER, callId, node, header(MEDIA_TRIED_HEADER));
 
   /** The process of ours with this PID; undefined when it is gone. */
-  ownProcess(pid: Pid): Station | Gateway | undefined {
-    return this.stationTable.withPid(pid) ?? this.gatewayTable.withPid(pid);
+  ownProcess(pid: Pid): OwnProcess | undefined {
+    const device = this.stationTable.withPid(pid) ?? this.gatewayTable.withPid(pid);
+    return device ?? this.options.otherProcesses?.withPid(pid);
   }
 
   stations(): readonly Station[] {
@@ -379,8 +380,11 @@ function answerOther(request: ReceivedRequest): ResponseOptions & { status: numb
   }
 }
 
+type OwnProcess = Station | Gateway | NonNullable<ReturnType<OtherProcesses['withPid']>>;
+
 /** A station takes its own lines; a gateway takes whatever the route pattern leaves. */
-function takes(process: Station | Gateway, digits: string): boolean {
+function takes(process: OwnProcess, digits: string): boolean {
+  if ('takes' in process) return process.takes(digits);
   return process.profile.kind === 'gateway' || ('device' in process && process.device.lines.includes(digits));
 }
 

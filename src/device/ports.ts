@@ -1,6 +1,6 @@
 import type { Clock } from '../process/clock';
 import type { HybridClock } from '../process/hlc';
-import type { PidAllocator } from '../process/pid';
+import type { Pid, PidAllocator } from '../process/pid';
 import type { TandemConfig } from '../config/types';
 import type { CompositeSet } from '../registration/composite-set';
 import type { RegistrationJournal } from '../registration/journal';
@@ -8,7 +8,7 @@ import type { SipSource, UserAgent } from '../sip/user-agent';
 import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
 import type { ClaimStore } from './auto-registration-store';
-import type { IncomingCall } from './device-process';
+import type { DeviceProcess, IncomingCall } from './device-process';
 
 /** Another node, as its polls tell. */
 export interface NodeEntry {
@@ -32,6 +32,11 @@ export interface Flows {
 export interface NodeDirectory {
   /** Undefined: never heard of. Our own entry need not be there. */
   find(node: number): NodeEntry | undefined;
+}
+
+/** Device processes of this node that are no devices of the configuration: conferences. */
+export interface OtherProcesses {
+  withPid(pid: Pid): (DeviceProcess & { takes(digits: string): boolean }) | undefined;
 }
 
 /** Looks up the addresses of a host name; rejects when there are none. */
@@ -59,6 +64,7 @@ export interface DevicesOptions {
   readonly random?: () => number;
   readonly resolveHost?: HostResolver;
   readonly flows?: Flows;
+  readonly otherProcesses?: OtherProcesses;
   /** Names of the devices that are in a call. */
   readonly inCalls?: () => ReadonlySet<string>;
 }

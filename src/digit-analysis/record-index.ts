@@ -62,7 +62,7 @@ function samePlaces(a: RegistrationRecord, b: RegistrationRecord): boolean {
 
 /** Each number once. */
 function numbersOf({ kind, lines }: RegistrationRecord): Iterable<string> {
-  if (kind !== 'station') return [];
+  if (kind !== 'station' && kind !== 'conference') return [];
   return lines.length < 2 ? lines : new Set(lines);
 }
 

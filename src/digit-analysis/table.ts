@@ -25,7 +25,7 @@ export interface TableOptions {
 export interface TableEntry {
   /** A number, or a route's pattern. */
   readonly dn: string;
-  readonly kind: 'station' | 'gateway';
+  readonly kind: 'station' | 'gateway' | 'conference';
   /** A node's name where only the node is known (claim R14); then what is undefined here is not known. */
   readonly device: string;
   readonly instance: string | undefined;
@@ -211,7 +211,7 @@ export class RegistrationInformationTable implements DigitAnalysis {
     if (this.isNodeOnly(owner)) return nodeEntry(dn, owner, record);
     return {
       dn,
-      kind: record.kind === 'gateway' ? 'gateway' : 'station',
+      kind: shownKind(record),
       device: record.device,
       instance: record.instance,
       pid: record.pid,
@@ -237,10 +237,14 @@ export class RegistrationInformationTable implements DigitAnalysis {
   }
 }
 
+function shownKind({ kind }: Pick<RegistrationRecord, 'kind'>): TableEntry['kind'] {
+  return kind === 'media-resource' ? 'station' : kind;
+}
+
 function nodeEntry(dn: string, node: number, { kind, stamp, expiresAt }: RegistrationRecord): TableEntry {
   return {
     dn,
-    kind: kind === 'gateway' ? 'gateway' : 'station',
+    kind: shownKind({ kind }),
     device: nodeName(node),
     instance: undefined,
     pid: String(node),

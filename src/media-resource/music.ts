@@ -53,6 +53,20 @@ async function writeDefaultMusic(path: string): Promise<void> {
   await rename(beside, path);
 }
 
+const SILENCE_SECONDS = 0.2;
+const SILENCE_RATE = 8000;
+
+/** A short sound file without sound, in `directory`, which engines must be able to read. Resolves with its path. */
+export async function prepareSilence(directory: string): Promise<string> {
+  const home = resolve(directory);
+  await mkdir(home, { recursive: true, mode: 0o755 });
+  const path = join(home, 'silence.wav');
+  const beside = `${path}.${process.pid}.part`;
+  await writeFile(beside, encodeWav(new Float64Array(SILENCE_SECONDS * SILENCE_RATE), SILENCE_RATE), { mode: 0o644 });
+  await rename(beside, path);
+  return path;
+}
+
 function runFfmpeg(ffmpeg: string, from: string, to: string): Promise<void> {
   // 16 kHz mono MP3 is what rtpengine plays most evenly and most cheaply, and it is wideband for G.722 and opus.
   const parameters = ['-nostdin', '-v', 'error', '-y', '-protocol_whitelist', 'file', '-i', `file:${from}`];

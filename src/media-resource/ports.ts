@@ -36,6 +36,8 @@ export interface ResourceNeed {
   readonly room?: string;
   /** For the explanation. */
   readonly ends?: AllocationExplanation['ends'];
+  /** For a conference bridge: only this device is asked, since the others of the conference are there. */
+  readonly at?: string;
 }
 
 /** Idempotent by `allocation`: asking again gives the same answer and takes nothing more. */

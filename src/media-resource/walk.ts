@@ -113,5 +113,6 @@ export function planWalk(config: WalkConfig, need: ResourceNeed, turnOf: TurnOf)
       return candidate;
     });
   });
-  return { ...chosen, candidates };
+  const { at } = need;
+  return { ...chosen, candidates: candidates.filter(({ device }) => at === undefined || device === at) };
 }

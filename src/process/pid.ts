@@ -3,9 +3,9 @@
  * for example `1.dp.3` (claim R2). A PID alone does not say which incarnation it belongs to; wherever
  * that matters it travels with `boot`.
  */
-export const PROCESS_TYPES = ['dp', 'gp', 'mp', 'cp'] as const;
+export const PROCESS_TYPES = ['dp', 'gp', 'mp', 'cf', 'cp'] as const;
 
-/** `dp` station device process, `gp` gateway, `mp` media resource, `cp` call. */
+/** `dp` station device process, `gp` gateway, `mp` media resource, `cf` conference, `cp` call. */
 export type ProcessType = (typeof PROCESS_TYPES)[number];
 
 export type Pid = `${number}.${ProcessType}.${number}`;
@@ -16,7 +16,7 @@ export interface PidParts {
   readonly instance: number;
 }
 
-const PID_PATTERN = /^([1-9]\d{0,5})\.(dp|gp|mp|cp)\.([1-9]\d{0,11})$/;
+const PID_PATTERN = /^([1-9]\d{0,5})\.(dp|gp|mp|cf|cp)\.([1-9]\d{0,11})$/;
 
 export function formatPid(parts: PidParts): Pid {
   return `${parts.node}.${parts.type}.${parts.instance}`;
@@ -35,7 +35,7 @@ export function isPid(text: string): text is Pid {
 
 /** Hands out the PIDs of one incarnation of one node, each once. */
 export class PidAllocator {
-  private readonly next: Record<ProcessType, number> = { dp: 1, gp: 1, mp: 1, cp: 1 };
+  private readonly next: Record<ProcessType, number> = { dp: 1, gp: 1, mp: 1, cf: 1, cp: 1 };
 
   constructor(private readonly node: number) {}
 

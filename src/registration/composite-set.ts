@@ -34,7 +34,7 @@ interface Held {
 /** What one node has told. */
 class OwnedRecords {
   readonly byKey = new Map<string, Held>();
-  private readonly kinds: Record<DeviceKind, number> = { station: 0, gateway: 0, 'media-resource': 0 };
+  private readonly kinds: Record<DeviceKind, number> = { station: 0, gateway: 0, 'media-resource': 0, conference: 0 };
 
   counted(kind: DeviceKind, by: 1 | -1): void {
     this.kinds[kind] += by;

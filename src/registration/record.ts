@@ -1,8 +1,8 @@
 import type { Pid } from '../process/pid';
 import { compareStamps, type Stamp } from '../process/hlc';
 
-/** What sort of device process a record names: station, gateway, media resource. */
-export type DeviceKind = 'station' | 'gateway' | 'media-resource';
+/** What sort of device process a record names. */
+export type DeviceKind = 'station' | 'gateway' | 'media-resource' | 'conference';
 
 /**
  * One entry of the registration information that nodes tell each other: a device process, the digits that
@@ -14,7 +14,7 @@ export interface RegistrationRecord {
   readonly kind: DeviceKind;
   /** Device name, as configured. */
   readonly device: string;
-  /** Directory numbers of the device; empty for gateways and media resources. */
+  /** Directory numbers of the device, or the number of the conference; empty for gateways and media resources. */
   readonly lines: readonly string[];
   /** `+sip.instance`, else the canonical contact; the device name for what does not register. */
   readonly instance: string;

@@ -1,6 +1,6 @@
 import { isPid } from '../process/pid';
 import { MAX_IDENTITY_LENGTH } from './binding-key';
-import type { RegistrationRecord } from './record';
+import type { DeviceKind, RegistrationRecord } from './record';
 
 const MAX_NAME_LENGTH = 256;
 const MAX_KEY_LENGTH = 3 * MAX_NAME_LENGTH + 1 + MAX_IDENTITY_LENGTH;
@@ -55,6 +55,11 @@ function isAssignment(value: unknown): boolean {
 }
 
 const FIELDS = 11;
+const KINDS: ReadonlySet<unknown> = new Set<DeviceKind>(['station', 'gateway', 'media-resource', 'conference']);
+
+function isKind(value: unknown): value is DeviceKind {
+  return KINDS.has(value);
+}
 
 /**
  * Whether something that another node has sent, or that was read from a file, is a record: every field there, of its
@@ -66,7 +71,7 @@ export function isRegistrationRecord(value: unknown): value is RegistrationRecor
     isObject(value) &&
     fieldsOf(value) === FIELDS + Number(value.mac !== undefined) + Number(value.assignment !== undefined) &&
     isKey(value.key) &&
-    (value.kind === 'station' || value.kind === 'gateway' || value.kind === 'media-resource') &&
+    isKind(value.kind) &&
     isText(value.device, MAX_NAME_LENGTH) &&
     isLines(value.lines) &&
     isText(value.instance, MAX_IDENTITY_LENGTH) &&

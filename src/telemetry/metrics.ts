@@ -30,6 +30,8 @@ export const METRICS = {
   tandem_sip_refused_total: { type: 'counter', help: 'SIP requests refused before call control', labels: ['reason'] },
   tandem_node_signatures_total: { type: 'counter', help: 'Signed requests of nodes checked', labels: ['result'] },
   tandem_calls: { type: 'gauge', help: 'Calls in progress', labels: [] },
+  tandem_conferences: { type: 'gauge', help: 'Conferences in progress at this node', labels: [] },
+  tandem_conference_members: { type: 'gauge', help: 'Participants of conferences at this node', labels: [] },
   tandem_calls_total: { type: 'counter', help: 'Calls that ended', labels: ['result'] },
   tandem_invite_seconds: {
     type: 'histogram',

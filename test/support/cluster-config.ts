@@ -31,12 +31,21 @@ export interface TestGateway {
 
 export interface TestMediaResource {
   readonly name: string;
-  readonly type: 'moh' | 'transcoder' | 'mtp';
-  readonly engine: 'rtpengine';
+  readonly type: 'moh' | 'transcoder' | 'mtp' | 'conference';
+  readonly engine: string;
   readonly control: string;
   readonly node: number;
   readonly site: string;
-  readonly capacity: number;
+  capacity: number;
+}
+
+export interface TestConference {
+  readonly number: string;
+  readonly name: string;
+  readonly type?: 'meet-me' | 'factory';
+  readonly nodes?: readonly number[];
+  maxMembers?: number;
+  endPolicy?: 'last-leaves' | 'initiator-leaves';
 }
 
 export interface TestNode {
@@ -63,6 +72,7 @@ export interface ClusterFile {
   mediaResources: TestMediaResource[];
   mediaResourceGroups: { name: string; devices: string[]; site?: string; userClasses?: string[] }[];
   mediaResourceGroupLists: { name: string; groups: string[] }[];
+  conferences?: TestConference[];
 }
 
 const siteNames = ['dallas', 'san-jose', 'austin', 'el-paso', 'chicago'];
@@ -92,6 +102,8 @@ export interface FilePlace {
   readonly redis: string | undefined;
   /** Control address of the engine of a node; nodes without one have no media resources. */
   readonly engines: ReadonlyMap<number, string>;
+  /** Keys of the conference bridge of a node. */
+  readonly bridges?: ReadonlyMap<number, Pick<TestMediaResource, 'engine' | 'control'>>;
   readonly secret: string;
 }
 
@@ -113,7 +125,11 @@ export function clusterFile(place: FilePlace): ClusterFile {
     mediaResourceGroupList: siteOf(node),
     codecs: ['PCMU', 'PCMA', 'telephone-event'],
   });
-  const mediaResources = [...place.engines].flatMap(([node, control]) => resourcesOf(node, control));
+  const bridges = [...(place.bridges ?? [])].map(([node, bridge]): TestMediaResource => {
+    const site = siteOf(node);
+    return { name: `bridge-${site}`, type: 'conference', capacity: 60, node, site, ...bridge };
+  });
+  const mediaResources = [...place.engines].flatMap(([node, control]) => resourcesOf(node, control)).concat(bridges);
   return {
     cluster: {
       name: 'test',

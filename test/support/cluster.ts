@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type BaresipOptions, Phone } from './baresip';
 import { BusProxy } from './bus-proxy';
 import { type ClusterFile, clusterFile, domain, passwordOf, people, type PhoneName } from './cluster-config';
+import { type ConferenceBridge, startConferenceBridge } from './conference-bridge';
 import { externalServer } from './drachtio';
 import { eventually } from './eventually';
 import { LinphonePhone } from './linphone';
@@ -23,6 +24,8 @@ export interface ClusterOptions {
   readonly busProxies?: boolean;
   /** The nodes that control a media server of their own; default [1, 2]. */
   readonly engines?: readonly number[];
+  /** The nodes that control a conference bridge of their own, behind their media server; default none. */
+  readonly bridges?: readonly number[];
   /** Last changes to the file. */
   readonly change?: (file: ClusterFile) => void;
   /** Default true; false: the test starts the nodes. */
@@ -48,6 +51,7 @@ export class Cluster {
     readonly redis: RedisServer | undefined,
     /** By node. */
     readonly engines: ReadonlyMap<number, Rtpengine>,
+    readonly bridges: ReadonlyMap<number, ConferenceBridge>,
     private readonly proxies: ReadonlyMap<number, BusProxy>,
   ) {}
 
@@ -68,6 +72,12 @@ export class Cluster {
     const redis = options.redis === false ? undefined : await RedisServer.start(scope);
     const engines = new Map<number, Rtpengine>();
     for (const node of options.engines ?? [1, 2]) engines.set(node, await Rtpengine.start(scope));
+    const bridges = new Map<number, ConferenceBridge>();
+    for (const node of options.bridges ?? []) {
+      const engine = engines.get(node);
+      if (engine === undefined) throw new Error(`node ${node} has no media server to stand before its bridge`);
+      bridges.set(node, await startConferenceBridge(scope, engine));
+    }
     const places = [];
     for (let id = 1; id <= (options.nodes ?? 2); id++) {
       const stateDir = join(directory, `state-${id}`);
@@ -79,6 +89,7 @@ export class Cluster {
       nodes: places,
       redis: redis?.url,
       engines: new Map([...engines].map(([node, engine]) => [node, engine.control])),
+      bridges: new Map([...bridges].map(([node, bridge]) => [node, bridge.resource])),
       secret: randomBytes(24).toString('hex'),
     });
     options.change?.(file);
@@ -94,7 +105,7 @@ export class Cluster {
         writeFileSync(own, JSON.stringify({ ...file, cluster: { ...file.cluster, redis: proxy.url } }, null, 2));
       return new NodeProcess(scope, { ...place, ...options.launch?.(place.id), configFile: own }, directory);
     });
-    return new Cluster(scope, nodes, file, configFile, redis, engines, proxies);
+    return new Cluster(scope, nodes, file, configFile, redis, engines, bridges, proxies);
   }
 
   /** What stands between a node and Redis. */
@@ -171,6 +182,15 @@ export class Cluster {
         (calls) => calls.length === 0,
       );
     }
+    for (const [node, bridge] of this.bridges) {
+      if (!bridge.running) continue;
+      await eventually(
+        `the conference bridge of node ${node} has nobody`,
+        () => bridge.participants(),
+        (participants) => participants.length === 0,
+        { cap: 45_000, every: 100 },
+      );
+    }
     for (const [node, engine] of this.engines) {
       if (!engine.running) continue;
       await eventually(
@@ -180,6 +200,13 @@ export class Cluster {
         { cap: 45_000, every: 100 },
       );
     }
+  }
+
+  /** A conference bridge by the number of its node. */
+  bridge(node: number): ConferenceBridge {
+    const bridge = this.bridges.get(node);
+    if (bridge === undefined) throw new Error(`node ${node} has no conference bridge`);
+    return bridge;
   }
 
   /** Sessions of all media servers. */

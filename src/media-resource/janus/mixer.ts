@@ -62,8 +62,8 @@ function same(a: Endpoint, b: Endpoint): boolean {
 function localPortIn(reply: Reply, tag: string): number {
   let value: unknown = reply['tags'];
   for (const key of [tag, 'medias', '0', 'streams', '0', 'local port']) {
-    const inner: Reply | undefined = Array.isArray(value) ? { ...value } : isReply(value) ? value : undefined;
-    value = inner?.[key];
+    const inner: unknown = Array.isArray(value) ? Object.fromEntries(value.entries()) : value;
+    value = isReply(inner) ? inner[key] : undefined;
   }
   if (typeof value !== 'number') throw new EngineError('error', 'rtpengine does not say which port it has taken');
   return value;

@@ -151,7 +151,10 @@ describe('janus with rtpengine before it', () => {
     await join(b);
     await hears(b, 440);
     a.rtp.stopSending();
-    const offer = moved.rtp.sdp('sendrecv', 2).replace('RTP/AVP 8 0', 'RTP/AVP 8').replace('a=rtpmap:0 PCMU/8000\r\n', '');
+    const offer = moved.rtp
+      .sdp('sendrecv', 2)
+      .replace('RTP/AVP 8 0', 'RTP/AVP 8')
+      .replace('a=rtpmap:0 PCMU/8000\r\n', '');
     speak(moved, await engine.mixer!.accept(a.session, { room, offer }));
     await Promise.all([hears(b, 440), hears(moved, 700)]);
     await leave(moved, b);

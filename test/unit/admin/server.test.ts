@@ -57,6 +57,7 @@ function source(over: Partial<AdminSource> = {}): AdminSource {
         lastHeardAt: 5,
       },
     ],
+    conferences: () => [],
     calls: () => [call],
     call: (id) => (id === '1.cp.1' ? call : undefined),
     mediaResources: () => [

@@ -135,6 +135,7 @@ export function config(changed: Partial<TandemConfig> = {}): TandemConfig {
     mediaResourceGroups: [],
     mediaResourceGroupLists: [],
     musicSources: [],
+    conferences: [],
     ...changed,
   };
 }

@@ -1,0 +1,375 @@
+import type { OutgoingCall } from '../../device/device-process';
+import type { Allocation, AllocationExplanation, ResourceReply } from '../../media-resource/ports';
+import type { CancelTimer, Clock } from '../../process/clock';
+import { effectiveDirection, holds, isSdp } from '../../sdp';
+import { formatReason } from '../../sip/status';
+import type { HeaderReader, ResponseOptions, Session, SessionSignal } from '../../sip/user-agent';
+import type { CallLog } from '../dependencies';
+import type { Admission } from './admission';
+
+/** RFC 3261 §14.1, for the owner of the Call-ID: after 491 the offer goes again within 2.1 to 4 s. */
+const RETRY_MS = 2500;
+/** Bridges that may fail for one participant in a row before it is given up. */
+const MAX_PLACES = 4;
+/** A moved participant that does not answer the new bridge's offer. */
+const OFFER_MS = 40_000;
+
+export type Placement =
+  | { readonly ok: true; readonly allocation: Allocation; readonly explanation: AllocationExplanation }
+  | { readonly ok: false; readonly explanation: AllocationExplanation };
+
+/** What a participant asks of its conference. */
+export interface ConferenceRoom {
+  /** A place at the bridge of the conference; `exclude`: bridges that failed for this participant. Never rejects. */
+  place(exclude: readonly string[], why: string): Promise<Placement>;
+  /** The process that granted is gone, and with it the bridge for everybody. */
+  bridgeGone(allocation: Allocation): void;
+  /** It is over for this participant. Called once. */
+  left(session: ConferenceSession): void;
+}
+
+export interface ConferenceSessionOptions {
+  readonly id: string;
+  readonly call: OutgoingCall;
+  readonly room: ConferenceRoom;
+  readonly admission: Admission;
+  readonly clock: Clock;
+  readonly log: CallLog;
+  /** For the 200: who we are, and for how long. */
+  readonly header: HeaderReader;
+}
+
+/** What the API shows of a participant. */
+export interface MemberView {
+  readonly id: string;
+  readonly number: string;
+  readonly device: string;
+  readonly node: number | undefined;
+  readonly bridge: string | undefined;
+  readonly muted: boolean;
+  readonly held: boolean;
+  readonly since: number;
+}
+
+/**
+ * The conference's end of one participant's call: a session whose other end is a place at a conference bridge (RFC 4353:
+ * the focus has a dialog with each participant). Commands run one after another; none of them waits for the participant.
+ */
+export class ConferenceSession implements Session {
+  readonly id: string;
+  readonly callId: string;
+  readonly since: number;
+  private listener: ((signal: SessionSignal) => void) | undefined;
+  private explained: ((explanation: AllocationExplanation) => void) | undefined;
+  private readonly early: SessionSignal[] = [];
+  private readonly earlyExplanations: AllocationExplanation[] = [];
+  private tail: Promise<void> = Promise.resolve();
+  private over = false;
+  private established = false;
+  private allocation: Allocation | undefined;
+  /** The device has been told of this allocation and has answered. */
+  private connected: Allocation | undefined;
+  /** The device's last description. */
+  private device: string | undefined;
+  private held = false;
+  /** Our offers, which lead to a new bridge: the one that waits for its answer. */
+  private outstanding: { readonly id: string; readonly allocation: Allocation } | undefined;
+  private offers = 0;
+  /** Moves to another place since the device was last connected. */
+  private moves = 0;
+  private readonly timers = new Map<'renew' | 'retry' | 'offer', CancelTimer>();
+
+  constructor(private readonly options: ConferenceSessionOptions) {
+    this.id = options.id;
+    this.callId = options.id;
+    this.since = options.clock.now();
+    this.device = options.call.sdp;
+  }
+
+  /** Takes a place, or says why there is none. */
+  begin(): void {
+    this.inTurn(() => this.join());
+  }
+
+  listen(listener: (signal: SessionSignal) => void): void {
+    this.listener = listener;
+    for (const signal of this.early.splice(0)) listener(signal);
+  }
+
+  /** Every place that was asked for, as it is decided. */
+  onExplained(listener: (explanation: AllocationExplanation) => void): void {
+    this.explained = listener;
+    for (const explanation of this.earlyExplanations.splice(0)) listener(explanation);
+  }
+
+  view(): MemberView {
+    const { number } = this.options.call.caller;
+    const from = this.options.call.from;
+    const device = from?.kind === 'node' ? number : (from?.name ?? number);
+    const bridge = this.allocation?.device;
+    const { id, held, since } = this;
+    return { id, number, device, node: from?.node, bridge, muted: held, held, since };
+  }
+
+  progress(): void {
+    // Only of a caller.
+  }
+
+  answer(): void {
+    // Only of a caller.
+  }
+
+  reject(): void {
+    // Only of a caller.
+  }
+
+  cancel(): void {
+    if (this.established || this.over) return;
+    this.tell({ type: 'rejected', status: 487, reason: 'Request Terminated', header: () => undefined });
+    this.finish();
+  }
+
+  acknowledge(sdp: string): void {
+    this.inTurn(() => this.connect(sdp));
+  }
+
+  reinvite(id: string, { sdp }: { readonly sdp?: string }): void {
+    this.inTurn(() => this.reinvited(id, sdp));
+  }
+
+  request(id: string, { method }: { readonly method: string }): void {
+    const [status, reason] = method === 'INFO' || method === 'OPTIONS' ? [200, 'OK'] : [405, 'Method Not Allowed'];
+    const nothing = { body: '', contentType: undefined, header: () => undefined };
+    this.tell({ type: 'request-answered', id, method, status, reason, ...nothing });
+  }
+
+  respond(id: string, status: number, options: ResponseOptions & { readonly sdp?: string } = {}): void {
+    const { outstanding } = this;
+    if (outstanding?.id !== id) return;
+    this.outstanding = undefined;
+    this.stopTimer('offer');
+    const { sdp } = options;
+    if (status >= 200 && status < 300 && sdp !== undefined) return this.inTurn(() => this.connect(sdp));
+    // Its own offer crossed ours, or it is busy: what it says next may settle it, else we ask again.
+    if (status === 491 || status === 500) return this.startTimer('retry', RETRY_MS, () => this.offerAgain());
+    this.end(`The participant refused the next bridge (${status})`);
+  }
+
+  bye(): void {
+    this.finish();
+  }
+
+  /** Ends it from our side; the participant is told why. */
+  end(text: string): void {
+    if (this.over) return;
+    if (this.established) this.tell({ type: 'ended', by: 'peer', reason: formatReason(503, text) });
+    else this.refuse(503, text);
+    this.finish();
+  }
+
+  private async join(): Promise<void> {
+    const { admission, call } = this.options;
+    if (!admission.ok) {
+      this.refuse(admission.status, admission.text);
+      return this.finish();
+    }
+    const placed = await this.takePlace(call.sdp, 'conference');
+    if (this.over) return;
+    if (placed === undefined) {
+      this.refuse(503, 'No conference bridge is available');
+      return this.finish();
+    }
+    if (!placed.ok || placed.sdp === undefined) {
+      this.refuse(488, 'The conference bridge cannot take the description');
+      return this.finish();
+    }
+    this.established = true;
+    if (call.sdp !== undefined) this.connected = this.allocation;
+    this.tell({ type: 'answered', sdp: placed.sdp, header: this.options.header });
+    if (call.sdp !== undefined) await this.follow(call.sdp);
+  }
+
+  /** Asks bridges until one answers; what it says. Undefined: there is none. */
+  private async takePlace(offer: string | undefined, why: string): Promise<ResourceReply | undefined> {
+    const failed: string[] = [];
+    for (let tries = 0; tries < MAX_PLACES && !this.over; tries++) {
+      const placement = await this.options.room.place(failed, why);
+      this.explain(placement.explanation);
+      if (!placement.ok) return undefined;
+      const { allocation } = placement;
+      if (this.isOver()) {
+        await allocation.release();
+        return undefined;
+      }
+      this.take(allocation);
+      const reply =
+        offer === undefined
+          ? await allocation.offer(this.device === undefined ? {} : { peer: this.device })
+          : await allocation.accept(offer);
+      if (reply.ok || reply.reason === 'unsupported' || reply.reason === 'bad-request') return reply;
+      if (this.allocation === allocation) await this.giveBack();
+      failed.push(allocation.device);
+    }
+    return undefined;
+  }
+
+  private take(allocation: Allocation): void {
+    this.allocation = allocation;
+    allocation.onLost(() => {
+      this.options.room.bridgeGone(allocation);
+      this.lost(allocation);
+    });
+    this.startTimer('renew', allocation.leaseMs / 3, () => this.renew(allocation));
+  }
+
+  private renew(allocation: Allocation): void {
+    if (this.over || this.allocation !== allocation) return;
+    this.startTimer('renew', allocation.leaseMs / 3, () => this.renew(allocation));
+    allocation.renew().then(
+      (reply) => {
+        // Without an answer the next one may come; when the process is gone we are told.
+        if (!reply.ok && reply.reason === 'unknown-allocation') this.lost(allocation);
+      },
+      () => undefined,
+    );
+  }
+
+  private lost(allocation: Allocation): void {
+    if (this.over || this.allocation !== allocation) return;
+    this.inTurn(() => this.move(allocation));
+  }
+
+  /** The bridge is gone: the participant is offered the next one. */
+  private async move(lost: Allocation): Promise<void> {
+    if (this.allocation !== lost || !this.established) return;
+    await this.giveBack();
+    if (++this.moves > MAX_PLACES) return this.end('The conference bridge fails');
+    const reply = await this.takePlace(undefined, 'conference (again: the bridge was lost)');
+    if (this.isOver()) return;
+    if (reply === undefined || !reply.ok || reply.sdp === undefined)
+      return this.end('No conference bridge is available');
+    this.sendOffer(reply.sdp);
+  }
+
+  private sendOffer(sdp: string): void {
+    const { allocation } = this;
+    if (allocation === undefined) return;
+    const id = `${this.id}/${++this.offers}`;
+    this.outstanding = { id, allocation };
+    this.startTimer('offer', OFFER_MS, () => this.respond(id, 408));
+    this.tell({ type: 'reinvited', id, sdp, header: () => undefined });
+  }
+
+  private offerAgain(): void {
+    this.inTurn(async () => {
+      const { allocation } = this;
+      if (allocation === undefined || this.connected === allocation || this.outstanding !== undefined) return;
+      const reply = await allocation.offer(this.device === undefined ? {} : { peer: this.device });
+      if (this.isOver() || this.allocation !== allocation) return;
+      if (reply.ok && reply.sdp !== undefined) this.sendOffer(reply.sdp);
+      else this.lost(allocation);
+    });
+  }
+
+  /** The device's answer to the bridge's offer. */
+  private async connect(sdp: string): Promise<void> {
+    const { allocation } = this;
+    if (allocation === undefined || !isSdp(sdp)) return;
+    const reply = await allocation.connect({ answer: sdp });
+    if (this.isOver()) return;
+    if (!reply.ok) return this.lost(allocation);
+    this.connected = allocation;
+    this.moves = 0;
+    await this.follow(sdp);
+  }
+
+  private async reinvited(id: string, sdp: string | undefined): Promise<void> {
+    const { allocation } = this;
+    if (allocation === undefined) return this.refuseOffer(id, 503);
+    const reply =
+      sdp === undefined
+        ? await allocation.offer(this.device === undefined ? {} : { peer: this.device })
+        : await allocation.accept(sdp);
+    if (this.isOver()) return;
+    if (!reply.ok || reply.sdp === undefined) {
+      const unable = !reply.ok && (reply.reason === 'unsupported' || reply.reason === 'bad-request');
+      return this.refuseOffer(id, unable ? 488 : 503);
+    }
+    if (sdp !== undefined) this.connected = allocation;
+    this.tell({ type: 'reinvite-answered', id, sdp: reply.sdp });
+    if (sdp !== undefined) await this.follow(sdp);
+  }
+
+  private refuseOffer(id: string, status: number): void {
+    this.tell({ type: 'reinvite-rejected', id, status, reason: status === 488 ? 'Not Acceptable Here' : '' });
+  }
+
+  /** Who holds is not heard by the others; music for them would be worse. */
+  private async follow(sdp: string): Promise<void> {
+    this.device = sdp;
+    const held = holds(sdp) || effectiveDirection(sdp) === 'recvonly';
+    if (held === this.held) return;
+    this.held = held;
+    await this.allocation?.control(held);
+  }
+
+  private refuse(status: number, text: string): void {
+    const reason = formatReason(status, text);
+    const header: HeaderReader = (name) => (name.toLowerCase() === 'reason' ? reason : undefined);
+    this.tell({ type: 'rejected', status, reason: text, header });
+  }
+
+  private finish(): void {
+    if (this.over) return;
+    this.over = true;
+    for (const timer of [...this.timers.keys()]) this.stopTimer(timer);
+    this.options.room.left(this);
+    // What is under way when it ends finds that it is over, and gives back what it has got.
+    this.tail = this.tail.then(() => this.giveBack());
+  }
+
+  private async giveBack(): Promise<void> {
+    const { allocation } = this;
+    this.allocation = undefined;
+    this.stopTimer('renew');
+    await allocation?.release();
+  }
+
+  private tell(signal: SessionSignal): void {
+    if (this.over) return;
+    if (this.listener === undefined) this.early.push(signal);
+    else this.listener(signal);
+  }
+
+  private explain(explanation: AllocationExplanation): void {
+    if (this.explained === undefined) this.earlyExplanations.push(explanation);
+    else this.explained(explanation);
+  }
+
+  private isOver(): boolean {
+    return this.over;
+  }
+
+  private inTurn(work: () => Promise<void>): void {
+    this.tail = this.tail
+      .then(() => (this.over ? undefined : work()))
+      .catch((error: unknown) => {
+        this.options.log.warn({ conference: this.id, error: String(error) }, 'conference: a participant failed');
+        this.end('Internal error');
+      });
+  }
+
+  private startTimer(name: 'renew' | 'retry' | 'offer', ms: number, fire: () => void): void {
+    this.stopTimer(name);
+    const expired = (): void => {
+      this.timers.delete(name);
+      if (!this.over) fire();
+    };
+    this.timers.set(name, this.options.clock.setTimer(ms, expired));
+  }
+
+  private stopTimer(name: 'renew' | 'retry' | 'offer'): void {
+    this.timers.get(name)?.();
+    this.timers.delete(name);
+  }
+}
