@@ -6,6 +6,7 @@ import { endCall } from './ending';
 import { needAtSetup } from './path-need';
 import { askPath, dropPath, requirePath } from './path-resource';
 import { requestTimer } from './session-timer';
+import type { Route } from './signals';
 
 /** The branches of a call that nobody has answered: which target is rung, and what the caller hears of it. */
 
@@ -122,9 +123,49 @@ export function cancelBranches(draft: Draft, reason: string, except?: LegId): vo
 /** After a failure: nothing left, or one left whose early media may now be heard. */
 export function settle(draft: Draft): void {
   const { state } = draft;
-  if (state.branches.every((branch) => branch.done)) return refuseCaller(draft, bestFailure(state.failures));
+  if (state.branches.every((branch) => branch.done)) {
+    if (!looksAgain(draft)) refuseCaller(draft, bestFailure(state.failures));
+    return;
+  }
   const last = onlyTargetLeft(draft);
   if (last?.early !== undefined) relayEarly(draft, last, last.early.status, last.early.sdp);
+}
+
+/** What a node calls an entry that it does not have (any more). */
+export const NOT_MINE = 'not mine';
+
+/**
+ * When the tables may have been repaired after a "not mine": soon, by the answer of the entry's owner, or with the next poll of
+ * the node that the device has moved to, when its message was lost. In ms, one after the other.
+ */
+const LOOK_AGAIN_MS = [300, 1500] as const;
+
+/**
+ * Nothing but stale entries: the device may have moved, and we have not heard where to. The same call waits for the repair
+ * (claim R13). `false`: there is no sense in waiting (any longer).
+ */
+function looksAgain(draft: Draft): boolean {
+  const { state } = draft;
+  const wait = LOOK_AGAIN_MS[state.routedAgain];
+  const stale = state.trials.length > 0 && state.trials.every(({ outcome }) => outcome === NOT_MINE);
+  if (wait === undefined || !stale) return false;
+  state.routedAgain += 1;
+  draft.setTimer('route-again', wait);
+  return true;
+}
+
+/** What the second look at the tables gives, without what is known to be stale. */
+export function routedAgain(draft: Draft, route: Route): void {
+  const { state } = draft;
+  const isStale = ({ pid, node }: Destination): boolean =>
+    state.trials.some((trial) => trial.outcome === NOT_MINE && trial.pid === pid && trial.node === node);
+  const branches =
+    route.type === 'refused' ? [] : route.branches.map((all) => all.filter((target) => !isStale(target)));
+  state.branches.length = 0;
+  for (const targets of branches)
+    if (targets.length > 0) state.branches.push({ targets, next: 0, leg: undefined, done: false });
+  for (const branch of state.branches) tryNext(draft, branch);
+  settle(draft);
 }
 
 /** The leg of the only target that can still answer; undefined when there are several. */

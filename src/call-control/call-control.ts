@@ -31,12 +31,13 @@ export class CallControl {
       return;
     }
     if (call.pid !== undefined && call.sdp !== undefined) this.abilities.note(call.pid, call.sdp);
-    const process = new CallProcess(this.deps, call, this.factsOf(call), this.abilities, (record) =>
+    const lookUp = (): Route => this.routeOf(call);
+    const process = new CallProcess(this.deps, call, this.factsOf(call), this.abilities, lookUp, (record) =>
       this.finished(record),
     );
     this.processes.set(process.pid, process);
     this.deps.hooks?.started?.();
-    process.begin(this.routeOf(call));
+    process.begin();
   }
 
   calls(): readonly CallSummary[] {

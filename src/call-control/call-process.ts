@@ -35,6 +35,8 @@ export class CallProcess {
     private readonly call: IncomingCall,
     facts: CallFacts,
     private readonly abilities: Abilities,
+    /** Digit analysis of the dialled number, as the tables are now. */
+    private readonly lookUp: () => Route,
     private readonly onFinished: (record: CallDetailRecord) => void,
   ) {
     this.state = initialState(facts, { pid: call.pid, callId: call.session.callId });
@@ -54,8 +56,8 @@ export class CallProcess {
     return this.state;
   }
 
-  begin(route: Route): void {
-    this.mailbox.post({ type: 'routed', route: this.described(route) });
+  begin(): void {
+    this.mailbox.post({ type: 'routed', route: this.described(this.lookUp()) });
     this.call.session.listen((signal) => this.receive('a', signal));
   }
 
@@ -177,6 +179,8 @@ export class CallProcess {
         return this.ask(effect, 'renew', (allocation) => allocation.renew());
       case 'release-resource':
         return this.release(effect.token);
+      case 'route-again':
+        return this.mailbox.post({ type: 'routed', route: this.described(this.lookUp()) });
       case 'refute-entry':
         return this.deps.onStaleEntry(effect.node, effect.pid, effect.boot);
       case 'finish':

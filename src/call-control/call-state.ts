@@ -205,6 +205,8 @@ export interface CallState {
   matched: string | undefined;
   failures: readonly Failure[];
   trials: readonly RouteTrial[];
+  /** How often the number was looked up again, since every entry was stale. */
+  routedAgain: number;
   /** 18x that the caller has had already. */
   relayed: readonly number[];
   /** The callee that answered. */
@@ -283,6 +285,7 @@ export function initialState(facts: CallFacts, caller: { pid: Pid | undefined; c
     matched: undefined,
     failures: [],
     trials: [],
+    routedAgain: 0,
     relayed: [],
     answered: undefined,
     exchange: undefined,

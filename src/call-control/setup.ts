@@ -4,11 +4,13 @@ import { failureOf, TEMPORARILY_UNAVAILABLE } from './best-response';
 import {
   branchFailed,
   cancelBranches,
+  NOT_MINE,
   noteOutcome,
   onlyTargetLeft,
   refuseCaller,
   relayEarly,
   relayProgress,
+  routedAgain,
   settle,
   tryNext,
 } from './branches';
@@ -60,6 +62,7 @@ export function setup(draft: Draft, signal: CallSignal): void {
 
 function route(draft: Draft, to: Route): void {
   const { state } = draft;
+  if (state.routedAgain > 0) return routedAgain(draft, to);
   state.matched = to.matched;
   if (state.facts.maxForwards <= 0) return refuseCaller(draft, { status: 483, reason: undefined, headers: {} });
   if (to.type === 'refused')
@@ -188,7 +191,7 @@ function rejected(
   const node = draft.state.trials.find((trial) => trial.leg === leg.id)?.node;
   if (notMine !== undefined && node !== undefined) {
     draft.emit({ type: 'refute-entry', node, ...notMine });
-    return branchFailed(draft, leg.id, TEMPORARILY_UNAVAILABLE, 'not mine', true);
+    return branchFailed(draft, leg.id, TEMPORARILY_UNAVAILABLE, NOT_MINE, true);
   }
   const { kind } = leg.profile;
   const refused = status === 488 || status === 606;
@@ -216,6 +219,7 @@ function timerFired(draft: Draft, timer: string): void {
     cancelBranches(draft, reasonHeader('No answer', 487));
     return refuseCaller(draft, { status: 480, reason: 'No Answer', headers: {} });
   }
+  if (timer === 'route-again') return draft.emit({ type: 'route-again' });
   const leg = [...draft.state.legs.values()].find(({ id }) => timer === `life:${id}` || timer === `lease:${id}`);
   if (leg === undefined) return;
   if (timer === `lease:${leg.id}`) return leaseDue(draft, leg);

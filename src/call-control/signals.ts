@@ -15,6 +15,8 @@ export type PathRequest =
 
 export type TimerName =
   | 'no-answer'
+  /** Every entry was stale: the tables are being repaired, and the number is looked up once more. */
+  | 'route-again'
   /** No sign of life from a node. */
   | `life:${LegId}`
   /** No ACK for our 200. */
@@ -192,6 +194,8 @@ export type CallEffect =
   | { readonly type: 'release-resource'; readonly token: number }
   /** A node said that an entry is not its own (claim R13). */
   | { readonly type: 'refute-entry'; readonly node: number; readonly pid: Pid | undefined; readonly boot: number }
+  /** Looks the number up once more; the answer is `routed`. */
+  | { readonly type: 'route-again' }
   | { readonly type: 'finish'; readonly record: CallDetailRecord };
 
 /** What the outer world lends to a transition, so that it stays a function of its arguments. */

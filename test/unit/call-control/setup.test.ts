@@ -98,6 +98,46 @@ describe('call set-up', () => {
     expect(world.detail.route.trials).toMatchObject([{ outcome: 'not mine' }, { outcome: 'answered' }]);
   });
 
+  test('claim R13: with nothing but the stale entry the same call waits for the repair, and completes', () => {
+    const stale = world.device('node-2', '2.dp.1', 'node');
+    world.route('2000', [target('2.dp.1', 'SEP-bob')]);
+    const a = world.call();
+    stale.session.rejects(410, { 'X-Not-Mine': 'signed' });
+    expect(a.all('reject')).toEqual([]);
+    // Nothing new is known yet, and the stale entry is not tried again.
+    world.clock.advance(300);
+    expect(stale.calls).toHaveLength(1);
+    const moved = world.device('node-3', '3.dp.1', 'node');
+    world.route('2000', [target('3.dp.1', 'SEP-bob'), target('2.dp.1', 'SEP-bob')]);
+    world.clock.advance(1500);
+    moved.session.answers(sdp('bob'));
+    expect(a.all('answer')).toHaveLength(1);
+    expect(world.detail.route.trials).toMatchObject([{ outcome: 'not mine' }, { pid: '3.dp.1', outcome: 'answered' }]);
+  });
+
+  test('claim R13: when the repair brings nothing new the caller is told 480', () => {
+    const stale = world.device('node-2', '2.dp.1', 'node');
+    world.route('2000', [target('2.dp.1', 'SEP-bob')]);
+    const a = world.call();
+    stale.session.rejects(410, { 'X-Not-Mine': 'signed' });
+    world.clock.advance(300);
+    world.clock.advance(1500);
+    expect(stale.calls).toHaveLength(1);
+    expect(a.last('reject').status).toBe(480);
+    expect(world.control.count).toBe(0);
+  });
+
+  test('a caller who gives up while the tables are repaired ends the call', () => {
+    const stale = world.device('node-2', '2.dp.1', 'node');
+    world.route('2000', [target('2.dp.1', 'SEP-bob')]);
+    const a = world.call();
+    stale.session.rejects(410, { 'X-Not-Mine': 'signed' });
+    a.emit({ type: 'cancelled', reason: undefined });
+    world.clock.advance(2000);
+    expect(world.records).toMatchObject([{ status: 487, endedBy: 'caller' }]);
+    expect(world.clock.pending).toBe(0);
+  });
+
   test.each([404, 480])('claims R13, R14: a signed %i of a node without a PID: the number is not there', (status) => {
     const node = world.device('node-2', '2.dp.1', 'node');
     world.devices.set('node-2', node);
