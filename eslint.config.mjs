@@ -29,6 +29,7 @@ const everyRoom = [...Object.keys(rooms), 'call-manager'];
 /** A vendor package is imported in one folder only (the schema validator: where untrusted data comes in). */
 const vendors = {
   'drachtio-srf': ['sip/drachtio'],
+  esl: ['media-resource/freeswitch'],
   'rtpengine-client': ['media-resource/rtpengine'],
   redis: ['cluster/redis'],
   fastify: ['admin'],

@@ -6,7 +6,7 @@ import type { Bus } from '../cluster/bus';
 import { Cluster } from '../cluster/cluster';
 import { MemoryBus, MemoryExchange } from '../cluster/memory/memory-bus';
 import { RedisBus } from '../cluster/redis/redis-bus';
-import type { MediaResourceConfig, NodeConfig, TandemConfig } from '../config/types';
+import type { NodeConfig, TandemConfig } from '../config/types';
 import { ClaimFile } from '../device/auto-registration-store';
 import { Devices } from '../device/devices';
 import { RegistrationInformationTable } from '../digit-analysis/table';
@@ -14,11 +14,8 @@ import { createMediaResourceManager } from '../media-resource/manager';
 import { prepareSilence } from '../media-resource/music';
 import { chooseMusicSource } from '../media-resource/music-choice';
 import { openMusicLibrary } from '../media-resource/music-library';
-import type { MediaEngine } from '../media-resource/ports';
 import type { ResourceDeviceProcess } from '../media-resource/device-process';
 import { createResourceProcesses, type ResourceProcesses } from '../media-resource/resource-processes';
-import { createJanus } from '../media-resource/janus/engine';
-import { createRtpengine } from '../media-resource/rtpengine/engine';
 import { systemClock } from '../process/clock';
 import { HybridClock } from '../process/hlc';
 import { PidAllocator } from '../process/pid';
@@ -30,6 +27,7 @@ import type { ListenAddress } from '../sip/user-agent';
 import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
 import { AdminView, RecentCalls } from './admin-view';
+import { createMediaEngine, type MediaEngineParts } from './media-engines';
 import { SipServerProcess } from './sip-server-process';
 import { WaitingEvents } from './waiting-events';
 import { countCalls, watchGauges } from './measurements';
@@ -338,35 +336,15 @@ export class CallManagerNode {
       log,
       metrics,
       music,
-      createEngine: (resource) => this.createEngine(resource),
+      createEngine: (resource) => createMediaEngine(resource, this.engines()),
       onHealth: (process, up) => this.resourceHealth(process, boot, up),
     });
   }
 
-  private createEngine(resource: MediaResourceConfig): MediaEngine | undefined {
-    const { name, control, engine } = resource;
-    const { address, port } = control;
-    const onOddity = (error: unknown): void =>
-      this.options.log.debug({ error, resource: name }, 'odd message of rtpengine');
-    const { clock } = this;
-    switch (engine) {
-      case 'rtpengine':
-        return createRtpengine({ name, address, port, clock, onOddity });
-      case 'janus': {
-        const { rtpengine, adminKey, apiSecret } = resource;
-        if (rtpengine === undefined) return undefined;
-        const { config, node } = this.options;
-        return createJanus({
-          ...{ name, address, port, rtpengine, clock, onOddity },
-          ...(adminKey === undefined ? {} : { adminKey }),
-          ...(apiSecret === undefined ? {} : { apiSecret }),
-          owner: `${config.cluster.name}-${node}`,
-          silence: this.silence,
-        });
-      }
-      case 'freeswitch':
-        return undefined;
-    }
+  private engines(): MediaEngineParts {
+    const { clock, userAgent, silence } = this;
+    const { config, node, log } = this.options;
+    return { owner: `${config.cluster.name}-${node}`, localAddress: this.host(), userAgent, clock, log, silence };
   }
 
   /** A media resource is a device like others: it is registered while its engine works. */

@@ -28,6 +28,8 @@ export interface LeaseDescription {
   readonly phase: string;
   readonly since: number;
   readonly expiresAt: number;
+  /** Conference bridge: whether the participant talks right now, where the engine can tell. */
+  readonly talks?: boolean;
 }
 
 function unavailable(reason: Extract<ResourceReply, { ok: false }>['reason'], detail?: string): ResourceReply {
@@ -155,14 +157,11 @@ export class ResourceDeviceProcess {
   }
 
   describe(): { readonly inUse: number; readonly draining: boolean; readonly leases: readonly LeaseDescription[] } {
-    const leases = this.leases.all().map(({ allocation, session, holder, phase, since, expiresAt }) => ({
-      allocation,
-      session,
-      holder,
-      phase,
-      since,
-      expiresAt,
-    }));
+    const { mixer } = this.options.engine;
+    const leases = this.leases.all().map(({ allocation, session, holder, phase, since, expiresAt }) => {
+      const talks = mixer?.talks?.(session);
+      return { allocation, session, holder, phase, since, expiresAt, ...(talks === undefined ? {} : { talks }) };
+    });
     return { inUse: this.leases.size, draining: this.draining, leases };
   }
 
@@ -192,7 +191,9 @@ export class ResourceDeviceProcess {
       return unavailable('bad-request', 'which conference?');
     if (this.draining) return unavailable('draining');
     if (!this.up) return unavailable('down', 'the engine does not answer');
-    return this.leases.full ? unavailable('full', `${this.resource.capacity} sessions are in use`) : undefined;
+    if (this.leases.full) return unavailable('full', `${this.resource.capacity} sessions are in use`);
+    const refusal = this.options.engine.refusal?.();
+    return refusal === undefined ? undefined : fromError(refusal);
   }
 
   private renew(allocation: string): ResourceReply {

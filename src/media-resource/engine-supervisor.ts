@@ -46,6 +46,10 @@ export class EngineSupervisor {
   constructor(private readonly options: EngineSupervisorOptions) {}
 
   start(): void {
+    const { engine, processes } = this.options;
+    engine.onSessionLost?.((session) => {
+      for (const process of processes) process.lost(session);
+    });
     void this.ping();
   }
 

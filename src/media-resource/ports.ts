@@ -93,6 +93,51 @@ export interface ProcessMessenger {
   request(target: { readonly pid: string; readonly boot: number }, body: unknown, deadlineMs: number): Promise<unknown>;
 }
 
+/** Whom a SIP caller calls. */
+export interface SipTarget {
+  /** Request URI. */
+  readonly uri: string;
+  /** Where the request is sent: `sip:127.0.0.1:5060;transport=udp`. */
+  readonly nextHop: string;
+}
+
+export type SipCallOutcome =
+  | { readonly ok: true; readonly call: SipCall; readonly sdp: string }
+  | { readonly ok: false; readonly status: number; readonly reason: string };
+
+export type SipOfferOutcome =
+  | { readonly ok: true; readonly sdp: string }
+  | { readonly ok: false; readonly status: number; readonly reason: string };
+
+/** Places SIP calls to engines that are called. Its methods never reject; no answer in time is 408. */
+export interface SipCaller {
+  /**
+   * An INVITE with our offer; `sdp` of the outcome is the answer. Without an offer the callee makes one, which must be given to
+   * `acknowledge` with our answer at once.
+   */
+  call(request: {
+    readonly target: SipTarget;
+    /** User part of From. */
+    readonly from: string;
+    readonly offer?: string;
+    readonly deadlineMs: number;
+  }): Promise<SipCallOutcome>;
+  /** Status of the answer to OPTIONS. */
+  options(target: SipTarget, deadlineMs: number): Promise<number>;
+}
+
+/** An answered call. */
+export interface SipCall {
+  /** Our answer to the offer of the callee. */
+  acknowledge(answer: string): void;
+  /** A re-INVITE. */
+  offer(sdp: string, deadlineMs: number): Promise<SipOfferOutcome>;
+  /** BYE. */
+  end(): void;
+  /** Called once when the call ends by the callee, or because the way to it is lost; at once when it has ended already. */
+  onEnded(listener: (reason: string | undefined) => void): void;
+}
+
 /** One engine, as the resource device process uses it. Every method has its own deadline inside and rejects with `EngineError`. */
 export interface MediaEngine {
   readonly name: string;
@@ -112,6 +157,10 @@ export interface MediaEngine {
   sessions(): Promise<SessionList>;
   /** Whether the engine holds this session. */
   holds(session: string): Promise<boolean>;
+  /** Why the engine takes nothing new at the moment, although it serves what it has. Left out, or undefined: it does. */
+  readonly refusal?: () => EngineError | undefined;
+  /** Calls the listener when the engine has ended a session by itself. */
+  readonly onSessionLost?: (listener: (session: string) => void) => void;
   /** How long the engine has been running. Undefined: it cannot tell; then one that has lost all its sessions was restarted. */
   readonly uptimeMs?: () => Promise<number>;
   close(): void;
@@ -147,6 +196,8 @@ export interface ConferenceMixer {
   offer(session: string, request: { readonly room: string; readonly peer?: string }): Promise<string>;
   connect(session: string, request: { readonly room: string; readonly answer: string }): Promise<void>;
   mute(session: string, request: { readonly room: string; readonly muted: boolean }): Promise<void>;
+  /** Whether the participant talks right now; undefined: unknown. Left out: the engine cannot tell. */
+  readonly talks?: (session: string) => boolean | undefined;
 }
 
 export class EngineError extends Error {

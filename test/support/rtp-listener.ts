@@ -1,7 +1,26 @@
+import { execFileSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Scope } from './scope';
-import { decodeG711, encodePcma, encodePcmu, makeTones, type Sound } from './sound';
+import { decodeG711, encodePcma, encodePcmu, encodeWav, makeTones, type Sound } from './sound';
+
+/** Codecs of 160 octets in 20 ms, with their static payload types. */
+export const PAYLOAD_TYPES = { PCMU: 0, PCMA: 8, G722: 9 } as const;
+export type ListenerCodec = keyof typeof PAYLOAD_TYPES;
+
+function encodeTone(hz: number, payloadType: 0 | 8 | 9): Buffer {
+  if (payloadType === 8) return encodePcma(makeTones([hz], 1));
+  if (payloadType === 0) return encodePcmu(makeTones([hz], 1));
+  const input = encodeWav(makeTones([hz], 1, 16_000));
+  return execFileSync('ffmpeg', ['-v', 'error', '-i', 'pipe:0', '-f', 'g722', 'pipe:1'], { input });
+}
+
+function decodeG722(input: Buffer): Sound {
+  const args = ['-v', 'error', '-f', 'g722', '-i', 'pipe:0', '-f', 's16le', '-ar', '16000', 'pipe:1'];
+  const bytes = execFileSync('ffmpeg', args, { input });
+  const samples = Float64Array.from({ length: bytes.length >> 1 }, (_, index) => bytes.readInt16LE(2 * index) / 32_768);
+  return { rate: 16_000, samples };
+}
 
 interface Packet {
   readonly payloadType: number;
@@ -48,7 +67,12 @@ export class RtpListener {
   }
 
   /** A session description that offers this port. */
-  sdp(direction: 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive' = 'sendrecv', version = 1): string {
+  sdp(
+    direction: 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive' = 'sendrecv',
+    version = 1,
+    codecs: readonly ListenerCodec[] = ['PCMA', 'PCMU'],
+  ): string {
+    const types = codecs.map((codec) => PAYLOAD_TYPES[codec]);
     const network = `IN IP${this.address.includes(':') ? 6 : 4} ${this.address}`;
     return [
       'v=0',
@@ -56,18 +80,17 @@ export class RtpListener {
       's=-',
       `c=${network}`,
       't=0 0',
-      `m=audio ${this.port} RTP/AVP 8 0`,
-      'a=rtpmap:8 PCMA/8000',
-      'a=rtpmap:0 PCMU/8000',
+      `m=audio ${this.port} RTP/AVP ${types.join(' ')}`,
+      ...codecs.map((codec) => `a=rtpmap:${PAYLOAD_TYPES[codec]} ${codec}/8000`),
       `a=${direction}`,
       '',
     ].join('\r\n');
   }
 
-  /** Sends a tone, PCMA (8) or PCMU (0) in packets of 20 ms, until `stopSending`. */
-  send(hz: number, address: string, port: number, payloadType: 0 | 8 = 8): void {
+  /** Sends a tone, PCMA (8), PCMU (0) or G722 (9) in packets of 20 ms, until `stopSending`. */
+  send(hz: number, address: string, port: number, payloadType: 0 | 8 | 9 = 8): void {
     this.stopSending();
-    const tone = (payloadType === 8 ? encodePcma : encodePcmu)(makeTones([hz], 1));
+    const tone = encodeTone(hz, payloadType);
     const source = Math.floor(Math.random() * 0xffffffff);
     const started = Date.now();
     let sent = 0;
@@ -113,8 +136,10 @@ export class RtpListener {
   async hear(seconds: number): Promise<Sound> {
     const before = this.packets.length;
     await pause(seconds * 1000);
-    const parts = this.packets
-      .slice(before)
+    const heard = this.packets.slice(before);
+    const wideband = heard.filter((packet) => packet.payloadType === PAYLOAD_TYPES.G722);
+    if (wideband.length > 0) return decodeG722(Buffer.concat(wideband.map(({ payload }) => payload)));
+    const parts = heard
       .filter((packet) => packet.payloadType === 0 || packet.payloadType === 8)
       .map((packet) => Array.from(decodeG711(packet.payload, packet.payloadType)));
     return { rate: 8000, samples: Float64Array.from(parts.flat()) };

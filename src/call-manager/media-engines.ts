@@ -1,0 +1,63 @@
+import type { MediaResourceConfig } from '../config/types';
+import { createFreeswitch } from '../media-resource/freeswitch/engine';
+import { createJanus } from '../media-resource/janus/engine';
+import type { MediaEngine } from '../media-resource/ports';
+import { createRtpengine } from '../media-resource/rtpengine/engine';
+import type { Clock } from '../process/clock';
+import type { UserAgent } from '../sip/user-agent';
+import type { Logger } from '../telemetry/logger';
+import { createSipCaller } from './sip-caller';
+
+export interface MediaEngineParts {
+  /** Engines that are called by SIP are called through it. */
+  readonly userAgent: Pick<UserAgent, 'invite' | 'request'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Names this node in the cluster: begins the names of its conferences. */
+  readonly owner: string;
+  /** Our own IP address. */
+  readonly localAddress: string;
+  /** A sound file without sound. */
+  readonly silence: string;
+}
+
+/** The engine of a media resource, of whatever product; undefined when the configuration does not say enough. */
+export function createMediaEngine(resource: MediaResourceConfig, parts: MediaEngineParts): MediaEngine | undefined {
+  const { name, control, engine } = resource;
+  const { address, port } = control;
+  const { clock, log, owner, silence } = parts;
+  const onOddity = (error: unknown): void => log.debug({ error, resource: name }, 'odd message of rtpengine');
+  switch (engine) {
+    case 'rtpengine':
+      return createRtpengine({ name, address, port, clock, onOddity });
+    case 'janus': {
+      const { rtpengine, adminKey, apiSecret } = resource;
+      if (rtpengine === undefined) return undefined;
+      return createJanus({
+        ...{ name, address, port, rtpengine, clock, onOddity, owner, silence },
+        ...(adminKey === undefined ? {} : { adminKey }),
+        ...(apiSecret === undefined ? {} : { apiSecret }),
+      });
+    }
+    case 'freeswitch':
+      return freeswitch(resource, parts);
+  }
+}
+
+function freeswitch(
+  { name, control, eventSocket }: MediaResourceConfig,
+  { userAgent, clock, log, owner, localAddress }: MediaEngineParts,
+): MediaEngine | undefined {
+  if (eventSocket === undefined) return undefined;
+  const { protocol, address, port } = control;
+  return createFreeswitch({
+    name,
+    sip: { transport: protocol === 'tcp' ? 'tcp' : 'udp', address, port },
+    eventSocket,
+    caller: createSipCaller({ userAgent, clock }),
+    owner,
+    localAddress,
+    clock,
+    onTrouble: (what) => log.info({ resource: name }, what),
+  });
+}
