@@ -143,7 +143,10 @@ export class ResourceDeviceProcess {
     if (sessions === 'lost') this.unended.clear();
     for (const lease of this.leases.all()) {
       this.leases.remove(lease.allocation);
-      if (sessions === 'unreachable' && lease.touched) this.unended.add(lease.session);
+      if (sessions === 'lost' || !lease.touched) continue;
+      this.unended.add(lease.session);
+      // An engine of two programs may have lost one of them only.
+      void this.end(lease);
     }
     this.currentPid = this.options.newPid();
   }
@@ -238,6 +241,7 @@ export class ResourceDeviceProcess {
       if (!lease.touched) return;
       try {
         await this.options.engine.release(lease.session);
+        this.unended.delete(lease.session);
       } catch (error) {
         const { resource, log } = this.options;
         this.unended.add(lease.session);

@@ -72,6 +72,8 @@ export class ConferenceSession implements Session {
   /** The device's last description. */
   private device: string | undefined;
   private held = false;
+  /** The bridge has muted it. */
+  private mutedThere = false;
   /** Our offers, which lead to a new bridge: the one that waits for its answer. */
   private outstanding: { readonly id: string; readonly allocation: Allocation } | undefined;
   private offers = 0;
@@ -108,7 +110,7 @@ export class ConferenceSession implements Session {
     const device = from?.kind === 'node' ? number : (from?.name ?? number);
     const bridge = this.allocation?.device;
     const { id, held, since } = this;
-    return { id, number, device, node: from?.node, bridge, muted: held, held, since };
+    return { id, number, device, node: from?.node, bridge, muted: this.mutedThere, held, since };
   }
 
   progress(): void {
@@ -149,7 +151,11 @@ export class ConferenceSession implements Session {
     this.outstanding = undefined;
     this.stopTimer('offer');
     const { sdp } = options;
-    if (status >= 200 && status < 300 && sdp !== undefined) return this.inTurn(() => this.connect(sdp));
+    if (status >= 200 && status < 300) {
+      this.tell({ type: 'acknowledged', sdp: undefined });
+      if (sdp !== undefined) this.inTurn(() => this.connect(sdp));
+      return;
+    }
     // Its own offer crossed ours, or it is busy: what it says next may settle it, else we ask again.
     if (status === 491 || status === 500) return this.startTimer('retry', RETRY_MS, () => this.offerAgain());
     this.end(`The participant refused the next bridge (${status})`);
@@ -215,6 +221,7 @@ export class ConferenceSession implements Session {
 
   private take(allocation: Allocation): void {
     this.allocation = allocation;
+    this.mutedThere = false;
     allocation.onLost(() => {
       this.options.room.bridgeGone(allocation);
       this.lost(allocation);
@@ -308,8 +315,9 @@ export class ConferenceSession implements Session {
   private async follow(sdp: string): Promise<void> {
     this.device = sdp;
     const held = holds(sdp) || effectiveDirection(sdp) === 'recvonly';
-    if (held === this.held) return;
     this.held = held;
+    if (held === this.mutedThere) return;
+    this.mutedThere = held;
     await this.allocation?.control(held);
   }
 

@@ -253,7 +253,8 @@ class Mixer implements JanusMixer {
     const hears = receives(effectiveDirection(device));
     // rtpengine passes on whatever comes, whatever the direction says.
     if (hears !== before) await commands.run(hears ? 'unblockMedia' : 'blockMedia', { ...id, 'from-tag': BRIDGE });
-    await commands.run('playMedia', { ...id, 'from-tag': BRIDGE, file: silence });
+    // Who does not listen needs no open gate, and rtpengine plays nothing into an inactive stream.
+    if (hears) await commands.run('playMedia', { ...id, 'from-tag': BRIDGE, file: silence });
     this.members.set(session, { ...member, hears });
   }
 
