@@ -11,7 +11,7 @@ import { LinphonePhone } from './linphone';
 import { type NodePlace, NodeProcess } from './node-process';
 import { freePort } from './ports';
 import { RedisServer } from './redis';
-import { Rtpengine } from './rtpengine';
+import { Rtpengine, type RtpengineOptions } from './rtpengine';
 import { Scope } from './scope';
 import { SipPeer } from './sip-peer';
 
@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly engines?: readonly number[];
   /** The nodes that control a conference bridge of their own, behind their media server; default none. */
   readonly bridges?: readonly number[];
+  /** How the media servers are started. */
+  readonly engineOptions?: RtpengineOptions;
   /** Last changes to the file. */
   readonly change?: (file: ClusterFile) => void;
   /** Default true; false: the test starts the nodes. */
@@ -71,7 +73,8 @@ export class Cluster {
     const directory = scope.directory('cluster');
     const redis = options.redis === false ? undefined : await RedisServer.start(scope);
     const engines = new Map<number, Rtpengine>();
-    for (const node of options.engines ?? [1, 2]) engines.set(node, await Rtpengine.start(scope));
+    for (const node of options.engines ?? [1, 2])
+      engines.set(node, await Rtpengine.start(scope, options.engineOptions));
     const bridges = new Map<number, ConferenceBridge>();
     for (const node of options.bridges ?? []) {
       const engine = engines.get(node);

@@ -1,0 +1,307 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Random } from '../simulation/random';
+import { eventually } from './eventually';
+import type { Codec, Heard } from './media-stream';
+import type { MediaParty } from './media-party';
+import type { PartyCall } from './party-call';
+import type { Hold } from './party-sdp';
+
+/** What disturbs all sequences. */
+export interface World {
+  /** How often a node was killed. */
+  nodeKills: number;
+  /** How often a media server was killed. */
+  engineKills: number;
+  /** Something is down. */
+  broken: boolean;
+  /** Resolves when everything that was killed runs again. */
+  whole: () => Promise<void>;
+}
+
+interface End {
+  readonly party: MediaParty;
+  readonly call: PartyCall;
+}
+
+/** Two parties that talk. */
+interface Pair {
+  readonly ends: readonly [End, End];
+  readonly nodeKills: number;
+  /** When something was last changed. */
+  engineKills: number;
+  broken: boolean;
+}
+
+const CAP_MS = 30_000;
+const CODECS: readonly (readonly Codec[])[] = [['PCMU'], ['PCMA'], ['G722'], ['PCMA', 'PCMU']];
+const HOLDS: readonly Hold[] = ['sendonly', 'sendonly', 'inactive', 'blackhole'];
+
+type Step = (this: Sequence) => Promise<void>;
+
+/**
+ * A random sequence of what people do with their phones, and what they must hear meanwhile. Every step is written down in `steps`; what
+ * should not be is in `failures`.
+ */
+export class Sequence {
+  readonly steps: string[] = [];
+  readonly failures: string[] = [];
+  private readonly pairs: Pair[] = [];
+  private readonly startedAt = performance.now();
+  private readonly nodeKills: number;
+  /** Steps that nobody waits for yet. */
+  private readonly running = new Set<Promise<void>>();
+
+  constructor(
+    private readonly random: Random,
+    private readonly phones: readonly MediaParty[],
+    private readonly world: World,
+  ) {
+    this.nodeKills = world.nodeKills;
+  }
+
+  /** Never rejects. At the end all have hung up. */
+  async run(): Promise<void> {
+    const count = 4 + this.random.below(9);
+    const choices: readonly Step[] = [
+      this.call,
+      this.hold,
+      this.hold,
+      this.resume,
+      this.both,
+      this.recode,
+      this.end,
+      this.settle,
+    ];
+    try {
+      await this.call();
+      for (let done = 1; done < count; done++) {
+        const step = this.random.pick(choices) ?? this.call;
+        const work = step.call(this);
+        if (step === this.call || step === this.settle || !this.random.chance(0.3)) await work;
+        else this.leave(work);
+        await pause(this.random.below(120));
+      }
+      if (this.random.chance(0.5)) await this.settle();
+    } catch (error) {
+      this.failures.push(String(error));
+    }
+    await this.finish();
+  }
+
+  /** Names of the devices. */
+  get devices(): readonly string[] {
+    return this.phones.map(({ dn }) => `party-${dn}`);
+  }
+
+  private leave(work: Promise<void>): void {
+    const caught = work.catch((error: unknown) => void this.failures.push(String(error)));
+    this.running.add(caught);
+    void caught.then(() => this.running.delete(caught));
+  }
+
+  private say(step: string): void {
+    this.steps.push(`${((performance.now() - this.startedAt) / 1000).toFixed(1)} s ${step}`);
+  }
+
+  /** Something was down then, or has been since: much may be otherwise. */
+  private disturbed(since: Pick<World, 'nodeKills' | 'engineKills' | 'broken'>): boolean {
+    return since.broken || this.world.nodeKills > since.nodeKills || this.world.engineKills > since.engineKills;
+  }
+
+  private livePair(): Pair | undefined {
+    return this.random.pick(this.pairs.filter(({ ends }) => ends.every(({ call }) => call.up)));
+  }
+
+  private async call(): Promise<void> {
+    const free = this.phones.filter((phone) => this.callsOf(phone) < 2);
+    const caller = this.random.pick(free);
+    const callee = this.random.pick(free.filter((phone) => phone !== caller));
+    if (caller === undefined || callee === undefined) return;
+    const kind = this.random.next();
+    if (kind < 0.15) return this.cancelled(caller, callee);
+    if (kind < 0.25) return this.refused(caller, callee);
+    const before = { ...this.world };
+    callee.policy = { type: 'answer', afterMs: this.random.below(200) };
+    const { status, call } = await this.dial(caller, callee);
+    const other = callee.latest;
+    this.say(`${caller.dn} calls ${callee.dn}: ${status}`);
+    if (status === 200 && other !== undefined && this.pairs.every(({ ends }) => ends[1].call !== other)) {
+      const { nodeKills, engineKills, broken } = before;
+      this.pairs.push({
+        broken,
+        ends: [
+          { party: caller, call },
+          { party: callee, call: other },
+        ],
+        nodeKills,
+        engineKills,
+      });
+    } else if (!this.disturbed(before)) this.failures.push(`${caller.dn} calls ${callee.dn}: ${status}`);
+  }
+
+  private callsOf(phone: MediaParty): number {
+    return this.pairs.flatMap(({ ends }) => ends).filter(({ party, call }) => party === phone && call.state !== 'ended')
+      .length;
+  }
+
+  private async dial(caller: MediaParty, callee: MediaParty): Promise<{ status: number; call: PartyCall }> {
+    const { call, answered } = await caller.call(callee.dn);
+    return { status: await answered, call };
+  }
+
+  /** The caller gives up: while it rings, or just when it is answered. */
+  private async cancelled(caller: MediaParty, callee: MediaParty): Promise<void> {
+    const patience = this.random.below(400);
+    callee.policy = this.random.chance(0.5) ? { type: 'ring' } : { type: 'answer', afterMs: patience };
+    const { call, answered } = await caller.call(callee.dn);
+    await pause(patience);
+    call.cancel();
+    const status = await answered;
+    this.say(`${caller.dn} calls ${callee.dn} and cancels after ${patience} ms: ${status}`);
+    await this.over('of a cancelled call', callee);
+  }
+
+  private async refused(caller: MediaParty, callee: MediaParty): Promise<void> {
+    const before = { ...this.world };
+    const status = this.random.pick(['486 Busy Here', '603 Decline', '480 Temporarily Unavailable']) ?? '486 Busy Here';
+    callee.policy = { type: 'refuse', status, afterMs: this.random.below(200) };
+    const result = await this.dial(caller, callee);
+    this.say(`${caller.dn} calls ${callee.dn}, who answers ${status}: ${result.status}`);
+    if (result.status !== Number(status.slice(0, 3)) && !this.disturbed(before))
+      this.failures.push(`refused with ${status}: ${result.status}`);
+  }
+
+  /** Its latest call, when it belongs to no pair, ends. */
+  private async over(what: string, party: MediaParty): Promise<void> {
+    const before = { ...this.world };
+    try {
+      await eventually(
+        `${party.dn} is rid ${what}`,
+        () =>
+          party.open.filter((call) => this.pairs.every(({ ends }) => ends.every((end) => end.call !== call))).length,
+        (left) => left === 0 || this.disturbed(before),
+      );
+    } catch (error) {
+      this.failures.push(String(error));
+    }
+  }
+
+  private async hold(): Promise<void> {
+    const pair = this.livePair();
+    const end = this.random.pick(pair?.ends.filter(({ call }) => call.hold === 'none') ?? []);
+    if (pair !== undefined && end !== undefined) await this.change(pair, end, { hold: this.random.pick(HOLDS) });
+  }
+
+  private async both(): Promise<void> {
+    const pair = this.livePair();
+    if (pair === undefined) return;
+    const hold: Hold = pair.ends.some((end) => end.call.hold === 'none') ? 'sendonly' : 'none';
+    await Promise.all(pair.ends.map((end) => this.change(pair, end, { hold })));
+  }
+
+  private async resume(): Promise<void> {
+    const pair = this.livePair();
+    const end = this.random.pick(pair?.ends.filter(({ call }) => call.hold !== 'none') ?? []);
+    if (pair !== undefined && end !== undefined) await this.change(pair, end, { hold: 'none' });
+  }
+
+  private async recode(): Promise<void> {
+    const pair = this.livePair();
+    const end = this.random.pick(pair?.ends ?? []);
+    if (pair !== undefined && end !== undefined) await this.change(pair, end, { codecs: this.random.pick(CODECS) });
+  }
+
+  private async change(
+    pair: Pair,
+    { party, call }: End,
+    wish: { hold?: Hold; codecs?: readonly Codec[] },
+  ): Promise<void> {
+    const before = { ...this.world };
+    pair.engineKills = before.engineKills;
+    pair.broken = before.broken;
+    const status = await call.change(wish);
+    this.say(`${party.dn} ${JSON.stringify(wish)}: ${call.statuses.slice(-3).join(' ')}`);
+    const odd = status !== 0 && status !== 200 && status !== 491 && status !== 500;
+    if (odd && !this.disturbed(before) && call.up) this.failures.push(`${party.dn} ${JSON.stringify(wish)}: ${status}`);
+  }
+
+  private async end(): Promise<void> {
+    const pair = this.livePair();
+    if (pair !== undefined) await this.hangUp(pair);
+  }
+
+  private async hangUp(pair: Pair): Promise<void> {
+    const [one, other] = this.random.chance(0.5) ? pair.ends : [pair.ends[1], pair.ends[0]];
+    const status = await one.call.hangUp();
+    this.say(`${one.party.dn} hangs up: ${status}`);
+    try {
+      await eventually(
+        `the call of ${other.party.dn} ends`,
+        () => other.call.state,
+        (state) => state === 'ended' || this.world.nodeKills > pair.nodeKills,
+      );
+    } catch (error) {
+      this.failures.push(String(error));
+    }
+  }
+
+  /** Waits until everybody hears what is meant for them. */
+  private async settle(): Promise<void> {
+    await Promise.all(this.running);
+    await this.world.whole();
+    for (const pair of this.pairs) await this.settled(pair);
+    this.say('settled');
+  }
+
+  private async settled(pair: Pair): Promise<void> {
+    const [one, other] = pair.ends;
+    // Who lost its node may hear anything.
+    const isOver = (): boolean =>
+      this.world.nodeKills > pair.nodeKills || pair.ends.some(({ call }) => call.state === 'ended');
+    const hears = (): { one: string; other: string } => ({
+      one: this.verdict(pair, one, other),
+      other: this.verdict(pair, other, one),
+    });
+    if (isOver()) return;
+    await eventually(
+      `${one.party.dn} and ${other.party.dn} hear what they should`,
+      hears,
+      (seen) => isOver() || (seen.one === 'right' && seen.other === 'right'),
+      { cap: CAP_MS, every: 50 },
+    );
+  }
+
+  /** `right`, or what is heard instead of what. */
+  private verdict(pair: Pair, ear: End, mouth: End): string {
+    const heard = ear.call.heard(mouth.party.tone);
+    const wanted = this.wanted(pair, ear, mouth);
+    return wanted.includes(heard)
+      ? 'right'
+      : `hears ${heard}, not ${wanted.join(' or ')}; it holds: ${ear.call.hold}, the other: ${mouth.call.hold}`;
+  }
+
+  private wanted(pair: Pair, ear: End, mouth: End): readonly Heard[] {
+    if (ear.call.hold !== 'none') return ['nothing'];
+    // A hold during which servers died may be silent.
+    if (mouth.call.hold !== 'none') return this.disturbed(pair) ? ['music', 'nothing'] : ['music'];
+    // G.722 is not decoded here, and what it is made into is noise.
+    return [ear, mouth].some(({ call }) => call.codecs.includes('G722')) ? ['tone', 'speech'] : ['tone'];
+  }
+
+  /** All hang up, in any order, and say what could not be ended. */
+  private async finish(): Promise<void> {
+    await Promise.all(this.running);
+    await this.world.whole();
+    await Promise.all(
+      this.pairs.filter(({ ends }) => ends.some(({ call }) => call.up)).map((pair) => this.hangUp(pair)),
+    );
+    for (const phone of this.phones)
+      for (const call of phone.open) {
+        // Who lost its node, or the other one's, is told nothing.
+        if (this.world.nodeKills === this.nodeKills)
+          this.failures.push(`a call of ${phone.dn} was left: ${call.state}`);
+        await call.hangUp();
+      }
+    for (const phone of this.phones) phone.tidy();
+  }
+}
