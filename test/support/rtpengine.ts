@@ -30,6 +30,8 @@ export interface RtpengineOptions {
   readonly maxSessions?: number;
   /** How many ports for media; default 200. A session takes four. */
   readonly mediaPorts?: number;
+  /** Where media go beside `::1`; default 127.0.0.1. For very many ports: a loopback address of one's own. */
+  readonly mediaAddress?: string;
 }
 
 /** A private rtpengine. */
@@ -45,7 +47,7 @@ export class Rtpengine {
   ) {}
 
   static async start(scope: Scope, options: RtpengineOptions = {}): Promise<Rtpengine> {
-    const media = await freeRange(options.mediaPorts ?? 200, '127.0.0.1', ['udp']);
+    const media = await freeRange(options.mediaPorts ?? 200, options.mediaAddress, ['udp']);
     const engine = new Rtpengine(scope, await freePort(), media, scope.directory('rtpengine'), options);
     await engine.start();
     return engine;
@@ -57,12 +59,13 @@ export class Rtpengine {
   }
 
   async start(): Promise<void> {
-    const { maxSessions } = this.options;
+    const { maxSessions, mediaAddress = '127.0.0.1' } = this.options;
     this.process = LaunchedProcess.launch(this.scope, {
       command: 'rtpengine',
       args: [
         ...'--config-file=none --foreground --log-stderr --log-level=5 --table=-1'.split(' '),
-        ...'--interface=127.0.0.1 --interface=::1'.split(' '),
+        `--interface=${mediaAddress}`,
+        '--interface=::1',
         `--listen-ng=127.0.0.1:${this.port}`,
         `--port-min=${this.firstMediaPort}`,
         `--port-max=${this.firstMediaPort + (this.options.mediaPorts ?? 200) - 1}`,

@@ -238,7 +238,7 @@ describe('what rtpengine does not do', () => {
   });
 
   test('more sessions than one list holds are all found', async () => {
-    const many = await Rtpengine.start(scope, { mediaPorts: 5200 });
+    const many = await Rtpengine.start(scope, { mediaPorts: 5200, mediaAddress: '127.0.87.1' });
     const busy = connectTo(many.port);
     const ids = Array.from({ length: 1200 }, (_, index) => `acme-1-1-${index}`);
     for (const id of ids) await busy.musicOffer(id, { file });
