@@ -291,6 +291,30 @@ describe('a conference whose bridge or node dies', () => {
     await cluster.nothingIsLeft();
   });
 
+  it('claims M11, M13: the node that controls the bridge is killed: participants of other nodes are moved to the next bridge', async () => {
+    await endCalls(alice, carol, bob);
+    await cluster.nothingIsLeft();
+    for (const phone of [bob, alice, carol]) await dial(phone);
+    await hearAllOthers(alice, carol, bob);
+    expect(await conferenceAt(cluster, 1)).toMatchObject({ bridge: 'bridge-san-jose' });
+    const killed = Date.now();
+    await cluster.node(2).kill9();
+    await bob.stop();
+    // Until then they hear each other where they were: the bridge itself lives.
+    await eventually(
+      'all who are left are at the bridge of node 1',
+      () => conferenceAt(cluster, 1),
+      (row) => row?.bridge === 'bridge-dallas',
+    );
+    const seconds = await secondsUntilTogether(killed, alice, carol);
+    figure('conference: seconds from the death of the node of the bridge until all are at the next', seconds, 's');
+    await endCalls(alice, carol);
+    // What was left of the participant of the dead node is ended when its re-INVITE cannot be delivered.
+    const left = async (): Promise<number> =>
+      (await cluster.node(1).calls()).length + (await cluster.bridge(1).participants()).length;
+    await eventually('nothing is left at node 1', left, (count) => count === 0, { cap: 60_000, every: 100 });
+  });
+
   it('no other bridge: the call is ended with a Reason', async () => {
     await cluster.bridge(2).kill();
     await eventually(

@@ -199,7 +199,7 @@ export class ConferenceSession implements Session {
   private async takePlace(offer: string | undefined, why: string): Promise<ResourceReply | undefined> {
     const failed: string[] = [];
     for (let tries = 0; tries < MAX_PLACES && !this.over; tries++) {
-      const placement = await this.options.room.place(failed, why);
+      const placement = await this.options.room.place([...failed], why);
       this.explain(placement.explanation);
       if (!placement.ok) return undefined;
       const { allocation } = placement;

@@ -58,15 +58,17 @@ function same(a: Endpoint, b: Endpoint): boolean {
   return a.address === b.address && a.port === b.port;
 }
 
-/** The port that faces `tag`, which rtpengine has given to its first stream. */
-function localPortIn(reply: Reply, tag: string): number {
+/** Where rtpengine takes the first stream of `tag`. */
+function localEndIn(reply: Reply, tag: string): Endpoint {
   let value: unknown = reply['tags'];
-  for (const key of [tag, 'medias', '0', 'streams', '0', 'local port']) {
+  for (const key of [tag, 'medias', '0', 'streams', '0']) {
     const inner: unknown = Array.isArray(value) ? Object.fromEntries(value.entries()) : value;
     value = isReply(inner) ? inner[key] : undefined;
   }
-  if (typeof value !== 'number') throw new EngineError('error', 'rtpengine does not say which port it has taken');
-  return value;
+  const { 'local address': address, 'local port': port } = isReply(value) ? value : {};
+  if (typeof address !== 'string' || typeof port !== 'number')
+    throw new EngineError('error', 'rtpengine does not say which port it has taken');
+  return { address, port };
 }
 
 /**
@@ -221,7 +223,7 @@ class Mixer implements JanusMixer {
 
   private async nearEnd(session: string): Promise<Endpoint> {
     const reply = await this.options.commands.run('query', { 'call-id': this.options.callId(session) });
-    return { address: NOWHERE.address, port: localPortIn(reply, BRIDGE) };
+    return localEndIn(reply, BRIDGE);
   }
 
   /** In the room, with rtpengine at this end: janus cannot change it, so one whose end has changed leaves and joins again. */

@@ -37,7 +37,12 @@ describe('deploy/two-sites.yaml', () => {
       ['SEP-bob', ['2000'], 'san-jose'],
       ['SEP-dave', ['2001'], 'san-jose'],
     ]);
-    expect(config.mediaResources.every(({ control }) => control.port === 2223)).toBe(true);
+    const engines = config.mediaResources.map(({ control, rtpengine }) => (rtpengine ?? control).port);
+    expect(new Set(engines)).toEqual(new Set([2223]));
+    expect(config.conferences.map(({ number, type }) => [number, type])).toEqual([
+      ['8000', 'meet-me'],
+      ['8999', 'factory'],
+    ]);
   });
 
   it("gives each site its own media resources first and the other site's after them", () => {
