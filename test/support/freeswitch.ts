@@ -113,9 +113,13 @@ function optionsStatus(at: FreeswitchAddress): Promise<string> {
   });
 }
 
-/** Channels that it has, of whomever. */
-export async function freeswitchChannels(at: FreeswitchAddress): Promise<number> {
-  return Number(/^(\d+) total/m.exec(await freeswitchApi(at, 'show channels count'))?.[1] ?? NaN);
+/** Who is in a conference of it, by caller number: those of the cluster `test`, as it may serve others as well. */
+export async function freeswitchMembers(at: FreeswitchAddress, cluster = 'test'): Promise<readonly string[]> {
+  const list = JSON.parse(await freeswitchApi(at, 'conference json_list')) as {
+    members: { caller_id_number: string }[];
+  }[];
+  const members = list.flatMap((conference) => conference.members.map((member) => member.caller_id_number));
+  return members.filter((session) => session.startsWith(`${cluster}-`));
 }
 
 /**
@@ -155,6 +159,10 @@ export class Freeswitch {
   /** As by `kill -9`. */
   async kill(): Promise<void> {
     await this.process?.kill();
+  }
+
+  get running(): boolean {
+    return this.process?.running ?? false;
   }
 
   freeze(): void {

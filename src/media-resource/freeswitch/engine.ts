@@ -20,6 +20,8 @@ export interface FreeswitchOptions {
 }
 
 const OPTIONS_MS = 700;
+/** A ping waits this long for a connection that is being made. */
+const CONNECT_MS = 500;
 
 function notItsOffice(): Promise<never> {
   return Promise.reject(new EngineError('unsupported', 'FreeSWITCH plays no music on hold here'));
@@ -92,7 +94,7 @@ export function createFreeswitch(options: FreeswitchOptions): MediaEngine {
   return {
     name,
     async ping() {
-      if (!socket.ready) throw notConnected();
+      if (!(await socket.ready(CONNECT_MS))) throw notConnected();
       const target = { uri: `sip:${at}`, nextHop: `sip:${at};transport=${sip.transport}` };
       const [status] = await Promise.all([caller.options(target, OPTIONS_MS), uptimeMs()]);
       // Calls in progress stay when it is full, or drains; any other answer shows that it is there.

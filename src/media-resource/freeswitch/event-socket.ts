@@ -22,8 +22,8 @@ export interface EventSocketOptions {
 export interface EventSocket {
   /** Resolves with the answer to an `api` command. Rejects with `EngineError`: `down` without a connection or an answer in time. */
   api(command: string): Promise<string>;
-  /** True once `onConnected` has done its work. */
-  readonly ready: boolean;
+  /** Resolves with whether it can be used, `onConnected` included, within the time. */
+  ready(withinMs: number): Promise<boolean>;
   close(): void;
 }
 
@@ -59,6 +59,7 @@ class Connections implements EventSocket {
   private client: FreeSwitchClient | undefined;
   private connection: FreeSwitchResponse | undefined;
   private isReady = false;
+  private readonly waiting = new Set<() => void>();
   private closed = false;
   private retryMs = FIRST_RETRY_MS;
   private cancelTimer: CancelTimer = () => undefined;
@@ -67,8 +68,17 @@ class Connections implements EventSocket {
     this.connect();
   }
 
-  get ready(): boolean {
-    return this.isReady;
+  ready(withinMs: number): Promise<boolean> {
+    if (this.isReady) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        cancel();
+        this.waiting.delete(settle);
+        resolve(this.isReady);
+      };
+      const cancel = this.options.clock.setTimer(withinMs, settle);
+      this.waiting.add(settle);
+    });
   }
 
   async api(command: string): Promise<string> {
@@ -120,6 +130,7 @@ class Connections implements EventSocket {
       this.cancelTimer();
       this.isReady = true;
       this.retryMs = FIRST_RETRY_MS;
+      for (const settle of [...this.waiting]) settle();
     } catch {
       this.drop(client, 'the event socket cannot be used');
     }
