@@ -6,7 +6,29 @@ import type { Scope } from '../support/scope';
 import { SipPeer } from '../support/sip-peer';
 import { password } from './load';
 
-function configuration(port: number): string {
+export interface Kamailio {
+  readonly pid: number;
+  readonly server: string;
+  readonly port: number;
+}
+
+export interface KamailioOptions {
+  /** Port of a member of the cluster to be joined (dmq_usrloc). One that names itself begins a cluster. */
+  readonly joins?: number;
+  readonly port?: number;
+  /** Takes every REGISTER as it is, for tables that are filled before something is measured. */
+  readonly unauthenticated?: boolean;
+  /** Shared memory, MiB. */
+  readonly memory?: number;
+}
+
+/**
+ * A registrar in memory. An OPTIONS is a question about it: with a user, whether that user is registered here (200 or 404);
+ * without one, how many users stand here (the reason phrase of the 200).
+ */
+function configuration(port: number, { joins, unauthenticated }: KamailioOptions): string {
+  const challenge = `if (!pv_www_authenticate("$td", "${password}", "0")) { www_challenge("$td", "1"); exit; }`;
+  const clustered = joins !== undefined;
   return `#!KAMAILIO
 debug=0
 log_stderror=yes
@@ -15,32 +37,53 @@ disable_tcp=yes
 listen=udp:127.0.0.1:${port}
 loadmodule "sl.so"
 loadmodule "pv.so"
+loadmodule "tm.so"
+loadmodule "kex.so"
+loadmodule "statistics.so"
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
 loadmodule "auth.so"
 modparam("usrloc", "db_mode", 0)
+${clustered ? dmq(port, joins) : ''}
 request_route {
+  ${clustered ? 'if (method == "KDMQ") { dmq_handle_message(); exit; }' : ''}
+  if (method == "OPTIONS") {
+    if ($rU == $null) { sl_send_reply("200", "$stat(registered_users)"); exit; }
+    if (registered("location")) { sl_send_reply("200", "OK"); exit; }
+    sl_send_reply("404", "Not Found");
+    exit;
+  }
   if (method != "REGISTER") { sl_send_reply("200", "OK"); exit; }
-  if (!pv_www_authenticate("$td", "${password}", "0")) { www_challenge("$td", "1"); exit; }
+  ${unauthenticated === true ? '' : challenge}
   save("location");
 }
 `;
 }
 
-/** A registrar in memory, as a measure; undefined when it is not installed. */
-export async function startKamailio(scope: Scope): Promise<{ pid: number; server: string } | undefined> {
+/** Parts of a snapshot are as large as the module makes them. */
+function dmq(port: number, joins: number): string {
+  return `loadmodule "dmq.so"
+loadmodule "dmq_usrloc.so"
+modparam("dmq", "server_address", "sip:127.0.0.1:${port}")
+modparam("dmq", "notification_address", "sip:127.0.0.1:${joins}")
+modparam("dmq_usrloc", "enable", 1)
+modparam("dmq_usrloc", "batch_msg_contacts", 150)`;
+}
+
+/** `undefined` when it is not installed. */
+export async function startKamailio(scope: Scope, options: KamailioOptions = {}): Promise<Kamailio | undefined> {
   try {
     findCommand('kamailio', 'kamailio');
   } catch {
     return undefined;
   }
   const directory = scope.directory('kamailio');
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
   const file = join(directory, 'kamailio.cfg');
-  writeFileSync(file, configuration(port));
+  writeFileSync(file, configuration(port, options));
   const process = LaunchedProcess.launch(scope, {
     command: 'kamailio',
-    args: ['-f', file, '-DD', '-E', '-Y', directory, '-m', '128'],
+    args: ['-f', file, '-DD', '-E', '-Y', directory, '-m', String(options.memory ?? 128)],
     log: join(directory, 'log'),
     package: 'kamailio',
   });
@@ -52,5 +95,5 @@ export async function startKamailio(scope: Scope): Promise<{ pid: number; server
       () => false,
     ),
   );
-  return { pid: process.pid, server: `127.0.0.1:${port}` };
+  return { pid: process.pid, server: `127.0.0.1:${port}`, port };
 }

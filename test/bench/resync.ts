@@ -6,9 +6,13 @@ import type { Scope } from '../support/scope';
 import { redisBytes } from './redis-bytes';
 import { askArrivals, askUsage, probed } from './probe';
 import { note, report } from './result';
+import { kamailioNewcomer } from './resync-peer';
 
 const SIZES = [10_000, 100_000, 1_000_000];
 const CAP_MS = 300_000;
+const PEER = 'kamailio dmq_usrloc';
+/** More contacts are not asked of Kamailio: to register them one by one takes too long. */
+const PEER_SIZE = 100_000;
 
 interface NodeRow {
   readonly node: number;
@@ -56,7 +60,8 @@ function onlineAt(log: string): number {
   return line === undefined ? NaN : Date.parse((JSON.parse(line) as { time: string }).time);
 }
 
-async function benchSize(size: number): Promise<void> {
+/** Seconds until the newcomer's table was complete, from when it came to know the owner. */
+async function benchSize(size: number): Promise<number> {
   let socket = '';
   const cluster = await Cluster.start({
     engines: [],
@@ -75,6 +80,7 @@ async function benchSize(size: number): Promise<void> {
     const owner = await startOwner(cluster.scope, cluster, size);
     const ownerBefore = await askUsage(owner.socket);
     const bytesBefore = await redisBytes(redis.port);
+    const launched = Date.now();
     await newcomer.start();
     await eventually(
       `node 1 has ${size} entries`,
@@ -89,7 +95,9 @@ async function benchSize(size: number): Promise<void> {
     const ownerUsage = await askUsage(owner.socket);
     const line = (metric: string, value: number, unit: string, digits = 1) =>
       report({ bench: 'resync', metric, value: Number(value.toFixed(digits)), unit, entries: size });
-    line('table complete after', (arrivals.last - onlineAt(newcomer.log().slice(-200_000))) / 1000, 's', 3);
+    const complete = (arrivals.last - onlineAt(newcomer.log().slice(-200_000))) / 1000;
+    line('table complete after', complete, 's', 3);
+    line('table complete after its launch', (arrivals.last - launched) / 1000, 's', 3);
     line('bytes over the bus', bytes / size, 'B/entry');
     line('processor time, newcomer', ((usage.processor - empty.processor) / size) * 1e6, 'us/entry', 2);
     line('processor time, owner', ((ownerUsage.processor - ownerBefore.processor) / size) * 1e6, 'us/entry', 2);
@@ -99,13 +107,27 @@ async function benchSize(size: number): Promise<void> {
     line('longest stall, owner', ownerUsage.longestStall, 'ms', 0);
     const offline = newcomer.log().includes('a node is off-line');
     note(`${size} entries: ${offline ? 'A NODE WAS DECLARED OFF-LINE MEANWHILE' : 'nobody was declared off-line'}`);
+    return complete;
   } finally {
     await cluster.close();
   }
 }
 
+/** The same of Kamailio with dmq_usrloc, in the same run, and ours in relation to it. */
+async function benchPeer(size: number, ours: number): Promise<void> {
+  if (size > PEER_SIZE) return note(`${size} entries: not compared with kamailio`);
+  const newcomer = await kamailioNewcomer(size);
+  if (newcomer === undefined) return note('kamailio is not installed: not compared');
+  const line = (metric: string, value: number, unit: string) =>
+    report({ bench: 'resync', metric, value: Number(value.toFixed(3)), unit, entries: size, peer: PEER });
+  line('table complete after', newcomer.sinceAnswer, 's');
+  line('table complete after its launch', newcomer.sinceLaunch, 's');
+  line('entries missing', size - newcomer.count, 'entries');
+  line('table complete after, ours to theirs', ours / newcomer.sinceAnswer, 'ratio');
+}
+
 /** `TANDEM_BENCH_ENTRIES=10000,100000` measures these sizes only. */
 export async function benchResync(): Promise<void> {
   const wanted = process.env['TANDEM_BENCH_ENTRIES']?.split(',').map(Number) ?? SIZES;
-  for (const size of wanted) await benchSize(size);
+  for (const size of wanted) await benchPeer(size, await benchSize(size));
 }
