@@ -4,6 +4,7 @@ import { MemoryBus, MemoryExchange } from '../../../src/cluster/memory/memory-bu
 import { SimulatedClock } from '../../../src/process/clock';
 import { HybridClock } from '../../../src/process/hlc';
 import { CompositeSet } from '../../../src/registration/composite-set';
+import { silentMetrics } from '../../../src/telemetry/metrics';
 
 const quiet: ClusterLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const REGISTRATIONS = 1_000;
@@ -68,10 +69,8 @@ async function costOf(nodes: number): Promise<Cost> {
       ...{ node, clusterName: 'acme', secret: 'secret', bus, clock, hybridClock: stamps, composite, log: quiet },
       sipAddress: `127.0.0.1:506${node}`,
       metrics: {
+        ...silentMetrics,
         count: (...[name]) => void (pulls += Number(name === 'tandem_replication_pulls_total')),
-        add: () => undefined,
-        observe: () => undefined,
-        onCollect: () => undefined,
       },
       onFatal: (message) => {
         throw new Error(message);
