@@ -108,7 +108,7 @@ function janusConfig(directory, port, adminKey, firstPort, lastPort) {
   const write = (name, ...lines) => fs.writeFileSync(`${directory}/${name}`, lines.join('\n') + '\n', { mode: 0o600 });
   write(
     'janus.jcfg',
-    `general: { configs_folder = "${directory}"\n${folders.join('\n')}\ndebug_level = 4\nsession_timeout = 60 }`,
+    `general: { configs_folder = "${directory}"\n${folders.join('\n')}\ndebug_level = 4\nsession_timeout = 10 }`,
     'certificates: {}',
     'media: { ipv6 = false }',
     'nat: {}',

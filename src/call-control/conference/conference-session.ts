@@ -249,7 +249,8 @@ export class ConferenceSession implements Session {
   /** The bridge is gone: the participant is offered the next one. */
   private async move(lost: Allocation): Promise<void> {
     if (this.allocation !== lost || !this.established) return;
-    await this.giveBack();
+    // Nobody may be there to confirm it.
+    void this.giveBack();
     if (++this.moves > MAX_PLACES) return this.end('The conference bridge fails');
     const reply = await this.takePlace(undefined, 'conference (again: the bridge was lost)');
     if (this.isOver()) return;
