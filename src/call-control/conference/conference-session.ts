@@ -46,6 +46,8 @@ export interface MemberView {
   readonly device: string;
   readonly node: number | undefined;
   readonly bridge: string | undefined;
+  /** Id of its lease at the bridge. */
+  readonly allocation: string | undefined;
   readonly muted: boolean;
   readonly held: boolean;
   readonly since: number;
@@ -108,9 +110,9 @@ export class ConferenceSession implements Session {
     const { number } = this.options.call.caller;
     const from = this.options.call.from;
     const device = from?.kind === 'node' ? number : (from?.name ?? number);
-    const bridge = this.allocation?.device;
+    const { device: bridge, id: allocation } = this.allocation ?? {};
     const { id, held, since } = this;
-    return { id, number, device, node: from?.node, bridge, muted: this.mutedThere, held, since };
+    return { id, number, device, node: from?.node, bridge, allocation, muted: this.mutedThere, held, since };
   }
 
   progress(): void {
