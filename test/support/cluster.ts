@@ -61,7 +61,10 @@ export class Cluster {
     const scope = new Scope();
     try {
       const cluster = await Cluster.prepare(scope, options);
-      if (options.start !== false) await Promise.all(cluster.nodes.map((node) => node.start()));
+      if (options.start !== false) {
+        await Promise.all(cluster.nodes.map((node) => node.start()));
+        await cluster.mediaKnown();
+      }
       return cluster;
     } catch (error) {
       await scope.close();
@@ -123,6 +126,21 @@ export class Cluster {
     const node = this.nodes[id - 1];
     if (node === undefined) throw new Error(`there is no node ${id}`);
     return node;
+  }
+
+  /** Waits until each running node knows the resources of the media servers that were started. */
+  private async mediaKnown(): Promise<void> {
+    const controls = new Set([...this.engines.values()].map(({ control }) => control));
+    for (const node of this.nodes.filter(({ running }) => running)) {
+      const expected = this.file.mediaResources
+        .filter((resource) => controls.has(resource.control) && (this.redis !== undefined || resource.node === node.id))
+        .map(({ name }) => name);
+      await eventually(
+        `node ${node.id} knows ${expected.join(', ')}`,
+        async () => (await node.api('/api/media-resources')) as readonly { name: string; state: string }[],
+        (rows) => expected.every((name) => rows.some((row) => row.name === name && row.state === 'up')),
+      );
+    }
   }
 
   /** A baresip of one of the people, registered with a node (their own unless said otherwise), known to all nodes. */
