@@ -1,4 +1,11 @@
+import type { Chunk } from './messages';
 import { CHUNK_TIMEOUT_MS, PULL_WINDOW } from './timing';
+
+/** A snapshot is complete, and entries that it does not have stand yet. */
+export interface Drop {
+  readonly last: Chunk;
+  readonly keys: Iterator<string>;
+}
 
 /**
  * What was asked of a peer: the changes that were missed, or a snapshot. A snapshot comes in numbered parts, of which
@@ -7,6 +14,9 @@ import { CHUNK_TIMEOUT_MS, PULL_WINDOW } from './timing';
 export class RunningPull {
   /** Its sequence; known from the first part on. */
   snapshot: number | undefined;
+  /** Records that have come. */
+  records = 0;
+  drop: Drop | undefined;
   /** When each part was asked for that has not come. */
   private readonly asked = new Map<number, number>();
   private next = 0;

@@ -58,11 +58,9 @@ export class Replica {
     return entry.record;
   }
 
-  /** Keys of the entries that the pull `mark` did not confirm. */
-  unmarked(mark: number): string[] {
-    const keys: string[] = [];
-    for (const [key, entry] of this.entries) if (entry.mark !== mark) keys.push(key);
-    return keys;
+  /** Keys of the entries that the pull `mark` did not confirm; who goes through them may delete them. */
+  *unmarked(mark: number): IterableIterator<string> {
+    for (const [key, entry] of this.entries) if (entry.mark !== mark) yield key;
   }
 
   /**

@@ -3,8 +3,8 @@ import { ownerOf, type RegistrationRecord } from '../../registration/record';
 import type { Context } from './context';
 import type { Change, Chunk, Deltas, Poll, Pull } from './messages';
 import type { Peer } from './peer';
-import { RunningPull } from './pull';
-import { AUDITED_ENTRIES, IN_FLIGHT_GRACE_MS } from './timing';
+import { RunningPull, type Drop } from './pull';
+import { AUDITED_ENTRIES, DROPPED_AT_ONCE, IN_FLIGHT_GRACE_MS } from './timing';
 
 /** Keeps for each peer a copy of its local entries, from deltas, and from snapshots where deltas do not suffice (R18). */
 export class Replication {
@@ -82,8 +82,9 @@ export class Replication {
     if (!pull.received(chunk.part, chunk.last)) return;
     pull.kind = 'snapshot';
     pull.snapshot = chunk.snapshot;
+    pull.records += chunk.records.length;
     for (const record of chunk.records) this.put(peer, record, now, pull.id);
-    if (pull.complete) return this.finish(peer, chunk, now);
+    if (pull.complete) return this.completed(peer, pull, chunk, now);
     this.ask(peer, pull.wanted(now));
   }
 
@@ -91,7 +92,9 @@ export class Replication {
   tick(peer: Peer, now: number): void {
     const { pull } = peer;
     peer.table.audit(AUDITED_ENTRIES);
-    if (pull !== undefined) {
+    if (pull?.drop !== undefined) {
+      this.dropSome(peer, pull.drop, now);
+    } else if (pull !== undefined) {
       this.ask(peer, pull.overdue(now));
     } else if (peer.behindSince !== undefined && now - peer.behindSince >= IN_FLIGHT_GRACE_MS) {
       this.startPull(peer, 'changes', now);
@@ -117,8 +120,28 @@ export class Replication {
       this.context.publish(peer.node, { type: 'pull', ...this.context.header(), id, snapshot, part, after });
   }
 
+  /** Entries that the snapshot does not have go. Those of a node that begins anew may be very many, and go as one. */
+  private completed(peer: Peer, pull: RunningPull, last: Chunk, now: number): void {
+    if (pull.records > 0 || peer.table.count === 0) {
+      pull.drop = { last, keys: peer.table.unmarked(pull.id) };
+      return this.dropSome(peer, pull.drop, now);
+    }
+    peer.table.clear();
+    peer.disbelieved.clear();
+    this.context.emit({ type: 'purge', owner: peer.node, reason: 'snapshot' });
+    this.finish(peer, last, now);
+  }
+
+  /** Half a million at once would stop polls and calls for seconds; until all are gone, deltas are kept. */
+  private dropSome(peer: Peer, { keys, last }: Drop, now: number): void {
+    for (let dropped = 0; dropped < DROPPED_AT_ONCE; dropped++) {
+      const key = keys.next();
+      if (key.done === true) return this.finish(peer, last, now);
+      this.delete(peer, key.value, 'snapshot');
+    }
+  }
+
   private finish(peer: Peer, last: Chunk, now: number): void {
-    this.dropUnmarked(peer, last.id);
     peer.pull = undefined;
     peer.sequence = last.snapshot;
     peer.synced = true;
@@ -126,18 +149,6 @@ export class Replication {
       this.context.report('digest-differs', peer.node, `after a snapshot at sequence ${last.snapshot}`);
     if (peer.announced.sequence > peer.sequence) peer.isBehind(now);
     this.applyKept(peer, now);
-  }
-
-  /** Entries that the snapshot does not have. Those of a node that begins anew may be very many, and go as one. */
-  private dropUnmarked(peer: Peer, mark: number): void {
-    const keys = peer.table.unmarked(mark);
-    if (keys.length === 0 || keys.length < peer.table.count) {
-      for (const key of keys) this.delete(peer, key, 'snapshot');
-      return;
-    }
-    peer.table.clear();
-    peer.disbelieved.clear();
-    this.context.emit({ type: 'purge', owner: peer.node, reason: 'snapshot' });
   }
 
   private applyInOrder(peer: Peer, message: Deltas, now: number): void {

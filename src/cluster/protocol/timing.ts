@@ -18,6 +18,8 @@ export const PULL_WINDOW = 8;
 export const CHUNK_TIMEOUT_MS = 1_000;
 /** Changes that a node can repeat for others; whoever has missed more than these pulls a snapshot. */
 export const MAX_REMEMBERED_CHANGES = 8_192;
+/** Entries that a snapshot does not confirm go at most so many at a time, those beyond at the next ticks. */
+export const DROPPED_AT_ONCE = 10_000;
 /** A snapshot that nobody asks for is forgotten. */
 export const SNAPSHOT_IDLE_MS = 10_000;
 export const MAX_SNAPSHOTS = 32;

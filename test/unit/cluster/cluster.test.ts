@@ -1,5 +1,6 @@
-import { Cluster, NodeNumberTakenError, type ClusterLog } from '../../../src/cluster/cluster';
+import { Cluster, NodeNumberTakenError } from '../../../src/cluster/cluster';
 import { MemoryBus, MemoryExchange } from '../../../src/cluster/memory/memory-bus';
+import type { ClusterLog } from '../../../src/cluster/options';
 import { SimulatedClock } from '../../../src/process/clock';
 import { HybridClock } from '../../../src/process/hlc';
 import { CompositeSet } from '../../../src/registration/composite-set';

@@ -1,6 +1,7 @@
 import type { Bus } from '../../../src/cluster/bus';
-import { Cluster, type ClusterLog } from '../../../src/cluster/cluster';
+import { Cluster } from '../../../src/cluster/cluster';
 import { MemoryBus, MemoryExchange } from '../../../src/cluster/memory/memory-bus';
+import type { ClusterLog } from '../../../src/cluster/options';
 import { SimulatedClock } from '../../../src/process/clock';
 import { HybridClock } from '../../../src/process/hlc';
 import { CompositeSet } from '../../../src/registration/composite-set';

@@ -1,6 +1,6 @@
 import type { Change, ProtocolMessage } from '../../../src/cluster/protocol/messages';
 import { RecentChanges } from '../../../src/cluster/protocol/recent-changes';
-import { MAX_PART_BYTES, MAX_REMEMBERED_CHANGES } from '../../../src/cluster/protocol/timing';
+import { DROPPED_AT_ONCE, MAX_PART_BYTES, MAX_REMEMBERED_CHANGES } from '../../../src/cluster/protocol/timing';
 import { World } from '../../simulation/world';
 
 function deletion(key: string): Change {
@@ -78,6 +78,32 @@ describe('claim R18: who has missed changes', () => {
     const { world, heard } = missed(MAX_REMEMBERED_CHANGES + 200);
     expect(heard.map((message) => message.type)).toContain('chunk');
     world.runFor(1_500);
+    expect(world.differences()).toEqual([]);
+  });
+
+  test('drops what a snapshot does not have in several turns, and meanwhile loses no change', () => {
+    const world = new World(1);
+    const [owner] = [world.start(1), world.start(2)];
+    world.runFor(1_500);
+    const gone = DROPPED_AT_ONCE + 1_000;
+    for (let index = 0; index < gone + 10; index++) {
+      owner.register(`many-${index}`, 900);
+      if (index % 1_000 === 0) world.runFor(6);
+    }
+    world.runFor(1_500);
+    expect(world.node(2).composite.count(1)).toBe(gone + 10);
+    const { intercept } = world;
+    world.intercept = (_from, _to, message) => message.type === 'deltas';
+    for (let index = 0; index < gone; index++) owner.unregister(`many-${index}`, 'unregistered');
+    world.runFor(100);
+    world.intercept = intercept;
+    const left = () => world.node(2).composite.count(1);
+    for (let waited = 0; left() === gone + 10 && waited < 5_000; waited += 5) world.runFor(5);
+    expect(left()).toBe(1_010);
+    owner.register('1000');
+    owner.refresh(`many-${gone}`);
+    world.runFor(2_500);
+    expect(left()).toBe(11);
     expect(world.differences()).toEqual([]);
   });
 });
