@@ -37,10 +37,15 @@ export interface MixerOptions {
   readonly onLost: (session: string) => void;
 }
 
+/** FreeSWITCH adds both channels of a stereo participant (RFC 7587 §7.1) into one, twice as loud, and then clips. */
+function withoutStereo(sdp: string): string {
+  return sdp.replace(/^a=fmtp:.*/gm, (line) => line.replace(/(^a=fmtp:\d+ |; ?)(sprop-)?stereo=1/g, '$1$2stereo=0'));
+}
+
 function audioOf(sdp: string, what: string): string {
   const audio = audioOnly(sdp);
   if (audio === undefined) throw new EngineError('unsupported', `the ${what} has no audio`);
-  return audio;
+  return withoutStereo(audio);
 }
 
 /** Participants by SIP: each is a call of ours to the conference, with the participant's description in it. */

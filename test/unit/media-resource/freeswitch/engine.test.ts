@@ -73,6 +73,12 @@ describe('FreeSWITCH as a media engine', () => {
     expect(await engine.holds(SESSION)).toBe(true);
   });
 
+  it('RFC 7587 §7.1: opus is offered without stereo, which FreeSWITCH would add up until it clips', async () => {
+    const opus = 'a=rtpmap:96 opus/48000/2\r\na=fmtp:96 stereo=1;sprop-stereo=1;useinbandfec=1\r\n';
+    await engine.mixer!.accept(SESSION, { ...ROOM, offer: OFFER.replace('AVP 8', 'AVP 96') + opus });
+    expect(caller.last.request.offer).toContain('a=fmtp:96 stereo=0;sprop-stereo=0;useinbandfec=1\r\n');
+  });
+
   it('a later offer is a re-INVITE with the next version of the session; the same one again is none', async () => {
     await join();
     await join();
