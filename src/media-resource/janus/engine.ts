@@ -70,11 +70,15 @@ export function createJanus(options: JanusOptions): MediaEngine {
       for (const { room, id } of strangers) await rooms.remove(room, id);
     },
     async sessions() {
+      const before = mixer.settled();
       const [list, participants] = await Promise.all([listSessions(commands), rooms.participants()]);
       const bridged = new Set(list.ids.filter((id) => id.endsWith(SUFFIX)).map((id) => id.slice(0, -SUFFIX.length)));
       const inside = new Set(participants.map(({ id }) => id));
       const all = [...new Set([...inside, ...bridged])];
-      const half = all.filter((id) => mixer.isSettled(id) && !(inside.has(id) && (bridged.has(id) || !list.complete)));
+      // Who came or went while we asked is not judged by what was said before.
+      const after = mixer.settled();
+      const whole = (id: string): boolean => inside.has(id) && (bridged.has(id) || !list.complete);
+      const half = [...before].filter(([id, stay]) => after.get(id) === stay && !whole(id)).map(([id]) => id);
       // A participant of whom one program knows nothing any more is lost; the other one need not keep it.
       await Promise.all(half.map((id) => mixer.release(id)));
       return { ids: all.filter((id) => !half.includes(id)), complete: list.complete };

@@ -50,8 +50,8 @@ export interface JanusMixer extends ConferenceMixer {
   release(session: string): Promise<void>;
   /** Undefined: never heard of. Otherwise whether janus still has it. */
   isInRoom(session: string): Promise<boolean> | undefined;
-  /** In the room as far as we know, and nothing is under way about it: then both programs must have it. */
-  isSettled(session: string): boolean;
+  /** In a room as far as we know, with nothing under way: then both programs must have it. Another value is another stay. */
+  settled(): ReadonlyMap<string, object>;
 }
 
 function same(a: Endpoint, b: Endpoint): boolean {
@@ -178,8 +178,9 @@ class Mixer implements JanusMixer {
     return member === undefined ? undefined : this.options.rooms.has(member.participant, session);
   }
 
-  isSettled(session: string): boolean {
-    return this.members.has(session) && !this.busy.has(session);
+  settled(): ReadonlyMap<string, object> {
+    const entries = [...this.members].filter(([session]) => !this.busy.has(session));
+    return new Map(entries.map(([session, { participant }]) => [session, participant]));
   }
 
   private async during<Value>(session: string, work: () => Promise<Value>): Promise<Value> {
