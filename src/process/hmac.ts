@@ -2,13 +2,10 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 
 /** HMAC-SHA-256 over the parts, each with its length, so that no two lists of parts give the same text. */
 export function sign(secret: string, parts: readonly string[]): string {
-  const hmac = createHmac('sha256', secret);
-  for (const part of parts)
-    hmac
-      .update(`${Buffer.byteLength(part)}:`)
-      .update(part)
-      .update(',');
-  return hmac.digest('base64url');
+  // In one piece: each call into the hash costs more than the hash of a few hundred bytes.
+  let text = '';
+  for (const part of parts) text += `${Buffer.byteLength(part)}:${part},`;
+  return createHmac('sha256', secret).update(text).digest('base64url');
 }
 
 /** Compares in constant time. */
