@@ -3,7 +3,7 @@ import { bestFailure } from './best-response';
 import { newLeg } from './call-state';
 import { type Draft, reasonHeader } from './draft';
 import { endCall } from './ending';
-import { needAtSetup } from './path-need';
+import { needAtSetup, offerWithin } from './path-need';
 import { askPath, dropPath, requirePath } from './path-resource';
 import { requestTimer } from './session-timer';
 import type { Route } from './signals';
@@ -16,7 +16,6 @@ export function refuseCaller(draft: Draft, failure: Failure): void {
 
 /** Starts the next target of a branch, or ends the branch. */
 export function tryNext(draft: Draft, branch: Branch): void {
-  const { state } = draft;
   const destination = branch.targets[branch.next];
   branch.leg = undefined;
   if (destination === undefined) {
@@ -26,7 +25,7 @@ export function tryNext(draft: Draft, branch: Branch): void {
   branch.next += 1;
   const leg = addLeg(draft, branch, destination);
   const need = needAtSetup(draft, leg, destination);
-  if (need === undefined) invite(draft, leg, state.facts.offer);
+  if (need === undefined) inviteDirectly(draft, leg);
   else requirePath(draft, leg, need, 'nothing');
 }
 
@@ -43,6 +42,7 @@ export function addLeg(draft: Draft, branch: Branch, destination: Destination): 
     undefined,
   );
   leg.ability = destination.ability;
+  leg.codecPolicy = destination.codecPolicy;
   state.legs.set(id, leg);
   state.trials = [...state.trials, { leg: id, device, pid, node: destination.node, outcome: 'trying' }];
   return leg;
@@ -67,6 +67,12 @@ export function invite(draft: Draft, leg: Leg, offer: string | undefined): void 
     maxForwards: facts.maxForwards - 1,
     headers: requestTimer(facts.refreshSeconds),
   });
+}
+
+/** Sends the INVITE with what the caller offers. */
+export function inviteDirectly(draft: Draft, leg: Leg): void {
+  const { offer } = draft.state.facts;
+  invite(draft, leg, offer === undefined ? undefined : offerWithin(draft.caller, leg, offer));
 }
 
 /** The target that a leg stands for, while nobody has answered. */

@@ -2,6 +2,7 @@ import { Mailbox } from '../process/mailbox';
 import type { CancelTimer } from '../process/clock';
 import type { DeviceProcess, DeviceProfile, IncomingCall } from '../device/device-process';
 import type { Allocation, AllocationResult, ResourceNeed, ResourceReply } from '../media-resource/ports';
+import type { CodecPolicy } from '../media-control';
 import type { Pid } from '../process/pid';
 import type { NotMine } from '../sip/node-signature';
 import type { Session, SessionSignal } from '../sip/user-agent';
@@ -68,13 +69,23 @@ export class CallProcess {
       const profile = this.resolve(destination)?.profile;
       const { pid } = destination;
       const ability = pid === undefined || !destination.local ? undefined : this.abilities.of(pid);
+      const codecPolicy = this.codecPolicyFor(destination, profile);
       return {
         ...destination,
         ...(profile === undefined ? {} : { profile }),
         ...(ability === undefined ? {} : { ability }),
+        ...(codecPolicy === undefined ? {} : { codecPolicy }),
       };
     };
     return { ...route, branches: route.branches.map((targets) => targets.map(describe)) };
+  }
+
+  private codecPolicyFor({ device, digits }: Destination, profile: DeviceProfile | undefined): CodecPolicy | undefined {
+    const { from, caller } = this.state.facts;
+    return this.deps.codecPolicyOf?.(
+      { device: from.name, number: caller.number, site: from.site, elsewhere: from.kind === 'node' },
+      { device, number: digits, site: profile?.site, elsewhere: profile === undefined || profile.kind === 'node' },
+    );
   }
 
   /** It is in a conference at that node, whose focus it cannot reach any more. */

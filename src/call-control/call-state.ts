@@ -1,5 +1,6 @@
 import type { CallerIdentity, DeviceProfile } from '../device/device-process';
 import type { Target } from '../digit-analysis/analysis';
+import type { CodecPolicy } from '../media-control';
 import type { AllocationExplanation } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
 import type { Headers } from '../sip/user-agent';
@@ -94,6 +95,8 @@ export interface Leg {
   ability: string | undefined;
   /** It is a conference, here or at another node: its number (RFC 4579 §4.2). */
   focus: string | undefined;
+  /** Only of callees: what may be spoken between the sites of the caller and this one. */
+  codecPolicy: CodecPolicy | undefined;
   /** Only of callees: what stands between the caller and this one. */
   path: Path;
   question: Question | undefined;
@@ -114,6 +117,7 @@ export type Destination = Target & {
   readonly profile?: DeviceProfile;
   /** The last offer with which the device began a call. */
   readonly ability?: string;
+  readonly codecPolicy?: CodecPolicy;
 };
 
 export interface Failure {
@@ -264,6 +268,7 @@ export function newLeg(
     failedServers: [],
     early: undefined,
     ability: remoteSdp,
+    codecPolicy: undefined,
     path: DIRECT,
     question: undefined,
     failedResources: [],

@@ -1,5 +1,5 @@
 import { effectiveDirection, type Direction } from '../sdp';
-import type { JoiningType } from '../media-control';
+import type { CodecPolicy, JoiningType } from '../media-control';
 import type { AllocationExplanation } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
 import type { Target } from '../digit-analysis/analysis';
@@ -44,6 +44,8 @@ export interface CallDetail extends CallSummary {
   };
   /** Undefined until somebody has answered. */
   readonly media: MediaPathView | undefined;
+  /** What may be spoken between the sites of caller and callee; undefined: anything. */
+  readonly codecPolicy: CodecPolicy | undefined;
   /** Why each media resource was asked for, and who was asked. */
   readonly allocations: readonly AllocationExplanation[];
   readonly holdCount: number;
@@ -123,6 +125,7 @@ export function detailOf(state: CallState): CallDetail {
       trials: state.trials,
     },
     media: mediaPathOf(state),
+    codecPolicy: state.answered === undefined ? undefined : state.legs.get(state.answered)?.codecPolicy,
     allocations: state.explanations,
     holdCount: state.holdCount,
   };

@@ -1,5 +1,6 @@
 import type { DeviceRouter } from '../device/device-process';
 import type { DigitAnalysis } from '../digit-analysis/analysis';
+import type { CodecPolicy, PolicyParty } from '../media-control';
 import type { MediaResourceManager } from '../media-resource/ports';
 import type { Clock } from '../process/clock';
 import type { Pid, PidAllocator } from '../process/pid';
@@ -41,6 +42,8 @@ export interface CallControlDependencies {
    * (`node-2`); its number is given too.
    */
   readonly musicSourceOf: (device: string, number: string) => string | undefined;
+  /** What may be spoken between the sites of caller and callee; left out, or undefined: anything. */
+  readonly codecPolicyOf?: (caller: PolicyParty, callee: PolicyParty) => CodecPolicy | undefined;
   /** Session-Expires that we ask for; 1800 when left out. */
   readonly refreshSeconds?: number;
   /** In [0, 1); Math.random when left out. */

@@ -6,7 +6,7 @@ import { caresForItself, type Exchange, type Leg, type OutgoingOffer } from './c
 import { type Draft, reasonPhrase } from './draft';
 import { awaitAck, holdsByAnswer, isFree, sendOffer } from './outgoing-offer';
 import type { PathNeed } from './path';
-import { needAfterRefusedOffer, needOfOffer, termsOf } from './path-need';
+import { needAfterRefusedOffer, needOfOffer, offerThrough, offerWithin, termsOf } from './path-need';
 import { askPath, dropPath, losePath, requirePath, sideOf } from './path-resource';
 
 const ABOUT = { type: 'exchange' } as const;
@@ -35,16 +35,21 @@ function begin(draft: Draft, exchange: Exchange): void {
   if (legs === undefined || !isFree(legs.to)) return;
   const { from, to, callee } = legs;
   const { offer } = exchange;
-  if (offer === undefined) return beginWithoutOffer(draft, exchange, to, callee);
+  if (offer === undefined) return beginWithoutOffer(draft, exchange, from, to, callee);
   const need = exchange.forced === 'direct' ? undefined : neededFor(draft, exchange, from, to, offer);
   if (need === undefined) {
     step(draft, exchange, { step: 'offered', via: 'direct' });
-    return sendOffer(draft, to, 'relay', draft.offerFor(to, offer));
+    return sendOffer(draft, to, 'relay', draft.offerFor(to, offerWithin(from, to, offer)));
   }
   if (!isJoined(draft, callee, need)) return;
-  const terms = termsOf(to, currentNeed(callee) ?? need);
   step(draft, exchange, { step: 'translating', via: 'resource' });
-  askPath(draft, callee, ABOUT, { op: 'offer', to: sideOf(to), sdp: offer, terms });
+  askForOffer(draft, callee, from, to, offer, currentNeed(callee) ?? need);
+}
+
+/** The resource in the path makes an offer for one leg, of the other's. */
+function askForOffer(draft: Draft, callee: Leg, from: Leg, to: Leg, offer: string, need: PathNeed): void {
+  const sdp = offerThrough(from, to, offer, need);
+  askPath(draft, callee, ABOUT, { op: 'offer', to: sideOf(to), sdp, terms: termsOf(to, from, need) });
 }
 
 function neededFor(draft: Draft, exchange: Exchange, from: Leg, to: Leg, offer: string): PathNeed | undefined {
@@ -58,7 +63,7 @@ function currentNeed({ path }: Leg): PathNeed | undefined {
 }
 
 /** `to` is to make the offer; for one that cannot, the resource in the path makes it. */
-function beginWithoutOffer(draft: Draft, exchange: Exchange, to: Leg, callee: Leg): void {
+function beginWithoutOffer(draft: Draft, exchange: Exchange, from: Leg, to: Leg, callee: Leg): void {
   const cannot = to.profile.delayedOffer === false;
   const why = `${to.device} takes no call without an offer`;
   const need =
@@ -68,7 +73,7 @@ function beginWithoutOffer(draft: Draft, exchange: Exchange, to: Leg, callee: Le
     step(draft, exchange, { step: 'offered' });
     return sendOffer(draft, to, 'relay', undefined);
   }
-  const terms = termsOf(to, { ...need, ownOffer: true });
+  const terms = termsOf(to, from, { ...need, ownOffer: true });
   step(draft, exchange, { step: 'translating', via: 'resource', ownOffer: true });
   askPath(draft, callee, ABOUT, { op: 'offer', to: sideOf(to), terms });
 }
@@ -167,12 +172,11 @@ function passBack(draft: Draft, exchange: Exchange): void {
   const need = exchange.forced === 'direct' ? undefined : needOfOffer(draft, to, from, offer);
   if (need === undefined) {
     step(draft, exchange, { via: 'direct' });
-    return handOver(draft, from, offer);
+    return handOver(draft, from, offerWithin(to, from, offer));
   }
   if (!isJoined(draft, callee, need)) return;
   step(draft, exchange, { step: 'handing', via: 'resource' });
-  const terms = termsOf(from, currentNeed(callee) ?? need);
-  askPath(draft, callee, ABOUT, { op: 'offer', to: sideOf(from), sdp: offer, terms });
+  askForOffer(draft, callee, to, from, offer, currentNeed(callee) ?? need);
 }
 
 /** In our 200, or in a re-INVITE when nobody asked for it. */
@@ -235,8 +239,7 @@ export function exchangeReplied(draft: Draft, reply: ResourceReply): void {
     step(draft, exchange, { step: 'handing' });
     const need = currentNeed(callee);
     if (need === undefined || to.remoteSdp === undefined) return giveUp(draft, exchange, 488);
-    askPath(draft, callee, ABOUT, { op: 'offer', to: sideOf(from), sdp: to.remoteSdp, terms: termsOf(from, need) });
-    return;
+    return askForOffer(draft, callee, to, from, to.remoteSdp, need);
   }
   if (sdp === undefined) return resourceFailed(draft, { ok: false, reason: 'error' });
   if (exchange.step === 'answering') return answerFrom(draft, exchange, from, to, sdp);

@@ -1,4 +1,13 @@
-import { codecsToJoin, decideMediaPath, type MediaEnd, type MediaPath, speechCodecs, termsFor } from '../media-control';
+import {
+  type CodecPolicy,
+  codecsToJoin,
+  decideMediaPath,
+  type MediaEnd,
+  type MediaPath,
+  narrowed,
+  speechCodecs,
+  termsFor,
+} from '../media-control';
 import type { AllocationExplanation, MediaTerms } from '../media-resource/ports';
 import { audioCodecs, audioTransport, isSpeechCodec } from '../sdp';
 import type { Destination, Exchange, Leg } from './call-state';
@@ -12,11 +21,39 @@ function telling(sdp: string | undefined): string | undefined {
   return sdp !== undefined && audioCodecs(sdp).some(isSpeechCodec) ? sdp : undefined;
 }
 
-function endOf({ profile }: Leg, description: string | undefined): MediaEnd {
+/**
+ * The codec policy for what goes from one leg to another. It is kept where the offer enters the cluster, once: what comes from another node
+ * that one has narrowed already, and where its device speaks nothing that is allowed it has put a transcoder before it.
+ */
+function policyFor(from: Leg, to: Leg): CodecPolicy | undefined {
+  if (from.profile.kind === 'node') return undefined;
+  return (from.id === 'a' ? to : from).codecPolicy;
+}
+
+/** An offer of one leg as it may go to the other (claim M2): never without a codec, since a transcoder is put in before. */
+export function offerWithin(from: Leg, to: Leg, offer: string): string {
+  return narrowed(offer, policyFor(from, to));
+}
+
+/** What a resource is given to make an offer of: a transcoder chooses the codecs, a media termination point leaves them as they are. */
+export function offerThrough(from: Leg, to: Leg, offer: string, { type }: PathNeed): string {
+  return type === 'mtp' ? offerWithin(from, to, offer) : offer;
+}
+
+/** Between the caller and a callee, before and after it has answered. */
+export function decidePath(
+  [from, fromSdp]: readonly [Leg, string | undefined],
+  [to, toSdp]: readonly [Leg, string | undefined],
+): MediaPath {
+  return decideMediaPath(endOf(from, fromSdp), endOf(to, toSdp), policyFor(from, to));
+}
+
+function endOf({ profile, device }: Leg, description: string | undefined): MediaEnd {
   // A bridge takes every codec and transport, whatever it was spoken to in last.
   const sdp = profile.kind === 'conference' ? undefined : description;
   const { codecs, security, presumedSecurity, mtpRequired, name } = profile;
   return {
+    name: device,
     sdp: telling(sdp),
     codecs,
     security,
@@ -25,9 +62,12 @@ function endOf({ profile }: Leg, description: string | undefined): MediaEnd {
   };
 }
 
-function needFrom(path: MediaPath, unsure = false): PathNeed | undefined {
+/** Of a path that was decided from one leg to another. `unsure`: what was taken for the abilities of `to` may be out of date. */
+function needFrom(path: MediaPath, from: Leg, to: Leg, unsure = false): PathNeed | undefined {
   if (path.path === 'direct') return undefined;
-  return { type: path.needs, why: path.reason, optional: path.optional || unsure, refusals: 0 };
+  const { needs: type, reason: why, outside } = path;
+  const near = outside === undefined ? {} : { near: (outside === 'a' ? from : to).id };
+  return { type, why, optional: path.optional || (unsure && outside !== 'a'), refusals: 0, ...near };
 }
 
 /** Before the callee is asked: what configuration and earlier calls tell. Behind a node that node knows better. */
@@ -35,7 +75,8 @@ export function needAtSetup(draft: Draft, callee: Leg, { ability }: Destination)
   const { caller, state } = draft;
   const { offer } = state.facts;
   // An earlier call may be out of date: the resource is no condition then.
-  const need = needFrom(decideMediaPath(endOf(caller, offer), endOf(callee, ability)), telling(ability) !== undefined);
+  const path = decidePath([caller, offer], [callee, ability]);
+  const need = needFrom(path, caller, callee, telling(ability) !== undefined);
   if (offer !== undefined || callee.profile.delayedOffer !== false) return need;
   const why = `${callee.profile.name} takes no call without an offer`;
   return { type: need?.type ?? 'mtp', why, optional: false, refusals: 0, ownOffer: true };
@@ -43,7 +84,8 @@ export function needAtSetup(draft: Draft, callee: Leg, { ability }: Destination)
 
 /** When the callee's offer has come for a caller that made none. */
 export function needForCaller(draft: Draft, callee: Leg, offer: string): PathNeed | undefined {
-  return needFrom(decideMediaPath(endOf(draft.caller, draft.caller.ability), endOf(callee, offer)));
+  const { caller } = draft;
+  return needFrom(decidePath([callee, offer], [caller, caller.ability]), callee, caller);
 }
 
 /** What may still help after 488 or 606; undefined: nothing. */
@@ -66,7 +108,7 @@ export function needAfterRefusal(draft: Draft, callee: Leg, tried: MediaTried | 
     return { ...common, type: secure ? 'mtp' : 'transcoder', security: 'none' };
   }
   if (path.need.type === 'mtp') return { ...common, type: 'transcoder', security: 'none', refusals: 2 };
-  const spoken = termsOf(callee, path.need).security ?? 'none';
+  const spoken = termsOf(callee, draft.caller, path.need).security ?? 'none';
   return { ...common, type: 'transcoder', security: spoken === 'none' ? 'sdes' : 'none', refusals: 2 };
 }
 
@@ -79,7 +121,7 @@ function refusalText(draft: Draft, callee: Leg): string {
 export function needAfterRefusedOffer(from: Leg, to: Leg, offer: string): PathNeed | undefined {
   const last = telling(to.remoteSdp);
   if (telling(offer) === undefined) return undefined;
-  if (last !== undefined && decideMediaPath(endOf(from, offer), endOf(to, last)).path === 'direct') return undefined;
+  if (last !== undefined && decidePath([from, offer], [to, last]).path === 'direct') return undefined;
   const codecs = speechCodecs({ sdp: telling(offer), codecs: undefined });
   const why = `${to.device} refused what it was offered (${codecs?.join(', ') ?? 'nothing'})`;
   return { type: 'transcoder', why, optional: false, refusals: 0 };
@@ -88,7 +130,7 @@ export function needAfterRefusedOffer(from: Leg, to: Leg, offer: string): PathNe
 /** Whether the offer of an exchange needs something between the legs on its way. */
 export function needOfOffer(draft: Draft, from: Leg, to: Leg, offer: string): PathNeed | undefined {
   if (telling(offer) === undefined) return undefined;
-  return needFrom(decideMediaPath(endOf(from, offer), endOf(to, knownOf(draft, to))));
+  return needFrom(decidePath([from, offer], [to, knownOf(draft, to)]), from, to);
 }
 
 /**
@@ -102,12 +144,13 @@ function knownOf(draft: Draft, leg: Leg): string | undefined {
 }
 
 /** How the device on a leg is to be spoken to through a resource. */
-export function termsOf(leg: Leg, need: PathNeed): MediaTerms {
+export function termsOf(leg: Leg, other: Leg, need: PathNeed): MediaTerms {
   const learned = leg.id === 'a' ? undefined : need;
   const refused = (learned?.refusals ?? 0) > 0;
   const known = telling(leg.remoteSdp) ?? (refused ? undefined : leg.ability);
   const told = learned?.codecs ?? [];
-  const end = { ...endOf(leg, known), ...(told.length > 0 ? { codecs: told } : {}) };
+  const policy = policyFor(other, leg);
+  const end = { ...endOf(leg, known), ...(told.length > 0 ? { codecs: told } : {}), policy };
   return termsFor(need.type, end, {
     refused: refused && told.length === 0,
     security: learned?.security,
@@ -130,7 +173,10 @@ export function choiceOf(
   need: PathNeed,
 ): { readonly codecs: readonly string[]; readonly ends: NonNullable<AllocationExplanation['ends']> } {
   const legs = [draft.caller, callee];
-  const described = legs.map((leg) => describedEnd(leg, need));
+  const described = legs.map((leg) => {
+    const policy = policyFor(leg.id === 'a' ? callee : draft.caller, leg);
+    return { ...describedEnd(leg, need), policy };
+  });
   const ends = legs.map((leg, at) => {
     const end = described[at];
     return { device: leg.device, codecs: end === undefined ? undefined : speechCodecs(end) };

@@ -16,20 +16,22 @@ export function sideOf(leg: Leg): 'a' | 'b' {
 }
 
 /**
- * Whose lists are walked: the callee's, then the caller's; for a device that requires the resource, its own first.
+ * Whose lists are walked: the callee's, then the caller's; for a device that requires the resource, or that is why it is needed, its own first.
  * The devices of other nodes are theirs to care for.
  */
-function listsFor(draft: Draft, callee: Leg): readonly [LegId, ...LegId[]] {
+function listsFor(draft: Draft, callee: Leg, { near }: PathNeed): readonly [LegId, ...LegId[]] {
   const { caller } = draft;
   if (callee.profile.kind === 'node') return ['a'];
   if (caller.profile.kind === 'node') return [callee.id];
-  return caller.profile.mtpRequired === true ? ['a', callee.id] : [callee.id, 'a'];
+  return near === 'a' || (near === undefined && caller.profile.mtpRequired === true)
+    ? ['a', callee.id]
+    : [callee.id, 'a'];
 }
 
 /** Asks for a resource; whatever was in the path must have been dropped. */
 export function requirePath(draft: Draft, callee: Leg, need: PathNeed, before: Before): void {
   draft.cancelTimer(`path:${callee.id}`);
-  const [owner, ...others] = listsFor(draft, callee);
+  const [owner, ...others] = listsFor(draft, callee, need);
   walkList(draft, callee, need, before, owner, others);
 }
 

@@ -15,6 +15,8 @@ export interface PathNeed {
   readonly codecs?: readonly string[];
   /** The resource makes the callee's offer by itself. */
   readonly ownOffer?: boolean;
+  /** Whose list is walked first; else the callee's. */
+  readonly near?: LegId;
 }
 
 /** The media path between the caller and one callee. `token` names the attempt, as with music. */

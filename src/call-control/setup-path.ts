@@ -6,6 +6,7 @@ import {
   branchOf,
   destinationOf,
   invite,
+  inviteDirectly,
   noteOutcome,
   relayProgress,
   removeLeg,
@@ -16,7 +17,7 @@ import type { Draft } from './draft';
 import { endCall } from './ending';
 import { enterEstablished } from './established';
 import { DIRECT, type MediaTried, type PathNeed, type Question } from './path';
-import { needAfterRefusal, needForCaller, termsOf, triedFor } from './path-need';
+import { needAfterRefusal, needForCaller, offerThrough, offerWithin, termsOf, triedFor } from './path-need';
 import { askPath, calleeWith, leaseReplied, losePath, pathAllocated, pathReplied, requirePath } from './path-resource';
 import type { CallSignal } from './signals';
 import type { ResourceReply } from '../media-resource/ports';
@@ -57,8 +58,8 @@ function pathReady(draft: Draft, callee: Leg, need: PathNeed): void {
   const { offer } = draft.state.facts;
   if (draft.state.answered === callee.id) return offerToCaller(draft, callee, callee.remoteSdp, false);
   if (offer === undefined && need.ownOffer !== true) return invite(draft, callee, undefined);
-  const terms = termsOf(callee, need);
-  const sdp = offer === undefined ? {} : { sdp: offer };
+  const terms = termsOf(callee, draft.caller, need);
+  const sdp = offer === undefined ? {} : { sdp: offerThrough(draft.caller, callee, offer, need) };
   askPath(draft, callee, { type: 'invite' }, { op: 'offer', to: 'b', terms, ...sdp });
 }
 
@@ -67,12 +68,13 @@ function pathUnavailable(draft: Draft, callee: Leg, need: PathNeed): void {
     // The caller may know more codecs than we do: it decides by itself.
     const { remoteSdp } = callee;
     callee.path = DIRECT;
-    if (remoteSdp !== undefined) finishAnswer(draft, callee, remoteSdp, { timed: false });
+    if (remoteSdp !== undefined)
+      finishAnswer(draft, callee, offerWithin(callee, draft.caller, remoteSdp), { timed: false });
     return;
   }
   if (need.optional) {
     callee.path = DIRECT;
-    return invite(draft, callee, draft.state.facts.offer);
+    return inviteDirectly(draft, callee);
   }
   const tried = triedFor(callee, need);
   const headers = { Reason: unavailableReason(need) };
@@ -160,8 +162,10 @@ export function answeredThrough(draft: Draft, callee: Leg, sdp: string, timed: b
 function offerToCaller(draft: Draft, callee: Leg, sdp: string | undefined, ownOffer: boolean): void {
   const { path } = callee;
   if (path.step !== 'joined' || sdp === undefined) return answerWithoutPath(draft, callee);
-  const terms = termsOf(draft.caller, path.need);
-  askPath(draft, callee, { type: 'caller-offer', timed: false, ownOffer }, { op: 'offer', to: 'a', sdp, terms });
+  const { caller } = draft;
+  const terms = termsOf(caller, callee, path.need);
+  const offer = offerThrough(callee, caller, sdp, path.need);
+  askPath(draft, callee, { type: 'caller-offer', timed: false, ownOffer }, { op: 'offer', to: 'a', sdp: offer, terms });
 }
 
 /** The caller gets its 200. Its description is the callee's answer, or an offer when the caller made none. */

@@ -1,5 +1,4 @@
 import type { SessionSignal } from '../sip/user-agent';
-import { decideMediaPath } from '../media-control';
 import { failureOf, TEMPORARILY_UNAVAILABLE } from './best-response';
 import {
   branchFailed,
@@ -19,6 +18,7 @@ import { focusIn } from './conference/focus';
 import { type Draft, ELSEWHERE, reasonHeader } from './draft';
 import { endCall } from './ending';
 import { keepExplanation } from './music';
+import { decidePath, offerWithin } from './path-need';
 import { leaseDue } from './path-resource';
 import { answerEarlyRequest } from './requests';
 import { hasAgreedTimer } from './session-timer';
@@ -178,7 +178,10 @@ function answered(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { type:
   // It is no branch any more: what happens now happens to the call.
   if (branch !== undefined) branch.leg = undefined;
   if (answeredThrough(draft, leg, signal.sdp, timed)) return;
-  finishAnswer(draft, leg, signal.sdp, { timed });
+  const { offer } = state.facts;
+  // Without an offer of the caller it is one for it.
+  const sdp = offer === undefined ? offerWithin(leg, draft.caller, signal.sdp) : signal.sdp;
+  finishAnswer(draft, leg, sdp, { timed });
 }
 
 function rejected(
@@ -207,10 +210,7 @@ function rejected(
 function outcomeOf(draft: Draft, leg: Leg, status: number): string {
   if (status !== 488 && status !== 606) return `${status}`;
   const { offer } = draft.state.facts;
-  const path = decideMediaPath(
-    { sdp: offer, codecs: draft.caller.profile.codecs },
-    { sdp: undefined, codecs: leg.profile.codecs },
-  );
+  const path = decidePath([draft.caller, offer], [leg, undefined]);
   return path.path === 'direct' ? `${status}` : `${status}: ${path.reason}`;
 }
 

@@ -11,6 +11,7 @@ import { ClaimFile } from '../device/auto-registration-store';
 import { Devices } from '../device/devices';
 import { RegistrationInformationTable } from '../digit-analysis/table';
 import { createMediaResourceManager } from '../media-resource/manager';
+import { chooseCodecPolicy } from '../media-control';
 import { prepareSilence } from '../media-resource/music';
 import { chooseMusicSource } from '../media-resource/music-choice';
 import { openMusicLibrary } from '../media-resource/music-library';
@@ -265,6 +266,7 @@ export class CallManagerNode {
       mediaAddress: this.host(),
       onStaleEntry: (other) => cluster.refute(other),
       musicSourceOf: (device, number) => chooseMusicSource(config, device, number),
+      codecPolicyOf: (caller, callee) => chooseCodecPolicy(config, caller, callee),
     });
     cluster.messenger.onRequest((pid, target, body) => resources.handle({ pid, boot: target }, body));
     devices.start(this.listen);

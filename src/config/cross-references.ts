@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { checkCodecPolicies } from './codec-policies';
 import { checkBridges, checkConferences } from './conferences';
 import { checkListeners } from './listeners';
 import { checkMedia } from './media-references';
@@ -24,6 +25,7 @@ export interface CheckedSections {
   readonly mediaResourceGroupLists: readonly Entry<z.infer<typeof schemas.mediaResourceGroupListSchema>>[];
   readonly musicSources: readonly Entry<z.infer<typeof schemas.musicSourceSchema>>[];
   readonly conferences: readonly Entry<z.infer<typeof schemas.conferenceSchema>>[];
+  readonly codecPolicies: readonly Entry<z.infer<typeof schemas.codecPolicySchema>>[];
 }
 
 /** Every name of the file, also of entries that have other problems, so that these cause no second report elsewhere. */
@@ -100,6 +102,11 @@ export function checkCrossReferences(source: Source, raw: Record<string, unknown
   checkBridges(source, sections);
   checkConferences(source, sections);
   checkListeners(source, sections);
+  for (const { path, value } of sections.codecPolicies) {
+    refer([...path, 'within'], value.within, names.sites, 'site');
+    value.between?.forEach((site, index) => refer([...path, 'between', index], site, names.sites, 'site'));
+  }
+  checkCodecPolicies(source, sections);
 }
 
 function checkDuplicates(source: Source, sections: CheckedSections): void {

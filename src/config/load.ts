@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
+import { sitesOf } from './codec-policies';
 import { checkCrossReferences, type CheckedSections } from './cross-references';
 import type { ConfigProblem } from './problem';
 import { checkRedis, redisConfig } from './redis';
@@ -83,6 +84,7 @@ function check(source: Source, raw: unknown, folder: string): TandemConfig | und
     ),
     musicSources: checkList(source, schemas.musicSourceSchema, raw.musicSources, 'musicSources'),
     conferences: checkList(source, schemas.conferenceSchema, raw.conferences, 'conferences'),
+    codecPolicies: checkList(source, schemas.codecPolicySchema, raw.codecPolicies, 'codecPolicies'),
   };
   if (Array.isArray(raw.nodes) && raw.nodes.length === 0) source.problem(['nodes'], 'must hold at least one node');
   checkCrossReferences(source, raw, sections);
@@ -206,6 +208,10 @@ function build(
       ...value,
       nodes: value.nodes ?? sections.nodes.map((node) => node.value.id).sort((a, b) => a - b),
     })),
+    codecPolicies: sections.codecPolicies.flatMap(({ value }) => {
+      const sites = sitesOf(value);
+      return sites === undefined ? [] : [{ sites, codecs: value.codecs }];
+    }),
     musicSources: sections.musicSources.map(({ value }) => ({ ...value, file: resolve(folder, value.file) })),
   };
 }

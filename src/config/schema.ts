@@ -91,10 +91,11 @@ const pattern = z.string('must be text: put it in quotes').superRefine((value, c
   if (!result.ok) context.addIssue(`not a pattern: ${result.message}`);
 });
 
-const codecs = z
+const codecNames = z
   .array(z.string().regex(/^[A-Za-z0-9._+-]{1,32}$/, 'must be a codec name, for example PCMU'))
-  .min(1, 'must name at least one codec')
-  .optional();
+  .min(1, 'must name at least one codec');
+
+const codecs = codecNames.optional();
 
 const mediaSecurity = z.enum(['none', 'sdes', 'dtls'], 'must be none, sdes or dtls').optional();
 
@@ -343,6 +344,12 @@ export const musicSourceSchema = z.strictObject({
   lines: z.array(digits).max(10_000, 'must be at most 10000 lines').default([]),
 });
 
+export const codecPolicySchema = z.strictObject({
+  between: z.array(text).length(2, 'must name two sites').optional(),
+  within: text.optional(),
+  codecs: codecNames,
+});
+
 /** The sections of the file, in the order of the documentation. */
 export const SECTIONS = [
   'cluster',
@@ -360,6 +367,7 @@ export const SECTIONS = [
   'mediaResourceGroupLists',
   'musicSources',
   'conferences',
+  'codecPolicies',
 ] as const;
 
 export const siteNameSchema = name;

@@ -15,6 +15,7 @@ export interface TandemConfig {
   readonly mediaResourceGroupLists: readonly MediaResourceGroupListConfig[];
   readonly musicSources: readonly MusicSourceConfig[];
   readonly conferences: readonly ConferenceConfig[];
+  readonly codecPolicies: readonly CodecPolicyConfig[];
 }
 
 export interface ClusterConfig {
@@ -259,6 +260,12 @@ export interface ConferenceConfig {
   readonly maxMembers: number;
   /** When it is over. */
   readonly endPolicy: 'last-leaves' | 'initiator-leaves';
+}
+
+/** Between devices of these two sites (or of one, named twice) only these codecs are used. */
+export interface CodecPolicyConfig {
+  readonly sites: readonly [string, string];
+  readonly codecs: readonly string[];
 }
 
 export interface MusicSourceConfig {

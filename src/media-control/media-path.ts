@@ -1,8 +1,11 @@
 import type { MediaResourceType } from '../media-resource/ports';
 import { audioCodecs, audioTransport, hasCommonAudioCodec, isSpeechCodec } from '../sdp';
+import { type CodecPolicy, isAllowed, narrowed, policyText } from './codec-policy';
 
 /** One end of a call, as far as media is concerned. */
 export interface MediaEnd {
+  /** For explanations. */
+  readonly name?: string | undefined;
   /** What the device has said that it can do, once it has. */
   readonly sdp: string | undefined;
   /** Codec names as configured for the device or its site; undefined: anything. */
@@ -13,6 +16,8 @@ export interface MediaEnd {
   readonly presumedSecurity?: 'none' | 'sdes' | 'dtls' | undefined;
   /** Name of the device, when a media termination point is to stand in each of its calls. */
   readonly mtpRequiredBy?: string | undefined;
+  /** What it may be offered, when a codec policy narrows that. */
+  readonly policy?: CodecPolicy | undefined;
 }
 
 /** What joins two ends that cannot talk to each other. */
@@ -27,6 +32,8 @@ export type MediaPath =
       readonly reason: string;
       /** The call can do without. */
       readonly optional: boolean;
+      /** The end that speaks nothing of what a codec policy allows: the resource should be near it. */
+      readonly outside?: 'a' | 'b';
     };
 
 function speech(sdp: string): readonly ReturnType<typeof audioCodecs>[number][] {
@@ -76,11 +83,34 @@ function securityMismatch(one: MediaEnd['security'], other: MediaEnd['security']
   return `encryption differs: ${one} and ${other}`;
 }
 
+/** The end as the policy lets the other one know it. */
+function within(end: MediaEnd, policy: CodecPolicy): MediaEnd {
+  const codecs = (end.codecs ?? policy.codecs).filter((name) => isAllowed(policy, name));
+  return { ...end, sdp: end.sdp === undefined ? undefined : narrowed(end.sdp, policy), codecs };
+}
+
+function throughPolicy(a: MediaEnd, b: MediaEnd, policy: CodecPolicy): MediaPath | undefined {
+  const outside = ([a, b] as const).findIndex(
+    (end) => speechCodecs(end)?.every((name) => !isAllowed(policy, name)) === true,
+  );
+  const end = [a, b][outside];
+  // Without a codec in common the policy is not what parts them.
+  if (end === undefined && (!shareCodec(a, b) || shareCodec(within(a, policy), within(b, policy)))) return undefined;
+  const spoken = (which: MediaEnd): string => `${which.name ?? 'one end'} speaks ${list(speechCodecs(which))}`;
+  const lacking = end === undefined ? [a, b].map(spoken).join(', ') : spoken(end);
+  const reason = `${policyText(policy)}; ${lacking}`;
+  const near = end === undefined ? {} : { outside: outside === 0 ? ('a' as const) : ('b' as const) };
+  return { path: 'through', needs: 'transcoder', reason, optional: false, ...near };
+}
+
 /**
  * What the media path between two ends must be (claims M2, M4). No codec in common comes first: a transcoder also
- * joins different transports. An end without description or configured codecs is taken to be able to do anything.
+ * joins different transports. An end without description or configured codecs is taken to be able to do anything, or
+ * anything that the codec policy between the ends allows.
  */
-export function decideMediaPath(a: MediaEnd, b: MediaEnd): MediaPath {
+export function decideMediaPath(a: MediaEnd, b: MediaEnd, policy?: CodecPolicy): MediaPath {
+  const transcoded = policy === undefined ? undefined : throughPolicy(a, b, policy);
+  if (transcoded !== undefined) return transcoded;
   if (!shareCodec(a, b)) {
     const reason = `no common codec: ${list(speechCodecs(a))} and ${list(speechCodecs(b))}`;
     return { path: 'through', needs: 'transcoder', reason, optional: false };

@@ -1,5 +1,6 @@
 import type { MediaTerms } from '../media-resource/ports';
 import { audioCodecs, audioTransport, isSpeechCodec } from '../sdp';
+import { isAllowed } from './codec-policy';
 import type { JoiningType, MediaEnd } from './media-path';
 
 /** What nearly every device speaks one of, best known first. */
@@ -18,9 +19,9 @@ function spoken(sdp: string): readonly string[] {
   return [
     ...new Set(
       codecs
-        .filter((codec) => isSpeechCodec(codec) || codec.name.toLowerCase() === 'telephone-event')
+        .filter((codec) => isSpeechCodec(codec) || isEvents(codec.name))
         .map(({ name, rate, channels }) => {
-          if (name.toLowerCase() === 'telephone-event' || (rate === 8000 && channels === 1)) return name;
+          if (isEvents(name) || (rate === 8000 && channels === 1)) return name;
           return channels === 1 ? `${name}/${rate}` : `${name}/${rate}/${channels}`;
         }),
     ),
@@ -29,6 +30,21 @@ function spoken(sdp: string): readonly string[] {
 
 /** Codecs that an end is to be offered: what it has said, what is configured, or what is usual. `refused`: it said no to what we knew. */
 function codecsFor(end: MediaEnd, refused: boolean): readonly string[] {
+  const { policy } = end;
+  const known = knownCodecs(end, refused);
+  if (policy === undefined) return known;
+  if (end.sdp === undefined && end.codecs === undefined)
+    return [...policy.codecs.filter((name) => !isEvents(name)).map(withRate), 'telephone-event'];
+  const allowed = known.filter((name) => isEvents(name) || isAllowed(policy, name.split('/')[0] ?? ''));
+  // It may speak nothing of that.
+  return allowed.every(isEvents) ? known : allowed;
+}
+
+function isEvents(name: string): boolean {
+  return name.toLowerCase() === 'telephone-event';
+}
+
+function knownCodecs(end: MediaEnd, refused: boolean): readonly string[] {
   const told = end.sdp === undefined ? [] : spoken(end.sdp);
   if (told.length > 0) return told;
   const configured = (end.codecs ?? []).map(withRate);
@@ -58,9 +74,10 @@ export function termsFor(
 /** One codec of each end that a transcoder for them must speak; an end that may speak anything asks for nothing. */
 export function codecsToJoin(ends: readonly MediaEnd[]): readonly string[] {
   const wanted = ends.flatMap((end) => {
-    const codecs = codecsFor(end, false).filter((name) => name.toLowerCase() !== 'telephone-event');
+    const codecs = codecsFor(end, false).filter((name) => !isEvents(name));
     const best = codecs.find((name) => TRANSCODED.has(name.toUpperCase())) ?? codecs[0];
-    return best === undefined || (end.sdp === undefined && end.codecs === undefined) ? [] : [best];
+    const open = end.sdp === undefined && end.codecs === undefined && end.policy === undefined;
+    return best === undefined || open ? [] : [best];
   });
   return [...new Set(wanted)];
 }

@@ -88,21 +88,30 @@ function restrictSection(section: Section, keep: ReadonlySet<number>): Section {
   return { lines: [formatMediaLine({ ...media, formats }), ...lines] };
 }
 
+/** Digits and pauses go with every codec. */
+const ALWAYS_ALLOWED = ['TELEPHONE-EVENT', 'CN'];
+
 /**
- * Leaves only the audio codecs with these names (any case; `telephone-event` must be named too), in the sender's order.
- * Undefined: an audio stream would have no codec for speech left. What is allowed already is returned byte for byte.
+ * Leaves only the audio codecs with these names (any case), telephone-event and comfort noise, in the sender's order. A further audio stream
+ * without one of them is switched off (port 0, RFC 3264 §6). Undefined: the first one would have no codec for speech left. What is
+ * allowed already is returned byte for byte.
  */
 export function restrictCodecs(sdp: string, names: readonly string[]): string | undefined {
-  const allowed = new Set(names.map((name) => name.toUpperCase()));
+  const allowed = new Set([...names.map((name) => name.toUpperCase()), ...ALWAYS_ALLOWED]);
   const view = readDescription(sdp);
   const parts = splitSdp(sdp);
-  const speechLost: number[] = [];
+  const first = parts.media.findIndex((section) => isAudio(section) && isActive(section) && isRtp(section));
+  let speechLost = false;
   const media = parts.media.map((section, index) => {
-    if (!isAudio(section) || !isActive(section) || !isRtp(section)) return section;
+    const line = mediaLineOf(section);
+    if (line === undefined || !isAudio(section) || !isActive(section) || !isRtp(section)) return section;
     const kept = codecsOf(section, view.streams[index]).filter((codec) => allowed.has(codec.name.toUpperCase()));
-    if (!kept.some(isSpeechCodec)) speechLost.push(index);
-    if (kept.length === mediaLineOf(section)?.formats.length) return section;
+    if (!kept.some(isSpeechCodec)) {
+      if (index === first) speechLost = true;
+      return { lines: [formatMediaLine({ ...line, port: 0 }), ...section.lines.slice(1)] };
+    }
+    if (kept.length === line.formats.length) return section;
     return restrictSection(section, new Set(kept.map((codec) => codec.payload)));
   });
-  return speechLost.length === 0 ? joinSdp({ session: parts.session, media }) : undefined;
+  return speechLost ? undefined : joinSdp({ session: parts.session, media });
 }

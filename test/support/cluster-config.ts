@@ -73,6 +73,7 @@ export interface ClusterFile {
   mediaResourceGroups: { name: string; devices: string[]; site?: string; userClasses?: string[] }[];
   mediaResourceGroupLists: { name: string; groups: string[] }[];
   conferences?: TestConference[];
+  codecPolicies?: { between?: string[]; within?: string; codecs: string[] }[];
 }
 
 const siteNames = ['dallas', 'san-jose', 'austin', 'el-paso', 'chicago'];

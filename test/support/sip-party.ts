@@ -15,7 +15,7 @@ export interface SipPartyOptions {
   readonly number: string;
   /** Hz; what it sends. */
   readonly tone: number;
-  /** 0 is PCMU, 8 is PCMA; it sends the first. */
+  /** 0 is PCMU, 8 is PCMA; it sends the first, when it may. */
   readonly payloadTypes?: readonly (0 | 8)[];
   /** It begins calls without an offer. */
   readonly delayed?: boolean;
@@ -42,13 +42,26 @@ export class SipParty {
   private dialog: Dialog | undefined;
   private direction: 'sendrecv' | 'sendonly' = 'sendrecv';
   private readonly answered = new Map<string, string>();
+  private payloadTypes: readonly (0 | 8)[];
 
   private constructor(
     readonly options: SipPartyOptions,
     readonly peer: SipPeer,
     readonly rtp: RtpListener,
   ) {
+    this.payloadTypes = options.payloadTypes ?? [8, 0];
     peer.onRequest = (request) => this.take(request);
+  }
+
+  /** What it spoke last. */
+  get spoken(): number | undefined {
+    return this.rtp.payloadType;
+  }
+
+  /** Speaks other codecs from now on, and offers them to the other end; resolves with the final response. */
+  async recode(payloadTypes: readonly (0 | 8)[]): Promise<string> {
+    this.payloadTypes = payloadTypes;
+    return this.reinvite(this.direction);
   }
 
   static async start(scope: Scope, options: SipPartyOptions): Promise<SipParty> {
@@ -164,7 +177,7 @@ export class SipParty {
   }
 
   private describe(direction: string = this.direction): string {
-    const types = this.options.payloadTypes ?? [8, 0];
+    const types = this.payloadTypes;
     return [
       'v=0',
       `o=- 1 ${this.version} IN IP4 127.0.0.1`,
@@ -224,8 +237,8 @@ export class SipParty {
   }
 
   private speaksOneOf(offer: string): boolean {
-    const offered = /^m=audio \d+ \S+ (.*)$/m.exec(offer)?.[1]?.trim().split(' ') ?? [];
-    return (this.options.payloadTypes ?? [8, 0]).some((type) => offered.includes(String(type)));
+    const offered = payloadsOf(offer);
+    return this.payloadTypes.some((type) => offered.includes(String(type)));
   }
 
   private answerDirection(offer: string): string {
@@ -246,7 +259,9 @@ export class SipParty {
     const [, address] = /^c=IN IP4 (\S+)/m.exec(description) ?? [];
     const listens = !/^a=(sendonly|inactive)\s*$/m.test(description) && this.direction === 'sendrecv';
     if (port === undefined || address === undefined || port === '0') return;
-    if (listens) this.rtp.send(this.tone, address, Number(port), this.options.payloadTypes?.[0] ?? 8);
+    const formats = payloadsOf(description);
+    const payloadType = this.payloadTypes.find((type) => formats.includes(String(type))) ?? this.payloadTypes[0] ?? 8;
+    if (listens) this.rtp.send(this.tone, address, Number(port), payloadType);
     else this.rtp.stopSending();
   }
 
@@ -261,6 +276,10 @@ export class SipParty {
 function bodyOf(message: string): string {
   const at = message.indexOf('\r\n\r\n');
   return at < 0 ? '' : message.slice(at + 4);
+}
+
+function payloadsOf(description: string): readonly string[] {
+  return /^m=audio \d+ \S+ (.*)$/m.exec(description)?.[1]?.trim().split(' ') ?? [];
 }
 
 function cseqOf(message: string): number {

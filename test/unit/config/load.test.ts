@@ -485,12 +485,57 @@ describe('a problem of a configuration file', () => {
       'music of line "1000" is taken by musicSources[0]',
     ],
     [
+      'a codec policy for a site that nobody knows',
+      'mediaResourceGroupLists:',
+      'codecPolicies: [{ between: [dallas, san-josé], codecs: [PCMU] }]\nmediaResourceGroupLists:',
+      'codecPolicies[0].between[1]: unknown site "san-josé"',
+    ],
+    [
+      'two codec policies for one pair of sites',
+      'mediaResourceGroupLists:',
+      'codecPolicies: [{ between: [dallas, san-jose], codecs: [PCMU] }, { between: [san-jose, dallas], codecs: [PCMA] }]\nmediaResourceGroupLists:',
+      'codecPolicies[1].between: has the same sites as codecPolicies[0]',
+    ],
+    [
+      'a codec policy between a site and itself',
+      'mediaResourceGroupLists:',
+      'codecPolicies: [{ between: [dallas, dallas], codecs: [PCMU] }]\nmediaResourceGroupLists:',
+      'codecPolicies[0].between: names one site twice; for calls inside it write within: dallas',
+    ],
+    [
+      'a codec policy for nobody',
+      'mediaResourceGroupLists:',
+      'codecPolicies: [{ codecs: [PCMU] }]\nmediaResourceGroupLists:',
+      'codecPolicies[0]: needs either between: [SITE, SITE] or within: SITE',
+    ],
+    [
+      'a misspelt codec of a codec policy',
+      'mediaResourceGroupLists:',
+      'codecPolicies: [{ within: dallas, codecs: [PCMU, PCNA] }]\nmediaResourceGroupLists:',
+      'codecPolicies[0].codecs[1]: unknown codec "PCNA"',
+    ],
+    [
+      'a codec policy that allows no speech',
+      'mediaResourceGroupLists:',
+      'codecPolicies: [{ within: dallas, codecs: [telephone-event] }]\nmediaResourceGroupLists:',
+      'codecPolicies[0].codecs: must name a codec that carries speech',
+    ],
+    [
       'music with the name of the default',
       'mediaResourceGroupLists:',
       'musicSources: [{ name: default, file: a.mp3 }]\nmediaResourceGroupLists:',
       'must not be "default"',
     ],
   ];
+  it('a codec policy is between two sites, or within one', () => {
+    const policies = '[{ between: [dallas, san-jose], codecs: [g729, PCMU] }, { within: dallas, codecs: [opus] }]';
+    const text = example.replace('mediaResourceGroups:', `codecPolicies: ${policies}\nmediaResourceGroups:`);
+    expect(load(text, env).codecPolicies).toEqual([
+      { sites: ['dallas', 'san-jose'], codecs: ['g729', 'PCMU'] },
+      { sites: ['dallas', 'dallas'], codecs: ['opus'] },
+    ]);
+  });
+
   it('FreeSWITCH as a conference bridge has its SIP address and its event socket; the password comes from the environment', () => {
     const bridge =
       '{ name: bridge, type: conference, engine: freeswitch, control: "udp:127.0.0.30:5060", node: 1, capacity: 60, ' +

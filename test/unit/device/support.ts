@@ -136,6 +136,7 @@ export function config(changed: Partial<TandemConfig> = {}): TandemConfig {
     mediaResourceGroupLists: [],
     musicSources: [],
     conferences: [],
+    codecPolicies: [],
     ...changed,
   };
 }

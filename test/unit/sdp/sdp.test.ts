@@ -268,10 +268,25 @@ describe('codecs', () => {
   });
 
   test('restrictCodecs drops payload types with their attributes', () => {
-    const sdp = session() + audio('a=sendonly');
-    expect(restrictCodecs(sdp, ['pcma'])).toBe(session() + lines('m=audio 49170 RTP/AVP 8', 'a=sendonly'));
-    expect(restrictCodecs(sdp, ['PCMU', 'PCMA', 'telephone-event'])).toBe(sdp);
+    const sdp = session() + audio('a=fmtp:0 x=1', 'a=sendonly');
+    expect(restrictCodecs(sdp, ['pcma'])).toBe(session() + audio('a=sendonly').replace('AVP 0 8', 'AVP 8'));
+    expect(restrictCodecs(sdp, ['PCMU', 'PCMA'])).toBe(sdp);
     expect(restrictCodecs(sdp, ['G729', 'telephone-event'])).toBeUndefined();
+  });
+
+  test('restrictCodecs keeps digits and comfort noise, and the order of the offerer', () => {
+    const sdp = only('18', '0', '13', '8', '101') + lines('a=rtpmap:101 telephone-event/8000', 'a=fmtp:18 annexb=no');
+    expect(restrictCodecs(sdp, ['PCMA', 'PCMU'])).toBe(
+      only('0', '13', '8', '101') + lines('a=rtpmap:101 telephone-event/8000'),
+    );
+    expect(restrictCodecs(sdp, ['opus'])).toBeUndefined();
+  });
+
+  test('RFC 3264 §6: restrictCodecs switches off a further audio stream that has nothing of what is allowed', () => {
+    const sdp = session() + audio() + lines('m=audio 5000 RTP/AVP 18', 'a=fmtp:18 annexb=no');
+    expect(restrictCodecs(sdp, ['PCMU', 'PCMA'])).toBe(
+      session() + audio() + lines('m=audio 0 RTP/AVP 18', 'a=fmtp:18 annexb=no'),
+    );
   });
 
   test('restrictCodecs leaves video and removed audio alone', () => {
