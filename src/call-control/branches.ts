@@ -3,7 +3,7 @@ import { bestFailure } from './best-response';
 import { newLeg } from './call-state';
 import { type Draft, reasonHeader } from './draft';
 import { endCall } from './ending';
-import { needAtSetup, offerWithin } from './path-need';
+import { needAtSetup, withinPolicy } from './path-need';
 import { askPath, dropPath, requirePath } from './path-resource';
 import { requestTimer } from './session-timer';
 import type { Route } from './signals';
@@ -72,7 +72,7 @@ export function invite(draft: Draft, leg: Leg, offer: string | undefined): void 
 /** Sends the INVITE with what the caller offers. */
 export function inviteDirectly(draft: Draft, leg: Leg): void {
   const { offer } = draft.state.facts;
-  invite(draft, leg, offer === undefined ? undefined : offerWithin(draft.caller, leg, offer));
+  invite(draft, leg, offer === undefined ? undefined : withinPolicy(draft.caller, leg, offer));
 }
 
 /** The target that a leg stands for, while nobody has answered. */
@@ -184,7 +184,7 @@ export function onlyTargetLeft(draft: Draft): Leg | undefined {
 
 /** The callee's early description, by way of the resource in the path where there is one. */
 export function relayEarly(draft: Draft, leg: Leg, status: number, sdp: string): void {
-  if (leg.path.step === 'direct') return relayProgress(draft, status, sdp);
+  if (leg.path.step === 'direct') return relayProgress(draft, status, withinPolicy(leg, draft.caller, sdp));
   if (draft.state.facts.offer === undefined) return;
   askPath(draft, leg, { type: 'early', status }, { op: 'connect', from: 'b', answer: sdp });
 }

@@ -14,7 +14,7 @@ import { continueExchange } from './exchange';
 import { acknowledged, receiveOffer } from './incoming-offer';
 import { allocated, keepExplanation, musicLost, reconcileMusic, renewalDue, resourceReplied } from './music';
 import { ackMissing, offerAnswered, offerRefused } from './offer-replies';
-import { offerWithin } from './path-need';
+import { withinPolicy } from './path-need';
 import { leaseDue } from './path-resource';
 import { awaitAck, holdsByAnswer, isFree, scheduleRefresh, sendOffer } from './outgoing-offer';
 import { receiveRequest, requestAnswered } from './requests';
@@ -182,7 +182,7 @@ function reconcileDirection(draft: Draft, node: Leg, other: Leg): void {
   // Through a resource the node goes on to see that; only the direction is the other end's.
   const shown = draft.callee?.path.step === 'joined' ? node.localSdp : undefined;
   const sdp =
-    shown === undefined ? offerWithin(other, node, other.remoteSdp) : withDirection(shown, directionTold(other));
+    shown === undefined ? withinPolicy(other, node, other.remoteSdp) : withDirection(shown, directionTold(other));
   sendOffer(draft, node, 'direction', draft.offerFor(node, sdp), other.holds);
 }
 

@@ -6,7 +6,7 @@ import { caresForItself, type Exchange, type Leg, type OutgoingOffer } from './c
 import { type Draft, reasonPhrase } from './draft';
 import { awaitAck, holdsByAnswer, isFree, sendOffer } from './outgoing-offer';
 import type { PathNeed } from './path';
-import { needAfterRefusedOffer, needOfOffer, offerThrough, offerWithin, termsOf } from './path-need';
+import { needAfterRefusedOffer, needOfOffer, offerThrough, withinPolicy, termsOf } from './path-need';
 import { askPath, dropPath, losePath, requirePath, sideOf } from './path-resource';
 
 const ABOUT = { type: 'exchange' } as const;
@@ -39,7 +39,7 @@ function begin(draft: Draft, exchange: Exchange): void {
   const need = exchange.forced === 'direct' ? undefined : neededFor(draft, exchange, from, to, offer);
   if (need === undefined) {
     step(draft, exchange, { step: 'offered', via: 'direct' });
-    return sendOffer(draft, to, 'relay', draft.offerFor(to, offerWithin(from, to, offer)));
+    return sendOffer(draft, to, 'relay', draft.offerFor(to, withinPolicy(from, to, offer)));
   }
   if (!isJoined(draft, callee, need)) return;
   step(draft, exchange, { step: 'translating', via: 'resource' });
@@ -119,7 +119,7 @@ export function relayAnswered(draft: Draft, leg: Leg, sent: OutgoingOffer, sdp: 
   leg.localSdp = sent.sdp;
   leg.remoteSdp = sdp;
   leg.holds = holdsByAnswer(leg.holds, exchange.offer ?? sent.sdp, sdp);
-  if (exchange.via === 'direct') return answerFrom(draft, exchange, legs.from, leg, sdp);
+  if (exchange.via === 'direct') return answerFrom(draft, exchange, legs.from, leg, withinPolicy(leg, legs.from, sdp));
   step(draft, exchange, { step: 'answering' });
   const asked = askPath(draft, legs.callee, ABOUT, { op: 'connect', from: sideOf(leg), answer: sdp });
   if (!asked) resourceFailed(draft, { ok: false, reason: 'down' });
@@ -172,7 +172,7 @@ function passBack(draft: Draft, exchange: Exchange): void {
   const need = exchange.forced === 'direct' ? undefined : needOfOffer(draft, to, from, offer);
   if (need === undefined) {
     step(draft, exchange, { via: 'direct' });
-    return handOver(draft, from, offerWithin(to, from, offer));
+    return handOver(draft, from, withinPolicy(to, from, offer));
   }
   if (!isJoined(draft, callee, need)) return;
   step(draft, exchange, { step: 'handing', via: 'resource' });
@@ -201,7 +201,7 @@ export function completeHandOver(draft: Draft, from: Leg, sdp: string | undefine
   if (sdp === undefined || !isSdp(sdp)) return refuseHandOver(draft, exchange, to);
   from.remoteSdp = sdp;
   from.holds = holdsByAnswer(from.holds, offer, sdp);
-  if (exchange.via === 'direct') return acknowledgeTo(draft, exchange, from, to, sdp);
+  if (exchange.via === 'direct') return acknowledgeTo(draft, exchange, from, to, withinPolicy(from, to, sdp));
   step(draft, exchange, { step: 'completing' });
   const asked = askPath(draft, callee, ABOUT, { op: 'connect', from: sideOf(from), answer: sdp });
   if (!asked) resourceFailed(draft, { ok: false, reason: 'down' });

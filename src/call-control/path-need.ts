@@ -30,14 +30,17 @@ function policyFor(from: Leg, to: Leg): CodecPolicy | undefined {
   return (from.id === 'a' ? to : from).codecPolicy;
 }
 
-/** An offer of one leg as it may go to the other (claim M2): never without a codec, since a transcoder is put in before. */
-export function offerWithin(from: Leg, to: Leg, offer: string): string {
+/**
+ * A description of one leg as it may go to the other (claim M2): never without a codec, since a transcoder is put in before. Answers too:
+ * they may name more than was offered (RFC 3264 §6.1).
+ */
+export function withinPolicy(from: Leg, to: Leg, offer: string): string {
   return narrowed(offer, policyFor(from, to));
 }
 
 /** What a resource is given to make an offer of: a transcoder chooses the codecs, a media termination point leaves them as they are. */
 export function offerThrough(from: Leg, to: Leg, offer: string, { type }: PathNeed): string {
-  return type === 'mtp' ? offerWithin(from, to, offer) : offer;
+  return type === 'mtp' ? withinPolicy(from, to, offer) : offer;
 }
 
 /** Between the caller and a callee, before and after it has answered. */
@@ -51,13 +54,14 @@ export function decidePath(
 function endOf({ profile, device }: Leg, description: string | undefined): MediaEnd {
   // A bridge takes every codec and transport, whatever it was spoken to in last.
   const sdp = profile.kind === 'conference' ? undefined : description;
-  const { codecs, security, presumedSecurity, mtpRequired, name } = profile;
+  const { codecs, security, presumedSecurity, presumedFamily, mtpRequired, name } = profile;
   return {
     name: device,
     sdp: telling(sdp),
     codecs,
     security,
     presumedSecurity,
+    presumedFamily,
     mtpRequiredBy: mtpRequired === true ? name : undefined,
   };
 }

@@ -17,7 +17,7 @@ import type { Draft } from './draft';
 import { endCall } from './ending';
 import { enterEstablished } from './established';
 import { DIRECT, type MediaTried, type PathNeed, type Question } from './path';
-import { needAfterRefusal, needForCaller, offerThrough, offerWithin, termsOf, triedFor } from './path-need';
+import { needAfterRefusal, needForCaller, offerThrough, withinPolicy, termsOf, triedFor } from './path-need';
 import { askPath, calleeWith, leaseReplied, losePath, pathAllocated, pathReplied, requirePath } from './path-resource';
 import type { CallSignal } from './signals';
 import type { ResourceReply } from '../media-resource/ports';
@@ -69,7 +69,7 @@ function pathUnavailable(draft: Draft, callee: Leg, need: PathNeed): void {
     const { remoteSdp } = callee;
     callee.path = DIRECT;
     if (remoteSdp !== undefined)
-      finishAnswer(draft, callee, offerWithin(callee, draft.caller, remoteSdp), { timed: false });
+      finishAnswer(draft, callee, withinPolicy(callee, draft.caller, remoteSdp), { timed: false });
     return;
   }
   if (need.optional) {

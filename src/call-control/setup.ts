@@ -18,7 +18,7 @@ import { focusIn } from './conference/focus';
 import { type Draft, ELSEWHERE, reasonHeader } from './draft';
 import { endCall } from './ending';
 import { keepExplanation } from './music';
-import { decidePath, offerWithin } from './path-need';
+import { decidePath, withinPolicy } from './path-need';
 import { leaseDue } from './path-resource';
 import { answerEarlyRequest } from './requests';
 import { hasAgreedTimer } from './session-timer';
@@ -178,10 +178,7 @@ function answered(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { type:
   // It is no branch any more: what happens now happens to the call.
   if (branch !== undefined) branch.leg = undefined;
   if (answeredThrough(draft, leg, signal.sdp, timed)) return;
-  const { offer } = state.facts;
-  // Without an offer of the caller it is one for it.
-  const sdp = offer === undefined ? offerWithin(leg, draft.caller, signal.sdp) : signal.sdp;
-  finishAnswer(draft, leg, sdp, { timed });
+  finishAnswer(draft, leg, withinPolicy(leg, draft.caller, signal.sdp), { timed });
 }
 
 function rejected(

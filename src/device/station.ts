@@ -37,6 +37,11 @@ export interface Registration {
 
 const DEFAULT_PORT = 5060;
 
+/** An IPv4 address may come in the form that IPv6 sockets have for it (RFC 4291 §2.5.5.2). */
+function familyOf(address: string): 4 | 6 {
+  return address.includes(':') && !/^::ffff:\d+\./i.test(address) ? 6 : 4;
+}
+
 /** The device process of one binding of a phone (claims R1, R2). */
 export class Station implements DeviceProcess {
   constructor(
@@ -60,7 +65,7 @@ export class Station implements DeviceProcess {
     const browser = /^wss?$/i.test(source.protocol);
     return {
       ...profile,
-      ...(browser ? { presumedSecurity: 'dtls' as const } : {}),
+      ...(browser ? { presumedSecurity: 'dtls' as const } : { presumedFamily: familyOf(source.address) }),
       ...(mediaResourceGroupList === undefined ? {} : { listFromDevice: mediaResourceGroupList }),
     };
   }

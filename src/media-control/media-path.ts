@@ -14,6 +14,7 @@ export interface MediaEnd {
   readonly security?: 'none' | 'sdes' | 'dtls' | undefined;
   /** What is likely, and no more. */
   readonly presumedSecurity?: 'none' | 'sdes' | 'dtls' | undefined;
+  readonly presumedFamily?: 4 | 6 | undefined;
   /** Name of the device, when a media termination point is to stand in each of its calls. */
   readonly mtpRequiredBy?: string | undefined;
   /** What it may be offered, when a codec policy narrows that. */
@@ -64,8 +65,12 @@ function transportMismatch(a: MediaEnd, b: MediaEnd): { readonly reason: string;
   const [one, other] = [transportOf(a), transportOf(b)];
   const reason = securityMismatch(one.security, other.security);
   if (reason !== undefined) return { reason, sure: true };
-  if (one.family !== undefined && other.family !== undefined && one.family !== other.family)
-    return { reason: `IPv${one.family} and IPv${other.family}`, sure: true };
+  const families = [one.family ?? a.presumedFamily, other.family ?? b.presumedFamily];
+  if (families[0] !== undefined && families[1] !== undefined && families[0] !== families[1])
+    return {
+      reason: `IPv${families[0]} and IPv${families[1]}`,
+      sure: one.family !== undefined && other.family !== undefined,
+    };
   const presumed = securityMismatch(one.security ?? a.presumedSecurity, other.security ?? b.presumedSecurity);
   return presumed === undefined ? undefined : { reason: presumed, sure: false };
 }

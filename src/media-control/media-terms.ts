@@ -63,11 +63,12 @@ export function termsFor(
 ): MediaTerms {
   const told = end.sdp === undefined ? undefined : audioTransport(end.sdp);
   const security = told?.security ?? options.security ?? end.security ?? end.presumedSecurity;
+  const family = told?.family ?? end.presumedFamily;
   const changes = type === 'transcoder' || options.own === true;
   return {
     ...(changes ? { codecs: codecsFor(end, options.refused === true) } : {}),
     ...(security === undefined ? {} : { security }),
-    ...(told === undefined ? {} : { family: told.family }),
+    ...(family === undefined ? {} : { family }),
   };
 }
 

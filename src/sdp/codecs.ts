@@ -101,17 +101,17 @@ export function restrictCodecs(sdp: string, names: readonly string[]): string | 
   const view = readDescription(sdp);
   const parts = splitSdp(sdp);
   const first = parts.media.findIndex((section) => isAudio(section) && isActive(section) && isRtp(section));
-  let speechLost = false;
+  const speechLost = new Set<number>();
   const media = parts.media.map((section, index) => {
     const line = mediaLineOf(section);
     if (line === undefined || !isAudio(section) || !isActive(section) || !isRtp(section)) return section;
     const kept = codecsOf(section, view.streams[index]).filter((codec) => allowed.has(codec.name.toUpperCase()));
     if (!kept.some(isSpeechCodec)) {
-      if (index === first) speechLost = true;
+      speechLost.add(index);
       return { lines: [formatMediaLine({ ...line, port: 0 }), ...section.lines.slice(1)] };
     }
     if (kept.length === line.formats.length) return section;
     return restrictSection(section, new Set(kept.map((codec) => codec.payload)));
   });
-  return speechLost ? undefined : joinSdp({ session: parts.session, media });
+  return speechLost.has(first) ? undefined : joinSdp({ session: parts.session, media });
 }

@@ -1,7 +1,9 @@
+import { networkInterfaces } from 'node:os';
 import type { Phone } from '../support/baresip';
 import { Cluster } from '../support/cluster';
-import { domain, passwordOf, people, type PhoneName } from '../support/cluster-config';
-import { SipParty } from '../support/sip-party';
+import { people } from '../support/cluster-config';
+import type { SipParty } from '../support/sip-party';
+import { musicTones } from '../support/music';
 import { endCalls, hangUp, hearEachOther, hearsMusic, talk } from '../support/talk';
 import { statusOf } from '../support/sip-text';
 
@@ -59,13 +61,6 @@ describe('a phone that makes delayed offers', () => {
   let bob: Phone;
   let carol: SipParty;
 
-  const party = (name: PhoneName, more: Partial<SipParty['options']> = {}): Promise<SipParty> => {
-    const { dn, node, tone } = people[name];
-    const port = cluster.node(node).place.sipPort;
-    const options = { username: name, password: passwordOf(name), domain, port, number: dn, tone, ...more };
-    return SipParty.start(cluster.scope, options);
-  };
-
   beforeAll(async () => {
     cluster = await Cluster.start({
       change: (file) => {
@@ -73,7 +68,7 @@ describe('a phone that makes delayed offers', () => {
       },
     });
     bob = await cluster.phone('bob');
-    carol = await party('carol', { delayed: true });
+    carol = await cluster.party('carol', { delayed: true });
   });
   afterAll(() => cluster.close());
   afterEach(async () => {
@@ -132,4 +127,52 @@ describe('a device that requires a media termination point', () => {
     await hangUp(alice, bob);
     await cluster.nothingIsLeft();
   });
+});
+
+const hasIpv6 = Object.values(networkInterfaces()).some((addresses) =>
+  addresses?.some(({ address }) => address === '::1'),
+);
+if (!hasIpv6)
+  process.stdout.write('skipped: IPv4 and IPv6 through a media termination point (this machine has no ::1)\n');
+
+(hasIpv6 ? describe : describe.skip)('an IPv4 phone in Dallas and an IPv6 phone in San Jose', () => {
+  let cluster: Cluster;
+  let alice: SipParty;
+  let bob: SipParty;
+
+  beforeAll(async () => {
+    cluster = await Cluster.start({
+      change: (file) => {
+        const node = file.nodes[1];
+        node?.listen.push(...node.listen.map((listener) => listener.replace('127.0.0.1', '[::1]')));
+      },
+    });
+    alice = await cluster.party('alice');
+    bob = await cluster.party('bob', { address: '::1' });
+  });
+  afterAll(() => cluster.close());
+  afterEach(async () => {
+    await alice.hangUp();
+    await bob.hangUp();
+    await cluster.nothingIsLeft();
+  });
+
+  it.each(['the IPv4 phone', 'the IPv6 phone'] as const)(
+    'claim M4: %s calls: they hear each other through a media termination point, also after a hold',
+    async (who) => {
+      const [caller, callee, number] = who === 'the IPv4 phone' ? [alice, bob, '2000'] : [bob, alice, '1000'];
+      const both = (): Promise<unknown> => Promise.all([alice.hears(bob.tone), bob.hears(alice.tone)]);
+      expect(statusOf(await caller.call(number))).toBe(200);
+      await both();
+      expect(await cluster.mediaSessions()).toHaveLength(1);
+      const paths = await Promise.all([1, 2].map((node) => mediaAt(cluster, node)));
+      expect(paths).toContainEqual(
+        expect.objectContaining({ type: 'mtp', why: expect.stringMatching(/^IPv[46] and IPv[46]$/) as string }),
+      );
+      await caller.hold();
+      await callee.hears(...musicTones);
+      await caller.resume();
+      await both();
+    },
+  );
 });

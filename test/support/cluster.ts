@@ -13,6 +13,7 @@ import { freePort } from './ports';
 import { RedisServer } from './redis';
 import { Rtpengine, type RtpengineOptions } from './rtpengine';
 import { Scope } from './scope';
+import { SipParty, type SipPartyOptions } from './sip-party';
 import { SipPeer } from './sip-peer';
 
 export interface ClusterOptions {
@@ -176,6 +177,16 @@ export class Cluster {
     });
     await this.everybodyKnows(people[name].dn);
     return phone;
+  }
+
+  /** A telephone in this process of one of the people, known to all nodes. */
+  async party(name: PhoneName, options: Partial<SipPartyOptions> = {}): Promise<SipParty> {
+    const { dn: number, node, tone } = people[name];
+    const { sipPort: port } = this.node(node).place;
+    const own = { username: name, password: passwordOf(name), domain, port, number, tone };
+    const party = await SipParty.start(this.scope, { ...own, ...options });
+    await this.everybodyKnows(number);
+    return party;
   }
 
   /** A plain SIP peer that talks to a node over UDP. */

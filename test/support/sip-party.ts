@@ -9,8 +9,10 @@ export interface SipPartyOptions {
   readonly username: string;
   readonly password: string;
   readonly domain: string;
-  /** SIP port of its node on 127.0.0.1. */
+  /** SIP port of its node, on its own address. */
   readonly port: number;
+  /** Of its own and of its node; default 127.0.0.1. */
+  readonly address?: string;
   /** Its line. */
   readonly number: string;
   /** Hz; what it sends. */
@@ -53,20 +55,21 @@ export class SipParty {
     peer.onRequest = (request) => this.take(request);
   }
 
-  /** What it spoke last. */
-  get spoken(): number | undefined {
-    return this.rtp.payloadType;
+  /** Speaks these codecs from now on; it tells nobody. */
+  speaks(payloadTypes: readonly (0 | 8)[]): void {
+    this.payloadTypes = payloadTypes;
   }
 
-  /** Speaks other codecs from now on, and offers them to the other end; resolves with the final response. */
+  /** The same, and offers them to the other end; resolves with the final response. */
   async recode(payloadTypes: readonly (0 | 8)[]): Promise<string> {
-    this.payloadTypes = payloadTypes;
+    this.speaks(payloadTypes);
     return this.reinvite(this.direction);
   }
 
   static async start(scope: Scope, options: SipPartyOptions): Promise<SipParty> {
-    const peer = await SipPeer.udp(scope, '127.0.0.1', options.port);
-    const party = new SipParty(options, peer, await RtpListener.open(scope));
+    const { address = '127.0.0.1' } = options;
+    const peer = await SipPeer.udp(scope, address, options.port, address);
+    const party = new SipParty(options, peer, await RtpListener.open(scope, address));
     const { username, password, domain, registerHeaders = [] } = options;
     const response = await peer.askWithDigest(
       {
@@ -178,11 +181,13 @@ export class SipParty {
 
   private describe(direction: string = this.direction): string {
     const types = this.payloadTypes;
+    const { address } = this.rtp;
+    const network = `IN IP${address.includes(':') ? 6 : 4} ${address}`;
     return [
       'v=0',
-      `o=- 1 ${this.version} IN IP4 127.0.0.1`,
+      `o=- 1 ${this.version} ${network}`,
       's=-',
-      'c=IN IP4 127.0.0.1',
+      `c=${network}`,
       't=0 0',
       `m=audio ${this.rtp.port} RTP/AVP ${types.join(' ')}`,
       ...types.map((type) => `a=rtpmap:${type} ${NAMES.get(type) ?? ''}/8000`),
@@ -256,7 +261,7 @@ export class SipParty {
   /** Where the other end hears us, and what it hears. */
   private hearFrom(description: string): void {
     const [, port] = /^m=audio (\d+)/m.exec(description) ?? [];
-    const [, address] = /^c=IN IP4 (\S+)/m.exec(description) ?? [];
+    const [, address] = /^c=IN IP[46] (\S+)/m.exec(description) ?? [];
     const listens = !/^a=(sendonly|inactive)\s*$/m.test(description) && this.direction === 'sendrecv';
     if (port === undefined || address === undefined || port === '0') return;
     const formats = payloadsOf(description);

@@ -56,7 +56,7 @@ export class SipPeer {
 
   /** A UDP socket on a loopback address that talks to `host:port`. */
   static async udp(scope: Scope, host: string, port: number, address = '127.0.0.1', ownPort = 0): Promise<SipPeer> {
-    const socket = createSocket('udp4');
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
       socket.bind(ownPort, address, resolve);
@@ -136,9 +136,14 @@ export class SipPeer {
     else this.wire.socket.close();
   }
 
+  /** Its address as URIs have it. */
+  private get host(): string {
+    return this.address.includes(':') ? `[${this.address}]` : this.address;
+  }
+
   /** A Contact of this peer. */
   contact(user: string): string {
-    return `<sip:${user}@${this.address}:${this.port};transport=${this.wire.protocol.toLowerCase()}>`;
+    return `<sip:${user}@${this.host}:${this.port};transport=${this.wire.protocol.toLowerCase()}>`;
   }
 
   /** Sends these very octets. */
@@ -155,7 +160,7 @@ export class SipPeer {
     const { method, uri, from, to = `<${uri}>`, body = '', cseq = 1 } = options;
     return [
       `${method} ${uri} SIP/2.0`,
-      `Via: SIP/2.0/${this.wire.protocol} ${this.address}:${this.port};branch=z9hG4bK${randomToken()};rport`,
+      `Via: SIP/2.0/${this.wire.protocol} ${this.host}:${this.port};branch=z9hG4bK${randomToken()};rport`,
       'Max-Forwards: 70',
       `From: ${from}${from.includes(';tag=') ? '' : `;tag=${randomToken()}`}`,
       `To: ${to}`,
@@ -235,7 +240,7 @@ export class SipPeer {
         /;tag=/i.test(to) ? to : `${to};tag=${tag}`,
         ...copied('Call-ID'),
         ...copied('CSeq'),
-        `Contact: <sip:peer@${this.address}:${this.port};transport=${this.wire.protocol.toLowerCase()}>`,
+        `Contact: <sip:peer@${this.host}:${this.port};transport=${this.wire.protocol.toLowerCase()}>`,
         ...headers,
         ...(body === '' ? [] : ['Content-Type: application/sdp']),
         `Content-Length: ${Buffer.byteLength(body)}`,

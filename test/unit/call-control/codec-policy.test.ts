@@ -19,14 +19,18 @@ describe('a codec policy between the sites of caller and callee', () => {
     const a = world.call({ sdp: sdp('alice', { codecs: [0, 8] }) });
     await settled();
     expect(formats(bob.asked.sdp)).toBe('8');
-    bob.session.answers(sdp('bob', { codecs: [8] }));
+    bob.session.rings(183, sdp('bob', { codecs: [8, 0] }));
+    expect(formats(a.last('progress').sdp)).toBe('8');
+    bob.session.answers(sdp('bob', { codecs: [0, 8] }));
     await settled();
+    // RFC 3264 §6.1: an answer may name more than was offered.
+    expect(formats(a.last('answer').sdp)).toBe('8');
     a.acks();
     expect(world.detail).toMatchObject({ media: { path: 'direct' }, codecPolicy: policy('PCMA') });
 
     const asked = a.reinvites(sdp('alice', { codecs: [0, 8], version: 2, port: 4002 }));
     expect(formats(bob.session.offered?.sdp)).toBe('8');
-    bob.session.answersReinvite(sdp('bob', { codecs: [8], version: 2 }));
+    bob.session.answersReinvite(sdp('bob', { codecs: [8, 0], version: 2 }));
     expect(formats(a.responseTo(asked)?.sdp)).toBe('8');
     a.acks();
 
@@ -42,7 +46,7 @@ describe('a codec policy between the sites of caller and callee', () => {
     bob.session.answers(sdp('bob', { codecs: [0, 8] }));
     await settled();
     expect(formats(a.last('answer').sdp)).toBe('8');
-    a.acks(sdp('alice', { codecs: [8] }));
+    a.acks(sdp('alice', { codecs: [8, 0] }));
     expect(formats(bob.session.last('acknowledge').sdp)).toBe('8');
 
     const asked = a.reinvites();

@@ -44,5 +44,13 @@ describe('the media path of a call', () => {
     expect(decideMediaPath(secure, secure)).toEqual({ path: 'direct' });
     const six = end(sdp('0', { address: 'IP6 2001:db8::1' }));
     expect(decideMediaPath(end(sdp('0')), six)).toMatchObject({ needs: 'mtp', reason: 'IPv4 and IPv6' });
+    // Where a phone registered from tells what it is likely to be; the call can do without.
+    expect(decideMediaPath(end(sdp('0')), { ...end(undefined), presumedFamily: 6 })).toEqual({
+      path: 'through',
+      needs: 'mtp',
+      reason: 'IPv4 and IPv6',
+      optional: true,
+    });
+    expect(decideMediaPath(six, { ...end(sdp('0')), presumedFamily: 6 })).toMatchObject({ optional: false });
   });
 });
