@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import type { Phone } from '../support/baresip';
 import { Cluster } from '../support/cluster';
-import { people } from '../support/cluster-config';
+import { domain, people } from '../support/cluster-config';
 import type { SipParty } from '../support/sip-party';
 import { musicTones } from '../support/music';
 import { endCalls, hangUp, hearEachOther, hearsMusic, talk } from '../support/talk';
@@ -125,6 +125,29 @@ describe('a device that requires a media termination point', () => {
     expect(await mediaAt(cluster, 1)).toMatchObject({ path: 'through', type: 'mtp', resource: 'mtp-dallas' });
     expect(await mediaAt(cluster, 2)).toEqual({ path: 'direct' });
     await hangUp(alice, bob);
+    await cluster.nothingIsLeft();
+  });
+});
+
+describe('an SRTP phone that takes new keys', () => {
+  let cluster: Cluster;
+  beforeAll(async () => {
+    cluster = await Cluster.start();
+  });
+  afterAll(() => cluster.close());
+
+  it('claims M1, M4: hears the music when an RTP phone holds it, and that phone again afterwards', async () => {
+    const leo = await cluster.linphone('leo', 2, { srtp: true });
+    const alice = await cluster.party('alice');
+    await leo.call(`sip:${people.alice.dn}@${domain}`);
+    await leo.established();
+    const both = (): Promise<unknown> => Promise.all([leo.hearsTones(alice.tone), alice.hears(people.leo.tone)]);
+    await both();
+    await alice.hold();
+    await leo.hearsTones(...musicTones);
+    await alice.resume();
+    await both();
+    await alice.hangUp();
     await cluster.nothingIsLeft();
   });
 });

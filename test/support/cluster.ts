@@ -7,7 +7,7 @@ import { type ClusterFile, clusterFile, domain, passwordOf, people, type PhoneNa
 import { type ConferenceBridge, startConferenceBridge } from './conference-bridge';
 import { externalServer } from './drachtio';
 import { eventually } from './eventually';
-import { LinphonePhone } from './linphone';
+import { type LinphoneOptions, LinphonePhone } from './linphone';
 import { type NodePlace, NodeProcess } from './node-process';
 import { freePort } from './ports';
 import { RedisServer } from './redis';
@@ -167,8 +167,13 @@ export class Cluster {
   }
 
   /** A linphonec of one of the people. */
-  async linphone(name: PhoneName, at = people[name].node): Promise<LinphonePhone> {
+  async linphone(
+    name: PhoneName,
+    at = people[name].node,
+    options: Partial<LinphoneOptions> = {},
+  ): Promise<LinphonePhone> {
     const phone = await LinphonePhone.start(this.phones, {
+      ...options,
       name,
       tone: people[name].tone,
       domain,

@@ -17,6 +17,8 @@ export interface LinphoneOptions {
   readonly domain?: string;
   /** `127.0.0.1:5060`; undefined: it does not register. */
   readonly server?: string;
+  /** It speaks nothing but SRTP, with keys in its descriptions. */
+  readonly srtp?: boolean;
 }
 
 const codecs = ['opus/48000', 'speex/16000', 'speex/8000', 'speex/32000', 'GSM/8000', 'G722/8000', 'G729/8000'];
@@ -60,6 +62,7 @@ function configuration(options: LinphoneOptions, address: string, sipPort: numbe
     'guess_hostname=0',
     `contact="${options.name}" <sip:${options.username ?? options.name}@${address}:${sipPort}>`,
     'use_ipv6=0',
+    ...(options.srtp === true ? ['media_encryption=srtp', 'media_encryption_mandatory=1'] : []),
     `default_proxy=${options.server === undefined ? -1 : 0}`,
     'register_only_when_network_is_up=0',
     'keepalive_period=0',

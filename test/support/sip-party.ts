@@ -242,6 +242,7 @@ export class SipParty {
   }
 
   private speaksOneOf(offer: string): boolean {
+    if (!/^m=audio \d+ RTP\/AVP /m.test(offer)) return false;
     const offered = payloadsOf(offer);
     return this.payloadTypes.some((type) => offered.includes(String(type)));
   }
