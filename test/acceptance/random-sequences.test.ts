@@ -3,11 +3,13 @@ import { Random } from '../simulation/random';
 import { Sequence, type World } from '../support/call-sequence';
 import { Cluster } from '../support/cluster';
 import { siteOf } from '../support/cluster-config';
+import type { ConferenceBridge } from '../support/conference-bridge';
 import { eventually } from '../support/eventually';
 import { figure } from '../support/figures';
 import { FleetSocket } from '../support/fleet/fleet-socket';
 import { addParty, MediaParty } from '../support/media-party';
 import type { Codec } from '../support/media-stream';
+import type { Rtpengine } from '../support/rtpengine';
 
 const seed = Number(process.env['SEQUENCE_SEED'] ?? Math.floor(Math.random() * 1e6));
 /** A named seed repeats that one sequence. */
@@ -46,12 +48,16 @@ function numberOf(place: number, phone: number): string {
   return String(70_000 + 100 * place + phone);
 }
 
+function conferenceOf(place: number): string {
+  return String(8_000 + place);
+}
+
 function nodeOf(phone: number): number {
   return 1 + (phone % 2);
 }
 
 /** What a round loses: servers of media, nodes, both at once, or nothing. */
-type Victim = { readonly engine: number } | { readonly node: number };
+type Victim = { readonly engine: number } | { readonly node: number } | { readonly bridge: number };
 const disasters: readonly (readonly Victim[])[] = [
   [],
   [{ engine: 1 }],
@@ -61,6 +67,8 @@ const disasters: readonly (readonly Victim[])[] = [
   [{ node: 2 }],
   [{ node: 1 }, { engine: 1 }],
   [{ node: 2 }, { engine: 1 }],
+  [{ bridge: 1 }],
+  [{ bridge: 2 }, { node: 1 }],
 ];
 
 /** One cluster, the phones of its sequences, and what is done to it. */
@@ -73,8 +81,13 @@ class Stage {
 
   static async set(): Promise<Stage> {
     const cluster = await Cluster.start({
+      bridges: [1, 2],
       engineOptions: { mediaPorts: 800 },
       change: (file) => {
+        file.conferences = Array.from({ length: AT_A_TIME }, (_, place) => ({
+          number: conferenceOf(place),
+          name: `room-${place}`,
+        }));
         for (const site of Object.values(file.sites)) site.codecs = ['PCMA', 'PCMU', 'G722', 'telephone-event'];
         for (let place = 0; place < AT_A_TIME; place++)
           for (const [phone, { codecs, configured }] of speaks.entries())
@@ -109,7 +122,7 @@ class Stage {
     const sequences = seeds.map((own, place) => {
       const draw = new Random(own);
       const phones = (this.phones[place] ?? []).slice(draw.below(2)).slice(0, 2 + draw.below(5));
-      return { own, sequence: new Sequence(draw, phones, this.world) };
+      return { own, sequence: new Sequence(draw, phones, this.world, conferenceOf(place)) };
     });
     const disaster = random.pick(disasters) ?? [];
     const since = Date.now();
@@ -153,13 +166,17 @@ class Stage {
       for (const phone of this.phonesOf(victim.node)) phone.nodeLost();
     } else {
       this.world.engineKills += 1;
-      await this.cluster.engines.get(victim.engine)?.kill();
+      await this.serverOf(victim)?.kill();
     }
   }
 
+  private serverOf(victim: Exclude<Victim, { readonly node: number }>): Rtpengine | ConferenceBridge | undefined {
+    return 'engine' in victim ? this.cluster.engines.get(victim.engine) : this.cluster.bridge(victim.bridge);
+  }
+
   private async restore(victim: Victim): Promise<void> {
-    if ('engine' in victim) {
-      await this.cluster.engines.get(victim.engine)?.start();
+    if (!('node' in victim)) {
+      await this.serverOf(victim)?.start();
     } else {
       await this.cluster.node(victim.node).start();
       const own = this.phonesOf(victim.node);
@@ -192,6 +209,11 @@ class Stage {
     }
     for (const [node, engine] of this.cluster.engines)
       for (const session of await engine.sessions()) left.push(`rtpengine of node ${node}: ${session}`);
+    for (const [node, bridge] of this.cluster.bridges) {
+      for (const session of await bridge.participants())
+        left.push(`participant at the bridge of node ${node}: ${session}`);
+      for (const room of await bridge.rooms()) left.push(`room at the bridge of node ${node}: ${room}`);
+    }
     return left;
   }
 

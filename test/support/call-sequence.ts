@@ -23,13 +23,21 @@ interface End {
   readonly call: PartyCall;
 }
 
-/** Two parties that talk. */
-interface Pair {
-  readonly ends: readonly [End, End];
-  readonly nodeKills: number;
-  /** When something was last changed. */
+/** What had been lost when something was last changed; `nodeKills`: when it began. */
+interface Past {
+  nodeKills: number;
   engineKills: number;
   broken: boolean;
+}
+
+/** Two parties that talk. */
+interface Pair extends Past {
+  readonly ends: readonly [End, End];
+}
+
+/** A party in the conference. */
+interface Member extends Past {
+  readonly ends: readonly [End];
 }
 
 const CAP_MS = 30_000;
@@ -46,6 +54,7 @@ export class Sequence {
   readonly steps: string[] = [];
   readonly failures: string[] = [];
   private readonly pairs: Pair[] = [];
+  private readonly members: Member[] = [];
   private readonly startedAt = performance.now();
   private readonly nodeKills: number;
   /** Steps that nobody waits for yet. */
@@ -55,6 +64,8 @@ export class Sequence {
     private readonly random: Random,
     private readonly phones: readonly MediaParty[],
     private readonly world: World,
+    /** A number that leads into a conference which nobody else uses; left out: no conferences. */
+    private readonly conference?: string,
   ) {
     this.nodeKills = world.nodeKills;
   }
@@ -69,6 +80,8 @@ export class Sequence {
       this.resume,
       this.both,
       this.recode,
+      this.join,
+      this.join,
       this.end,
       this.settle,
     ];
@@ -77,7 +90,7 @@ export class Sequence {
       for (let done = 1; done < count; done++) {
         const step = this.random.pick(choices) ?? this.call;
         const work = step.call(this);
-        if (step === this.call || step === this.settle || !this.random.chance(0.3)) await work;
+        if (step === this.call || step === this.join || step === this.settle || !this.random.chance(0.3)) await work;
         else this.leave(work);
         await pause(this.random.below(120));
       }
@@ -104,12 +117,23 @@ export class Sequence {
   }
 
   /** Something was down then, or has been since: much may be otherwise. */
-  private disturbed(since: Pick<World, 'nodeKills' | 'engineKills' | 'broken'>): boolean {
+  private disturbed(since: Past): boolean {
     return since.broken || this.world.nodeKills > since.nodeKills || this.world.engineKills > since.engineKills;
+  }
+
+  private get talks(): readonly (Pair | Member)[] {
+    return [...this.pairs, ...this.members];
   }
 
   private livePair(): Pair | undefined {
     return this.random.pick(this.pairs.filter(({ ends }) => ends.every(({ call }) => call.up)));
+  }
+
+  /** A party that could do something. */
+  private liveEnd(fits: (call: PartyCall) => boolean): { readonly talk: Pair | Member; readonly end: End } | undefined {
+    const live = this.talks.filter(({ ends }) => ends.every(({ call }) => call.up));
+    const ends = live.flatMap((talk) => talk.ends.map((end) => ({ talk, end })));
+    return this.random.pick(ends.filter(({ end }) => fits(end.call)));
   }
 
   private async call(): Promise<void> {
@@ -149,6 +173,19 @@ export class Sequence {
     return { status: await answered, call };
   }
 
+  private async join(): Promise<void> {
+    const { conference } = this;
+    const caller = this.random.pick(this.phones.filter((phone) => this.callsOf(phone) === 0));
+    if (caller === undefined || conference === undefined) return;
+    const before = { ...this.world };
+    const { call, answered } = await caller.call(conference);
+    const status = await answered;
+    this.say(`${caller.dn} calls the conference: ${status}`);
+    const { nodeKills, engineKills, broken } = before;
+    if (status === 200) this.members.push({ broken, ends: [{ party: caller, call }], nodeKills, engineKills });
+    else if (!this.disturbed(before)) this.failures.push(`${caller.dn} calls the conference: ${status}`);
+  }
+
   /** The caller gives up: while it rings, or just when it is answered. */
   private async cancelled(caller: MediaParty, callee: MediaParty): Promise<void> {
     const patience = this.random.below(400);
@@ -178,7 +215,7 @@ export class Sequence {
       await eventually(
         `${party.dn} is rid ${what}`,
         () =>
-          party.open.filter((call) => this.pairs.every(({ ends }) => ends.every((end) => end.call !== call))).length,
+          party.open.filter((call) => this.talks.every(({ ends }) => ends.every((end) => end.call !== call))).length,
         (left) => left === 0 || this.disturbed(before),
       );
     } catch (error) {
@@ -187,9 +224,8 @@ export class Sequence {
   }
 
   private async hold(): Promise<void> {
-    const pair = this.livePair();
-    const end = this.random.pick(pair?.ends.filter(({ call }) => call.hold === 'none') ?? []);
-    if (pair !== undefined && end !== undefined) await this.change(pair, end, { hold: this.random.pick(HOLDS) });
+    const one = this.liveEnd(({ hold }) => hold === 'none');
+    if (one !== undefined) await this.change(one.talk, one.end, { hold: this.random.pick(HOLDS) });
   }
 
   private async both(): Promise<void> {
@@ -200,25 +236,23 @@ export class Sequence {
   }
 
   private async resume(): Promise<void> {
-    const pair = this.livePair();
-    const end = this.random.pick(pair?.ends.filter(({ call }) => call.hold !== 'none') ?? []);
-    if (pair !== undefined && end !== undefined) await this.change(pair, end, { hold: 'none' });
+    const one = this.liveEnd(({ hold }) => hold !== 'none');
+    if (one !== undefined) await this.change(one.talk, one.end, { hold: 'none' });
   }
 
   private async recode(): Promise<void> {
-    const pair = this.livePair();
-    const end = this.random.pick(pair?.ends ?? []);
-    if (pair !== undefined && end !== undefined) await this.change(pair, end, { codecs: this.random.pick(CODECS) });
+    const one = this.liveEnd(() => true);
+    if (one !== undefined) await this.change(one.talk, one.end, { codecs: this.random.pick(CODECS) });
   }
 
   private async change(
-    pair: Pair,
+    talk: Past,
     { party, call }: End,
     wish: { hold?: Hold; codecs?: readonly Codec[] },
   ): Promise<void> {
     const before = { ...this.world };
-    pair.engineKills = before.engineKills;
-    pair.broken = before.broken;
+    talk.engineKills = before.engineKills;
+    talk.broken = before.broken;
     const status = await call.change(wish);
     this.say(`${party.dn} ${JSON.stringify(wish)}: ${call.statuses.slice(-3).join(' ')}`);
     const odd = status !== 0 && status !== 200 && status !== 491 && status !== 500;
@@ -226,19 +260,20 @@ export class Sequence {
   }
 
   private async end(): Promise<void> {
-    const pair = this.livePair();
-    if (pair !== undefined) await this.hangUp(pair);
+    const one = this.liveEnd(() => true);
+    if (one !== undefined) await this.hangUp(one.talk);
   }
 
-  private async hangUp(pair: Pair): Promise<void> {
-    const [one, other] = this.random.chance(0.5) ? pair.ends : [pair.ends[1], pair.ends[0]];
+  private async hangUp(talk: Pair | Member): Promise<void> {
+    const [one, other] = this.random.chance(0.5) ? talk.ends : [talk.ends[1] ?? talk.ends[0], talk.ends[0]];
     const status = await one.call.hangUp();
     this.say(`${one.party.dn} hangs up: ${status}`);
+    if (other === undefined) return;
     try {
       await eventually(
         `the call of ${other.party.dn} ends`,
         () => other.call.state,
-        (state) => state === 'ended' || this.world.nodeKills > pair.nodeKills,
+        (state) => state === 'ended' || this.world.nodeKills > talk.nodeKills,
       );
     } catch (error) {
       this.failures.push(String(error));
@@ -250,6 +285,7 @@ export class Sequence {
     await Promise.all(this.running);
     await this.world.whole();
     for (const pair of this.pairs) await this.settled(pair);
+    await this.conferenceSettled();
     this.say('settled');
   }
 
@@ -269,6 +305,34 @@ export class Sequence {
       (seen) => isOver() || (seen.one === 'right' && seen.other === 'right'),
       { cap: CAP_MS, every: 50 },
     );
+  }
+
+  /** Everybody in the conference who does not hold hears the others who do not, and not itself; there is no music. */
+  private async conferenceSettled(): Promise<void> {
+    await eventually(
+      `the conference hears what it should`,
+      () => this.members.map((member) => this.verdictOfMember(member)),
+      (seen) => seen.every((verdict) => verdict === 'right'),
+      { cap: CAP_MS, every: 50 },
+    );
+  }
+
+  private verdictOfMember(member: Member): string {
+    const [{ party, call }] = member.ends;
+    if (!call.up || this.world.nodeKills > member.nodeKills) return 'right';
+    const speakers = this.members.filter(
+      ({ ends: [end] }) => end.call.up && end.call.hold === 'none' && end.party !== party,
+    );
+    const wanted: readonly Heard[] =
+      call.hold !== 'none'
+        ? ['nothing', 'silence']
+        : speakers.length === 0
+          ? ['nothing', 'silence', 'speech']
+          : ['speech'];
+    // Asked about its own tone: that alone would be an echo.
+    const heard = call.heard(party.tone);
+    if (wanted.includes(heard)) return 'right';
+    return `${party.dn} hears ${heard}, not ${wanted.join(' or ')}; it holds: ${call.hold}, ${speakers.length} others speak`;
   }
 
   /** `right`, or what is heard instead of what. */
@@ -293,7 +357,7 @@ export class Sequence {
     await Promise.all(this.running);
     await this.world.whole();
     await Promise.all(
-      this.pairs.filter(({ ends }) => ends.some(({ call }) => call.up)).map((pair) => this.hangUp(pair)),
+      this.talks.filter(({ ends }) => ends.some(({ call }) => call.up)).map((talk) => this.hangUp(talk)),
     );
     for (const phone of this.phones)
       for (const call of phone.open) {

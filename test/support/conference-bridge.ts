@@ -11,6 +11,7 @@ export interface ConferenceBridge {
   readonly running: boolean;
   /** Who is in a room of it. */
   participants(): Promise<readonly string[]>;
+  rooms(): Promise<readonly string[]>;
   kill(): Promise<void>;
   /** Again, after it was killed. */
   start(): Promise<void>;
@@ -31,6 +32,7 @@ export async function startConferenceBridge(scope: Scope, rtpengine: Rtpengine):
       return janus.running;
     },
     participants: async () => [...(await janus.rooms()).values()].flat(),
+    rooms: async () => [...(await janus.rooms()).keys()],
     kill: () => janus.kill(),
     start: () => janus.start(),
   };

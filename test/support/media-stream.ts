@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { DEFAULT_MUSIC_TONES } from '../../src/media-resource/music';
-import { decodeG711, encodePcma, encodePcmu, hearsTones, makeTones, share, type Sound } from './sound';
+import { decodeG711, encodePcma, encodePcmu, hearsTones, isSilent, makeTones, share, type Sound } from './sound';
 
 /** What a party may speak, with its payload type (RFC 3551 §6). */
 export const payloadTypes = { PCMU: 0, PCMA: 8, G722: 9 } as const;
@@ -15,8 +15,8 @@ export interface Packet {
   readonly at: number;
 }
 
-/** What a party hears: `speech` is whatever is neither music nor the tone that was asked about. */
-export type Heard = 'nothing' | 'music' | 'tone' | 'speech' | 'both';
+/** What a party hears; `nothing`: no packets. `speech` is whatever is neither music nor the tone that was asked about. */
+export type Heard = 'nothing' | 'silence' | 'music' | 'tone' | 'speech' | 'both';
 
 const PACKET_MS = 20;
 const SAMPLES = 160;
@@ -156,6 +156,7 @@ export class MediaStream {
 function listen(packets: readonly Packet[], tone: number): Heard {
   const samples = packets.flatMap(({ payload, payloadType }) => Array.from(decodeG711(payload, payloadType)));
   const sound: Sound = { rate: 8000, samples: Float64Array.from(samples) };
+  if (isSilent(sound)) return 'silence';
   if (hearsTones(sound, DEFAULT_MUSIC_TONES)) return 'music';
   if (hearsTones(sound, [tone])) return 'tone';
   const music = DEFAULT_MUSIC_TONES.reduce((sum, hz) => sum + share(sound, hz), 0);
