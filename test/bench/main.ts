@@ -1,6 +1,7 @@
 import { benchAllocate } from './allocate';
 import { benchCall } from './call';
 import { benchFailover } from './failover';
+import { benchMoh } from './moh';
 import { benchRegister } from './register';
 import { benchReplication } from './replication';
 import { benchResync } from './resync';
@@ -14,6 +15,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   resync: benchResync,
   failover: benchFailover,
   allocate: benchAllocate,
+  moh: benchMoh,
 };
 
 /** Runs the named benchmarks, or all; one JSON object per line on the standard output. */

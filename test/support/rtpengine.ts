@@ -95,6 +95,12 @@ export class Rtpengine {
     this.process?.signal('SIGCONT');
   }
 
+  /** Process number. */
+  get pid(): number {
+    if (this.process === undefined) throw new Error('rtpengine was never started');
+    return this.process.pid;
+  }
+
   get running(): boolean {
     return this.process?.running ?? false;
   }

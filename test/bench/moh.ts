@@ -1,0 +1,185 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Cluster } from '../support/cluster';
+import { eventuallyTrue, within } from '../support/eventually';
+import { FleetSocket } from '../support/fleet/fleet-socket';
+import { addParty, MediaParty } from '../support/media-party';
+import type { PartyCall } from '../support/party-call';
+import { processorSeconds } from '../support/processes';
+import { note, report } from './result';
+
+const HELD = [1, 50, 200] as const;
+/** Holds that are measured for each number of parties on hold. */
+const HOLDS = 60;
+const CAP_MS = 30_000;
+const PROCESSOR_MS = 3000;
+const PARTIES_OF_SOCKET = 20;
+/** The node of all parties. */
+const HOME = 1;
+
+/** Two parties that talk; the caller holds. */
+interface Pair {
+  readonly holder: PartyCall;
+  readonly held: PartyCall;
+}
+
+const places = [
+  { where: 'own node', engine: 1 },
+  { where: 'other node', engine: 2 },
+] as const;
+
+function numberOf(pair: number, end: 'holder' | 'held'): string {
+  return String((end === 'holder' ? 50_000 : 60_000) + pair);
+}
+
+async function startCluster(engine: number): Promise<Cluster> {
+  return Cluster.start({
+    engines: [engine],
+    engineOptions: { mediaPorts: 1200 },
+    change: (file) => {
+      for (let pair = 0; pair < Math.max(...HELD); pair++)
+        for (const end of ['holder', 'held'] as const) addParty(file, numberOf(pair, end), HOME);
+    },
+  });
+}
+
+/** The media server can be asked by the node of the parties. */
+async function musicIsKnown(cluster: Cluster): Promise<void> {
+  await eventuallyTrue('the music server is known', async () => {
+    const rows = (await cluster.node(HOME).api('/api/media-resources')) as { type: string; state: string }[];
+    return rows.some(({ type, state }) => type === 'moh' && state === 'up');
+  });
+}
+
+class Crowd {
+  readonly pairs: Pair[] = [];
+  private socket: FleetSocket | undefined;
+  private parties = 0;
+
+  constructor(private readonly cluster: Cluster) {}
+
+  private async party(dn: string): Promise<MediaParty> {
+    if (this.socket === undefined || this.parties % PARTIES_OF_SOCKET === 0) {
+      const socket = await FleetSocket.open();
+      this.cluster.scope.defer(() => socket.close());
+      this.socket = socket;
+    }
+    this.parties += 1;
+    const nodePort = this.cluster.node(HOME).place.sipPort;
+    const party = new MediaParty({ dn, tone: 1000, codecs: ['PCMA'], nodePort, socket: this.socket });
+    this.cluster.scope.defer(() => party.close());
+    await party.register();
+    return party;
+  }
+
+  /** Calls more pairs, until there are so many; the new ones are on hold then. */
+  async growTo(count: number): Promise<void> {
+    while (this.pairs.length < count) {
+      const at = this.pairs.length;
+      const [caller, callee] = [await this.party(numberOf(at, 'holder')), await this.party(numberOf(at, 'held'))];
+      const { call: holder, answered } = await caller.call(callee.dn);
+      const status = await answered;
+      const held = callee.latest;
+      if (status !== 200 || held === undefined) throw new Error(`call ${at} was answered with ${status}`);
+      this.pairs.push({ holder, held });
+      await hold({ holder, held });
+    }
+  }
+
+  async hangUp(): Promise<void> {
+    for (const { holder } of this.pairs) await holder.hangUp();
+  }
+}
+
+/** Resolves with the milliseconds from the re-INVITE to the first packet of music. */
+async function hold({ holder, held }: Pair): Promise<number> {
+  const direct = holder.stream.port;
+  let stop: () => void = () => undefined;
+  const heard = new Promise<number>((resolve) => {
+    held.stream.onPacket = ({ port, at }) => {
+      if (port !== direct) resolve(at);
+    };
+    stop = () => (held.stream.onPacket = undefined);
+  });
+  const since = performance.now();
+  const status = await holder.change({ hold: 'sendonly' });
+  if (status !== 200) throw new Error(`the hold was answered with ${status}`);
+  try {
+    return (await within(CAP_MS, 'music is heard', heard)) - since;
+  } finally {
+    stop();
+  }
+}
+
+/** The two hear each other again. */
+async function resume({ holder, held }: Pair): Promise<void> {
+  const status = await holder.change({ hold: 'none' });
+  if (status !== 200) throw new Error(`the hold was ended with ${status}`);
+  const hearsHolder = (): boolean => {
+    const last = held.stream.last(30);
+    return last.length > 0 && last.every(({ port }) => port === holder.stream.port);
+  };
+  await eventuallyTrue('the held party hears the holder again', hearsHolder, { every: 5 });
+}
+
+function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const value = sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
+  return Math.round(value * 10) / 10;
+}
+
+/** How long the walks of the lists took, as the calls explain them, ms. */
+async function allocationTimes(cluster: Cluster): Promise<readonly number[]> {
+  const times: number[] = [];
+  for (const { id } of (await cluster.node(HOME).calls()) as { id: string }[]) {
+    const call = (await cluster.node(HOME).api(`/api/calls/${id}`)) as { allocations: { type: string; ms: number }[] };
+    times.push(...call.allocations.filter(({ type }) => type === 'moh').map(({ ms }) => ms));
+  }
+  return times;
+}
+
+async function measure(cluster: Cluster, crowd: Crowd, where: string, engine: number): Promise<void> {
+  const held = crowd.pairs.length;
+  const times: number[] = [];
+  for (let done = 0; done < HOLDS; done++) {
+    const pair = crowd.pairs[done % held];
+    if (pair === undefined) continue;
+    await resume(pair);
+    times.push(await hold(pair));
+  }
+  const common = { bench: 'moh', where, held } as const;
+  report({ ...common, metric: 'first packet p50', value: percentile(times, 0.5), unit: 'ms', holds: HOLDS });
+  report({ ...common, metric: 'first packet p99', value: percentile(times, 0.99), unit: 'ms', holds: HOLDS });
+  const pid = cluster.engines.get(engine)?.pid ?? 0;
+  const [before, since] = [processorSeconds(pid), performance.now()];
+  await pause(PROCESSOR_MS);
+  const share = (processorSeconds(pid) - before) / ((performance.now() - since) / 1000);
+  const value = Math.round((share / held) * 10_000) / 100;
+  report({ ...common, metric: 'rtpengine for each held party', value, unit: '% of a core' });
+}
+
+/**
+ * From the holder's re-INVITE to the first packet of music at the held party, by real nodes and a real rtpengine. The number of parties on hold
+ * stays the same: one is taken back and held again.
+ */
+export async function benchMoh(): Promise<void> {
+  for (const { where, engine } of places) {
+    const cluster = await startCluster(engine);
+    try {
+      await musicIsKnown(cluster);
+      const crowd = new Crowd(cluster);
+      for (const count of HELD) {
+        note(`moh: ${count} on hold, music server at the ${where}`);
+        await crowd.growTo(count);
+        await measure(cluster, crowd, where, engine);
+      }
+      const times = await allocationTimes(cluster);
+      const common = { bench: 'moh', where, unit: 'ms', allocations: times.length } as const;
+      report({ ...common, metric: 'allocation p50', value: percentile(times, 0.5) });
+      report({ ...common, metric: 'allocation p99', value: percentile(times, 0.99) });
+      await crowd.hangUp();
+      await cluster.nothingIsLeft();
+    } finally {
+      await cluster.close();
+    }
+  }
+}
