@@ -5,14 +5,16 @@ import { FleetSocket } from '../support/fleet/fleet-socket';
 import { addParty, MediaParty } from '../support/media-party';
 import type { PartyCall } from '../support/party-call';
 import { processorSeconds } from '../support/processes';
+import { quantile } from '../support/sipp';
 import { note, report } from './result';
 
 const HELD = [1, 50, 200] as const;
 /** Holds that are measured for each number of parties on hold. */
-const HOLDS = 60;
+const HOLDS = 30;
 const CAP_MS = 30_000;
-const PROCESSOR_MS = 3000;
-const PARTIES_OF_SOCKET = 20;
+const PROCESSOR_MS = 1500;
+/** Parties that are brought at the same time. */
+const AT_A_TIME = 10;
 /** The node of all parties. */
 const HOME = 1;
 
@@ -52,21 +54,17 @@ async function musicIsKnown(cluster: Cluster): Promise<void> {
 
 class Crowd {
   readonly pairs: Pair[] = [];
-  private socket: FleetSocket | undefined;
-  private parties = 0;
 
   constructor(private readonly cluster: Cluster) {}
 
   private async party(dn: string): Promise<MediaParty> {
-    if (this.socket === undefined || this.parties % PARTIES_OF_SOCKET === 0) {
-      const socket = await FleetSocket.open();
-      this.cluster.scope.defer(() => socket.close());
-      this.socket = socket;
-    }
-    this.parties += 1;
     const nodePort = this.cluster.node(HOME).place.sipPort;
-    const party = new MediaParty({ dn, tone: 1000, codecs: ['PCMA'], nodePort, socket: this.socket });
-    this.cluster.scope.defer(() => party.close());
+    const socket = await FleetSocket.open();
+    const party = new MediaParty({ dn, tone: 1000, codecs: ['PCMA'], nodePort, socket });
+    this.cluster.scope.defer(() => {
+      party.close();
+      socket.close();
+    });
     await party.register();
     return party;
   }
@@ -74,19 +72,26 @@ class Crowd {
   /** Calls more pairs, until there are so many; the new ones are on hold then. */
   async growTo(count: number): Promise<void> {
     while (this.pairs.length < count) {
-      const at = this.pairs.length;
-      const [caller, callee] = [await this.party(numberOf(at, 'holder')), await this.party(numberOf(at, 'held'))];
-      const { call: holder, answered } = await caller.call(callee.dn);
-      const status = await answered;
-      const held = callee.latest;
-      if (status !== 200 || held === undefined) throw new Error(`call ${at} was answered with ${status}`);
-      this.pairs.push({ holder, held });
-      await hold({ holder, held });
+      const size = Math.min(AT_A_TIME, count - this.pairs.length);
+      const first = this.pairs.length;
+      const more = Array.from({ length: size }, async (_, index) => this.pair(first + index));
+      this.pairs.push(...(await Promise.all(more)));
     }
   }
 
+  private async pair(at: number): Promise<Pair> {
+    const caller = await this.party(numberOf(at, 'holder'));
+    const callee = await this.party(numberOf(at, 'held'));
+    const { call: holder, answered } = await caller.call(callee.dn);
+    const status = await answered;
+    const held = callee.latest;
+    if (status !== 200 || held === undefined) throw new Error(`call ${at} was answered with ${status}`);
+    await hold({ holder, held });
+    return { holder, held };
+  }
+
   async hangUp(): Promise<void> {
-    for (const { holder } of this.pairs) await holder.hangUp();
+    await Promise.all(this.pairs.map(({ holder }) => holder.hangUp()));
   }
 }
 
@@ -121,9 +126,7 @@ async function resume({ holder, held }: Pair): Promise<void> {
   await eventuallyTrue('the held party hears the holder again', hearsHolder, { every: 5 });
 }
 
-function percentile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const value = sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
+function rounded(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
@@ -147,8 +150,8 @@ async function measure(cluster: Cluster, crowd: Crowd, where: string, engine: nu
     times.push(await hold(pair));
   }
   const common = { bench: 'moh', where, held } as const;
-  report({ ...common, metric: 'first packet p50', value: percentile(times, 0.5), unit: 'ms', holds: HOLDS });
-  report({ ...common, metric: 'first packet p99', value: percentile(times, 0.99), unit: 'ms', holds: HOLDS });
+  report({ ...common, metric: 'first packet p50', value: rounded(quantile(times, 0.5)), unit: 'ms', holds: HOLDS });
+  report({ ...common, metric: 'first packet p99', value: rounded(quantile(times, 0.99)), unit: 'ms', holds: HOLDS });
   const pid = cluster.engines.get(engine)?.pid ?? 0;
   const [before, since] = [processorSeconds(pid), performance.now()];
   await pause(PROCESSOR_MS);
@@ -174,8 +177,8 @@ export async function benchMoh(): Promise<void> {
       }
       const times = await allocationTimes(cluster);
       const common = { bench: 'moh', where, unit: 'ms', allocations: times.length } as const;
-      report({ ...common, metric: 'allocation p50', value: percentile(times, 0.5) });
-      report({ ...common, metric: 'allocation p99', value: percentile(times, 0.99) });
+      report({ ...common, metric: 'allocation p50', value: rounded(quantile(times, 0.5)) });
+      report({ ...common, metric: 'allocation p99', value: rounded(quantile(times, 0.99)) });
       await crowd.hangUp();
       await cluster.nothingIsLeft();
     } finally {

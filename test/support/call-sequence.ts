@@ -41,6 +41,8 @@ interface Member extends Past {
 }
 
 const CAP_MS = 30_000;
+const REDIALS = 10;
+const REDIAL_MS = 500;
 const CODECS: readonly (readonly Codec[])[] = [['PCMU'], ['PCMA'], ['G722'], ['PCMA', 'PCMU']];
 const HOLDS: readonly Hold[] = ['sendonly', 'sendonly', 'inactive', 'blackhole'];
 
@@ -177,13 +179,19 @@ export class Sequence {
     const { conference } = this;
     const caller = this.random.pick(this.phones.filter((phone) => this.callsOf(phone) === 0));
     if (caller === undefined || conference === undefined) return;
-    const before = { ...this.world };
-    const { call, answered } = await caller.call(conference);
-    const status = await answered;
-    this.say(`${caller.dn} calls the conference: ${status}`);
-    const { nodeKills, engineKills, broken } = before;
-    if (status === 200) this.members.push({ broken, ends: [{ party: caller, call }], nodeKills, engineKills });
-    else if (!this.disturbed(before)) this.failures.push(`${caller.dn} calls the conference: ${status}`);
+    for (let tries = 1; ; tries++) {
+      const before = { ...this.world };
+      const { call, answered } = await caller.call(conference);
+      const status = await answered;
+      this.say(`${caller.dn} calls the conference: ${status}`);
+      const { nodeKills, engineKills, broken } = before;
+      if (status === 200)
+        return void this.members.push({ broken, ends: [{ party: caller, call }], nodeKills, engineKills });
+      if (this.disturbed(before)) return;
+      // The number is on its way to another node, or its bridge was started again a moment ago: people dial once more.
+      if (tries === REDIALS) return void this.failures.push(`${caller.dn} calls the conference in vain: ${status}`);
+      await pause(REDIAL_MS);
+    }
   }
 
   /** The caller gives up: while it rings, or just when it is answered. */

@@ -11,6 +11,7 @@ export interface ConferenceBridge {
   readonly running: boolean;
   /** Who is in a room of it. */
   participants(): Promise<readonly string[]>;
+  /** Its rooms, with people in them or not. */
   rooms(): Promise<readonly string[]>;
   kill(): Promise<void>;
   /** Again, after it was killed. */
@@ -54,6 +55,8 @@ async function startFreeswitch(scope: Scope, named: FreeswitchAddress): Promise<
       return launched?.running ?? true;
     },
     participants: () => freeswitchMembers(at),
+    // They end with their last participant.
+    rooms: () => Promise.resolve([]),
     kill: () => launched?.kill() ?? notOurs(),
     start: () => launched?.start() ?? notOurs(),
   };

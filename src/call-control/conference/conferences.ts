@@ -82,7 +82,12 @@ export class Conferences {
 
   start(): void {
     if (this.options.config.conferences.length === 0) return;
-    this.startedAt = this.options.clock.now();
+    const { clock, composite, node } = this.options;
+    this.startedAt = clock.now();
+    // A number that another node gives up is taken at once: whoever dials it meanwhile finds nobody.
+    composite.onChange(({ type, owner, record }) => {
+      if (type === 'delete' && record.kind === 'conference' && owner !== node) this.lookAgain(0);
+    });
     this.look();
   }
 
@@ -130,7 +135,13 @@ export class Conferences {
 
   private look(): void {
     this.membershipChanged();
-    this.cancelLook = this.options.clock.setTimer(LOOK_INTERVAL_MS, () => this.look());
+    this.lookAgain(LOOK_INTERVAL_MS);
+  }
+
+  private lookAgain(after: number): void {
+    if (this.startedAt === undefined) return;
+    this.cancelLook();
+    this.cancelLook = this.options.clock.setTimer(after, () => this.look());
   }
 
   private mayTake(): boolean {

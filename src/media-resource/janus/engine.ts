@@ -62,7 +62,7 @@ export function createJanus(options: JanusOptions): MediaEngine {
     musicConnect: notItsOffice,
     mixer,
     async release(session) {
-      const known = mixer.isInRoom(session) !== undefined;
+      const known = mixer.knows(session);
       await mixer.release(session);
       if (known) return;
       // One of an earlier incarnation is known to janus only.
@@ -84,8 +84,7 @@ export function createJanus(options: JanusOptions): MediaEngine {
       return { ids: all.filter((id) => !half.includes(id)), complete: list.complete };
     },
     async holds(session) {
-      const inRoom = (await mixer.isInRoom(session)) ?? false;
-      return inRoom && (await inRtpengine(session));
+      return (await mixer.isInRoom(session)) && (await inRtpengine(session));
     },
     close() {
       commands.close();

@@ -48,8 +48,10 @@ export interface MixerOptions {
 export interface JanusMixer extends ConferenceMixer {
   /** Ends what there is of a session; unknown ones are no error. */
   release(session: string): Promise<void>;
-  /** Undefined: never heard of. Otherwise whether janus still has it. */
-  isInRoom(session: string): Promise<boolean> | undefined;
+  /** A participant as far as we know; janus is not asked. */
+  knows(session: string): boolean;
+  /** Whether janus still has it; false for one that was never heard of. */
+  isInRoom(session: string): Promise<boolean>;
   /** In a room as far as we know, with nothing under way: then both programs must have it. Another value is another stay. */
   settled(): ReadonlyMap<string, object>;
 }
@@ -173,9 +175,13 @@ class Mixer implements JanusMixer {
     this.members.delete(session);
   }
 
-  isInRoom(session: string): Promise<boolean> | undefined {
+  knows(session: string): boolean {
+    return this.members.has(session);
+  }
+
+  async isInRoom(session: string): Promise<boolean> {
     const member = this.members.get(session);
-    return member === undefined ? undefined : this.options.rooms.has(member.participant, session);
+    return member !== undefined && this.options.rooms.has(member.participant, session);
   }
 
   settled(): ReadonlyMap<string, object> {
