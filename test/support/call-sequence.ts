@@ -166,8 +166,8 @@ export class Sequence {
   }
 
   private callsOf(phone: MediaParty): number {
-    return this.pairs.flatMap(({ ends }) => ends).filter(({ party, call }) => party === phone && call.state !== 'ended')
-      .length;
+    const ends = this.talks.flatMap((talk) => [...talk.ends]);
+    return ends.filter(({ party, call }) => party === phone && call.state !== 'ended').length;
   }
 
   private async dial(caller: MediaParty, callee: MediaParty): Promise<{ status: number; call: PartyCall }> {
