@@ -328,9 +328,11 @@ export class Sequence {
   private verdictOfMember(member: Member): string {
     const [{ party, call }] = member.ends;
     if (!call.up || this.world.nodeKills > member.nodeKills) return 'right';
-    const speakers = this.members.filter(
-      ({ ends: [end] }) => end.call.up && end.call.hold === 'none' && end.party !== party,
+    // Who lost its node may still take itself for a member.
+    const others = this.members.filter(
+      ({ nodeKills, ends: [end] }) => nodeKills === this.world.nodeKills && end.party !== party,
     );
+    const speakers = others.filter(({ ends: [end] }) => end.call.up && end.call.hold === 'none');
     const wanted: readonly Heard[] =
       call.hold !== 'none'
         ? ['nothing', 'silence']
