@@ -68,5 +68,8 @@ function numbersOf({ kind, lines }: RegistrationRecord): Iterable<string> {
 
 /** Newest registration first; of equal stamps a fixed order. */
 export function newestFirst(records: readonly HeldRecord[]): HeldRecord[] {
-  return [...records].sort((a, b) => compareStamps(b.record.stamp, a.record.stamp) || a.owner - b.owner);
+  return [...records].sort(
+    (a, b) =>
+      compareStamps(b.record.stamp, a.record.stamp) || a.owner - b.owner || (a.record.key < b.record.key ? -1 : 1),
+  );
 }

@@ -261,6 +261,7 @@ describe('claim R3: the registration information table', () => {
         const order = (entries: Iterable<unknown>) => [...entries].map((entry) => JSON.stringify(entry)).sort();
         expect(order(table.entries())).toEqual(order(fresh.entries()));
       }),
+      { numRuns: 300 },
     );
   });
 
