@@ -263,6 +263,13 @@ export class Sequence {
     talk.broken = before.broken;
     const status = await call.change(wish);
     this.say(`${party.dn} ${JSON.stringify(wish)}: ${call.statuses.slice(-3).join(' ')}`);
+    // The call was being ended when the offer came (RFC 3261 §15.1.2): then its BYE is on its way.
+    if (status === 487)
+      return eventually(
+        'the call ends',
+        () => call.up,
+        (up) => !up,
+      ).then(() => undefined);
     const odd = status !== 0 && status !== 200 && status !== 491 && status !== 500;
     if (odd && !this.disturbed(before) && call.up) this.failures.push(`${party.dn} ${JSON.stringify(wish)}: ${status}`);
   }
