@@ -11,7 +11,8 @@ import { addParty, MediaParty } from '../support/media-party';
 import type { Codec } from '../support/media-stream';
 import type { Rtpengine } from '../support/rtpengine';
 
-const seed = Number(process.env['SEQUENCE_SEED'] ?? Math.floor(Math.random() * 1e6));
+/** The choices of a run are the same each time unless it is told otherwise; the timing of the processes never is. */
+const seed = Number(process.env['SEQUENCE_SEED'] ?? 700_000);
 /** A named seed repeats that one sequence. */
 const runs = Number(process.env['SEQUENCE_RUNS'] ?? (process.env['SEQUENCE_SEED'] === undefined ? 50 : 1));
 
