@@ -1,5 +1,4 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { startAdmin, type AdminServer } from '../admin/server';
 import { CallControl, Conferences } from '../call-control';
 import type { Bus } from '../cluster/bus';
@@ -12,11 +11,8 @@ import { Devices } from '../device/devices';
 import { RegistrationInformationTable } from '../digit-analysis/table';
 import { createMediaResourceManager } from '../media-resource/manager';
 import { chooseCodecPolicy } from '../media-control';
-import { prepareSilence } from '../media-resource/music';
 import { chooseMusicSource } from '../media-resource/music-choice';
-import { openMusicLibrary } from '../media-resource/music-library';
-import type { ResourceDeviceProcess } from '../media-resource/device-process';
-import { createResourceProcesses, type ResourceProcesses } from '../media-resource/resource-processes';
+import type { ResourceProcesses } from '../media-resource/resource-processes';
 import { systemClock } from '../process/clock';
 import { HybridClock } from '../process/hlc';
 import { PidAllocator } from '../process/pid';
@@ -28,7 +24,7 @@ import type { ListenAddress } from '../sip/user-agent';
 import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
 import { AdminView, RecentCalls } from './admin-view';
-import { createMediaEngine, type MediaEngineParts } from './media-engines';
+import { startMediaResources } from './media-resources';
 import { SipServerProcess } from './sip-server-process';
 import { WaitingEvents } from './waiting-events';
 import { countCalls, watchGauges } from './measurements';
@@ -75,8 +71,6 @@ export class CallManagerNode {
   private stopping = false;
   /** Incarnations of the other nodes, as they were last heard. */
   private readonly boots = new Map<number, number>();
-  /** A sound file without sound. */
-  private silence = '';
 
   constructor(private readonly options: NodeOptions) {
     const { config, node, entry, log, metrics } = options;
@@ -199,7 +193,19 @@ export class CallManagerNode {
     const pids = new PidAllocator(node);
     const table = this.createTable();
     const journal = await RegistrationJournal.open({ directory: this.nodeConfig.stateDir, clock, log });
-    const resources = await this.createResources(boot, pids);
+    const resources = await startMediaResources({
+      config,
+      node: this.nodeConfig,
+      boot,
+      pids,
+      clock,
+      stamps,
+      composite,
+      userAgent,
+      localAddress: this.host(),
+      log,
+      metrics,
+    });
     const manager = createMediaResourceManager({
       config,
       directory: {
@@ -316,61 +322,6 @@ export class CallManagerNode {
       usernames: new Map(config.devices.map(({ username, name }) => [username, name])),
       routes: config.routes,
       signalling: config.cluster.signalling,
-    });
-  }
-
-  private async createResources(boot: number, pids: PidAllocator): Promise<ResourceProcesses> {
-    const { config, node, log, metrics } = this.options;
-    const music = await openMusicLibrary({
-      sources: config.musicSources,
-      directory: join(this.nodeConfig.stateDir, 'music'),
-      clock: this.clock,
-      refused: (error) => log.error({ error }, 'a music source cannot be used'),
-    });
-    this.silence = await prepareSilence(join(this.nodeConfig.stateDir, 'music'));
-    return createResourceProcesses({
-      clusterName: config.cluster.name,
-      nodeId: node,
-      boot,
-      mediaResources: config.mediaResources,
-      pids,
-      clock: this.clock,
-      log,
-      metrics,
-      music,
-      createEngine: (resource) => createMediaEngine(resource, this.engines()),
-      onHealth: (process, up) => this.resourceHealth(process, boot, up),
-    });
-  }
-
-  private engines(): MediaEngineParts {
-    const { clock, userAgent, silence } = this;
-    const { config, node, log } = this.options;
-    return { owner: `${config.cluster.name}-${node}`, localAddress: this.host(), userAgent, clock, log, silence };
-  }
-
-  /** A media resource is a device like others: it is registered while its engine works. */
-  private resourceHealth(process: ResourceDeviceProcess, boot: number, up: boolean): void {
-    const { node } = this.options;
-    const { name, control } = process.resource;
-    const key = `media-resource:${name}`;
-    if (!up) {
-      this.composite.delete(node, key, 'unreachable');
-      return;
-    }
-    const address = `${control.protocol}:${control.address}:${control.port}`;
-    this.composite.put(node, {
-      key,
-      kind: 'media-resource',
-      device: name,
-      lines: [],
-      instance: name,
-      pid: process.pid,
-      boot,
-      contact: address,
-      address,
-      stamp: this.stamps.next(),
-      expiresAt: 0,
     });
   }
 
