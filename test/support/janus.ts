@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { freePort, freeRange } from './ports';
+import { freePort, freeRange, giveBack } from './ports';
 import { LaunchedProcess } from './processes';
 import type { Scope } from './scope';
 
@@ -25,6 +25,7 @@ export class Janus {
 
   static async start(scope: Scope): Promise<Janus> {
     const rtp = await freeRange(RTP_PORTS, '127.0.0.1', ['udp']);
+    scope.defer(() => giveBack(rtp, RTP_PORTS));
     const janus = new Janus(scope, await freePort(), rtp, scope.directory('janus'));
     await janus.start();
     return janus;

@@ -50,21 +50,42 @@ async function isFree(address: string, port: number, protocols: readonly Protoco
   return !protocols.includes('tcp') || (await canBindTcp(address, port));
 }
 
-/** First port of `size` adjacent free ones on a loopback address; no port is given twice by one process. */
-export async function freeRange(
+/** Where the next search begins: ports are given in order, so that long ranges find room until all were given. */
+let next = lowest + 2 * Math.floor((Math.random() * half) / 2);
+/** Searches of one process follow each other. */
+let searched: Promise<unknown> = Promise.resolve();
+
+async function search(size: number, address: string, protocols: readonly Protocol[]): Promise<number> {
+  for (let tried = 0; tried <= half + size; ) {
+    const first = next + size > highest ? lowest : next;
+    let end = first;
+    while (end < first + size && (await isFree(address, end, protocols))) end++;
+    const found = end === first + size;
+    // Media ports come in pairs, the even one first.
+    next = found ? end + (end % 2) : end + 2 - (end % 2);
+    if (found) {
+      for (let port = first; port < end; port++) given.add(`${address}:${port}`);
+      return first;
+    }
+    tried += next - first;
+  }
+  throw new Error(`no ${size} free ports on ${address}`);
+}
+
+/** First port of `size` adjacent free ones on a loopback address, even; not given again by this process before `giveBack`. */
+export function freeRange(
   size: number,
   address = '127.0.0.1',
   protocols: readonly Protocol[] = ['udp', 'tcp'],
 ): Promise<number> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const first = lowest + 2 * Math.floor((Math.random() * (highest - lowest - size)) / 2);
-    let free = true;
-    for (let port = first; free && port < first + size; port++) free = await isFree(address, port, protocols);
-    if (!free) continue;
-    for (let port = first; port < first + size; port++) given.add(`${address}:${port}`);
-    return first;
-  }
-  throw new Error(`no ${size} free ports on ${address}`);
+  const found = searched.then(() => search(size, address, protocols));
+  searched = found.catch(() => undefined);
+  return found;
+}
+
+/** These ports may be given again. */
+export function giveBack(first: number, size: number, address = '127.0.0.1'): void {
+  for (let port = first; port < first + size; port++) given.delete(`${address}:${port}`);
 }
 
 /** A port that is free for UDP and for TCP. */

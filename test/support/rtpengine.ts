@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { join } from 'node:path';
-import { freePort, freeRange } from './ports';
+import { freePort, freeRange, giveBack } from './ports';
 import { LaunchedProcess } from './processes';
 import type { Scope } from './scope';
 
@@ -47,7 +47,9 @@ export class Rtpengine {
   ) {}
 
   static async start(scope: Scope, options: RtpengineOptions = {}): Promise<Rtpengine> {
-    const media = await freeRange(options.mediaPorts ?? 200, options.mediaAddress, ['udp']);
+    const { mediaPorts = 200, mediaAddress } = options;
+    const media = await freeRange(mediaPorts, mediaAddress, ['udp']);
+    scope.defer(() => giveBack(media, mediaPorts, mediaAddress));
     const engine = new Rtpengine(scope, await freePort(), media, scope.directory('rtpengine'), options);
     await engine.start();
     return engine;
