@@ -56,7 +56,7 @@ let next = lowest + 2 * Math.floor((Math.random() * half) / 2);
 let searched: Promise<unknown> = Promise.resolve();
 
 async function search(size: number, address: string, protocols: readonly Protocol[]): Promise<number> {
-  for (let tried = 0; tried <= half + size; ) {
+  for (let tried = 0; tried <= half + size;) {
     const first = next + size > highest ? lowest : next;
     let end = first;
     while (end < first + size && (await isFree(address, end, protocols))) end++;
