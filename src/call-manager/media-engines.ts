@@ -13,8 +13,7 @@ export interface MediaEngineParts {
   readonly userAgent: Pick<UserAgent, 'invite' | 'request'>;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Names this node in the cluster: begins the names of its conferences. */
-  readonly owner: string;
+  readonly clusterName: string;
   /** Our own IP address. */
   readonly localAddress: string;
   /** A sound file without sound. */
@@ -25,7 +24,8 @@ export interface MediaEngineParts {
 export function createMediaEngine(resource: MediaResourceConfig, parts: MediaEngineParts): MediaEngine | undefined {
   const { name, control, engine } = resource;
   const { address, port } = control;
-  const { clock, log, owner, silence } = parts;
+  const { clock, log, silence } = parts;
+  const owner = ownerOf(resource, parts);
   const onOddity = (error: unknown): void => log.debug({ error, resource: name }, 'odd message of rtpengine');
   switch (engine) {
     case 'rtpengine':
@@ -44,10 +44,14 @@ export function createMediaEngine(resource: MediaResourceConfig, parts: MediaEng
   }
 }
 
-function freeswitch(
-  { name, control, eventSocket }: MediaResourceConfig,
-  { userAgent, clock, log, owner, localAddress }: MediaEngineParts,
-): MediaEngine | undefined {
+/** The node that controls a resource, by a name that no other node of any cluster has: begins the names of its conferences. */
+function ownerOf({ node }: MediaResourceConfig, { clusterName }: MediaEngineParts): string {
+  return `${clusterName}-${node}`;
+}
+
+function freeswitch(resource: MediaResourceConfig, parts: MediaEngineParts): MediaEngine | undefined {
+  const { name, control, eventSocket } = resource;
+  const { userAgent, clock, log, localAddress } = parts;
   if (eventSocket === undefined) return undefined;
   const { protocol, address, port } = control;
   return createFreeswitch({
@@ -55,7 +59,7 @@ function freeswitch(
     sip: { transport: protocol === 'tcp' ? 'tcp' : 'udp', address, port },
     eventSocket,
     caller: createSipCaller({ userAgent, clock }),
-    owner,
+    owner: ownerOf(resource, parts),
     localAddress,
     clock,
     onTrouble: (what) => log.info({ resource: name }, what),

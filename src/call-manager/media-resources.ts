@@ -1,8 +1,11 @@
 import { join } from 'node:path';
-import type { NodeConfig, TandemConfig } from '../config/types';
+import { isLoopbackAddress } from '../admin/access';
+import type { MediaResourceConfig, NodeConfig, TandemConfig } from '../config/types';
 import type { ResourceDeviceProcess } from '../media-resource/device-process';
 import { prepareSilence } from '../media-resource/music';
 import { openMusicLibrary } from '../media-resource/music-library';
+import { OrphanedSessions } from '../media-resource/orphaned-sessions';
+import type { MediaEngine } from '../media-resource/ports';
 import { createResourceProcesses, type ResourceProcesses } from '../media-resource/resource-processes';
 import type { Clock } from '../process/clock';
 import type { HybridClock } from '../process/hlc';
@@ -31,9 +34,18 @@ export interface MediaResourceParts {
   readonly metrics: Metrics;
 }
 
+export interface MediaResources {
+  /** Of the resources that this node controls. */
+  readonly processes: ResourceProcesses;
+  /** Of resources whose node is lost. */
+  readonly orphans: OrphanedSessions;
+}
+
 /** Prepares the music and starts the device processes of the media resources that this node controls. */
-export async function startMediaResources(parts: MediaResourceParts): Promise<ResourceProcesses> {
+export async function startMediaResources(parts: MediaResourceParts): Promise<MediaResources> {
   const { config, node, boot, pids, clock, userAgent, localAddress, log, metrics } = parts;
+  const { mediaResources } = config;
+  const clusterName = config.cluster.name;
   const directory = join(node.stateDir, 'music');
   const music = await openMusicLibrary({
     sources: config.musicSources,
@@ -42,20 +54,47 @@ export async function startMediaResources(parts: MediaResourceParts): Promise<Re
     refused: (error) => log.error({ error }, 'a music source cannot be used'),
   });
   const silence = await prepareSilence(directory);
-  const engineParts = { owner: `${config.cluster.name}-${node.id}`, localAddress, userAgent, clock, log, silence };
-  return createResourceProcesses({
-    clusterName: config.cluster.name,
+  const engineParts = { clusterName, localAddress, userAgent, clock, log, silence };
+  const createEngine = (resource: MediaResourceConfig): MediaEngine | undefined =>
+    createMediaEngine(resource, engineParts);
+  const orphans = new OrphanedSessions({
+    clusterName,
+    mediaResources,
+    createEngine: (resource) => (isReachable(resource, parts) ? createEngine(resource) : undefined),
+    clock,
+    log,
+  });
+  const processes = createResourceProcesses({
+    clusterName,
     nodeId: node.id,
     boot,
-    mediaResources: config.mediaResources,
+    mediaResources,
     pids,
     clock,
     log,
     metrics,
     music,
-    createEngine: (resource) => createMediaEngine(resource, engineParts),
+    createEngine,
     onHealth: (process, up) => healthChanged(parts, process, up),
   });
+  return { processes, orphans };
+}
+
+function hostsOf({ listen, address, drachtio }: NodeConfig): readonly string[] {
+  const others = [address, drachtio === 'embedded' ? undefined : drachtio.host];
+  return [...listen.map((listener) => listener.address), ...others.filter((host) => host !== undefined)];
+}
+
+/** Engines with a loopback address are on the machine of their node: on ours the same address leads to another engine. */
+function isReachable(
+  { control, rtpengine, eventSocket, node: id }: MediaResourceConfig,
+  parts: MediaResourceParts,
+): boolean {
+  const addresses = [control, rtpengine, eventSocket].flatMap((place) => (place === undefined ? [] : [place.address]));
+  if (!addresses.some(isLoopbackAddress)) return true;
+  const other = parts.config.nodes.find((candidate) => candidate.id === id);
+  const ours = hostsOf(parts.node);
+  return other !== undefined && hostsOf(other).some((host) => ours.includes(host));
 }
 
 /** A media resource is a device like others: it is registered while its engine works. */

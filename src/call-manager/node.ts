@@ -12,6 +12,7 @@ import { RegistrationInformationTable } from '../digit-analysis/table';
 import { createMediaResourceManager } from '../media-resource/manager';
 import { chooseCodecPolicy } from '../media-control';
 import { chooseMusicSource } from '../media-resource/music-choice';
+import type { OrphanedSessions } from '../media-resource/orphaned-sessions';
 import type { ResourceProcesses } from '../media-resource/resource-processes';
 import { systemClock } from '../process/clock';
 import { HybridClock } from '../process/hlc';
@@ -51,6 +52,7 @@ interface Parts {
   readonly calls: CallControl;
   readonly conferences: Conferences;
   readonly resources: ResourceProcesses;
+  readonly orphans: OrphanedSessions;
   readonly journal: RegistrationJournal;
   readonly admin: AdminServer | undefined;
 }
@@ -135,6 +137,7 @@ export class CallManagerNode {
       parts.devices.stop();
       parts.conferences.stop();
       await this.quietly('media resources', parts.resources.stop());
+      parts.orphans.stop();
     }
     if (cluster !== undefined) await this.quietly('cluster', cluster.stop());
     this.userAgent.stop();
@@ -193,7 +196,7 @@ export class CallManagerNode {
     const pids = new PidAllocator(node);
     const table = this.createTable();
     const journal = await RegistrationJournal.open({ directory: this.nodeConfig.stateDir, clock, log });
-    const resources = await startMediaResources({
+    const { processes: resources, orphans } = await startMediaResources({
       config,
       node: this.nodeConfig,
       boot,
@@ -211,6 +214,7 @@ export class CallManagerNode {
       directory: {
         find: (device) => deviceManager.newest(device),
         onGone: (listener) => deviceManager.onGone(listener),
+        isLive: (other) => other === node || entryOf(cluster, other)?.live === true,
       },
       messenger: cluster.messenger,
       clock,
@@ -219,6 +223,7 @@ export class CallManagerNode {
       nodeId: node,
       boot,
       metrics,
+      endOrphan: (device, session) => orphans.end(device, session),
     });
     const nodes = { find: (other: number) => entryOf(cluster, other) };
     const conferences = new Conferences({
@@ -305,7 +310,7 @@ export class CallManagerNode {
       notReady: () => this.notReady(),
       homes: () => devices.homes(),
     });
-    return { devices, calls, conferences, resources, journal, admin: await this.createAdmin(view) };
+    return { devices, calls, conferences, resources, orphans, journal, admin: await this.createAdmin(view) };
   }
 
   private createTable(): RegistrationInformationTable {

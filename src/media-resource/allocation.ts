@@ -21,6 +21,8 @@ const GONE: ResourceReply = { ok: false, reason: 'unknown-allocation', detail: '
 
 export interface ResourceTarget {
   readonly device: string;
+  /** The node that controls it. */
+  readonly node: number;
   readonly pid: string;
   readonly boot: number;
 }
@@ -48,6 +50,10 @@ export interface AllocationOptions {
   readonly messenger: ProcessMessenger;
   readonly log: Logger;
   readonly onReleased: () => void;
+  /** Whether the node that controls the resource is lost. */
+  readonly isOrphan: () => boolean;
+  /** Then: ends what the engine may still have of it. */
+  readonly endOrphan: () => void;
 }
 
 /** Gives a resource back, trying again while its process is silent. */
@@ -72,6 +78,8 @@ export class GrantedAllocation implements Allocation {
   readonly leaseMs: number;
   private released: Promise<void> | undefined;
   private isLost = false;
+  /** The engine was given a command for it, and may have a session. */
+  private used = false;
   private readonly lostListeners: (() => void)[] = [];
 
   constructor(private readonly options: AllocationOptions) {
@@ -119,14 +127,19 @@ export class GrantedAllocation implements Allocation {
   }
 
   private async giveBack(): Promise<void> {
-    const { messenger, target, onReleased, log } = this.options;
+    const { messenger, target, onReleased, log, isOrphan, endOrphan } = this.options;
     onReleased();
-    if (!(await releaseAt(messenger, target, this.id)))
+    // A lost node is asked nothing; one that is lost only now has not answered.
+    const confirmed = !isOrphan() && (await releaseAt(messenger, target, this.id));
+    if (confirmed) return;
+    if (!isOrphan())
       log.warn({ allocation: this.id, resource: this.device }, 'media resource did not confirm its release');
+    else if (this.used) endOrphan();
   }
 
   private async command(request: ResourceRequest, deadlineMs: number): Promise<ResourceReply> {
     if (this.released !== undefined) return GONE;
+    this.used = true;
     const reply = await ask(this.options.messenger, this.options.target, request, deadlineMs);
     return reply ?? SILENT;
   }

@@ -41,7 +41,7 @@ function fromError(error: unknown): ResourceReply {
   return unavailable('error', error instanceof Error ? error.message : String(error));
 }
 
-const GRANTED: ResourceReply = { ok: true, leaseMs: LEASE_MS };
+const GRANTED = { ok: true, leaseMs: LEASE_MS } as const satisfies ResourceReply;
 
 /**
  * The device process of one media resource, on the node that controls it (claims M11-M13): it grants or refuses, keeps the
@@ -176,13 +176,14 @@ export class ResourceDeviceProcess {
     const decided = this.decided(request);
     if (decided !== undefined) return decided;
     const { allocation, holder, room } = request;
-    this.leases.add({ allocation, session: this.options.newSession(), holder, file, room });
-    return GRANTED;
+    const { session } = this.leases.add({ allocation, session: this.options.newSession(), holder, file, room });
+    return { ...GRANTED, session };
   }
 
   /** Undefined: it can be granted. */
   private decided(request: AllocateRequest): ResourceReply | undefined {
-    if (this.leases.get(request.allocation) !== undefined) return GRANTED;
+    const lease = this.leases.get(request.allocation);
+    if (lease !== undefined) return { ...GRANTED, session: lease.session };
     if (this.leases.wasReleased(request.allocation)) return unavailable('unknown-allocation', 'released before');
     return this.refusal(request);
   }

@@ -30,11 +30,14 @@ export interface MediaResourceManagerOptions {
   /** Incarnation of this node. */
   readonly boot: number;
   readonly metrics: Metrics;
+  /** Ends a session at the engine of a device whose node is lost. */
+  readonly endOrphan: (device: string, session: string) => void;
 }
 
 interface Grant {
   readonly target: ResourceTarget;
   readonly leaseMs: number;
+  readonly session: string | undefined;
 }
 
 interface Trial {
@@ -125,14 +128,16 @@ class Manager implements MediaResourceManager {
     if (found === undefined) return { trial: { ...place, outcome: 'not-registered' }, grant: undefined };
 
     const started = clock.now();
-    const target: ResourceTarget = { device, pid: found.pid, boot: found.boot };
+    const target: ResourceTarget = { device, node: found.node, pid: found.pid, boot: found.boot };
     const { type, musicSource, codecs, room } = need;
     const request = { op: 'allocate', allocation: id, type, holder: need.device, musicSource, codecs, room } as const;
     const reply = await ask(messenger, target, request, ALLOCATE_MS);
     const asked = { group, device, pid: found.pid, node: found.node, ms: clock.now() - started };
 
-    if (reply?.ok === true)
-      return { trial: { ...asked, outcome: 'granted' }, grant: { target, leaseMs: reply.leaseMs ?? LEASE_MS } };
+    if (reply?.ok === true) {
+      const { leaseMs = LEASE_MS, session } = reply;
+      return { trial: { ...asked, outcome: 'granted' }, grant: { target, leaseMs, session } };
+    }
     if (reply === undefined) {
       // It may have granted and been too slow to say so.
       void releaseAt(messenger, target, id);
@@ -142,18 +147,23 @@ class Manager implements MediaResourceManager {
     return { trial: { ...asked, outcome: 'unavailable', reason }, grant: undefined };
   }
 
-  private granted(id: string, grant: Grant): GrantedAllocation {
-    const { messenger, log } = this.options;
+  private granted(id: string, { target, leaseMs, session }: Grant): GrantedAllocation {
+    const { messenger, log, directory, endOrphan } = this.options;
     const allocation: GrantedAllocation = new GrantedAllocation({
       id,
-      ...grant,
+      target,
+      leaseMs,
       messenger,
       log,
       onReleased: () => this.held.delete(allocation),
+      isOrphan: () => !directory.isLive(target.node),
+      endOrphan: () => {
+        if (session !== undefined) endOrphan(target.device, session);
+      },
     });
     this.held.add(allocation);
     // It may have gone while its answer was under way.
-    const { device, pid, boot } = grant.target;
+    const { device, pid, boot } = target;
     const now = this.options.directory.find(device);
     if (now?.pid !== pid || now.boot !== boot) allocation.lost();
     return allocation;

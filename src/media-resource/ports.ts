@@ -78,7 +78,8 @@ export type UnavailableReason =
   'full' | 'down' | 'draining' | 'unsupported' | 'unknown-allocation' | 'unknown-process' | 'bad-request' | 'error';
 
 export type ResourceReply =
-  | { readonly ok: true; readonly sdp?: string; readonly leaseMs?: number }
+  /** `session`, with a grant: what the engine calls it. Its holder can end it there should the node be lost that controls the engine. */
+  | { readonly ok: true; readonly sdp?: string; readonly leaseMs?: number; readonly session?: string }
   | { readonly ok: false; readonly reason: UnavailableReason; readonly detail?: string };
 
 /** Device manager as this room sees it (claim M10): device name -> device process, wherever it runs. */
@@ -86,6 +87,8 @@ export interface DeviceDirectory {
   find(device: string): { readonly pid: string; readonly boot: number; readonly node: number } | undefined;
   /** A device process has gone from the tables of this node. */
   onGone(listener: (process: { readonly pid: string; readonly boot: number }) => void): void;
+  /** False: the node is off-line, and its device processes with it. */
+  isLive(node: number): boolean;
 }
 
 /** Sends a request to a process by its PID, here or on another node (claim M11). Never rejects: no answer in time is `undefined`. */

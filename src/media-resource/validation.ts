@@ -35,7 +35,12 @@ const request = z.discriminatedUnion('op', [
 ]);
 
 const reply = z.discriminatedUnion('ok', [
-  z.object({ ok: z.literal(true), sdp: sdp.optional(), leaseMs: z.number().int().min(1).max(3_600_000).optional() }),
+  z.object({
+    ok: z.literal(true),
+    sdp: sdp.optional(),
+    leaseMs: z.number().int().min(1).max(3_600_000).optional(),
+    session: allocation.optional(),
+  }),
   z.object({
     ok: z.literal(false),
     reason: z.enum([

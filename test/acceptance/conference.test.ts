@@ -291,7 +291,7 @@ describe('a conference whose bridge or node dies', () => {
     await cluster.nothingIsLeft();
   });
 
-  it('claims M11, M13: the node that controls the bridge is killed: participants of other nodes are moved to the next bridge', async () => {
+  it('claims M11, M13: the node that controls the bridge is killed: participants of other nodes are moved to the next bridge, and their places at the old one end', async () => {
     await endCalls(alice, carol, bob);
     await cluster.nothingIsLeft();
     for (const phone of [bob, alice, carol]) await dial(phone);
@@ -308,6 +308,12 @@ describe('a conference whose bridge or node dies', () => {
     );
     const seconds = await secondsUntilTogether(killed, alice, carol);
     figure('conference: seconds from the death of the node of the bridge until all are at the next', seconds, 's');
+    await eventually(
+      'nobody is left at the bridge whose node is dead',
+      () => cluster.bridge(2).participants(),
+      (participants) => participants.length === 0,
+    );
+    expect(cluster.node(1).log()).toContain('media sessions of a lost node ended at their engine');
     await endCalls(alice, carol);
     // What was left of the participant of the dead node is ended when its re-INVITE cannot be delivered.
     const left = async (): Promise<number> =>

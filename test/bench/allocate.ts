@@ -36,7 +36,11 @@ class BenchNode {
     const devices = new DeviceManager(this.composite);
     this.manager = createMediaResourceManager({
       config: parts.config,
-      directory: { find: (device) => devices.newest(device), onGone: (listener) => devices.onGone(listener) },
+      directory: {
+        find: (device) => devices.newest(device),
+        onGone: (listener) => devices.onGone(listener),
+        isLive: () => true,
+      },
       messenger: this.cluster.messenger,
       clock: systemClock,
       log: silentLogger,
@@ -44,6 +48,7 @@ class BenchNode {
       clusterName: 'bench',
       nodeId: number,
       boot,
+      endOrphan: () => undefined,
     });
   }
 

@@ -9,6 +9,8 @@ import type { Member } from './roster';
 const CALL_MS = 1500;
 const JOIN_MS = 1000;
 const LEAVE_MS = 1000;
+/** The event socket may be about to open. */
+const CONNECT_MS = 500;
 
 /** A call of ours to FreeSWITCH. */
 interface Held {
@@ -25,7 +27,7 @@ interface Held {
 
 export interface MixerOptions {
   readonly caller: SipCaller;
-  readonly socket: Pick<EventSocket, 'api'>;
+  readonly socket: Pick<EventSocket, 'api' | 'ready'>;
   readonly members: Members;
   /** SIP address of FreeSWITCH: `127.0.0.1:5060`. */
   readonly sip: string;
@@ -94,13 +96,15 @@ export class FreeswitchMixer implements ConferenceMixer {
 
   /** Ends what there is of a session, also one of an earlier incarnation. Rejects when FreeSWITCH may still have it. */
   async release(session: string): Promise<void> {
-    const { members } = this.options;
+    const { members, socket } = this.options;
     const held = this.held.get(session);
     this.held.delete(session);
     if (held !== undefined) {
       held.call.end();
       if (!held.joined || (await members.gone(session, LEAVE_MS))) return;
     }
+    // It may be the first that is wanted of this FreeSWITCH.
+    await socket.ready(CONNECT_MS);
     for (const { channel } of members.find(session)) await this.kill(channel);
     if (!members.ready) throw new EngineError('down', 'FreeSWITCH cannot be asked what it holds');
     if (members.find(session).length > 0 && !(await members.gone(session, LEAVE_MS)))

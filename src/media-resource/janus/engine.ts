@@ -65,9 +65,8 @@ export function createJanus(options: JanusOptions): MediaEngine {
       const known = mixer.knows(session);
       await mixer.release(session);
       if (known) return;
-      // One of an earlier incarnation is known to janus only.
-      const strangers = (await rooms.participants()).filter(({ id }) => id === session);
-      for (const { room, id } of strangers) await rooms.remove(room, id);
+      // One of an earlier incarnation, or of a node that is lost, is known to janus only.
+      for (const room of await rooms.whereIs(session)) await rooms.remove(room, session);
     },
     async sessions() {
       const before = mixer.settled();

@@ -35,6 +35,8 @@ export interface Rooms {
   has(participant: Participant, id: string): Promise<boolean>;
   /** Everybody in rooms of ours, also from earlier incarnations. Rooms without anybody are ended. */
   participants(): Promise<readonly { readonly room: string; readonly id: string }[]>;
+  /** The rooms of ours that have this participant. */
+  whereIs(id: string): Promise<readonly string[]>;
   remove(room: string, id: string): Promise<void>;
 }
 
@@ -132,6 +134,12 @@ class AudioBridgeRooms implements Rooms {
       if (ids.length === 0) await this.inTurn(() => this.endIfEmpty(room));
       found.push(...ids.map((id) => ({ room, id })));
     }
+    return found;
+  }
+
+  async whereIs(id: string): Promise<readonly string[]> {
+    const found: string[] = [];
+    for (const room of await this.ownRooms()) if ((await this.idsIn(room)).includes(id)) found.push(room);
     return found;
   }
 

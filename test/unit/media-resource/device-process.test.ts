@@ -91,7 +91,11 @@ class Node {
 describe('media resource device process', () => {
   test('claim M12: allocate, offer and connect bring the music of the holder to the device', async () => {
     const node = await Node.ready();
-    expect(await node.allocate(1, { musicSource: 'jazz' })).toEqual({ ok: true, leaseMs: LEASE_MS });
+    expect(await node.allocate(1, { musicSource: 'jazz' })).toEqual({
+      ok: true,
+      leaseMs: LEASE_MS,
+      session: 'acme-1-500-1',
+    });
     const offer = await node.ask({ op: 'offer', allocation: 'acme-2-9-1', peer: sdpOf(5000) });
     expect(offer).toMatchObject({ ok: true, sdp: expect.stringContaining('a=sendonly') as string });
     expect(await node.ask({ op: 'connect', allocation: 'acme-2-9-1', answer: sdpOf(5000) })).toMatchObject({

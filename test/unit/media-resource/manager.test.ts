@@ -155,6 +155,8 @@ class Cluster {
     ['moh-loose', '1.mp.3'],
   ]);
   gone: (process: { readonly pid: string; readonly boot: number }) => void = () => undefined;
+  readonly lostNodes = new Set<number>();
+  readonly orphans: string[] = [];
   answers: (pid: string, op: string) => unknown = () => ({ ok: true, leaseMs: 30_000 });
   readonly manager: MediaResourceManager;
 
@@ -167,6 +169,7 @@ class Cluster {
           return pid === undefined ? undefined : { pid, boot: 7, node: Number(pid[0]) };
         },
         onGone: (listener) => (this.gone = listener),
+        isLive: (node) => !this.lostNodes.has(node),
       },
       messenger: {
         request: async (target, body, deadlineMs) => {
@@ -183,6 +186,7 @@ class Cluster {
       clusterName: 'acme',
       nodeId: 1,
       boot: 42,
+      endOrphan: (device, session) => this.orphans.push(`${device} ${session}`),
     });
   }
 }
@@ -387,5 +391,55 @@ describe('media resource manager', () => {
     cluster.answers = () => undefined;
     await allocation!.release();
     expect(cluster.requests.filter(({ body }) => body.op === 'release')).toHaveLength(3);
+    expect(cluster.orphans).toEqual([]);
+  });
+
+  describe('a resource whose node is lost', () => {
+    const grant = { ok: true, session: 'acme-1-7-3' };
+
+    test('is not asked any more: who held it ends its session at the engine', async () => {
+      const cluster = new Cluster();
+      cluster.answers = () => grant;
+      const { allocation } = await cluster.manager.allocate(need(), 'hold');
+      await allocation!.offer({});
+      cluster.lostNodes.add(1);
+      cluster.gone({ pid: '1.mp.1', boot: 7 });
+      expect(cluster.orphans).toEqual([]);
+      await Promise.all([allocation!.release(), allocation!.release()]);
+      expect(cluster.orphans).toEqual(['moh-1 acme-1-7-3']);
+      expect(cluster.requests.filter(({ body }) => body.op === 'release')).toEqual([]);
+    });
+
+    test('while it was asked to take back what it had granted: the same', async () => {
+      const cluster = new Cluster();
+      cluster.answers = () => grant;
+      const { allocation } = await cluster.manager.allocate(need(), 'hold');
+      await allocation!.offer({});
+      cluster.answers = () => {
+        cluster.lostNodes.add(1);
+        return undefined;
+      };
+      await allocation!.release();
+      expect(cluster.orphans).toEqual(['moh-1 acme-1-7-3']);
+    });
+
+    test('and whose engine was never asked for anything has nothing to end', async () => {
+      const cluster = new Cluster();
+      cluster.answers = () => grant;
+      const { allocation } = await cluster.manager.allocate(need(), 'hold');
+      cluster.lostNodes.add(1);
+      await allocation!.release();
+      expect(cluster.orphans).toEqual([]);
+    });
+
+    test('does not matter when its process is gone and its node lives: that one ends its sessions itself', async () => {
+      const cluster = new Cluster();
+      cluster.answers = () => grant;
+      const { allocation } = await cluster.manager.allocate(need(), 'hold');
+      await allocation!.offer({});
+      cluster.gone({ pid: '1.mp.1', boot: 7 });
+      await allocation!.release();
+      expect(cluster.orphans).toEqual([]);
+    });
   });
 });
