@@ -1,6 +1,13 @@
+import { requestTimer } from '../call-control/session-timer';
 import type { SipCall, SipCaller, SipCallOutcome, SipOfferOutcome } from '../media-resource/ports';
 import type { Clock } from '../process/clock';
 import type { Session, SessionSignal, UserAgent } from '../sip/user-agent';
+
+/**
+ * RFC 4028: the engine ends a call that is not refreshed for so long, in seconds; the SIP server refreshes while it and its node live. What many
+ * engines take as the shortest; one that wants less says so in its answer.
+ */
+const SESSION_SECONDS = 120;
 
 /** Who has no answer in time; also what the SIP server says then. */
 const TIMEOUT = { ok: false, status: 408, reason: 'Request Timeout' } as const;
@@ -51,7 +58,7 @@ class EngineCall implements SipCall {
       };
       const cancel = this.clock.setTimer(deadlineMs, () => settle(TIMEOUT));
       this.offers.set(id, settle);
-      this.session.reinvite(id, { sdp });
+      this.session.reinvite(id, { sdp, headers: requestTimer(SESSION_SECONDS) });
     });
   }
 
@@ -123,6 +130,7 @@ export function createSipCaller({
       const headers = {
         From: `<sip:${from}@localhost>`,
         Contact: `<sip:${from}@localhost>`,
+        ...requestTimer(SESSION_SECONDS),
       };
       const session = userAgent.invite({ ...target, headers, ...(offer === undefined ? {} : { sdp: offer }) });
       return new EngineCall(session, clock).outcome(deadlineMs);

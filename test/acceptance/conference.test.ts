@@ -321,6 +321,28 @@ describe('a conference whose bridge or node dies', () => {
     await eventually('nothing is left at node 1', left, (count) => count === 0, { cap: 60_000, every: 100 });
   });
 
+  it('the node that controls the bridge is killed and started again at once: it ends what it had there before', async () => {
+    await endCalls(alice, carol, bob);
+    await cluster.nothingIsLeft();
+    for (const phone of [bob, alice, carol]) await dial(phone);
+    await hearAllOthers(alice, carol, bob);
+    expect(await conferenceAt(cluster, 1)).toMatchObject({ bridge: 'bridge-san-jose' });
+    const before = await cluster.bridge(2).participants();
+    expect(before).toHaveLength(3);
+    const killed = Date.now();
+    await cluster.node(2).kill9();
+    await bob.stop();
+    await cluster.node(2).start();
+    await eventually(
+      'none of those from before is at its bridge',
+      () => cluster.bridge(2).participants(),
+      (participants) => !participants.some((participant) => before.includes(participant)),
+    );
+    const seconds = await secondsUntilTogether(killed, alice, carol);
+    figure('conference: seconds from the death of a node that starts again until all hear each other', seconds, 's');
+    await endCalls(alice, carol);
+  });
+
   it('no other bridge: the call is ended with a Reason', async () => {
     await cluster.bridge(2).kill();
     await eventually(

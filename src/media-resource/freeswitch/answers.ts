@@ -19,11 +19,17 @@ function reasonFor(status: number): UnavailableReason {
   }
 }
 
+/** What is probably wrong with its configuration. */
+function hintFor(status: number): string {
+  if (status === 404) return ': has its dialplan an extension for conference-NAME?';
+  if (status === 422) return ': minimum-session-expires must be 120 or less';
+  return '';
+}
+
 /** The error for a call that FreeSWITCH did not answer with 200. */
 export function refused(outcome: { readonly status: number; readonly reason: string }): EngineError {
   const { status, reason } = outcome;
-  const hint = status === 404 ? ': has its dialplan an extension for conference-NAME?' : '';
-  return new EngineError(reasonFor(status), `FreeSWITCH answered ${status} ${reason.slice(0, 100)}${hint}`);
+  return new EngineError(reasonFor(status), `FreeSWITCH answered ${status} ${reason.slice(0, 100)}${hintFor(status)}`);
 }
 
 /**

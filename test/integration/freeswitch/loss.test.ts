@@ -77,9 +77,9 @@ describeFreeswitch('a FreeSWITCH that fails', { launched: true }, (like: Freeswi
   const ask = (body: Record<string, unknown>): Promise<ResourceReply> => processes.handle({ pid: pid(), boot }, body);
 
   /** A participant in the room; its allocation. */
-  async function join(): Promise<string> {
+  async function join(rtp?: RtpListener): Promise<string> {
     const allocation = `test-1-${boot}-${++allocations}`;
-    const rtp = await RtpListener.open(scope);
+    rtp ??= await RtpListener.open(scope);
     expect(await ask({ op: 'allocate', allocation, type: 'conference', room: 'r', holder: 'SEP-a' })).toMatchObject({
       ok: true,
     });
@@ -175,5 +175,51 @@ describeFreeswitch('a FreeSWITCH that fails', { launched: true }, (like: Freeswi
       (members) => members.length === 1,
     );
     expect(left[0]).toMatch(/^test-2-/);
+  });
+
+  it('RFC 4028 §10: it ends by itself the calls of a node that is gone for good; those of a living node stay', async () => {
+    const rtp = await RtpListener.open(scope);
+    const allocation = await join(rtp);
+    // A phone that was offered something, and rings all the time.
+    const ringing = `test-1-${boot}-${++allocations}`;
+    await ask({ op: 'allocate', allocation: ringing, type: 'conference', room: 'r', holder: 'SEP-b' });
+    expect(await ask({ op: 'offer', allocation: ringing })).toMatchObject({ ok: true });
+    const life = new Scope();
+    scope.defer(() => life.close());
+    const { host, sipPort, eventSocketPort, password } = freeswitch.at;
+    const engine = createFreeswitch({
+      name: 'bridge',
+      sip: { transport: 'udp', address: host, port: sipPort },
+      eventSocket: { address: host, port: eventSocketPort, password },
+      caller: await startSipCaller(life),
+      owner: 'test-2',
+      localAddress: '127.0.0.1',
+    });
+    life.defer(() => engine.close());
+    await engine.ping();
+    const offer = (await RtpListener.open(scope)).sdp();
+    await engine.mixer?.accept(`test-2-${boot}-1`, { room: 'r', offer });
+    const gone = Date.now();
+    await life.close();
+    expect(await freeswitchMembers(freeswitch.at)).toHaveLength(3);
+    await eventually(
+      'two are left',
+      async () => {
+        for (const each of [allocation, ringing])
+          expect(await ask({ op: 'renew', allocation: each })).toMatchObject({ ok: true });
+        return freeswitchMembers(freeswitch.at);
+      },
+      (members) => members.length === 2,
+      { cap: 130_000, every: 200 },
+    );
+    figure('FreeSWITCH: seconds until it ends the call of a node that is gone', (Date.now() - gone) / 1000, 's');
+    const living = expect.stringMatching(/^test-1-/) as string;
+    expect(await freeswitchMembers(freeswitch.at)).toEqual([living, living]);
+    const late = await RtpListener.open(scope);
+    expect(await ask({ op: 'connect', allocation: ringing, answer: late.sdp() })).toMatchObject({ ok: true });
+    for (const [who, listener] of Object.entries({ rtp, late })) {
+      const { length } = listener.packets;
+      await eventuallyTrue(`sound is sent to ${who}`, () => listener.packets.length > length + 20);
+    }
   });
 });
