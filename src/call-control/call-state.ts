@@ -52,8 +52,15 @@ export type Music =
   | { readonly step: 'unavailable' }
   | { readonly step: 'allocating'; readonly token: number }
   | { readonly step: 'granted'; readonly token: number; readonly leaseMs: number }
-  | { readonly step: 'asking'; readonly token: number; readonly leaseMs: number }
-  | { readonly step: 'offering'; readonly token: number; readonly leaseMs: number; readonly sdp: string }
+  /** `peer`: what the device had described then. */
+  | { readonly step: 'asking'; readonly token: number; readonly leaseMs: number; readonly peer: string | undefined }
+  | {
+      readonly step: 'offering';
+      readonly token: number;
+      readonly leaseMs: number;
+      readonly peer: string | undefined;
+      readonly sdp: string;
+    }
   | { readonly step: 'connecting'; readonly token: number; readonly leaseMs: number }
   | { readonly step: 'playing'; readonly token: number; readonly leaseMs: number };
 

@@ -24,12 +24,12 @@ export function reconcileMusic(draft: Draft, leg: Leg, other: Leg): void {
     case 'none':
       return allocate(draft, leg, other);
     case 'granted':
-      draft.emit({ type: 'ask-offer', leg: leg.id, token: leg.music.token, peer: leg.remoteSdp });
-      leg.music = { ...leg.music, step: 'asking' };
-      return;
+      return askForMusic(draft, leg, leg.music);
     case 'offering':
-      if (isFree(leg)) sendOffer(draft, leg, 'music', draft.offerFor(leg, leg.music.sdp));
-      return;
+      if (!isFree(leg)) return;
+      // The offer is for what the device spoke when it was made.
+      if (leg.music.peer !== leg.remoteSdp) return askForMusic(draft, leg, leg.music);
+      return sendOffer(draft, leg, 'music', draft.offerFor(leg, leg.music.sdp));
     case 'unavailable':
       if (leg.connection !== 'silence' && leg.localSdp !== undefined && isFree(leg)) {
         sendOffer(draft, leg, 'silence', draft.silentOffer(leg, leg.localSdp));
@@ -41,6 +41,16 @@ export function reconcileMusic(draft: Draft, leg: Leg, other: Leg): void {
     case 'playing':
       return;
   }
+}
+
+function askForMusic(
+  draft: Draft,
+  leg: Leg,
+  { token, leaseMs }: { readonly token: number; readonly leaseMs: number },
+): void {
+  const peer = leg.remoteSdp;
+  leg.music = { step: 'asking', token, leaseMs, peer };
+  draft.emit({ type: 'ask-offer', leg: leg.id, token, peer });
 }
 
 function allocate(draft: Draft, leg: Leg, holder: Leg): void {
@@ -112,7 +122,7 @@ export function resourceReplied(draft: Draft, signal: Extract<CallSignal, { type
     case 'offer':
       if (music.step !== 'asking') return;
       if (reply.sdp === undefined) return musicFailed(draft, leg, token, 'error');
-      leg.music = { step: 'offering', token, leaseMs, sdp: reply.sdp };
+      leg.music = { step: 'offering', token, leaseMs, peer: music.peer, sdp: reply.sdp };
       return;
     case 'connect':
       if (music.step === 'connecting') leg.music = { step: 'playing', token, leaseMs };

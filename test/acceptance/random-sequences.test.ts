@@ -45,6 +45,12 @@ interface Resource {
   readonly leases?: readonly Lease[];
 }
 
+interface CallRow {
+  readonly id: string;
+  readonly from: string;
+  readonly to: string | undefined;
+}
+
 function numberOf(place: number, phone: number): string {
   return String(70_000 + 100 * place + phone);
 }
@@ -80,7 +86,11 @@ const possible =
 
 /** One cluster, the phones of its sequences, and what is done to it. */
 class Stage {
-  private readonly world: World = { nodeKills: 0, engineKills: 0, broken: false, whole: () => this.repair };
+  private readonly world: World = {
+    ...{ nodeKills: 0, engineKills: 0, broken: false },
+    whole: () => this.repair,
+    calls: (devices) => this.callsOf(devices),
+  };
   private repair: Promise<void> = Promise.resolve();
   private readonly phones: MediaParty[][] = [];
 
@@ -204,6 +214,15 @@ class Stage {
         () => this.resources(id) as Promise<readonly (Resource & { state: string })[]>,
         (rows) => rows.every(({ state }) => state === 'up'),
       );
+  }
+
+  private async callsOf(devices: readonly string[]): Promise<string> {
+    const found: string[] = [];
+    for (const node of this.cluster.nodes)
+      for (const { id, from, to } of (await node.calls()) as CallRow[])
+        if (devices.includes(from) || (to !== undefined && devices.includes(to)))
+          found.push(`node ${node.id}: ${JSON.stringify(await node.api(`/api/calls/${id}`))}`);
+    return found.join('\n');
   }
 
   /** Calls, leases and sessions that are there. */

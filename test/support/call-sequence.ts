@@ -16,6 +16,8 @@ export interface World {
   broken: boolean;
   /** Resolves when everything that was killed runs again. */
   whole: () => Promise<void>;
+  /** What the nodes say of the calls of these devices. */
+  calls: (devices: readonly string[]) => Promise<string>;
 }
 
 interface End {
@@ -314,12 +316,18 @@ export class Sequence {
       other: this.verdict(pair, other, one),
     });
     if (isOver()) return;
-    await eventually(
-      `${one.party.dn} and ${other.party.dn} hear what they should`,
-      hears,
-      (seen) => isOver() || (seen.one === 'right' && seen.other === 'right'),
-      { cap: CAP_MS, every: 50 },
-    );
+    try {
+      await eventually(
+        `${one.party.dn} and ${other.party.dn} hear what they should`,
+        hears,
+        (seen) => isOver() || (seen.one === 'right' && seen.other === 'right'),
+        { cap: CAP_MS, every: 50 },
+      );
+    } catch (error) {
+      const ends = pair.ends.map(({ party, call }) => `${party.dn}: ${call.told()}`);
+      const calls = await this.world.calls(pair.ends.map(({ party }) => `party-${party.dn}`));
+      throw new Error([String(error), ...ends, calls].join('\n'), { cause: error });
+    }
   }
 
   /** Everybody in the conference who does not hold hears the others who do not, and not itself; there is no music. */

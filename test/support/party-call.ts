@@ -81,6 +81,13 @@ export class PartyCall {
     return this.offering !== undefined || this.incoming !== undefined;
   }
 
+  /** Where it stands, for a report. */
+  told(): string {
+    const { state, hold, codecs, remoteAudio, stream, busy } = this;
+    const heard = stream.last(400).map(({ port, payloadType }) => `${payloadType} from ${port}`);
+    return JSON.stringify({ state, hold, codecs, remoteAudio, port: stream.port, busy, heard: [...new Set(heard)] });
+  }
+
   heard(tone: number, ms?: number): Heard {
     return this.stream.heard(tone, (port) => this.musicPorts.has(port), ms);
   }

@@ -249,6 +249,12 @@ export function relayed(to: Side, options: SdpOptions = {}): string {
   return sdp('relay', { address: to === 'a' ? '10.0.8.1' : '10.0.8.2', port: 7000, ...options });
 }
 
+/** Music is offered in the codecs of the device that is to hear it. */
+function spokenBy(peer: string | undefined): readonly number[] {
+  const spoken = peer === undefined ? [] : audioCodecs(peer).map(({ payload }) => payload);
+  return [...PAYLOADS.values()].filter((payload) => spoken.length === 0 || spoken.includes(payload));
+}
+
 export class FakeAllocation implements Allocation {
   readonly pid = '1.mp.1';
   readonly boot = 7;
@@ -264,7 +270,12 @@ export class FakeAllocation implements Allocation {
     readonly device: string,
     readonly leaseMs: number,
     readonly need: ResourceNeed,
+    /** Of its media. */
+    readonly port = 7000,
   ) {}
+
+  /** What each side has described last. */
+  readonly described = new Map<Side, string>();
 
   readonly relays: NonNullable<OfferRequest['relay']>[] = [];
   readonly connects: ConnectRequest[] = [];
@@ -275,31 +286,37 @@ export class FakeAllocation implements Allocation {
     this.relays.push(relay);
     if (this.failing === 'offer') return { ok: false, reason: 'down' };
     this.answering = { side: relay.to, offer: relay.sdp };
+    if (relay.sdp !== undefined) this.described.set(relay.to === 'a' ? 'b' : 'a', relay.sdp);
     const named = relay.terms.codecs?.flatMap((name) => PAYLOADS.get(name) ?? []);
     const codecs = named ?? (relay.sdp === undefined ? [0, 8] : audioCodecs(relay.sdp).map(({ payload }) => payload));
     const protocol = relay.terms.security === 'sdes' ? { protocol: 'RTP/SAVP' } : {};
-    return { ok: true, sdp: relayed(relay.to, { codecs, ...protocol }) };
+    return { ok: true, sdp: relayed(relay.to, { codecs, port: this.port, ...protocol }) };
   }
 
-  private join(from: Side): ResourceReply {
+  private join(from: Side, answer: string): ResourceReply {
     const { answering } = this;
     if (answering?.side !== from) return { ok: false, reason: 'bad-request', detail: `nothing was offered to ${from}` };
+    this.described.set(from, answer);
     if (answering.offer === undefined) return { ok: true };
     const codecs = audioCodecs(answering.offer).map(({ payload }) => payload);
-    return { ok: true, sdp: relayed(from === 'a' ? 'b' : 'a', { codecs: codecs.slice(0, 1) }) };
+    const to = from === 'a' ? 'b' : 'a';
+    return { ok: true, sdp: relayed(to, { codecs: codecs.slice(0, 1), port: this.port }) };
   }
 
   async offer({ peer, relay }: OfferRequest): Promise<ResourceReply> {
     if (relay !== undefined) return this.relay(relay);
     this.peers.push(peer);
     if (this.failing === 'offer') return { ok: false, reason: 'down' };
-    return { ok: true, sdp: sdp('music', { direction: 'sendonly', version: this.peers.length, codecs: [0] }) };
+    return {
+      ok: true,
+      sdp: sdp('music', { direction: 'sendonly', version: this.peers.length, codecs: spokenBy(peer), port: this.port }),
+    };
   }
   async connect(request: ConnectRequest): Promise<ResourceReply> {
     const { answer, from } = request;
     this.connects.push(request);
     this.answers.push(answer);
-    if (from !== undefined && this.failing !== 'connect') return this.join(from);
+    if (from !== undefined && this.failing !== 'connect') return this.join(from, answer);
     return this.failing === 'connect' ? { ok: false, reason: 'error' } : { ok: true };
   }
   async accept(): Promise<ResourceReply> {
@@ -323,6 +340,10 @@ export class FakeAllocation implements Allocation {
 export class FakeResources implements MediaResourceManager {
   readonly needs: { readonly need: ResourceNeed; readonly why: string }[] = [];
   readonly granted: FakeAllocation[] = [];
+
+  /** `firstPort`: of their media, so that those of two nodes differ. */
+  constructor(private readonly firstPort = 7000) {}
+
   /** Servers that are left; 0: nobody grants. */
   servers = 10;
   /** Types that nobody has, and devices whose lists lead nowhere. */
@@ -347,7 +368,13 @@ export class FakeResources implements MediaResourceManager {
       return { allocation: undefined, explanation: { ...explanation, ...rest, trials, winner: undefined } };
     }
     this.servers -= 1;
-    const allocation = new FakeAllocation(`a${this.granted.length + 1}`, name, 30_000, need);
+    const allocation = new FakeAllocation(
+      `a${this.granted.length + 1}`,
+      name,
+      30_000,
+      need,
+      this.firstPort + 10 * this.granted.length,
+    );
     this.granted.push(allocation);
     return { allocation, explanation: { ...explanation, ...rest, winner: allocation.device } };
   }
@@ -382,7 +409,7 @@ export interface CallOptions {
 /** A node with everything around call control played by the test. */
 export class World {
   readonly clock = new SimulatedClock();
-  readonly resources = new FakeResources();
+  readonly resources: FakeResources;
   readonly devices = new Map<string, FakeDevice>();
   readonly routes = new Map<string, Analysis>();
   readonly records: CallDetailRecord[] = [];
@@ -396,7 +423,8 @@ export class World {
   random = 0.5;
   readonly control: CallControl;
 
-  constructor(options: Partial<CallControlDependencies> = {}) {
+  constructor(options: Partial<CallControlDependencies> = {}, firstPort = 7000) {
+    this.resources = new FakeResources(firstPort);
     this.control = new CallControl({
       digitAnalysis: {
         analyse: (dialled, about) => {

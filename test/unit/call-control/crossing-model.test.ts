@@ -1,0 +1,263 @@
+import fc from 'fast-check';
+import type { OutgoingCall } from '../../../src/device/device-process';
+import type { Side } from '../../../src/media-resource/ports';
+import type { Pid } from '../../../src/process/pid';
+import type { Session } from '../../../src/sip/user-agent';
+import type { Codec } from '../../support/media-stream';
+import type { Hold, RemoteAudio } from '../../support/party-sdp';
+import { readSdp } from '../../support/party-sdp';
+import { type FakeAllocation, FakeDevice, headers, profile, settled, target, World } from './kit';
+import { Wire, WireSession } from './wire';
+import { type Wish, WiredPhone } from './wired-phone';
+
+/** `CALL_SEQUENCES=10000` for the long form. */
+const RUNS = Number(process.env['CALL_SEQUENCES'] ?? 300);
+
+interface Place {
+  readonly address: string;
+  readonly port: number;
+}
+
+type Who = 'alice' | 'bob';
+
+interface Equipment {
+  readonly codecs: readonly Codec[];
+  /** The node knows them beforehand. */
+  readonly configured: boolean;
+}
+
+interface Layout {
+  readonly nodes: 1 | 2;
+  readonly alice: Equipment;
+  readonly bob: Equipment;
+}
+
+type Step =
+  | { readonly do: 'want'; readonly who: Who; readonly wish: Wish }
+  | { readonly do: 'deliver'; readonly way: number; readonly ahead: number }
+  | { readonly do: 'wait'; readonly ms: number }
+  | { readonly do: 'settle' | 'calm' | 'slow' | 'fast' };
+
+function stationOf(name: string, { codecs, configured }: Equipment): ReturnType<typeof profile> {
+  return { ...profile(name), codecs: configured ? codecs : undefined };
+}
+
+/** Alice, at the first node, calls Bob, at the last one. Everything between them takes its time, as the test says. */
+class Exchange {
+  readonly wire = new Wire();
+  readonly worlds: readonly World[];
+  readonly alice: WiredPhone;
+  bob!: WiredPhone;
+  private calls = 0;
+
+  constructor(layout: Layout) {
+    this.worlds = Array.from({ length: layout.nodes }, (_, at) => {
+      const world = new World({}, 7000 + 1000 * at);
+      world.resources.servers = 1000;
+      return world;
+    });
+    const [first, last] = [this.worlds[0]!, this.worlds.at(-1)!];
+    const pid = layout.nodes === 1 ? '1.dp.2' : '2.dp.1';
+    const bob = new WiredDevice(stationOf('SEP-bob', layout.bob), pid, (call) => {
+      const [near, far] = this.dial(call.sdp === undefined);
+      near.send(() => {
+        this.bob = new WiredPhone('bob', 4100, layout.bob.codecs, far, last.clock, 'callee');
+        this.bob.pickUp(call.sdp);
+      });
+      return near;
+    });
+    last.devices.set(pid, bob);
+    if (layout.nodes === 2)
+      first.devices.set(pid, new WiredDevice(profile('node-2', 'node'), pid, (call) => this.across(call, bob)));
+    first.route('2000', [target(pid, 'SEP-bob')]);
+    const [phone, node] = this.dial(false);
+    this.alice = new WiredPhone('alice', 4000, layout.alice.codecs, phone, first.clock, 'caller');
+    const from = stationOf('SEP-alice', layout.alice);
+    const caller = { number: '1000', displayName: 'Alice' };
+    const offer = this.alice.describe();
+    first.control.incoming({
+      ...{ session: node, from, pid: '1.dp.9', caller, dialled: '2000', sdp: offer },
+      ...{ maxForwards: 70, target: undefined, header: headers() },
+    });
+  }
+
+  private dial(delayed: boolean): readonly [WireSession, WireSession] {
+    this.calls += 1;
+    return WireSession.pair(this.wire, `call-${this.calls}`, delayed);
+  }
+
+  /** The call goes to the other node. */
+  private across(call: OutgoingCall, bob: FakeDevice): Session {
+    const [near, far] = this.dial(call.sdp === undefined);
+    const { caller, digits, sdp, maxForwards } = call;
+    near.send(() =>
+      this.worlds[1]?.control.incoming({
+        ...{ session: far, from: profile('node-1', 'node'), caller, maxForwards, header: headers(call.headers) },
+        ...{ dialled: digits, sdp, target: bob, pid: undefined },
+      }),
+    );
+    return near;
+  }
+
+  get phones(): readonly WiredPhone[] {
+    return [this.alice, this.bob];
+  }
+
+  async calm(): Promise<void> {
+    this.wire.deliverAll();
+    await settled();
+    this.wire.deliverAll();
+  }
+
+  wait(ms: number): void {
+    for (const world of this.worlds) world.clock.advance(ms);
+  }
+
+  /** Phones, servers and timers go on until nothing is under way. */
+  async rest(): Promise<void> {
+    for (const { resources } of this.worlds) resources.answer();
+    for (let turn = 0; turn < 80; turn += 1) {
+      await this.calm();
+      this.wait(500);
+      if (turn > 20 && this.phones.every(({ idle }) => idle)) break;
+    }
+    await this.calm();
+  }
+
+  async act(what: Step): Promise<void> {
+    switch (what.do) {
+      case 'want':
+        return this[what.who].want(what.wish);
+      case 'deliver':
+        return this.wire.deliver(what.way, what.ahead);
+      case 'wait':
+        return this.wait(what.ms);
+      case 'settle':
+        return settled();
+      case 'calm':
+        return this.calm();
+      case 'slow':
+        for (const { resources } of this.worlds) resources.slow = true;
+        return;
+      case 'fast':
+        for (const { resources } of this.worlds) resources.answer();
+        return;
+    }
+  }
+
+  private get inUse(): readonly FakeAllocation[] {
+    return this.worlds.flatMap(({ resources }) => resources.granted.filter(({ released }) => released === 0));
+  }
+
+  /** What `ear` hears of `mouth`, followed through the resources on its way. */
+  private speech(mouth: WiredPhone, ear: WiredPhone): string {
+    let at: Place | undefined = mouth.voice;
+    if (at === undefined) return `nothing: ${mouth.name} is silent`;
+    for (let hops = 0; hops < 4 && at !== undefined; hops++) {
+      const { address, port }: Place = at;
+      if (port === ear.port) return ear.codecs.includes(mouth.voice!.codec) || hops > 0 ? 'speech' : 'noise';
+      const relay = this.inUse.find((one) => one.port === port && one.need.type !== 'moh');
+      if (relay === undefined) return `nothing: nobody is at ${address}:${port}`;
+      const [from, to]: readonly Side[] = address === '10.0.8.1' ? ['a', 'b'] : ['b', 'a'];
+      const spoken = said(relay, from);
+      const heard = said(relay, to);
+      if (!mayFlow(spoken, heard)) return `nothing: ${address}:${port} relays ${JSON.stringify({ spoken, heard })}`;
+      at = heard;
+    }
+    return 'nothing: it goes in a circle';
+  }
+
+  private music(ear: WiredPhone): string {
+    const { remote } = ear;
+    const server = this.inUse.find(({ port, need }) => need.type === 'moh' && port === remote?.port);
+    const told = readSdp(server?.answers.at(-1) ?? '');
+    return told?.port === ear.port && told.direction !== 'inactive'
+      ? 'music'
+      : `no music, but ${JSON.stringify(remote)}`;
+  }
+
+  expectSound(): void {
+    for (const [ear, mouth] of [
+      [this.alice, this.bob],
+      [this.bob, this.alice],
+    ] as const) {
+      if (ear.hold !== 'none') continue;
+      const where = `${ear.name} (${ear.hold}) hears, when ${mouth.name} (${mouth.hold}): `;
+      if (mouth.hold === 'none') expect(where + this.speech(mouth, ear)).toBe(`${where}speech`);
+      else expect(where + this.music(ear)).toBe(`${where}music`);
+    }
+  }
+}
+
+function said({ described }: FakeAllocation, side: Side | undefined): RemoteAudio | undefined {
+  return side === undefined ? undefined : readSdp(described.get(side) ?? '');
+}
+
+function mayFlow(spoken: RemoteAudio | undefined, heard: RemoteAudio | undefined): boolean {
+  const sends = spoken?.direction === 'sendrecv' || spoken?.direction === 'sendonly';
+  const hears = heard?.direction === 'sendrecv' || heard?.direction === 'recvonly';
+  return sends && hears;
+}
+
+class WiredDevice extends FakeDevice {
+  constructor(
+    about: FakeDevice['profile'],
+    pid: Pid,
+    private readonly begin: (call: OutgoingCall) => Session,
+  ) {
+    super(about, pid);
+  }
+
+  override call(call: OutgoingCall): Session {
+    return this.begin(call);
+  }
+}
+
+const CODECS: readonly (readonly Codec[])[] = [['PCMU'], ['PCMA'], ['G722'], ['PCMA', 'PCMU']];
+const codecs = fc.constantFrom(...CODECS);
+const equipment = fc.record({ codecs, configured: fc.boolean() });
+const layout: fc.Arbitrary<Layout> = fc.record({
+  nodes: fc.constantFrom(1 as const, 2 as const),
+  alice: equipment,
+  bob: equipment,
+});
+const who = fc.constantFrom<Who>('alice', 'bob');
+const hold = fc.constantFrom<Hold>('none', 'none', 'none', 'sendonly', 'sendonly', 'inactive', 'blackhole');
+const wish: fc.Arbitrary<Wish> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ hold }) },
+  { weight: 1, arbitrary: fc.record({ codecs }) },
+);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('want' as const), who, wish }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      do: fc.constant('deliver' as const),
+      way: fc.nat(5),
+      ahead: fc.constantFrom(0, 0, 0, 0, 1, 2),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 5000 }) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('settle' as const, 'calm' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('slow' as const, 'fast' as const) }) },
+);
+
+test('whatever two phones do and however messages cross, at rest they hear what they should', async () => {
+  await fc.assert(
+    fc.asyncProperty(layout, fc.array(step, { maxLength: 60 }), async (parts, steps) => {
+      const exchange = new Exchange(parts);
+      await exchange.rest();
+      expect(exchange.bob).toBeDefined();
+      exchange.expectSound();
+      for (const what of steps) await exchange.act(what);
+      await exchange.rest();
+      expect(exchange.worlds.map(({ control }) => control.calls().length)).toEqual(exchange.worlds.map(() => 1));
+      expect(exchange.phones.map(({ idle }) => idle)).toEqual([true, true]);
+      exchange.expectSound();
+      exchange.worlds[0]?.control.endAll('The test is over');
+      await exchange.calm();
+      for (const world of exchange.worlds) await world.close();
+    }),
+    { numRuns: RUNS },
+  );
+}, 600_000);

@@ -1,0 +1,118 @@
+import type { Session, SessionSignal } from '../../../src/sip/user-agent';
+import { headers } from './kit';
+
+/** What is on its way. Each queue keeps its order unless it is told otherwise, and they cross. */
+export class Wire {
+  readonly queues: (() => void)[][] = [];
+
+  /** A new direction; returns its number. */
+  lay(): number {
+    this.queues.push([]);
+    return this.queues.length - 1;
+  }
+
+  send(way: number, arrive: () => void): void {
+    this.queues[way]?.push(arrive);
+  }
+
+  /** `ahead`: what was sent later arrives before that many others, as it may over UDP. */
+  deliver(way: number, ahead = 0): void {
+    const queue = this.queues[way % this.queues.length] ?? [];
+    queue.splice(Math.min(ahead, queue.length - 1), 1)[0]?.();
+  }
+
+  deliverAll(): void {
+    while (this.queues.some((queue) => queue.length > 0)) this.queues.forEach((_, way) => this.deliver(way));
+  }
+}
+
+/** One end of a dialog whose other end is a session too, as two SIP servers would make it. */
+export class WireSession implements Session {
+  readonly id: string;
+  peer!: WireSession;
+  over = false;
+  private listener: ((signal: SessionSignal) => void) | undefined;
+  private kept: SessionSignal[] = [];
+  private readonly withOffer = new Map<string, boolean>();
+
+  private constructor(
+    private readonly wire: Wire,
+    private readonly way: number,
+    readonly callId: string,
+    private readonly delayed: boolean,
+  ) {
+    this.id = `wire-${way}`;
+  }
+
+  /** The end that calls and the end that is called; `delayed`: the INVITE has no offer. */
+  static pair(wire: Wire, callId: string, delayed: boolean): readonly [WireSession, WireSession] {
+    const ends = [0, 1].map(() => new WireSession(wire, wire.lay(), callId, delayed));
+    const [near, far] = [ends[0]!, ends[1]!];
+    near.peer = far;
+    far.peer = near;
+    return [near, far];
+  }
+
+  listen(listener: (signal: SessionSignal) => void): void {
+    this.listener = listener;
+    for (const signal of this.kept.splice(0)) listener(signal);
+  }
+
+  /** Something arrives at the other end. */
+  send(arrive: () => void): void {
+    this.wire.send(this.way, arrive);
+  }
+
+  private tell(signal: SessionSignal, after?: () => void): void {
+    this.send(() => {
+      this.peer.receive(signal);
+      after?.();
+    });
+  }
+
+  private receive(signal: SessionSignal): void {
+    if (this.over) return;
+    if (['ended', 'rejected', 'cancelled'].includes(signal.type)) this.over = true;
+    if (this.listener === undefined) this.kept.push(signal);
+    else this.listener(signal);
+  }
+
+  progress(status: number, options: { readonly sdp?: string } = {}): void {
+    this.tell({ type: 'provisional', status, reason: '', sdp: options.sdp, header: headers() });
+  }
+  answer(options: { readonly sdp: string }): void {
+    const agreed = headers({ 'Session-Expires': '1800;refresher=uac' });
+    this.tell({ type: 'answered', sdp: options.sdp, header: agreed }, () => {
+      if (!this.delayed) this.peer.tell({ type: 'acknowledged', sdp: undefined });
+    });
+  }
+  reject(status: number): void {
+    this.over = true;
+    this.tell({ type: 'rejected', status, reason: '', header: headers() });
+  }
+  cancel(): void {
+    this.over = true;
+    this.tell({ type: 'cancelled', reason: undefined });
+  }
+  acknowledge(description: string): void {
+    this.tell({ type: 'acknowledged', sdp: description });
+  }
+  reinvite(id: string, options: { readonly sdp?: string }): void {
+    this.withOffer.set(id, options.sdp !== undefined);
+    this.tell({ type: 'reinvited', id, sdp: options.sdp, header: headers() });
+  }
+  request(): void {
+    throw new Error('not part of this model');
+  }
+  respond(id: string, status: number, options: { readonly sdp?: string } = {}): void {
+    if (status !== 200) return this.tell({ type: 'reinvite-rejected', id, status, reason: '' });
+    this.tell({ type: 'reinvite-answered', id, sdp: options.sdp }, () => {
+      if (this.peer.withOffer.get(id) === true) this.peer.tell({ type: 'acknowledged', sdp: undefined });
+    });
+  }
+  bye(): void {
+    if (this.over) return;
+    this.over = true;
+    this.tell({ type: 'ended', by: 'peer', reason: undefined });
+  }
+}
