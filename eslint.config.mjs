@@ -38,7 +38,7 @@ const vendors = {
   'sdp-transform': ['sdp'],
   ws: ['sip-server/transport'],
   yaml: ['config'],
-  zod: ['config', 'cluster', 'media-resource', 'registration'],
+  zod: ['config', 'call-control', 'cluster', 'media-resource', 'registration'],
 };
 
 /** `no-restricted-imports` for the files of one folder below `src`. */

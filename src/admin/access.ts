@@ -8,7 +8,7 @@ export type Access =
 const OPEN_PATHS = new Set(['/healthz', '/readyz']);
 
 /**
- * Who may read: with a token, who has it. Without one the API listens on loopback only, and a request must have been
+ * Who may read, and command: with a token, who has it. Without one the API listens on loopback only, and a request must have been
  * meant for loopback: its Host names no other machine (else a web page could read the API through a name of its own
  * that resolves to 127.0.0.1).
  */
@@ -24,6 +24,16 @@ export function checkAccess(
   const given = /^Bearer +([^\s]{1,1024})$/i.exec(request.authorization ?? '')?.[1];
   if (given !== undefined && sameToken(given, token)) return { allowed: true };
   return { allowed: false, status: 401, error: 'a bearer token is needed' };
+}
+
+/** Whether a browser says that the request comes from a page that is not ours. Programs say nothing of the kind. */
+export function isForeignPage(origin: string | undefined, host: string | undefined): boolean {
+  if (origin === undefined) return false;
+  try {
+    return new URL(origin).host !== host;
+  } catch {
+    return true;
+  }
 }
 
 export function isLoopbackAddress(address: string): boolean {

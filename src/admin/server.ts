@@ -1,7 +1,9 @@
 import { Readable } from 'node:stream';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from '../telemetry/logger';
-import { checkAccess, isLoopbackAddress } from './access';
+import { checkAccess, isForeignPage, isLoopbackAddress } from './access';
+import { addModeration, methodsOf } from './moderation';
+import { RequestError } from './request-error';
 import type { AdminSource, RegistrationView } from './source';
 
 export interface AdminOptions {
@@ -21,26 +23,22 @@ export interface AdminServer {
   close(): Promise<void>;
 }
 
-/** Something wrong with what was asked; its message is told to the client. */
-class RequestError extends Error {
-  constructor(
-    readonly statusCode: 400 | 404,
-    message: string,
-  ) {
-    super(message);
-  }
-}
-
 const REQUEST_TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 256;
 const MAX_VALUE = 128;
 const MAX_URL = 2048;
 const REGISTRATIONS_PER_PIECE = 256;
+/** What the framework refuses. */
+const REFUSALS: ReadonlyMap<number, string> = new Map([
+  [400, 'the body is no JSON'],
+  [413, 'the body is too long'],
+  [415, 'the body must be application/json'],
+]);
 const HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8';
 
 /**
- * Starts the HTTP API (docs/api.md). It only reads. Rejects when it cannot listen, and when it would be open to
+ * Starts the HTTP API (docs/api.md). Rejects when it cannot listen, and when it would be open to
  * everybody: an address other than loopback needs a token.
  */
 export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
@@ -66,6 +64,8 @@ function createApp({ token, source, log }: AdminOptions): FastifyInstance {
     frameworkErrors: (_error, _request, reply) => void sendError(reply, 400, 'not a usable URL'),
   });
   app.server.maxConnections = MAX_CONNECTIONS;
+  // JSON only: a web page can send the other types to any address without being asked whether it may.
+  app.removeContentTypeParser('text/plain');
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS);
     const path = request.url.split('?', 1)[0] ?? '';
@@ -75,19 +75,29 @@ function createApp({ token, source, log }: AdminOptions): FastifyInstance {
       if (access.status === 401) reply.header('www-authenticate', 'Bearer realm="tandem"');
       return sendError(reply, access.status, access.error);
     }
-    if (request.method !== 'GET' && request.method !== 'HEAD')
-      return sendError(reply.header('allow', 'GET, HEAD'), 405, 'the API only reads');
+    const methods = methodsOf(path);
+    if (!methods.includes(request.method))
+      return sendError(
+        reply.header('allow', methods.join(', ')),
+        405,
+        `this can be asked with ${methods.join(', ')} only`,
+      );
+    const reads = request.method === 'GET' || request.method === 'HEAD';
+    if (!reads && isForeignPage(request.headers.origin, host))
+      return sendError(reply, 403, 'pages of other origins may change nothing');
     if (request.url.length > MAX_URL) return sendError(reply, 414, 'URL too long');
     return undefined;
   });
   app.setNotFoundHandler((request, reply) => sendError(reply, 404, `nothing at ${request.url.split('?', 1)[0] ?? ''}`));
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const status = error.statusCode ?? 500;
-    if (status < 500) return sendError(reply, status, error instanceof RequestError ? error.message : 'bad request');
+    if (error instanceof RequestError) return sendError(reply, status, error.message);
+    if (status < 500) return sendError(reply, status, REFUSALS.get(status) ?? 'bad request');
     log.error({ error, route: request.routeOptions.url }, 'API request failed');
     return sendError(reply, 500, 'internal error');
   });
   addApi(app, source, log);
+  addModeration(app, source, log);
   addHealth(app, source);
   return app;
 }

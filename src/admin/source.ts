@@ -13,6 +13,10 @@ export interface AdminSource {
   mediaResources(): Iterable<MediaResourceView>;
   /** Those that this node owns, also without anybody in them. */
   conferences(): Iterable<ConferenceView>;
+  /** A conference, whichever node owns it. Never rejects. */
+  conference(number: string): Promise<ConferenceOutcome>;
+  /** Has a moderator's command followed, whichever node owns the conference. Never rejects. */
+  moderate(number: string, command: ModeratorCommand): Promise<CommandOutcome>;
   /** Why `to`, dialled by `from` (a number or a device name), goes where it goes. Undefined: there is no such caller. */
   explain(from: string, to: string): object | undefined;
   /** In the text format of Prometheus. */
@@ -82,8 +86,41 @@ export interface ConferenceView {
   readonly pid: string;
   /** Undefined: nobody is in it. */
   readonly bridge: string | undefined;
+  /** Nobody else is let in. */
+  readonly locked: boolean;
   readonly members: readonly object[];
 }
+
+/** What a moderator may want of a conference; `member`: the id of a participant. Each sets a state: given twice it changes nothing more. */
+export type ModeratorCommand =
+  | { readonly type: 'lock'; readonly locked: boolean }
+  | { readonly type: 'mute'; readonly member: string; readonly muted: boolean }
+  | { readonly type: 'kick'; readonly member: string };
+
+export type ConferenceFailure =
+  | 'unknown-conference'
+  | 'unknown-member'
+  /** Nobody is in it. */
+  | 'empty'
+  /** It is configured, and no node has it at the moment. */
+  | 'no-owner'
+  /** The node that has it did not answer in time. */
+  | 'no-answer';
+
+export type ConferenceOutcome =
+  { readonly ok: true; readonly conference: ConferenceView } | { readonly ok: false; readonly why: ConferenceFailure };
+
+export type CommandOutcome =
+  | {
+      readonly ok: true;
+      /** False: it stands, and the bridge has not done its part yet. */
+      readonly confirmed: boolean;
+      /** Of the conference, after `lock`. */
+      readonly locked?: boolean;
+      /** After `mute`. */
+      readonly member?: object;
+    }
+  | { readonly ok: false; readonly why: ConferenceFailure };
 
 export interface MediaResourceView {
   readonly name: string;

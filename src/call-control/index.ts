@@ -1,6 +1,8 @@
 /** Call control: sets up, changes and ends calls between device processes. */
 export { Conferences } from './conference/conferences';
 export type { ConferenceView } from './conference/conference';
+export { Moderation, type CommandOutcome, type ModerationFailure, type ShowOutcome } from './conference/moderation';
+export type { ModeratorCommand } from './conference/state';
 export { CallControl } from './call-control';
 export type { CallControlDependencies, CallHooks, CallLog } from './dependencies';
 export type { CallDetailRecord } from './call-detail-record';

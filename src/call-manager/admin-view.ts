@@ -1,12 +1,15 @@
 import type {
   AdminSource,
   CallView,
+  CommandOutcome,
+  ConferenceOutcome,
   ConferenceView,
   MediaResourceView,
+  ModeratorCommand,
   NodeView,
   RegistrationView,
 } from '../admin/source';
-import type { CallControl, CallDetailRecord, Conferences } from '../call-control';
+import type { CallControl, CallDetailRecord, Conferences, Moderation } from '../call-control';
 import type { Cluster } from '../cluster/cluster';
 import type { TandemConfig } from '../config/types';
 import type { RegistrationInformationTable } from '../digit-analysis/table';
@@ -44,6 +47,7 @@ export interface AdminViewParts {
   readonly cluster: Cluster;
   readonly calls: CallControl;
   readonly conferences: Conferences;
+  readonly moderation: Moderation;
   readonly recentCalls: RecentCalls;
   readonly resources: ResourceProcesses;
   readonly metrics: Metrics;
@@ -134,6 +138,14 @@ export class AdminView implements AdminSource {
 
   *conferences(): Iterable<ConferenceView> {
     yield* this.parts.conferences.views();
+  }
+
+  conference(number: string): Promise<ConferenceOutcome> {
+    return this.parts.moderation.show(number);
+  }
+
+  moderate(number: string, command: ModeratorCommand): Promise<CommandOutcome> {
+    return this.parts.moderation.control(number, command);
   }
 
   explain(from: string, to: string): object | undefined {

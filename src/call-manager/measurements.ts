@@ -56,8 +56,10 @@ export function watchGauges(
     metrics.set('tandem_calls', calls.count);
     const rooms = conferences.views().filter(({ members }) => members.length > 0);
     metrics.set('tandem_conferences', rooms.length);
-    const members = rooms.reduce((sum, room) => sum + room.members.length, 0);
-    metrics.set('tandem_conference_members', members);
+    metrics.set('tandem_conferences_locked', rooms.filter(({ locked }) => locked).length);
+    const members = rooms.flatMap((room) => room.members);
+    metrics.set('tandem_conference_members', members.length);
+    metrics.set('tandem_conference_members_muted', members.filter(({ muted }) => muted).length);
     const live = cluster.peers().filter((peer) => peer.live).length;
     metrics.set('tandem_cluster_peers', live, { state: 'on-line' });
     metrics.set('tandem_cluster_peers', cluster.peers().length - live, { state: 'off-line' });

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { startAdmin, type AdminServer } from '../admin/server';
-import { CallControl, Conferences } from '../call-control';
+import { CallControl, Conferences, Moderation } from '../call-control';
 import type { Bus } from '../cluster/bus';
 import { Cluster } from '../cluster/cluster';
 import { MemoryBus, MemoryExchange } from '../cluster/memory/memory-bus';
@@ -16,7 +16,7 @@ import type { OrphanedSessions } from '../media-resource/orphaned-sessions';
 import type { ResourceProcesses } from '../media-resource/resource-processes';
 import { systemClock } from '../process/clock';
 import { HybridClock } from '../process/hlc';
-import { PidAllocator } from '../process/pid';
+import { parsePid, PidAllocator } from '../process/pid';
 import { CompositeSet } from '../registration/composite-set';
 import { DeviceManager } from '../registration/device-manager';
 import { RegistrationJournal } from '../registration/journal';
@@ -239,6 +239,14 @@ export class CallManagerNode {
       log,
       settled: () => cluster.converged,
     });
+    const moderation = new Moderation({
+      composite,
+      messenger: cluster.messenger,
+      numbers: new Set(config.conferences.map(({ number }) => number)),
+      find: (pid) => conferences.withPid(pid),
+      boot,
+      onCommand: (command, result) => metrics.count('tandem_conference_commands_total', { command, result }),
+    });
     const recentCalls = new RecentCalls();
     const devices: Devices = new Devices({
       config,
@@ -279,7 +287,10 @@ export class CallManagerNode {
       musicSourceOf: (device, number) => chooseMusicSource(config, device, number),
       codecPolicyOf: (caller, callee) => chooseCodecPolicy(config, caller, callee),
     });
-    cluster.messenger.onRequest((pid, target, body) => resources.handle({ pid, boot: target }, body));
+    cluster.messenger.onRequest((pid, target, body) => {
+      const process = { pid, boot: target };
+      return parsePid(pid)?.type === 'cf' ? moderation.handle(process, body) : resources.handle(process, body);
+    });
     devices.start(this.listen);
     conferences.start();
     watchGauges(metrics, {
@@ -302,6 +313,7 @@ export class CallManagerNode {
       cluster,
       calls,
       conferences,
+      moderation,
       recentCalls,
       resources,
       metrics,

@@ -30,7 +30,7 @@ export interface ResourceTarget {
 /** Undefined: no answer in time. A reply that cannot be understood is an error. Never rejects. */
 export async function ask(
   messenger: ProcessMessenger,
-  target: ResourceTarget,
+  target: Pick<ResourceTarget, 'pid' | 'boot'>,
   request: ResourceRequest,
   deadlineMs: number,
 ): Promise<ResourceReply | undefined> {

@@ -96,6 +96,8 @@ export class ResourceDeviceProcess {
       case 'accept':
       case 'control':
         return this.inTurn(request.allocation, (lease) => this.serve(lease, request));
+      case 'talkers':
+        return this.talkers(request.allocations);
       case 'renew':
         return this.renew(request.allocation);
       case 'release': {
@@ -198,6 +200,16 @@ export class ResourceDeviceProcess {
     if (this.leases.full) return unavailable('full', `${this.resource.capacity} sessions are in use`);
     const refusal = this.options.engine.refusal?.();
     return refusal === undefined ? undefined : fromError(refusal);
+  }
+
+  private talkers(allocations: readonly string[]): ResourceReply {
+    const { mixer } = this.options.engine;
+    if (mixer?.talks === undefined) return { ok: true };
+    const talking = allocations.filter((allocation) => {
+      const lease = this.leases.get(allocation);
+      return lease !== undefined && mixer.talks?.(lease.session) === true;
+    });
+    return { ok: true, talking };
   }
 
   private renew(allocation: string): ResourceReply {

@@ -18,6 +18,10 @@ import { type Candidate, planWalk, type Walk, type WalkConfig } from './walk';
 export const ALLOCATE_MS = 500;
 /** No further device is asked after this. */
 export const WALK_MS = 4000;
+/** Who asks waits for it, and it is soon old. */
+const TALKERS_MS = 700;
+/** Allocations in one message, whose length is limited. */
+const TALKERS_AT_ONCE = 500;
 
 export interface MediaResourceManagerOptions {
   readonly config: WalkConfig;
@@ -82,6 +86,21 @@ class Manager implements MediaResourceManager {
     };
     this.report(explanation);
     return { allocation: grant === undefined ? undefined : this.granted(id, grant), explanation };
+  }
+
+  async talkers(
+    process: Pick<ResourceTarget, 'pid' | 'boot'>,
+    allocations: readonly string[],
+  ): Promise<ReadonlySet<string> | undefined> {
+    const talking = new Set<string>();
+    for (let from = 0; from < allocations.length; from += TALKERS_AT_ONCE) {
+      const some = allocations.slice(from, from + TALKERS_AT_ONCE);
+      const request = { op: 'talkers', allocations: some } as const;
+      const reply = await ask(this.options.messenger, process, request, TALKERS_MS);
+      if (reply?.ok !== true || reply.talking === undefined) return undefined;
+      for (const allocation of reply.talking) talking.add(allocation);
+    }
+    return talking;
   }
 
   private async askInOrder(

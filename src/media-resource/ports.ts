@@ -57,6 +57,8 @@ export type ResourceRequest =
   | { readonly op: 'accept'; readonly allocation: string; readonly offer: string }
   /** Conference bridge: what a participant may do. */
   | { readonly op: 'control'; readonly allocation: string; readonly muted: boolean }
+  /** Conference bridge: which of these participants talk right now. */
+  | { readonly op: 'talkers'; readonly allocations: readonly string[] }
   | { readonly op: 'renew'; readonly allocation: string }
   | { readonly op: 'release'; readonly allocation: string };
 
@@ -78,8 +80,15 @@ export type UnavailableReason =
   'full' | 'down' | 'draining' | 'unsupported' | 'unknown-allocation' | 'unknown-process' | 'bad-request' | 'error';
 
 export type ResourceReply =
-  /** `session`, with a grant: what the engine calls it. Its holder can end it there should the node be lost that controls the engine. */
-  | { readonly ok: true; readonly sdp?: string; readonly leaseMs?: number; readonly session?: string }
+  | {
+      readonly ok: true;
+      readonly sdp?: string;
+      readonly leaseMs?: number;
+      /** With a grant: what the engine calls it. Its holder can end it there should the node be lost that controls the engine. */
+      readonly session?: string;
+      /** Allocations whose participants talk; left out: the bridge cannot tell. */
+      readonly talking?: readonly string[];
+    }
   | { readonly ok: false; readonly reason: UnavailableReason; readonly detail?: string };
 
 /** Device manager as this room sees it (claim M10): device name -> device process, wherever it runs. */
@@ -270,6 +279,14 @@ export interface AllocationResult {
 export interface MediaResourceManager {
   /** Walks the list until a device grants (M7, M12, M13). `why` is kept in the explanation. Never rejects. */
   allocate(need: ResourceNeed, why: string): Promise<AllocationResult>;
+  /**
+   * Conference bridge: which of these allocations of one device process talk right now. Undefined: it cannot tell, or does
+   * not answer. Never rejects.
+   */
+  talkers(
+    process: { readonly pid: string; readonly boot: number },
+    allocations: readonly string[],
+  ): Promise<ReadonlySet<string> | undefined>;
   /** Allocations of this node that are not released. */
   readonly open: number;
 }

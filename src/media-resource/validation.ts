@@ -30,6 +30,7 @@ const request = z.discriminatedUnion('op', [
   z.object({ op: z.literal('connect'), allocation, answer: sdp, from: side.optional() }),
   z.object({ op: z.literal('accept'), allocation, offer: sdp }),
   z.object({ op: z.literal('control'), allocation, muted: z.boolean() }),
+  z.object({ op: z.literal('talkers'), allocations: z.array(allocation).max(1000) }),
   z.object({ op: z.literal('renew'), allocation }),
   z.object({ op: z.literal('release'), allocation }),
 ]);
@@ -40,6 +41,7 @@ const reply = z.discriminatedUnion('ok', [
     sdp: sdp.optional(),
     leaseMs: z.number().int().min(1).max(3_600_000).optional(),
     session: allocation.optional(),
+    talking: z.array(allocation).max(1000).optional(),
   }),
   z.object({
     ok: z.literal(false),

@@ -32,6 +32,17 @@ export const METRICS = {
   tandem_calls: { type: 'gauge', help: 'Calls in progress', labels: [] },
   tandem_conferences: { type: 'gauge', help: 'Conferences in progress at this node', labels: [] },
   tandem_conference_members: { type: 'gauge', help: 'Participants of conferences at this node', labels: [] },
+  tandem_conferences_locked: { type: 'gauge', help: 'Conferences at this node that let nobody in', labels: [] },
+  tandem_conference_members_muted: {
+    type: 'gauge',
+    help: 'Participants at this node that a moderator has muted',
+    labels: [],
+  },
+  tandem_conference_commands_total: {
+    type: 'counter',
+    help: 'Commands of moderators that were given to this node',
+    labels: ['command', 'result'],
+  },
   tandem_calls_total: { type: 'counter', help: 'Calls that ended', labels: ['result'] },
   tandem_invite_seconds: {
     type: 'histogram',

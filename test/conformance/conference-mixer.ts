@@ -84,6 +84,54 @@ export function conferenceMixerContract(
       await leave(a, b);
     }, 60_000);
 
+    test('a mute stays over offers in both directions and over a hold; said twice it is the same; only that one is muted', async () => {
+      const [a, b] = [await party(9, 440), await party(10, 700)];
+      const mixer = engine.mixer!;
+      await accept(a, 'one');
+      await accept(b, 'one');
+      await mixer.mute(a.session, { room: 'one', muted: true });
+      await mixer.mute(a.session, { room: 'one', muted: true });
+      await accept(a, 'one', a.rtp.sdp('sendonly', 2));
+      await accept(a, 'one', a.rtp.sdp('sendrecv', 3));
+      await Promise.all([hears(a, 700), hears(b)]);
+      const offer = await mixer.offer(a.session, { room: 'one', peer: a.rtp.sdp('sendrecv', 3) });
+      await mixer.connect(a.session, { room: 'one', answer: a.rtp.sdp('sendrecv', 4) });
+      speak(a, offer);
+      await Promise.all([hears(a, 700), hears(b)]);
+      await mixer.mute(b.session, { room: 'one', muted: false });
+      for (let twice = 0; twice < 2; twice++) await mixer.mute(a.session, { room: 'one', muted: false });
+      await Promise.all([hears(a, 700), hears(b, 440)]);
+      await leave(a, b);
+    }, 60_000);
+
+    test('one that was offered a place can be muted before it answers: it is never heard', async () => {
+      const [a, b] = [await party(11, 440), await party(12, 700)];
+      await accept(b, 'one');
+      const offer = await engine.mixer!.offer(a.session, { room: 'one' });
+      await engine.mixer!.mute(a.session, { room: 'one', muted: true });
+      await engine.mixer!.connect(a.session, { room: 'one', answer: a.rtp.sdp() });
+      speak(a, offer);
+      await Promise.all([hears(a, 700), hears(b)]);
+      await leave(a, b);
+    }, 60_000);
+
+    test('one that is muted and leaves: who comes next in its place is heard', async () => {
+      const [a, b] = [await party(13, 440), await party(14, 700)];
+      await accept(b, 'one');
+      await accept(a, 'one');
+      await engine.mixer!.mute(a.session, { room: 'one', muted: true });
+      a.rtp.stopSending();
+      await engine.release(a.session);
+      await accept(a, 'one');
+      await hears(b, 440);
+      await leave(a, b);
+    }, 60_000);
+
+    test('one that is not in the room cannot be muted', async () => {
+      const work = engine.mixer!.mute('acme-1-200-15', { room: 'one', muted: true });
+      await expect(work).rejects.toHaveProperty('reason');
+    });
+
     test('the bridge offers, and takes the answer', async () => {
       const [a, b] = [await party(6, 440), await party(7, 700)];
       await accept(a, 'one');

@@ -166,6 +166,21 @@ export class NodeProcess {
     return fetch(`http://127.0.0.1:${this.place.adminPort}${path}`, { signal: AbortSignal.timeout(5000) });
   }
 
+  /** A command of the HTTP API; resolves with status and JSON of the answer. */
+  async command(
+    method: 'PATCH' | 'DELETE',
+    path: string,
+    body?: object,
+  ): Promise<{ readonly status: number; readonly json: unknown }> {
+    const response = await fetch(`http://127.0.0.1:${this.place.adminPort}${path}`, {
+      method,
+      signal: AbortSignal.timeout(10_000),
+      ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, json: text === '' ? undefined : (JSON.parse(text) as unknown) };
+  }
+
   /** GET of the HTTP API; throws when it is not 200. */
   async api(path: string): Promise<unknown> {
     const response = await this.fetch(path);

@@ -1,11 +1,10 @@
-import type { OutgoingCall } from '../../device/device-process';
 import type { Allocation, AllocationExplanation, ResourceReply } from '../../media-resource/ports';
-import type { CancelTimer, Clock } from '../../process/clock';
+import type { CancelTimer } from '../../process/clock';
 import { effectiveDirection, holds, isSdp } from '../../sdp';
 import { formatReason } from '../../sip/status';
 import type { HeaderReader, ResponseOptions, Session, SessionSignal } from '../../sip/user-agent';
-import type { CallLog } from '../dependencies';
-import type { Admission } from './admission';
+import type { ConferenceSessionOptions, MemberView } from './member';
+import { hear, isSettled, SPEAKER, type Voice, type VoiceSignal } from './voice';
 
 /** RFC 3261 §14.1, for the owner of the Call-ID: after 491 the offer goes again within 2.1 to 4 s. */
 const RETRY_MS = 2500;
@@ -14,43 +13,8 @@ const MAX_PLACES = 4;
 /** A moved participant that does not answer the new bridge's offer. */
 const OFFER_MS = 40_000;
 
-export type Placement =
-  | { readonly ok: true; readonly allocation: Allocation; readonly explanation: AllocationExplanation }
-  | { readonly ok: false; readonly explanation: AllocationExplanation };
-
-/** What a participant asks of its conference. */
-export interface ConferenceRoom {
-  /** A place at the bridge of the conference; `exclude`: bridges that failed for this participant. Never rejects. */
-  place(exclude: readonly string[], why: string): Promise<Placement>;
-  /** The process that granted is gone, and with it the bridge for everybody. */
-  bridgeGone(allocation: Allocation): void;
-  /** It is over for this participant. Called once. */
-  left(session: ConferenceSession): void;
-}
-
-export interface ConferenceSessionOptions {
-  readonly id: string;
-  readonly call: OutgoingCall;
-  readonly room: ConferenceRoom;
-  readonly admission: Admission;
-  readonly clock: Clock;
-  readonly log: CallLog;
-  /** For the 200: who we are, and for how long. */
-  readonly header: HeaderReader;
-}
-
-/** What the API shows of a participant. */
-export interface MemberView {
-  readonly id: string;
-  readonly number: string;
-  readonly device: string;
-  readonly node: number | undefined;
-  readonly bridge: string | undefined;
-  /** Id of its lease at the bridge. */
-  readonly allocation: string | undefined;
-  readonly muted: boolean;
-  readonly held: boolean;
-  readonly since: number;
+function isHeld(sdp: string): boolean {
+  return holds(sdp) || effectiveDirection(sdp) === 'recvonly';
 }
 
 /**
@@ -73,9 +37,7 @@ export class ConferenceSession implements Session {
   private connected: Allocation | undefined;
   /** The device's last description. */
   private device: string | undefined;
-  private held = false;
-  /** The bridge has muted it. */
-  private mutedThere = false;
+  private voice: Voice = SPEAKER;
   /** Our offers, which lead to a new bridge: the one that waits for its answer. */
   private outstanding: { readonly id: string; readonly allocation: Allocation } | undefined;
   private offers = 0;
@@ -111,8 +73,10 @@ export class ConferenceSession implements Session {
     const from = this.options.call.from;
     const device = from?.kind === 'node' ? number : (from?.name ?? number);
     const { device: bridge, id: allocation } = this.allocation ?? {};
-    const { id, held, since } = this;
-    return { id, number, device, node: from?.node, bridge, allocation, muted: this.mutedThere, held, since };
+    const { id, since } = this;
+    const { muted, held, there } = this.voice;
+    const place = { node: from?.node, bridge, allocation };
+    return { id, number, device, ...place, muted, held, silenced: there === 'muted', since };
   }
 
   progress(): void {
@@ -160,7 +124,7 @@ export class ConferenceSession implements Session {
     }
     // Its own offer crossed ours, or it is busy: what it says next may settle it, else we ask again.
     if (status === 491 || status === 500) return this.startTimer('retry', RETRY_MS, () => this.offerAgain());
-    this.end(`The participant refused the next bridge (${status})`);
+    this.end(503, `The participant refused the next bridge (${status})`);
   }
 
   bye(): void {
@@ -168,19 +132,29 @@ export class ConferenceSession implements Session {
   }
 
   /** Ends it from our side; the participant is told why. */
-  end(text: string): void {
+  end(status: number, text: string): void {
     if (this.over) return;
-    if (this.established) this.tell({ type: 'ended', by: 'peer', reason: formatReason(503, text) });
-    else this.refuse(503, text);
+    if (this.established) this.tell({ type: 'ended', by: 'peer', reason: formatReason(status, text) });
+    else this.refuse(status, text);
     this.finish();
   }
 
+  /** Resolves when what it has been told until now is done at the bridge, or has failed there. */
+  get settled(): Promise<void> {
+    return this.tail;
+  }
+
+  /** By a moderator. Resolves with whether the bridge has confirmed it; until it has, it is asked again with each renewal. */
+  async mute(muted: boolean): Promise<boolean> {
+    this.voice = hear(this.voice, { type: 'mute', muted }).voice;
+    this.inTurn(() => this.voiced({ type: 'retry' }));
+    await this.settled;
+    return isSettled(this.voice);
+  }
+
   private async join(): Promise<void> {
-    const { admission, call } = this.options;
-    if (!admission.ok) {
-      this.refuse(admission.status, admission.text);
-      return this.finish();
-    }
+    const { call } = this.options;
+    if (call.sdp !== undefined) this.voice = hear(this.voice, { type: 'described', held: isHeld(call.sdp) }).voice;
     const placed = await this.takePlace(call.sdp, 'conference');
     if (this.over) return;
     if (placed === undefined) {
@@ -191,10 +165,11 @@ export class ConferenceSession implements Session {
       this.refuse(488, 'The conference bridge cannot take the description');
       return this.finish();
     }
+    await this.voiced({ type: 'joined' });
+    if (this.isOver()) return;
     this.established = true;
     if (call.sdp !== undefined) this.connected = this.allocation;
     this.tell({ type: 'answered', sdp: placed.sdp, header: this.options.header });
-    if (call.sdp !== undefined) await this.follow(call.sdp);
   }
 
   /** Asks bridges until one answers; what it says. Undefined: there is none. */
@@ -223,7 +198,6 @@ export class ConferenceSession implements Session {
 
   private take(allocation: Allocation): void {
     this.allocation = allocation;
-    this.mutedThere = false;
     allocation.onLost(() => {
       this.options.room.bridgeGone(allocation);
       this.lost(allocation);
@@ -234,6 +208,7 @@ export class ConferenceSession implements Session {
   private renew(allocation: Allocation): void {
     if (this.over || this.allocation !== allocation) return;
     this.startTimer('renew', allocation.leaseMs / 3, () => this.renew(allocation));
+    if (!isSettled(this.voice)) this.inTurn(() => this.voiced({ type: 'retry' }));
     allocation.renew().then(
       (reply) => {
         // Without an answer the next one may come; when the process is gone we are told.
@@ -253,12 +228,14 @@ export class ConferenceSession implements Session {
     if (this.allocation !== lost || !this.established) return;
     // Nobody may be there to confirm it.
     void this.giveBack();
-    if (++this.moves > MAX_PLACES) return this.end('The conference bridge fails');
+    if (++this.moves > MAX_PLACES) return this.end(503, 'The conference bridge fails');
     const reply = await this.takePlace(undefined, 'conference (again: the bridge was lost)');
     if (this.isOver()) return;
     if (reply === undefined || !reply.ok || reply.sdp === undefined)
-      return this.end('No conference bridge is available');
-    this.sendOffer(reply.sdp);
+      return this.end(503, 'No conference bridge is available');
+    // Before it can be heard there.
+    await this.voiced({ type: 'joined' });
+    if (!this.isOver()) this.sendOffer(reply.sdp);
   }
 
   private sendOffer(sdp: string): void {
@@ -315,13 +292,30 @@ export class ConferenceSession implements Session {
   }
 
   /** Who holds is not heard by the others; music for them would be worse. */
-  private async follow(sdp: string): Promise<void> {
+  private follow(sdp: string): Promise<void> {
     this.device = sdp;
-    const held = holds(sdp) || effectiveDirection(sdp) === 'recvonly';
-    this.held = held;
-    if (held === this.mutedThere) return;
-    this.mutedThere = held;
-    await this.allocation?.control(held);
+    return this.voiced({ type: 'described', held: isHeld(sdp) });
+  }
+
+  /** In turn only: the bridge is asked until it has the voice as it is wanted, or a command fails. */
+  private async voiced(signal: VoiceSignal): Promise<void> {
+    let { voice, command } = hear(this.voice, signal);
+    this.voice = voice;
+    while (command !== undefined && this.allocation !== undefined && !this.over) {
+      const muted: boolean = command;
+      const reply = await this.allocation.control(muted);
+      if (!reply.ok) this.notVoiced(muted, reply.detail ?? reply.reason);
+      ({ voice, command } = hear(this.voice, reply.ok ? { type: 'confirmed', muted } : { type: 'failed' }));
+      this.voice = voice;
+    }
+  }
+
+  private notVoiced(muted: boolean, reason: string): void {
+    const bridge = this.allocation?.device;
+    this.options.log.warn(
+      { conference: this.id, bridge, muted, reason },
+      'conference: the bridge did not mute or unmute',
+    );
   }
 
   private refuse(status: number, text: string): void {
@@ -334,7 +328,7 @@ export class ConferenceSession implements Session {
     if (this.over) return;
     this.over = true;
     for (const timer of [...this.timers.keys()]) this.stopTimer(timer);
-    this.options.room.left(this);
+    this.options.room.left(this.id);
     // What is under way when it ends finds that it is over, and gives back what it has got.
     this.tail = this.tail.then(() => this.giveBack());
   }
@@ -342,6 +336,7 @@ export class ConferenceSession implements Session {
   private async giveBack(): Promise<void> {
     const { allocation } = this;
     this.allocation = undefined;
+    this.voice = hear(this.voice, { type: 'gone' }).voice;
     this.stopTimer('renew');
     await allocation?.release();
   }
@@ -366,7 +361,7 @@ export class ConferenceSession implements Session {
       .then(() => (this.over ? undefined : work()))
       .catch((error: unknown) => {
         this.options.log.warn({ conference: this.id, error: String(error) }, 'conference: a participant failed');
-        this.end('Internal error');
+        this.end(503, 'Internal error');
       });
   }
 

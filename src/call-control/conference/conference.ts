@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { ConferenceConfig } from '../../config/types';
 import type { DeviceProcess, DeviceProfile, OutgoingCall } from '../../device/device-process';
 import type { Allocation, MediaResourceManager, ResourceNeed } from '../../media-resource/ports';
@@ -5,8 +6,16 @@ import type { Clock } from '../../process/clock';
 import type { Pid } from '../../process/pid';
 import type { HeaderReader, Session } from '../../sip/user-agent';
 import type { CallLog } from '../dependencies';
-import { admit } from './admission';
-import { ConferenceSession, type MemberView, type Placement } from './conference-session';
+import { ConferenceSession } from './conference-session';
+import type { MemberView, Placement } from './member';
+import {
+  type ConferenceEffect,
+  type ConferenceSignal,
+  type ConferenceState,
+  EMPTY,
+  type ModeratorCommand,
+  step,
+} from './state';
 
 /** Whose media resource group list is walked (claim M3). */
 export type Initiator = Pick<ResourceNeed, 'device' | 'site' | 'list' | 'userClass'>;
@@ -38,8 +47,24 @@ export interface ConferenceView {
   readonly bridge: string | undefined;
   readonly room: string | undefined;
   readonly initiator: string | undefined;
+  /** Nobody else is let in. */
+  readonly locked: boolean;
   readonly members: readonly MemberView[];
 }
+
+/** What became of a moderator's command. */
+export type ModerationOutcome =
+  | {
+      readonly ok: true;
+      /** False: it stands, and the bridge has not done its part yet. */
+      readonly confirmed: boolean;
+      readonly locked?: boolean;
+      readonly member?: MemberView;
+    }
+  | { readonly ok: false; readonly why: 'unknown-member' | 'empty' };
+
+/** A bridge that has not done its part by then is not waited for any longer. */
+const CONFIRM_MS = 3000;
 
 interface Bridge {
   readonly device: string;
@@ -53,14 +78,12 @@ interface Bridge {
  * caller opens it, on a bridge out of that caller's list; it is over when the last one has left, or by its policy.
  */
 export class Conference implements DeviceProcess {
-  private readonly members = new Set<ConferenceSession>();
+  private readonly members = new Map<string, ConferenceSession>();
+  private state: ConferenceState = EMPTY;
   private bridge: Bridge | undefined;
   private initiator: Initiator | undefined;
-  private opener: ConferenceSession | undefined;
   /** Places are given one after another, so that two who come first do not open two bridges. */
   private tail: Promise<unknown> = Promise.resolve();
-  private sessions = 0;
-  private draining = false;
 
   constructor(private readonly options: ConferenceOptions) {}
 
@@ -93,35 +116,69 @@ export class Conference implements DeviceProcess {
   }
 
   call(call: OutgoingCall): Session {
-    const { clock, log, config, pid, initiatorOf } = this.options;
-    const admission = admit({ members: this.members.size, maxMembers: config.maxMembers, draining: this.draining });
+    const { clock, log } = this.options;
     const session = new ConferenceSession({
-      id: `${pid}/${++this.sessions}`,
+      id: this.newId(),
       call,
-      admission,
       clock,
       log,
       header: this.answerHeader(),
       room: {
         place: (exclude, why) => this.place(exclude, why),
         bridgeGone: (allocation) => this.bridgeGone(allocation),
-        left: (member) => this.left(member),
+        left: (id) => void this.take({ type: 'left', member: id }),
       },
     });
-    if (admission.ok) {
-      if (this.opener === undefined) {
-        this.opener = session;
-        this.initiator = initiatorOf(call);
+    for (const effect of this.take({ type: 'called', member: session.id })) {
+      if (effect.type === 'refuse') {
+        const { status, text: reason } = effect;
+        log.info({ conference: this.number, status, reason }, 'conference: a caller is refused');
+        session.end(status, reason);
+      } else if (effect.type === 'admit') {
+        if (effect.opens) this.initiator = this.options.initiatorOf(call);
+        this.members.set(session.id, session);
+        session.begin();
       }
-      this.members.add(session);
     }
-    session.begin();
     return session;
   }
 
   /** Nobody joins any more. */
   drain(): void {
-    this.draining = true;
+    this.take({ type: 'drain' });
+  }
+
+  /** Follows a moderator. Resolves when the bridge has done its part, or has not in time. Never rejects. */
+  async control(command: ModeratorCommand): Promise<ModerationOutcome> {
+    const session = command.type === 'lock' ? undefined : this.members.get(command.member);
+    const declined = this.take(command).find((effect) => effect.type === 'decline');
+    if (declined !== undefined) return { ok: false, why: declined.why };
+    const { number, pid } = this.options;
+    this.options.log.info({ conference: number, pid, ...command }, 'conference: a moderator is followed');
+    switch (command.type) {
+      case 'lock':
+        return { ok: true, confirmed: true, locked: this.state.locked };
+      case 'kick':
+        return { ok: true, confirmed: await this.inTime(session?.settled.then(() => true)) };
+      case 'mute': {
+        const confirmed = await this.inTime(session?.mute(command.muted));
+        // It may have left meanwhile.
+        const member = this.members.get(command.member)?.view();
+        return member === undefined ? { ok: false, why: 'unknown-member' } : { ok: true, confirmed, member };
+      }
+    }
+  }
+
+  /** As `view`, with who talks, where the bridge can tell. Never rejects. */
+  async show(): Promise<ConferenceView> {
+    const { bridge } = this;
+    const places = this.view().members.flatMap(({ allocation }) => (allocation === undefined ? [] : [allocation]));
+    const talkers = bridge === undefined ? undefined : await this.options.resources.talkers(bridge, places);
+    const view = this.view();
+    if (talkers === undefined) return view;
+    const talks = ({ allocation, silenced }: MemberView): boolean =>
+      allocation !== undefined && !silenced && talkers.has(allocation);
+    return { ...view, members: view.members.map((member) => ({ ...member, talking: talks(member) })) };
   }
 
   view(): ConferenceView {
@@ -133,7 +190,8 @@ export class Conference implements DeviceProcess {
       bridge: this.bridge?.device,
       room: this.bridge?.room,
       initiator: this.initiator?.device,
-      members: [...this.members].map((member) => member.view()),
+      locked: this.state.locked,
+      members: [...this.members.values()].map((member) => member.view()),
     };
   }
 
@@ -184,18 +242,39 @@ export class Conference implements DeviceProcess {
   }
 
   private placesAt({ device }: Bridge): number {
-    return [...this.members].filter((member) => member.view().bridge === device).length;
+    return [...this.members.values()].filter((member) => member.view().bridge === device).length;
   }
 
-  private left(session: ConferenceSession): void {
-    if (!this.members.delete(session)) return;
-    const opened = this.opener === session;
-    if (opened && this.config.endPolicy === 'initiator-leaves')
-      for (const member of [...this.members]) member.end('The conference is over');
-    if (this.members.size > 0 || this.opener === undefined) return;
+  /** The new state stands before anything is done: what is done may bring the next signal. */
+  private take(signal: ConferenceSignal): readonly ConferenceEffect[] {
+    const { state, effects } = step(this.state, signal, this.config);
+    this.state = state;
+    if (signal.type === 'left') this.members.delete(signal.member);
+    for (const effect of effects) {
+      if (effect.type === 'end') this.members.get(effect.member)?.end(effect.status, effect.text);
+      else if (effect.type === 'over') this.over();
+    }
+    return effects;
+  }
+
+  private over(): void {
     this.bridge = undefined;
     this.initiator = undefined;
-    this.opener = undefined;
     this.options.onEmpty();
+  }
+
+  private inTime(work: Promise<boolean> | undefined): Promise<boolean> {
+    return new Promise((resolve) => {
+      const cancel = this.options.clock.setTimer(CONFIRM_MS, () => resolve(false));
+      void Promise.resolve(work).then((confirmed) => {
+        cancel();
+        resolve(confirmed === true);
+      });
+    });
+  }
+
+  /** Not guessed, and never that of somebody who was in it before: a moderator must not meet the wrong one. */
+  private newId(): string {
+    return `${this.pid}-${randomBytes(6).toString('hex')}`;
   }
 }

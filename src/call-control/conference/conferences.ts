@@ -10,6 +10,7 @@ import type { CompositeSet } from '../../registration/composite-set';
 import type { Session } from '../../sip/user-agent';
 import type { CallLog } from '../dependencies';
 import { Conference, type ConferenceView, type Initiator } from './conference';
+import { conferenceKey } from './focus';
 
 export interface ConferencesOptions {
   readonly config: TandemConfig;
@@ -157,7 +158,7 @@ export class Conferences {
   /** Another live node has it still. */
   private isElsewhere(config: ConferenceConfig): boolean {
     const { composite, node, nodes } = this.options;
-    return composite.holders(keyOf(config.number), node).some((owner) => nodes.find(owner)?.live === true);
+    return composite.holders(conferenceKey(config.number), node).some((owner) => nodes.find(owner)?.live === true);
   }
 
   private take(config: ConferenceConfig): void {
@@ -243,7 +244,7 @@ export class Conferences {
     const { composite, node, boot, stamps } = this.options;
     const { number, pid, config } = process;
     composite.put(node, {
-      key: keyOf(number),
+      key: conferenceKey(number),
       kind: 'conference',
       device: config.name,
       lines: [number],
@@ -260,18 +261,13 @@ export class Conferences {
   /** Two nodes may have taken it while they did not know of each other, and the other one has given it up. */
   private publishAgain(process: Owned): void {
     const { composite, node } = this.options;
-    const key = keyOf(process.number);
+    const key = conferenceKey(process.number);
     if (composite.get(node, key) === undefined && composite.holders(key, node).length === 0) this.publish(process);
   }
 
   private withdraw(process: Owned): void {
     const { composite, node } = this.options;
     this.byPid.delete(process.pid);
-    composite.delete(node, keyOf(process.number), this.startedAt === undefined ? 'stopped' : 'moved');
+    composite.delete(node, conferenceKey(process.number), this.startedAt === undefined ? 'stopped' : 'moved');
   }
-}
-
-/** One number is one conference, wherever it is. */
-function keyOf(number: string): string {
-  return `conference:${number}`;
 }

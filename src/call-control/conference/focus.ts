@@ -15,3 +15,8 @@ export function focusIn(contact: string | undefined): string | undefined {
 export function focusHeaders(focus: string | undefined): Headers {
   return focus === undefined ? {} : { Contact: `<sip:${focus}@localhost>;isfocus` };
 }
+
+/** Binding key of a conference: one number is one conference, wherever it is. */
+export function conferenceKey(number: string): string {
+  return `conference:${number}`;
+}

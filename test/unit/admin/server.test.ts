@@ -1,7 +1,7 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { startAdmin, type AdminServer } from '../../../src/admin/server';
-import type { AdminSource, CallView, RegistrationView } from '../../../src/admin/source';
+import type { AdminSource, CallView, CommandOutcome, RegistrationView } from '../../../src/admin/source';
 import type { CallDetail } from '../../../src/call-control/call-view';
 import { RegistrationInformationTable } from '../../../src/digit-analysis/table';
 import { CompositeSet } from '../../../src/registration/composite-set';
@@ -58,6 +58,8 @@ function source(over: Partial<AdminSource> = {}): AdminSource {
       },
     ],
     conferences: () => [],
+    conference: () => Promise.resolve({ ok: false, why: 'unknown-conference' }),
+    moderate: () => Promise.resolve({ ok: false, why: 'unknown-conference' }),
     calls: () => [call],
     call: (id) => (id === '1.cp.1' ? call : undefined),
     mediaResources: () => [
@@ -109,7 +111,7 @@ interface Answer {
 function ask(
   server: AdminServer,
   path: string,
-  options: { method?: string; headers?: Record<string, string> } = {},
+  { body, ...options }: { method?: string; headers?: Record<string, string>; body?: string } = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const outgoing = httpRequest(
@@ -131,7 +133,7 @@ function ask(
       },
     );
     outgoing.on('error', reject);
-    outgoing.end();
+    outgoing.end(body);
   });
 }
 
@@ -227,13 +229,18 @@ describe('the HTTP API', () => {
     expect(answer.headers['cache-control']).toBe('no-store');
   });
 
-  it('only reads', async () => {
+  it('takes only the methods that a path has, and says which', async () => {
     const server = await start();
-    for (const method of ['POST', 'PUT', 'DELETE', 'PATCH'])
-      expect(await ask(server, '/api/calls', { method })).toMatchObject({
-        status: 405,
-        headers: { allow: 'GET, HEAD' },
-      });
+    const allowed = [
+      ['/api/calls', 'GET, HEAD'],
+      ['/api/conferences', 'GET, HEAD'],
+      ['/api/conferences/8000', 'GET, HEAD, PATCH'],
+      ['/api/conferences/8000/members/1.cf.1-a', 'PATCH, DELETE'],
+      ['/api/nothing', 'GET, HEAD'],
+    ] as const;
+    for (const [path, allow] of allowed)
+      for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].filter((one) => !allow.includes(one)))
+        expect(await ask(server, path, { method })).toMatchObject({ status: 405, headers: { allow } });
     expect(await ask(server, '/api/calls', { method: 'HEAD' })).toMatchObject({ status: 200, text: '' });
   });
 
@@ -278,6 +285,117 @@ describe('the HTTP API', () => {
     });
     expect(answer).toContain('400');
     expect((await ask(server, '/healthz')).status).toBe(200);
+  });
+});
+
+describe('moderators, by the HTTP API', () => {
+  const json = { 'content-type': 'application/json' };
+  const member = '/api/conferences/8000/members/1.cf.1-a';
+
+  /** What a conference is asked for; `answers` with the same. */
+  function moderated(answers: CommandOutcome) {
+    const asked: unknown[] = [];
+    const moderate: AdminSource['moderate'] = (number, command) => {
+      asked.push([number, command]);
+      return Promise.resolve(answers);
+    };
+    return { asked, moderate };
+  }
+
+  it('gives a conference, whichever node owns it', async () => {
+    const conference = { number: '8999*1', name: 'x', pid: '2.cf.1', bridge: undefined, locked: false, members: [] };
+    const server = await start({
+      conference: (number) =>
+        Promise.resolve(number === '8999*1' ? { ok: true, conference } : { ok: false, why: 'no-owner' }),
+    });
+    expect((await ask(server, '/api/conferences/8999*1')).json).toEqual({ ...conference, bridge: undefined });
+    expect((await ask(server, '/api/conferences/8999%2A1')).status).toBe(200);
+    expect(await ask(server, '/api/conferences/8001')).toMatchObject({ status: 503 });
+  });
+
+  it('locks, mutes and kicks', async () => {
+    const view = { id: '1.cf.1-a', muted: true };
+    const { asked, moderate } = moderated({ ok: true, confirmed: true, locked: true, member: view });
+    const server = await start({ moderate });
+    const patch = { method: 'PATCH', headers: json };
+    expect(await ask(server, '/api/conferences/8000', { ...patch, body: '{"locked":true}' })).toMatchObject({
+      status: 200,
+      json: { number: '8000', locked: true },
+    });
+    expect(await ask(server, member, { ...patch, body: '{"muted":true}' })).toMatchObject({ status: 200, json: view });
+    expect(await ask(server, member, { method: 'DELETE' })).toMatchObject({ status: 204, text: '' });
+    expect(asked).toEqual([
+      ['8000', { type: 'lock', locked: true }],
+      ['8000', { type: 'mute', member: '1.cf.1-a', muted: true }],
+      ['8000', { type: 'kick', member: '1.cf.1-a' }],
+    ]);
+  });
+
+  it('says 202 when a command stands and the bridge has not done its part yet', async () => {
+    const server = await start(moderated({ ok: true, confirmed: false }));
+    const body = '{"muted":false}';
+    expect((await ask(server, member, { method: 'PATCH', headers: json, body })).status).toBe(202);
+    expect((await ask(server, member, { method: 'DELETE' })).status).toBe(202);
+  });
+
+  it.each([
+    ['unknown-conference', 404],
+    ['unknown-member', 404],
+    ['empty', 409],
+    ['no-owner', 503],
+    ['no-answer', 504],
+  ] as const)('%s is %d, with a sentence', async (why, status) => {
+    const server = await start(moderated({ ok: false, why }));
+    const answer = await ask(server, member, { method: 'DELETE' });
+    expect(answer).toMatchObject({ status, json: { status, error: expect.stringMatching(/ /) as unknown } });
+  });
+
+  it.each([
+    ['/api/conferences/8000', '', 400, 'the body is no JSON'],
+    ['/api/conferences/8000', '{"locked":tru', 400, 'the body is no JSON'],
+    ['/api/conferences/8000', '{"__proto__":{"locked":true}}', 400, 'the body is no JSON'],
+    ['/api/conferences/8000', '[true]', 400, 'the body must be {"locked": true} or {"locked": false}'],
+    ['/api/conferences/8000', 'null', 400, 'the body must be {"locked": true} or {"locked": false}'],
+    ['/api/conferences/8000', '{}', 400, '"locked" must be true or false'],
+    ['/api/conferences/8000', '{"locked":"yes"}', 400, '"locked" must be true or false'],
+    ['/api/conferences/8000', '{"locked":true,"muted":true}', 400, 'unknown key in the body: known is locked'],
+    [member, '{"locked":true}', 400, 'unknown key in the body: known is muted'],
+    [member, '{"muted":1}', 400, '"muted" must be true or false'],
+    [member, `{"muted":true,"x":"${'x'.repeat(2000)}"}`, 413, 'the body is too long'],
+    [`/api/conferences/${'8'.repeat(200)}`, '{"locked":true}', 400, 'not a usable URL'],
+  ])('%s with %s is refused with %d, and nothing is done', async (path, body, status, error) => {
+    const { asked, moderate } = moderated({ ok: true, confirmed: true });
+    const answer = await ask(await start({ moderate }), path, { method: 'PATCH', headers: json, body });
+    expect(answer.status).toBe(status);
+    expect(answer.json).toEqual({ status, error });
+    expect(asked).toEqual([]);
+  });
+
+  it('takes JSON only, and nothing from the page of another origin', async () => {
+    const { asked, moderate } = moderated({ ok: true, confirmed: true });
+    const server = await start({ moderate });
+    const body = '{"locked":true}';
+    const host = `127.0.0.1:${server.port}`;
+    const status = async (headers: Record<string, string>) =>
+      (await ask(server, '/api/conferences/8000', { method: 'PATCH', headers: { host, ...headers }, body })).status;
+    expect(await status({})).toBe(415);
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data'])
+      expect(await status({ 'content-type': type })).toBe(415);
+    for (const origin of ['http://evil.example', 'null', 'http://127.0.0.1:1', 'nonsense'])
+      expect(await status({ ...json, origin })).toBe(403);
+    const foreign = { host, origin: 'http://evil.example' };
+    expect((await ask(server, member, { method: 'DELETE', headers: foreign })).status).toBe(403);
+    expect(asked).toEqual([]);
+    expect(await status({ ...json, origin: `http://${host}` })).toBe(200);
+  });
+
+  it('needs the token as all else does', async () => {
+    const { asked, moderate } = moderated({ ok: true, confirmed: true });
+    const server = await start({ moderate }, 'the-token-of-the-api');
+    const authorization = 'Bearer the-token-of-the-api';
+    expect((await ask(server, member, { method: 'DELETE' })).status).toBe(401);
+    expect(asked).toEqual([]);
+    expect((await ask(server, member, { method: 'DELETE', headers: { authorization } })).status).toBe(204);
   });
 });
 

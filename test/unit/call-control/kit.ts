@@ -379,6 +379,10 @@ export class FakeResources implements MediaResourceManager {
     return { allocation, explanation: { ...explanation, ...rest, winner: allocation.device } };
   }
 
+  talkers(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   answer(): void {
     this.slow = false;
     for (const resolve of this.waiting.splice(0)) resolve();
