@@ -179,10 +179,10 @@ function reconcile(draft: Draft): void {
 /** A node, or a conference, is told whether the other end holds; it does what is to be done by itself. Never music into a conference. */
 function reconcileDirection(draft: Draft, node: Leg, other: Leg): void {
   if (node.toldHold === other.holds || other.remoteSdp === undefined || !isFree(node)) return;
-  // Through a resource the node goes on to see that; only the direction is the other end's.
+  // Through a resource the node goes on to see that; only the direction is the other end's. Which is said in so many words: a device
+  // that hears music describes that, and not whether it holds.
   const shown = draft.callee?.path.step === 'joined' ? node.localSdp : undefined;
-  const sdp =
-    shown === undefined ? withinPolicy(other, node, other.remoteSdp) : withDirection(shown, directionTold(other));
+  const sdp = withDirection(shown ?? withinPolicy(other, node, other.remoteSdp), directionTold(other));
   sendOffer(draft, node, 'direction', draft.offerFor(node, sdp), other.holds);
 }
 

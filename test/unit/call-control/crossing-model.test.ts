@@ -34,10 +34,12 @@ interface Layout {
 
 type Step =
   | { readonly do: 'want'; readonly who: Who; readonly wish: Wish }
+  | { readonly do: 'cross'; readonly wishes: readonly [Wish, Wish] }
   | { readonly do: 'deliver'; readonly way: number; readonly ahead: number }
   | { readonly do: 'wait'; readonly ms: number }
   | { readonly do: 'lose'; readonly node: number; readonly which: number }
-  | { readonly do: 'settle' | 'calm' | 'slow' | 'fast' };
+  /** `rest`: everybody must hear what they should then. */
+  | { readonly do: 'settle' | 'calm' | 'rest' | 'slow' | 'fast' };
 
 function stationOf(name: string, { codecs, configured }: Equipment): ReturnType<typeof profile> {
   return { ...profile(name), codecs: configured ? codecs : undefined };
@@ -131,6 +133,8 @@ class Exchange {
     switch (what.do) {
       case 'want':
         return this[what.who].want(what.wish);
+      case 'cross':
+        return this.cross(what.wishes);
       case 'deliver':
         return this.wire.deliver(what.way, what.ahead);
       case 'wait':
@@ -141,6 +145,9 @@ class Exchange {
         return settled();
       case 'calm':
         return this.calm();
+      case 'rest':
+        await this.rest();
+        return this.expectSound();
       case 'slow':
         for (const { resources } of this.worlds) resources.slow = true;
         return;
@@ -148,6 +155,12 @@ class Exchange {
         for (const { resources } of this.worlds) resources.answer();
         return;
     }
+  }
+
+  /** Both want something, and their nodes hear of it before they hear of each other. */
+  private cross(wishes: readonly [Wish, Wish]): void {
+    this.phones.forEach((phone, at) => phone.want(wishes[at]!));
+    for (const way of [0, this.wire.queues.length - 1]) this.wire.deliver(way);
   }
 
   /** A resource that is in use dies. */
@@ -248,7 +261,7 @@ const layout: fc.Arbitrary<Layout> = fc.record({
   bob: equipment,
 });
 const who = fc.constantFrom<Who>('alice', 'bob');
-const hold = fc.constantFrom<Hold>('none', 'none', 'none', 'sendonly', 'sendonly', 'inactive', 'blackhole');
+const hold = fc.constantFrom<Hold>('none', 'none', 'none', 'none', 'sendonly', 'sendonly', 'inactive', 'blackhole');
 const wish: fc.Arbitrary<Wish> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ hold }) },
   { weight: 1, arbitrary: fc.record({ codecs }) },
@@ -264,14 +277,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 5000 }) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('settle' as const, 'calm' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('settle' as const, 'calm' as const, 'rest' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('lose' as const), node: fc.nat(1), which: fc.nat(1) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('slow' as const, 'fast' as const) }) },
 );
 
 test('whatever two phones do and however messages cross, at rest they hear what they should', async () => {
   await fc.assert(
-    fc.asyncProperty(layout, fc.array(step, { maxLength: 60 }), async (parts, steps) => {
+    fc.asyncProperty(layout, fc.array(step, { maxLength: 60, size: 'max' }), async (parts, steps) => {
       const exchange = new Exchange(parts);
       await exchange.rest();
       expect(exchange.bob).toBeDefined();
@@ -287,3 +300,14 @@ test('whatever two phones do and however messages cross, at rest they hear what 
     { numRuns: RUNS },
   );
 }, 600_000);
+
+test('RFC 3261 §14.1: both hold, and later both resume in the same moment: the nodes tell each other at once, and again after 491', async () => {
+  const both = { codecs: ['PCMU'], configured: false } as const;
+  const exchange = new Exchange({ nodes: 2, alice: both, bob: both });
+  await exchange.rest();
+  for (const hold of ['sendonly', 'none'] as const) {
+    await exchange.act({ do: 'cross', wishes: [{ hold }, { hold }] });
+    await exchange.rest();
+    exchange.expectSound();
+  }
+});

@@ -153,6 +153,8 @@ export class FakeSession implements Session {
     return this.all('reinvite').find((command) => !this.answeredIds.has(command.id ?? ''));
   }
   private readonly answeredIds = new Set<string>();
+  /** Our last re-INVITE that this phone has accepted. */
+  agreed: Command | undefined;
 
   // What the peer does.
   rings(status = 180, description?: string): void {
@@ -188,6 +190,7 @@ export class FakeSession implements Session {
     const command = this.offered;
     if (command?.id === undefined) throw new Error(`${this.who}: no re-INVITE to answer`);
     this.answeredIds.add(command.id);
+    this.agreed = command;
     this.emit({ type: 'reinvite-answered', id: command.id, sdp: description });
   }
   rejectsReinvite(status: number): void {

@@ -117,7 +117,7 @@ describe('random calls whose phones change codecs and whose resources die', () =
   test('at rest both ends talk, through a resource when they must, and every resource is released exactly once', async () => {
     let alive = 0;
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
         const { world, phones } = await begin();
         for (const what of steps) await act(world, phones, what);
         await rest(world, phones);
@@ -177,7 +177,7 @@ describe('random set-ups through resources', () => {
     });
     let answered = 0;
     await fc.assert(
-      fc.asyncProperty(about, fc.array(setupStep, { maxLength: 25 }), async (how, steps) => {
+      fc.asyncProperty(about, fc.array(setupStep, { maxLength: 25, size: 'max' }), async (how, steps) => {
         const { delayed, takesDelayed: delayedOffer, codecs, mtpRequired } = how;
         const world = new World();
         const device = new FakeDevice({ ...profile('SEP-bob'), codecs, mtpRequired, delayedOffer }, '1.dp.2');

@@ -18,6 +18,8 @@ export class Phone {
   private port = 4000;
   /** Payload types that it speaks; an offer with none of them is refused with 488. */
   codecs: readonly number[] = [0, 8];
+  /** Those that it offers instead, and speaks once that is agreed to. */
+  private other: readonly number[] | undefined;
 
   constructor(
     readonly who: Who,
@@ -28,9 +30,8 @@ export class Phone {
     return this.session.offered === undefined && this.outstanding === undefined && this.wanted === undefined;
   }
 
-  private describe(holding: boolean, heard = true): string {
-    const direction = holding ? 'sendonly' : heard ? 'sendrecv' : 'recvonly';
-    return sdp(this.who, { direction, port: this.port, codecs: this.codecs });
+  private describe(holding: boolean, codecs = this.codecs): string {
+    return sdp(this.who, { direction: holding ? 'sendonly' : 'sendrecv', port: this.port, codecs });
   }
 
   want(holding: boolean): void {
@@ -51,10 +52,10 @@ export class Phone {
     this.wanted = this.holding;
   }
 
-  /** Speaks other codecs from now on, and offers them. */
+  /** Offers other codecs. */
   recode(codecs: readonly number[]): void {
     if (this.outstanding !== undefined || this.wanted !== undefined) return;
-    this.codecs = codecs;
+    this.other = codecs;
     this.wanted = this.holding;
   }
 
@@ -62,7 +63,7 @@ export class Phone {
   offer(): void {
     if (this.wanted === undefined || this.outstanding !== undefined || this.session.over) return;
     if (this.session.offered !== undefined) return;
-    this.outstanding = this.session.reinvites(this.describe(this.wanted));
+    this.outstanding = this.session.reinvites(this.describe(this.wanted, this.other));
     this.hear();
   }
 
@@ -75,6 +76,8 @@ export class Phone {
     if (response.status !== 200) return;
     this.acknowledged = undefined;
     this.holding = this.wanted ?? this.holding;
+    this.codecs = this.other ?? this.codecs;
+    this.other = undefined;
     this.wanted = undefined;
     this.told = response.sdp;
     this.session.acks();

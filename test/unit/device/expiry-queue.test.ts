@@ -68,7 +68,7 @@ describe('the queue of expiries', () => {
       fc.record({ wait: fc.integer({ min: 1, max: 3000 }) }),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
         const { clock, expired, times } = queue();
         const model = new Map<string, number>();
         for (const each of steps) {

@@ -244,7 +244,7 @@ describe('claim R3: the registration information table', () => {
       ms: fc.nat({ max: 5 }),
     });
     fc.assert(
-      fc.property(fc.array(change, { maxLength: 40 }), (changes) => {
+      fc.property(fc.array(change, { maxLength: 40, size: 'max' }), (changes) => {
         const routes = [{ pattern: '9.@', targets: ['a', 'b'] }];
         const { set, table } = setUp({ routes });
         for (const { owner, device, kind, lines, remove, ms } of changes) {

@@ -210,7 +210,7 @@ test('whatever comes, in whatever order: one final response goes upstream, and n
   fc.assert(
     fc.property(
       fc.record({ invite: fc.boolean(), simultaneous: fc.boolean(), followRedirects: fc.boolean() }),
-      fc.array(signal, { maxLength: 40 }),
+      fc.array(signal, { maxLength: 40, size: 'max' }),
       (options, signals) => {
         const search = new Search(options);
         for (const one of signals) search.run(one);
