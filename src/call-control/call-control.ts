@@ -8,6 +8,8 @@ import { CallProcess } from './call-process';
 import type { CallFacts, Destination } from './call-state';
 import { type CallDetail, type CallSummary, detailOf, summaryOf } from './call-view';
 import type { CallControlDependencies } from './dependencies';
+import { speaksDtls } from './dtls-session';
+import { terminatedCall } from './dtls-termination';
 import { RETRY_AFTER_SECONDS } from './ending';
 import { answerTimer, isTimerTooShort, MIN_SE } from './session-timer';
 import type { Route } from './signals';
@@ -24,13 +26,31 @@ export class CallControl {
 
   /** A call that a device process has authenticated and normalised. Never throws; a refusal is sent on its session. */
   incoming(call: IncomingCall): void {
+    if (this.isRefused(call)) return;
+    if (!speaksDtls(call.from, call.sdp)) return this.begin(call, call.sdp);
+    terminatedCall(this.deps, call).then(
+      (seen) => {
+        // It may have begun to drain meanwhile.
+        if (!this.isRefused(seen)) this.begin(seen, call.sdp);
+      },
+      (error: unknown) => {
+        this.deps.log.warn({ dialled: call.dialled, error: String(error) }, 'call: no media termination point');
+        call.session.reject(503);
+      },
+    );
+  }
+
+  private isRefused(call: IncomingCall): boolean {
     const refusal = this.refusalOf(call);
-    if (refusal !== undefined) {
-      this.deps.hooks?.refused?.(refusal.status);
-      call.session.reject(refusal.status, { headers: refusal.headers });
-      return;
-    }
-    if (call.pid !== undefined && call.sdp !== undefined) this.abilities.note(call.pid, call.sdp);
+    if (refusal === undefined) return false;
+    this.deps.hooks?.refused?.(refusal.status);
+    call.session.reject(refusal.status, { headers: refusal.headers });
+    return true;
+  }
+
+  /** `spoken`: the offer as the device made it. */
+  private begin(call: IncomingCall, spoken: string | undefined): void {
+    if (call.pid !== undefined && spoken !== undefined) this.abilities.note(call.pid, spoken, call.sdp);
     const lookUp = (): Route => this.routeOf(call);
     const process = new CallProcess(this.deps, call, this.factsOf(call), this.abilities, lookUp, (record) =>
       this.finished(record),

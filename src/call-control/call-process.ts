@@ -11,6 +11,8 @@ import { type CallFacts, type CallState, type Destination, initialState, type Le
 import type { Abilities } from './abilities';
 import { ConferenceSession } from './conference/conference-session';
 import type { CallControlDependencies } from './dependencies';
+import { DtlsSession, speaksDtls, terminated } from './dtls-session';
+import { createDtlsSession, needOf } from './dtls-termination';
 import { formatTried, type MediaTried, parseTried } from './path';
 import type { CallEffect, CallSignal, Route, TimerName } from './signals';
 import { transition } from './transition';
@@ -59,6 +61,7 @@ export class CallProcess {
 
   begin(): void {
     this.mailbox.post({ type: 'routed', route: this.described(this.lookUp()) });
+    this.explain(this.call.session);
     this.call.session.listen((signal) => this.receive('a', signal));
   }
 
@@ -66,7 +69,8 @@ export class CallProcess {
   private described(route: Route): Route {
     if (route.type === 'refused') return route;
     const describe = (destination: Destination): Destination => {
-      const profile = this.resolve(destination)?.profile;
+      const device = this.resolve(destination);
+      const profile = device !== undefined && this.speaksDtls(device) ? terminated(device.profile) : device?.profile;
       const { pid } = destination;
       const ability = pid === undefined || !destination.local ? undefined : this.abilities.of(pid);
       const codecPolicy = this.codecPolicyFor(destination, profile);
@@ -205,13 +209,29 @@ export class CallProcess {
     const device = this.resolve(destination);
     if (device === undefined) return this.mailbox.post({ type: 'branch-unreachable', leg });
     const { caller, from } = this.state.facts;
-    const session = device.call({ caller, from, digits: destination.digits, sdp, maxForwards, headers });
+    const call = (description: string | undefined): Session =>
+      device.call({ caller, from, digits: destination.digits, sdp: description, maxForwards, headers });
+    const { pid } = device;
+    const dtls = this.speaksDtls(device) ? createDtlsSession(this.deps, device.profile) : undefined;
+    const session = dtls ?? call(sdp);
+    const profile = dtls === undefined ? device.profile : terminated(device.profile);
     this.sessions.set(leg, session);
-    const { profile, pid } = device;
-    this.mailbox.post({ type: 'branch-started', leg, profile, pid, callId: session.callId });
-    if (session instanceof ConferenceSession)
-      session.onExplained((explanation) => this.mailbox.post({ type: 'explained', explanation }));
+    const started = (): void =>
+      this.mailbox.post({ type: 'branch-started', leg, profile, pid, callId: session.callId });
+    dtls?.begin(call, sdp, started);
+    started();
+    this.explain(session);
     session.listen((signal) => this.receive(leg, signal));
+  }
+
+  private speaksDtls({ pid, profile }: DeviceProcess): boolean {
+    return speaksDtls(profile, pid === undefined ? undefined : this.abilities.spokenBy(pid));
+  }
+
+  /** Keeps why a session has asked for media resources of its own. */
+  private explain(session: Session): void {
+    if (session instanceof ConferenceSession || session instanceof DtlsSession)
+      session.onExplained((explanation) => this.mailbox.post({ type: 'explained', explanation }));
   }
 
   private resolve(destination: Destination): DeviceProcess | undefined {
@@ -340,11 +360,6 @@ export class CallProcess {
     this.timers.clear();
     this.onFinished(record);
   }
-}
-
-/** Who asks for a resource (claims M6, M9, M14). */
-function needOf({ name: device, site, listFromDevice: list, userClass }: DeviceProfile): Omit<ResourceNeed, 'type'> {
-  return { device, site, ...(list === undefined ? {} : { list }), ...(userClass === undefined ? {} : { userClass }) };
 }
 
 function sdpOf({ sdp }: { readonly sdp?: string }): { readonly sdp?: string } {

@@ -5,7 +5,7 @@ export type { Direction } from './direction';
 export { audioCodecs, hasCommonAudioCodec, isSpeechCodec, restrictCodecs } from './codecs';
 export type { AudioCodec } from './codecs';
 export { withPayloadTypes } from './payload-types';
-export { sameSession, unchanged, withOrigin } from './origin';
+export { sameSession, unchanged, withOrigin, withOriginOf } from './origin';
 export type { Origin } from './origin';
 export { alignAnswer, alignMediaLines, audioOnly, inactiveAnswer, inactiveOffer, mediaLineCount } from './offer-answer';
 export type { InactiveAnswerOptions } from './offer-answer';

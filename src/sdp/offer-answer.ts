@@ -190,13 +190,39 @@ function rearranged(sdp: string, pattern: string, mayGrow: boolean): string {
   return joinSdp(withGroups({ session: parts.session, media }, groupsOf(parts)));
 }
 
+function mediaIdOf(section: Section | undefined): string | undefined {
+  const line = section?.lines.find((other) => hasName(other, 'a=mid'));
+  return line === undefined ? undefined : textOf(line).slice('a=mid:'.length).trim();
+}
+
+/** A stream that had an id keeps it (RFC 8829 §5.2.2, RFC 8843 §7.1.3): browsers know their streams by it, whoever is behind us. */
+function withMediaIds(sdp: string, previous: string): string {
+  const parts = splitSdp(sdp);
+  const before = splitSdp(previous).media.map(mediaIdOf);
+  const renamed = new Map<string, string>();
+  const media = parts.media.map((section, index): Section => {
+    const [id, old] = [mediaIdOf(section), before[index]];
+    if (old === undefined || id === old || !isActive(section)) return section;
+    if (id !== undefined) renamed.set(id, old);
+    const lines = section.lines.filter((line) => !hasName(line, 'a=mid')).map(ended);
+    return { lines: [...lines, `a=mid:${old}\r\n`] };
+  });
+  if (media.every((section, index) => section === parts.media[index])) return sdp;
+  const session = parts.session.map((line) => {
+    if (!hasName(line, 'a=group')) return ended(line);
+    const [semantics = '', ...ids] = textOf(line).split(' ');
+    return `${[semantics, ...ids.map((id) => renamed.get(id) ?? id)].join(' ')}\r\n`;
+  });
+  return joinSdp({ session, media });
+}
+
 /**
  * An offer for a dialog in which `previous` was the last description (from either side): never fewer `m=` lines than before,
- * old ones in their old place and of their old kind, those that are gone refused with port 0, new ones at the end
+ * old ones in their old place, of their old kind and with their old id, those that are gone refused with port 0, new ones at the end
  * (RFC 3264 §8). Returned byte for byte when it fits already.
  */
 export function alignMediaLines(sdp: string, previous: string): string {
-  return rearranged(sdp, previous, true);
+  return withMediaIds(rearranged(sdp, previous, true), previous);
 }
 
 /**

@@ -35,6 +35,14 @@ export function withOrigin(sdp: string, origin: Origin): string {
   return joinSdp({ session: lines, media });
 }
 
+/** Puts the `o=` line of another description in place of its own; without one everything stays. */
+export function withOriginOf(sdp: string, source: string): string {
+  const line = splitSdp(source).session.find((other) => other.startsWith('o='));
+  if (line === undefined) return sdp;
+  const { session, media } = splitSdp(sdp);
+  return joinSdp({ session: session.map((other) => (other.startsWith('o=') ? ended(line) : other)), media });
+}
+
 function withoutVersion(line: string): string {
   return line.replace(/^(o=\S+ \S+ )\S+/, '$1*');
 }

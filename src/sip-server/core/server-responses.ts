@@ -93,5 +93,7 @@ export function needsContact(incoming: Incoming, status: number, reliable: boole
   const success = status >= 200 && status < 300;
   if (reliable) return true;
   if (toTag !== '' && WITH_CONTACT_IN_DIALOG.has(method)) return status > 100;
+  // RFC 3261 section 12.1.1: a provisional response with a tag makes a dialog. sip.js drops one that names no target.
+  if (method === 'INVITE' && status > 100 && status < 200) return true;
   return success && (method === 'INVITE' || method === 'SUBSCRIBE' || method === 'UPDATE');
 }

@@ -1,0 +1,126 @@
+import type { Allocation, AllocationResult, OfferRequest, ResourceReply } from '../media-resource/ports';
+import type { CancelTimer, Clock } from '../process/clock';
+import { alignAnswer, alignMediaLines, isSdp, withOriginOf } from '../sdp';
+
+/** Which of the two a description is (RFC 3264). */
+export type Part = 'offer' | 'answer';
+
+export interface TerminationOptions {
+  /** Asks for a media termination point; `exclude`: those that failed. Never rejects. */
+  readonly allocate: (exclude: readonly string[], again: boolean) => Promise<AllocationResult>;
+  /** Of the addresses that the call is shown. */
+  readonly family: 4 | 6;
+  readonly clock: Clock;
+  /** The media termination point is gone. */
+  readonly onLost: () => void;
+}
+
+/**
+ * The media termination point that stands before one device of DTLS-SRTP: what the device says becomes plain RTP for the call, and what
+ * the call says becomes DTLS-SRTP with ICE and rtcp-mux for the device. The device is side `a`. Without one, everything is passed on as it is.
+ */
+export class Termination {
+  private allocation: Allocation | undefined;
+  private stopRenewing: CancelTimer | undefined;
+  private closed = false;
+  private readonly failed: string[] = [];
+  /** The last description that the device has, from us; its last offer; what the call said last. */
+  private told: string | undefined;
+  private offered: string | undefined;
+  private call: string | undefined;
+
+  constructor(private readonly options: TerminationOptions) {}
+
+  /** What the call said last of its end. */
+  get callSide(): string | undefined {
+    return this.call;
+  }
+
+  /** Asks for one. False: there is none. */
+  async take(again = false): Promise<boolean> {
+    const { allocation } = await this.options.allocate([...this.failed], again);
+    if (allocation === undefined) return false;
+    if (this.closed) {
+      await allocation.release();
+      return false;
+    }
+    this.allocation = allocation;
+    allocation.onLost(() => this.lost(allocation));
+    this.renewLater(allocation);
+    return true;
+  }
+
+  /** What the device has said, as the call is to hear it. Rejects when the media termination point cannot. */
+  async fromDevice(part: Part, sdp: string): Promise<string> {
+    const { allocation } = this;
+    if (part === 'offer') this.offered = sdp;
+    if (allocation === undefined) return sdp;
+    const { family } = this.options;
+    if (part === 'offer') return this.offer(allocation, { to: 'b', sdp, terms: { security: 'none', family } });
+    return this.made(allocation, await allocation.connect({ answer: sdp, from: 'a' }));
+  }
+
+  /** What the call has said, as the device is to hear it: under the `o=` line that the call has given it. */
+  async toDevice(part: Part, sdp: string): Promise<string> {
+    const { allocation } = this;
+    this.call = sdp;
+    if (allocation === undefined) return sdp;
+    this.told = part === 'offer' ? await this.offerTo(allocation, sdp) : await this.answerTo(allocation, sdp);
+    return this.told;
+  }
+
+  /** Gives it back for good. */
+  close(): void {
+    this.closed = true;
+    this.drop();
+  }
+
+  private async offerTo(allocation: Allocation, sdp: string): Promise<string> {
+    const made = await this.offer(allocation, { to: 'a', sdp, terms: { security: 'dtls' } });
+    return withOriginOf(this.told === undefined ? made : alignMediaLines(made, this.told), sdp);
+  }
+
+  private async answerTo(allocation: Allocation, sdp: string): Promise<string> {
+    const made = this.made(allocation, await allocation.connect({ answer: sdp, from: 'b' }));
+    return withOriginOf(this.offered === undefined ? made : alignAnswer(made, this.offered), sdp);
+  }
+
+  private async offer(allocation: Allocation, relay: NonNullable<OfferRequest['relay']>): Promise<string> {
+    return this.made(allocation, await allocation.offer({ relay }));
+  }
+
+  private made(allocation: Allocation, reply: ResourceReply): string {
+    if (reply.ok && reply.sdp !== undefined && isSdp(reply.sdp)) return reply.sdp;
+    if (!reply.ok && reply.reason !== 'unsupported' && reply.reason !== 'bad-request') this.lost(allocation);
+    throw new Error(reply.ok ? 'no description' : (reply.detail ?? reply.reason));
+  }
+
+  private renewLater(allocation: Allocation): void {
+    this.stopRenewing = this.options.clock.setTimer(allocation.leaseMs / 3, () => {
+      if (this.allocation !== allocation) return;
+      this.renewLater(allocation);
+      allocation.renew().then(
+        (reply) => {
+          // Without an answer the next one may come; when the process is gone we are told.
+          if (!reply.ok && reply.reason === 'unknown-allocation') this.lost(allocation);
+        },
+        () => undefined,
+      );
+    });
+  }
+
+  private lost(allocation: Allocation): void {
+    if (this.allocation !== allocation) return;
+    this.failed.push(allocation.device);
+    this.drop();
+    if (!this.closed) this.options.onLost();
+  }
+
+  private drop(): void {
+    const { allocation } = this;
+    this.allocation = undefined;
+    this.stopRenewing?.();
+    // It never rejects, and nobody waits for it.
+    void allocation?.release();
+  }
+}

@@ -1,0 +1,124 @@
+import type { Phone } from '../support/baresip';
+import { type BrowserPhone, TestBrowser } from '../support/browser';
+import { CertificateAuthority } from '../support/certificates';
+import { Cluster } from '../support/cluster';
+import { domain, passwordOf, people, type PhoneName } from '../support/cluster-config';
+import { usesDrachtio } from '../support/drachtio';
+import { freePort } from '../support/ports';
+import { Scope } from '../support/scope';
+import { endCalls, hangUp, hearEachOther, hearsMusic, talk, type TestPhone } from '../support/talk';
+
+jest.setTimeout(150_000);
+
+/** Why media termination points were asked for in the one call of a node, and who granted. */
+async function terminationsAt(cluster: Cluster, node: number): Promise<readonly unknown[]> {
+  const [call] = (await cluster.node(node).calls()) as readonly { readonly id: string }[];
+  const detail = (await cluster.node(node).api(`/api/calls/${call?.id ?? ''}`)) as {
+    readonly allocations: readonly { readonly type: string; readonly why: string; readonly winner?: string }[];
+  };
+  return detail.allocations.filter(({ type }) => type === 'mtp').map(({ why, winner }) => ({ why, winner }));
+}
+
+/** Both hold once; the other hears music then, and the holder again afterwards. */
+async function holdInTurn(
+  one: TestPhone & Record<'hold' | 'resume', () => Promise<void>>,
+  other: TestPhone & Record<'hold' | 'resume', () => Promise<void>>,
+): Promise<void> {
+  for (const [holder, held] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    await holder.hold();
+    await hearsMusic(held, holder);
+    await holder.resume();
+    await hearEachOther(one, other);
+  }
+}
+
+// The drachtio-servers of a test run have neither certificates nor WebSocket listeners.
+if (usesDrachtio) process.stdout.write('skipped: browsers (the drachtio-servers have no WebSocket listeners)\n');
+const withOwnServer = usesDrachtio ? describe.skip : describe;
+
+withOwnServer(
+  'RFC 7118, RFC 8827: sip.js in Chromium, over WebSocket in Dallas and secure WebSocket in San Jose',
+  () => {
+    const scope = new Scope();
+    let cluster: Cluster;
+    let browser: TestBrowser;
+    let alice: BrowserPhone;
+    let bob: Phone;
+    let dave: BrowserPhone;
+
+    const browserPhone = async (name: PhoneName, server: string): Promise<BrowserPhone> => {
+      const { tone, dn } = people[name];
+      const phone = await browser.phone({ server, username: name, password: passwordOf(name), domain, tone });
+      await cluster.everybodyKnows(dn);
+      return phone;
+    };
+
+    beforeAll(async () => {
+      const tls = new CertificateAuthority(scope.directory('certificates')).issue('node', ['IP:127.0.0.1']);
+      const [plain, secure] = [await freePort(), await freePort()];
+      cluster = await Cluster.start({
+        change: (file) => {
+          Object.assign(file, { tls: { key: tls.key, cert: tls.cert } });
+          file.nodes[0]?.listen.push(`ws:127.0.0.1:${plain}`);
+          file.nodes[1]?.listen.push(`wss:127.0.0.1:${secure}`);
+        },
+      });
+      browser = await TestBrowser.start(scope);
+      alice = await browserPhone('alice', `ws://127.0.0.1:${plain}`);
+      dave = await browserPhone('dave', `wss://127.0.0.1:${secure}`);
+      bob = await cluster.phone('bob');
+    });
+    afterAll(async () => {
+      await scope.close();
+      await cluster.close();
+    });
+    afterEach(async () => {
+      await endCalls(alice, bob, dave);
+      await cluster.nothingIsLeft();
+    });
+
+    it('claims M1, M4: the browser calls a phone at the other node; whoever holds, the other one hears music', async () => {
+      await talk(alice, bob, people.bob.dn);
+      expect(await alice.media()).toMatchObject({ ice: 'connected', dtls: 'connected', codec: 'audio/PCMU' });
+      const why = 'SEP-alice speaks DTLS-SRTP';
+      expect(await terminationsAt(cluster, 1)).toEqual([{ why, winner: 'mtp-dallas' }]);
+      expect(await terminationsAt(cluster, 2)).toEqual([]);
+      await holdInTurn(bob, alice);
+      await hangUp(alice, bob);
+    });
+
+    it('claims M1, M4: the phone calls the browser, which rings; whoever holds, the other one hears music', async () => {
+      await talk(bob, alice, people.alice.dn);
+      expect(await terminationsAt(cluster, 1)).toEqual([{ why: 'SEP-alice speaks DTLS-SRTP', winner: 'mtp-dallas' }]);
+      await holdInTurn(alice, bob);
+      await hangUp(bob, alice);
+    });
+
+    it('RFC 3261 §12.1.1: the browser hears of the ringing', async () => {
+      await bob.now();
+      await alice.dial(people.bob.dn);
+      await bob.incoming();
+      await alice.ringing();
+      await hangUp(alice, bob);
+    });
+
+    it('claims M1, M4: two browsers talk, each through a media termination point of its own; so they do after holds', async () => {
+      await talk(alice, dave, people.dave.dn);
+      expect(await terminationsAt(cluster, 1)).toEqual([{ why: 'SEP-alice speaks DTLS-SRTP', winner: 'mtp-dallas' }]);
+      expect(await terminationsAt(cluster, 2)).toEqual([{ why: 'SEP-dave speaks DTLS-SRTP', winner: 'mtp-san-jose' }]);
+      await holdInTurn(alice, dave);
+      await hangUp(dave, alice);
+    });
+
+    it('claim M8: when its media server dies, the browser is moved to another one and talks on', async () => {
+      await talk(alice, bob, people.bob.dn);
+      await cluster.engines.get(1)?.kill();
+      await hearEachOther(alice, bob);
+      await cluster.engines.get(1)?.start();
+      await hangUp(alice, bob);
+    });
+  },
+);
