@@ -343,6 +343,44 @@ describe('a conference whose bridge or node dies', () => {
     await endCalls(alice, carol);
   });
 
+  it('the node that controls the bridge hangs and comes back: all are together at the next bridge, and the bridge serves again', async () => {
+    await endCalls(alice, carol, bob);
+    await cluster.nothingIsLeft();
+    for (const phone of [bob, alice, carol]) await dial(phone);
+    await hearAllOthers(alice, carol, bob);
+    const frozen = Date.now();
+    cluster.node(2).freeze();
+    await eventually(
+      'those of node 1 are at its bridge',
+      () => conferenceAt(cluster, 1),
+      (row) => row?.bridge === 'bridge-dallas',
+    );
+    const seconds = await secondsUntilTogether(frozen, alice, carol);
+    figure('conference: seconds from when the node of the bridge hangs until all are at the next', seconds, 's');
+    cluster.node(2).thaw();
+    await eventually(
+      'nobody is left at the bridge of node 2',
+      () => cluster.bridge(2).participants(),
+      (participants) => participants.length === 0,
+    );
+    // What its own phone was told meanwhile gets through.
+    await hearAllOthers(alice, carol, bob);
+    expect(await conferenceAt(cluster, 1)).toMatchObject({ bridge: 'bridge-dallas' });
+    await endCalls(alice, carol, bob);
+    await cluster.nothingIsLeft();
+    await eventually(
+      'the bridge of node 2 is known again',
+      () => cluster.node(1).api('/api/media-resources') as Promise<{ name: string; state: string }[]>,
+      (rows) => rows.find(({ name }) => name === 'bridge-san-jose')?.state === 'up',
+    );
+    await cluster.everybodyKnows(number);
+    for (const phone of [bob, alice]) await dial(phone);
+    await hearAllOthers(alice, bob);
+    expect(await conferenceAt(cluster, 1)).toMatchObject({ bridge: 'bridge-san-jose' });
+    await endCalls(alice, bob);
+    await cluster.nothingIsLeft();
+  });
+
   it('no other bridge: the call is ended with a Reason', async () => {
     await cluster.bridge(2).kill();
     await eventually(
