@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { startAdmin, type AdminServer } from '../admin/server';
-import { CallControl, Conferences, Moderation } from '../call-control';
+import { CallControl, type Conferences } from '../call-control';
 import type { Bus } from '../cluster/bus';
 import { Cluster } from '../cluster/cluster';
 import { MemoryBus, MemoryExchange } from '../cluster/memory/memory-bus';
@@ -25,6 +25,7 @@ import type { ListenAddress } from '../sip/user-agent';
 import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
 import { AdminView, RecentCalls } from './admin-view';
+import { createConferences } from './conferences';
 import { startMediaResources } from './media-resources';
 import { SipServerProcess } from './sip-server-process';
 import { WaitingEvents } from './waiting-events';
@@ -226,7 +227,7 @@ export class CallManagerNode {
       endOrphan: (device, session) => orphans.end(device, session),
     });
     const nodes = { find: (other: number) => entryOf(cluster, other) };
-    const conferences = new Conferences({
+    const { conferences, moderation } = createConferences({
       config,
       node,
       boot,
@@ -237,15 +238,8 @@ export class CallManagerNode {
       pids,
       stamps,
       log,
-      settled: () => cluster.converged,
-    });
-    const moderation = new Moderation({
-      composite,
-      messenger: cluster.messenger,
-      numbers: new Set(config.conferences.map(({ number }) => number)),
-      find: (pid) => conferences.withPid(pid),
-      boot,
-      onCommand: (command, result) => metrics.count('tandem_conference_commands_total', { command, result }),
+      metrics,
+      cluster,
     });
     const recentCalls = new RecentCalls();
     const devices: Devices = new Devices({

@@ -10,11 +10,12 @@ interface Party {
   readonly rtp: RtpListener;
 }
 
-/** What every conference bridge must do, whatever product it is. Sessions are those of node 1 of the cluster `acme`. */
+/** What every conference bridge must do, whatever product it is. Sessions are those of node 1 of the cluster. */
 export function conferenceMixerContract(
   name: string,
   start: () => Promise<MediaEngine>,
   stop: () => Promise<void>,
+  cluster = 'acme',
 ): void {
   describe(`conference mixer contract: ${name}`, () => {
     const scope = new Scope();
@@ -29,7 +30,7 @@ export function conferenceMixerContract(
     });
 
     async function party(number: number, tone: number): Promise<Party> {
-      return { session: `acme-1-200-${number}`, tone, rtp: await RtpListener.open(scope) };
+      return { session: `${cluster}-1-200-${number}`, tone, rtp: await RtpListener.open(scope) };
     }
 
     function speak({ rtp, tone }: Party, description: string): void {
@@ -49,6 +50,13 @@ export function conferenceMixerContract(
       };
       const good = (): boolean => (tones.length === 0 ? isSilent(sound) : hearsTones(sound, tones));
       await eventually(`hears ${tones.join(' and ')}`, look, good, { every: 0 });
+    }
+
+    /** Where the engine can tell. */
+    async function talks({ session }: Party): Promise<void> {
+      const { mixer } = engine;
+      if (mixer?.talks === undefined) return;
+      await eventually('it talks', () => mixer.talks?.(session), Boolean);
     }
 
     async function leave(...parties: readonly Party[]): Promise<void> {
@@ -78,6 +86,7 @@ export function conferenceMixerContract(
       await hears(b, 440);
       await engine.mixer!.mute(a.session, { room: 'one', muted: true });
       await Promise.all([hears(a, 700), hears(b)]);
+      await talks(b);
       await engine.mixer!.mute(a.session, { room: 'one', muted: false });
       await accept(a, 'one', a.rtp.sdp('sendrecv', 2));
       await Promise.all([hears(a, 700), hears(b, 440)]);
@@ -128,7 +137,7 @@ export function conferenceMixerContract(
     }, 60_000);
 
     test('one that is not in the room cannot be muted', async () => {
-      const work = engine.mixer!.mute('acme-1-200-15', { room: 'one', muted: true });
+      const work = engine.mixer!.mute(`${cluster}-1-200-15`, { room: 'one', muted: true });
       await expect(work).rejects.toHaveProperty('reason');
     });
 
