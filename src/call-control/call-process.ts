@@ -11,6 +11,7 @@ import { type CallFacts, type CallState, type Destination, initialState, type Le
 import type { Abilities } from './abilities';
 import { ConferenceSession } from './conference/conference-session';
 import type { CallControlDependencies } from './dependencies';
+import { command } from './session-command';
 import { DtlsSession, speaksDtls, terminated } from './dtls-session';
 import { createDtlsSession, needOf } from './dtls-termination';
 import { formatTried, type MediaTried, parseTried } from './path';
@@ -364,41 +365,4 @@ export class CallProcess {
 
 function sdpOf({ sdp }: { readonly sdp?: string }): { readonly sdp?: string } {
   return sdp === undefined ? {} : { sdp };
-}
-
-type SessionCommand = Extract<CallEffect, { leg: LegId }>;
-
-/** Carries out what is asked of one leg's session; without a session there is nothing to ask. */
-function command(session: Session | undefined, effect: SessionCommand): void {
-  if (session === undefined) return;
-  switch (effect.type) {
-    case 'progress':
-      return session.progress(effect.status, effect.sdp === undefined ? undefined : { sdp: effect.sdp });
-    case 'answer':
-      return session.answer({ sdp: effect.sdp, headers: effect.headers });
-    case 'cancel':
-      return session.cancel(effect.reason);
-    case 'acknowledge':
-      return session.acknowledge(effect.sdp);
-    case 'reinvite':
-      return session.reinvite(effect.id, {
-        headers: effect.headers,
-        ...(effect.sdp === undefined ? {} : { sdp: effect.sdp }),
-      });
-    case 'request': {
-      const { method, headers, body, contentType } = effect;
-      return session.request(effect.id, {
-        method,
-        headers,
-        body,
-        ...(contentType === undefined ? {} : { contentType }),
-      });
-    }
-    case 'respond':
-      return session.respond(effect.id, effect.status, effect.options);
-    case 'bye':
-      return session.bye(effect.reason === undefined ? undefined : { reason: effect.reason });
-    default:
-      return;
-  }
 }

@@ -59,6 +59,8 @@ export class DtlsSession implements Session {
   private tail: Promise<void> = Promise.resolve();
   private over = false;
   private established = false;
+  /** The device has called. */
+  private receiving = false;
   /** Who makes the offer in the INVITE, and in each request without a final answer. */
   private readonly offerers = new Map<string, 'device' | 'call'>();
   /** After a loss: the re-INVITE of ours that waits for its answer. `of`: whom we asked. */
@@ -90,6 +92,7 @@ export class DtlsSession implements Session {
   /** Server role: takes the device's INVITE. Resolves with its offer as the call is to see it; without a media termination point that is the offer itself. */
   async receive(session: Session, offer: string | undefined): Promise<string | undefined> {
     this.session = session;
+    this.receiving = true;
     this.offerers.set(INITIAL, offer === undefined ? 'call' : 'device');
     await this.termination.take();
     return this.fromDevice('offer', offer).catch((error: unknown) => {
@@ -310,7 +313,7 @@ export class DtlsSession implements Session {
     if (this.over) return;
     const reason = formatReason(503, FAILED);
     this.session?.bye({ reason });
-    if (this.established) this.end({ type: 'ended', by: 'server', reason });
+    if (this.established || this.receiving) this.end({ type: 'ended', by: 'server', reason });
     else this.end({ type: 'rejected', status: 503, reason: FAILED, header: () => undefined });
   }
 

@@ -62,7 +62,7 @@ export class Station implements DeviceProcess {
     const { source, mediaResourceGroupList, binding } = this.current;
     const { profile } = this.options;
     // A phone on a WebSocket is a browser, which speaks nothing but DTLS (RFC 8827 §6.5). SIP servers may call a WebSocket TCP.
-    const browser = /^wss?$/i.test(source.protocol) || /;transport=wss?(;|$)/i.test(binding.contact);
+    const browser = /^wss?$/i.test(source.protocol) || /;transport=wss?([;>?]|$)/i.test(binding.contact);
     return {
       ...profile,
       ...(browser ? { presumedSecurity: 'dtls' as const } : { presumedFamily: familyOf(source.address) }),
