@@ -75,7 +75,8 @@ describe('drachtio-srf on the embedded server', () => {
     await peer.message('100', is.response(100, 'INVITE'));
     const ringing = await peer.message('180', is.response(180, 'INVITE'));
     expect(toTag(ringing)).not.toBe('');
-    expect(headerOf(ringing, 'Contact')).toBeUndefined();
+    // RFC 3261 section 12.1.1: it makes an early dialog.
+    expect(headerOf(ringing, 'Contact')).toBe(`<sip:127.0.0.1:${running.udp}>`);
     expect(call.target).toBe(`sip:127.0.0.1:${running.udp}`);
     peer.send(inCall(peer, call, 'ACK', 1));
     await eventually(

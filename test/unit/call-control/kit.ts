@@ -292,7 +292,9 @@ export class FakeAllocation implements Allocation {
     if (relay.sdp !== undefined) this.described.set(relay.to === 'a' ? 'b' : 'a', relay.sdp);
     const named = relay.terms.codecs?.flatMap((name) => PAYLOADS.get(name) ?? []);
     const codecs = named ?? (relay.sdp === undefined ? [0, 8] : audioCodecs(relay.sdp).map(({ payload }) => payload));
-    const protocol = relay.terms.security === 'sdes' ? { protocol: 'RTP/SAVP' } : {};
+    const profiles = { none: 'RTP/AVP', sdes: 'RTP/SAVP', dtls: 'UDP/TLS/RTP/SAVPF' };
+    const { security } = relay.terms;
+    const protocol = security === undefined ? {} : { protocol: profiles[security] };
     return { ok: true, sdp: relayed(relay.to, { codecs, port: this.port, ...protocol }) };
   }
 

@@ -165,6 +165,15 @@ describe('claim R2: calls to a station', () => {
     expect(node.userAgent.invites[0]).not.toHaveProperty('nextHop');
   });
 
+  test('RFC 8827 §6.5: a phone on a WebSocket speaks DTLS-SRTP, also where the SIP server calls that TCP', () => {
+    const node = started();
+    const source = { protocol: 'tcp', address: '10.0.0.7', port: 40_000 };
+    node.register({ contact: '<sip:alice@abc.invalid;transport=ws;ob>', source });
+    expect(resolved(node, '1.dp.1', 100).profile.presumedSecurity).toBe('dtls');
+    node.register({ contact: '<sip:alice@10.0.0.7:40000;transport=tcp>', source });
+    expect(resolved(node, '1.dp.2', 100).profile.presumedSecurity).toBeUndefined();
+  });
+
   test('a process that is gone, or of another incarnation, is not resolved', () => {
     const node = started();
     node.register();

@@ -227,6 +227,15 @@ describe('RFC 3264 §8: the m-lines of a dialog', () => {
     expect(kinds(alignMediaLines(next, previous))).toEqual(['video 49180', 'audio 49170', 'application 5']);
   });
 
+  test('RFC 8843 §7.1.3: a stream keeps its id, and so do the groups', () => {
+    const previous = session() + lines('a=group:BUNDLE 0 1') + audio() + lines('a=mid:0') + video() + lines('a=mid:1');
+    const next = session() + lines('a=group:BUNDLE one') + audio() + lines('a=mid:one');
+    const aligned = alignMediaLines(next, previous);
+    expect(aligned.match(/^a=(mid|group).*$/gm)).toEqual(['a=group:BUNDLE 0', 'a=mid:0']);
+    expect(alignMediaLines(session() + audio(), previous)).toContain('a=mid:0\r\n');
+    expect(alignMediaLines(session() + audio() + lines('a=mid:x'), session() + audio())).toContain('a=mid:x');
+  });
+
   test('an answer gets the form of the offer', () => {
     const offer = session() + audio() + video() + lines('m=application 5 UDP/BFCP *');
     const answer = session() + video() + audio() + lines('m=message 7 TCP/MSRP *');
