@@ -164,7 +164,7 @@ export class Sequence {
         nodeKills,
         engineKills,
       });
-    } else if (!this.disturbed(before)) this.failures.push(`${caller.dn} calls ${callee.dn}: ${status}`);
+    } else if (!this.disturbed(before)) this.failures.push(`${caller.dn} calls ${callee.dn}: ${status} ${call.reason}`);
   }
 
   private callsOf(phone: MediaParty): number {

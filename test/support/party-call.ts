@@ -41,6 +41,8 @@ export class PartyCall {
   hold: Hold = 'none';
   codecs: readonly Codec[];
   remoteAudio: RemoteAudio | undefined;
+  /** Why our INVITE was refused, as the node says it. */
+  reason = '';
   /** Statuses of our re-INVITEs, 0 for none. */
   readonly statuses: number[] = [];
   /** Ports that the other end has named for sending only: music comes from there. */
@@ -100,6 +102,7 @@ export class PartyCall {
       if (response === undefined) return this.over(0);
       if (response.status < 300) return this.established(response);
       this.acknowledgeRefusal(text, response);
+      this.reason = getHeader(response, 'Reason') ?? '';
       if (response.status !== 407 || this.cancelled) return this.over(response.status);
       this.owner.challenged(getHeader(response, 'Proxy-Authenticate') ?? '');
       this.cseq += 1;
