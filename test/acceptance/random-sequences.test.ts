@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Random } from '../simulation/random';
-import { Sequence, type World } from '../support/call-sequence';
+import { Sequence } from '../support/call-sequence';
 import { Cluster } from '../support/cluster';
 import { siteOf } from '../support/cluster-config';
 import type { ConferenceBridge } from '../support/conference-bridge';
@@ -10,6 +10,7 @@ import { FleetSocket } from '../support/fleet/fleet-socket';
 import { addParty, MediaParty } from '../support/media-party';
 import type { Codec } from '../support/media-stream';
 import type { Rtpengine } from '../support/rtpengine';
+import type { World } from '../support/sequence-world';
 
 /** The choices of a run are the same each time unless it is told otherwise; the timing of the processes never is. */
 const seed = Number(process.env['SEQUENCE_SEED'] ?? 700_000);
@@ -90,6 +91,7 @@ class Stage {
     ...{ nodeKills: 0, engineKills: 0, broken: false },
     whole: () => this.repair,
     calls: (devices) => this.callsOf(devices),
+    moderate: (conference, number, command) => this.moderate(conference, number, command).catch(() => 0),
   };
   private repair: Promise<void> = Promise.resolve();
   private readonly phones: MediaParty[][] = [];
@@ -223,6 +225,25 @@ class Stage {
         if (devices.includes(from) || (to !== undefined && devices.includes(to)))
           found.push(`node ${node.id}: ${JSON.stringify(await node.api(`/api/calls/${id}`))}`);
     return found.join('\n');
+  }
+
+  /** By the API of a node that runs, whichever owns the conference. */
+  private async moderate(conference: string, number: string, command: 'kick' | 'mute' | 'unmute'): Promise<number> {
+    const running = this.cluster.nodes.filter((node) => node.running);
+    const node = running[Number(number) % running.length];
+    if (node === undefined) return 0;
+    const path = `/api/conferences/${conference}`;
+    const response = await node.fetch(path);
+    if (response.status !== 200) return response.status;
+    const { members } = (await response.json()) as { members: { id: string; number: string }[] };
+    // One that lost its node may still be there beside the one that dialled again.
+    const id = members.findLast((member) => member.number === number)?.id ?? 'nobody';
+    const member = `${path}/members/${id}`;
+    const answer =
+      command === 'kick'
+        ? await node.command('DELETE', member)
+        : await node.command('PATCH', member, { muted: command === 'mute' });
+    return answer.status;
   }
 
   /** Calls, leases and sessions that are there. */

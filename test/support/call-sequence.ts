@@ -5,42 +5,7 @@ import type { Codec, Heard } from './media-stream';
 import type { MediaParty } from './media-party';
 import type { PartyCall } from './party-call';
 import type { Hold } from './party-sdp';
-
-/** What disturbs all sequences. */
-export interface World {
-  /** How often a node was killed. */
-  nodeKills: number;
-  /** How often a media server was killed. */
-  engineKills: number;
-  /** Something is down. */
-  broken: boolean;
-  /** Resolves when everything that was killed runs again. */
-  whole: () => Promise<void>;
-  /** What the nodes say of the calls of these devices. */
-  calls: (devices: readonly string[]) => Promise<string>;
-}
-
-interface End {
-  readonly party: MediaParty;
-  readonly call: PartyCall;
-}
-
-/** What had been lost when something was last changed; `nodeKills`: when it began. */
-interface Past {
-  nodeKills: number;
-  engineKills: number;
-  broken: boolean;
-}
-
-/** Two parties that talk. */
-interface Pair extends Past {
-  readonly ends: readonly [End, End];
-}
-
-/** A party in the conference. */
-interface Member extends Past {
-  readonly ends: readonly [End];
-}
+import type { End, Member, Pair, Past, World } from './sequence-world';
 
 const CAP_MS = 30_000;
 const REDIALS = 10;
@@ -86,6 +51,8 @@ export class Sequence {
       this.recode,
       this.join,
       this.join,
+      this.mute,
+      this.kick,
       this.end,
       this.settle,
     ];
@@ -94,7 +61,7 @@ export class Sequence {
       for (let done = 1; done < count; done++) {
         const step = this.random.pick(choices) ?? this.call;
         const work = step.call(this);
-        if (step === this.call || step === this.join || step === this.settle || !this.random.chance(0.3)) await work;
+        if (this.isAwaited(step) || !this.random.chance(0.3)) await work;
         else this.leave(work);
         await pause(this.random.below(120));
       }
@@ -103,6 +70,10 @@ export class Sequence {
       this.failures.push(String(error));
     }
     await this.finish();
+  }
+
+  private isAwaited(step: Step): boolean {
+    return [this.call, this.join, this.settle, this.mute, this.kick].includes(step);
   }
 
   /** Names of the devices. */
@@ -188,12 +159,57 @@ export class Sequence {
       this.say(`${caller.dn} calls the conference: ${status}`);
       const { nodeKills, engineKills, broken } = before;
       if (status === 200)
-        return void this.members.push({ broken, ends: [{ party: caller, call }], nodeKills, engineKills });
+        return void this.members.push({
+          broken,
+          ends: [{ party: caller, call }],
+          nodeKills,
+          engineKills,
+          muted: false,
+        });
       if (this.disturbed(before)) return;
       // The number is on its way to another node, or its bridge was started again a moment ago: people dial once more.
       if (tries === REDIALS) return void this.failures.push(`${caller.dn} calls the conference in vain: ${status}`);
       await pause(REDIAL_MS);
     }
+  }
+
+  private liveMember(): Member | undefined {
+    return this.random.pick(this.members.filter(({ ends: [{ call }] }) => call.up));
+  }
+
+  private async moderate(member: Member, command: 'kick' | 'mute' | 'unmute'): Promise<number> {
+    const [{ party, call }] = member.ends;
+    const before = { ...this.world };
+    const status = await this.world.moderate(this.conference ?? '', party.dn, command);
+    this.say(`a moderator: ${command} ${party.dn}: ${status}`);
+    // It hangs up, or its owner or its bridge has died.
+    const fits = (status >= 200 && status < 300) || !call.up || this.disturbed(before);
+    if (!fits) this.failures.push(`a moderator: ${command} ${party.dn}: ${status}`);
+    return status;
+  }
+
+  /** Mutes a participant, or takes that back. */
+  private async mute(): Promise<void> {
+    const member = this.liveMember();
+    if (member === undefined) return;
+    const wish = member.muted !== true;
+    member.muted = 'unknown';
+    const status = await this.moderate(member, wish ? 'mute' : 'unmute');
+    if (status >= 200 && status < 300) member.muted = wish;
+  }
+
+  /** A moderator puts a participant out. */
+  private async kick(): Promise<void> {
+    const member = this.random.chance(0.5) ? this.liveMember() : undefined;
+    if (member === undefined) return;
+    const status = await this.moderate(member, 'kick');
+    if (status < 200 || status >= 300) return;
+    const [{ party, call }] = member.ends;
+    await eventually(
+      `the call of ${party.dn} is ended, who was put out`,
+      () => call.state,
+      (state) => state === 'ended' || this.world.nodeKills > member.nodeKills,
+    );
   }
 
   /** The caller gives up: while it rings, or just when it is answered. */
@@ -347,9 +363,12 @@ export class Sequence {
     const others = this.members.filter(
       ({ nodeKills, ends: [end] }) => nodeKills === this.world.nodeKills && end.party !== party,
     );
-    const speakers = others.filter(({ ends: [end] }) => end.call.up && end.call.hold === 'none');
+    const speak = others.filter(({ muted, ends: [end] }) => muted !== true && end.call.up && end.call.hold === 'none');
+    const speakers = speak.filter(({ muted }) => muted === false);
+    // G.722 is not decoded here, and of lost nodes somebody may still be heard.
+    const silent = speak.length === 0 && !call.codecs.includes('G722') && this.world.nodeKills === this.nodeKills;
     const wanted: readonly Heard[] =
-      call.hold !== 'none'
+      call.hold !== 'none' || (silent && others.length > 0)
         ? ['nothing', 'silence']
         : speakers.length === 0
           ? ['nothing', 'silence', 'speech']
