@@ -6,6 +6,7 @@ import { domain, passwordOf, people, type PhoneName } from '../support/cluster-c
 import { usesDrachtio } from '../support/drachtio';
 import { freePort } from '../support/ports';
 import { Scope } from '../support/scope';
+import { statusOf } from '../support/sip-text';
 import { endCalls, hangUp, hearEachOther, hearsMusic, talk, type TestPhone } from '../support/talk';
 
 jest.setTimeout(150_000);
@@ -60,8 +61,10 @@ withOwnServer(
       const tls = new CertificateAuthority(scope.directory('certificates')).issue('node', ['IP:127.0.0.1']);
       const [plain, secure] = [await freePort(), await freePort()];
       cluster = await Cluster.start({
+        bridges: [1],
         change: (file) => {
           Object.assign(file, { tls: { key: tls.key, cert: tls.cert } });
+          file.conferences = [{ number: '8000', name: 'all', nodes: [1, 2] }];
           file.nodes[0]?.listen.push(`ws:127.0.0.1:${plain}`);
           file.nodes[1]?.listen.push(`wss:127.0.0.1:${secure}`);
         },
@@ -112,6 +115,35 @@ withOwnServer(
       expect(await terminationsAt(cluster, 2)).toEqual([{ why: 'SEP-dave speaks DTLS-SRTP', winner: 'mtp-san-jose' }]);
       await holdInTurn(alice, dave);
       await hangUp(dave, alice);
+    });
+
+    it('claim M4: a phone of SRTP and the browser call each other', async () => {
+      const srtp = { account: 'mediaenc=srtp-mand', config: ['module srtp.so'] };
+      const leo = await cluster.phone('leo', srtp);
+      await talk(leo, alice, people.alice.dn);
+      await hangUp(alice, leo);
+      await talk(alice, leo, people.leo.dn);
+      await hangUp(alice, leo);
+    });
+
+    it('claim M4: a phone that makes delayed offers calls the browser', async () => {
+      const carol = await cluster.party('carol', { delayed: true });
+      await alice.now();
+      const called = carol.call(people.alice.dn);
+      await alice.incoming();
+      await alice.accept();
+      expect(statusOf(await called)).toBe(200);
+      await Promise.all([alice.hearsTones(carol.tone), carol.hears(people.alice.tone)]);
+      await carol.hangUp();
+    });
+
+    it('claim M3: two browsers are in a conference', async () => {
+      for (const phone of [alice, dave]) {
+        await phone.dial('8000');
+        await phone.established();
+      }
+      await hearEachOther(alice, dave);
+      for (const phone of [alice, dave]) await phone.hangup();
     });
 
     it('claim M4: when its media server dies, the browser is moved to another one and talks on', async () => {
