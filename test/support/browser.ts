@@ -45,9 +45,8 @@ async function servePage(scope: Scope): Promise<string> {
 const FLAGS = [
   '--autoplay-policy=no-user-gesture-required',
   '--auto-accept-this-tab-capture',
-  // ICE leaves loopback addresses out by itself, and shows others by names that only multicast DNS knows.
+  // ICE leaves loopback addresses out by itself.
   '--allow-loopback-in-peer-connection',
-  '--disable-features=WebRtcHideLocalIpsWithMdns',
   // The certificates of the tests are signed by nobody that a browser knows.
   '--ignore-certificate-errors',
 ];
@@ -76,7 +75,7 @@ export class TestBrowser {
 
   /** A telephone that is registered. */
   async phone(options: BrowserPhoneOptions): Promise<BrowserPhone> {
-    // Who may not use the microphone is given only the address of the default route for ICE.
+    // Who may not use the microphone is given only the address of the default route for ICE, under a name of multicast DNS.
     const context = await this.browser.newContext({ permissions: ['microphone'] });
     const page = await context.newPage();
     await page.goto(this.address);
