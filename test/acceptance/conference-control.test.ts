@@ -185,6 +185,31 @@ describe('moderators of a conference of phones at two nodes', () => {
     await cluster.nothingIsLeft();
   });
 
+  it('the node that controls the bridge dies: who is muted stays muted at the next bridge, and the conference stays locked', async () => {
+    await endCalls(alice, carol, bob);
+    await cluster.nothingIsLeft();
+    // The bridge is that of the initiator's site.
+    for (const phone of [bob, alice, carol]) await dial(phone);
+    await mute('carol', true);
+    await lock(true);
+    await hear({ alice: 'bob', bob: 'alice', carol: 'alice bob' });
+    expect(await conference()).toMatchObject({ bridge: 'bridge-san-jose' });
+    await cluster.node(2).kill9();
+    await bob.stop();
+    await eventually(
+      'all who are left are at the other bridge',
+      () => conference(1),
+      ({ bridge }) => bridge === 'bridge-dallas',
+    );
+    await hear({ alice: '', carol: 'alice' });
+    const row = (await conference(1)).members.find((one) => one.number === people.carol.dn);
+    expect(row).toMatchObject({ muted: true, silenced: true });
+    expect(await conference(1)).toMatchObject({ locked: true });
+    const path = `/api/conferences/${number}/members/${row?.id ?? ''}`;
+    expect((await cluster.node(1).command('PATCH', path, { muted: false })).status).toBe(200);
+    await hear({ alice: 'carol', carol: 'alice' });
+  });
+
   it('any node tells who is in it, and who talks where the bridge can tell; what is wrong has its status', async () => {
     for (const node of [1, 2])
       expect((await conference(node)).members.map((row) => row.number).sort()).toEqual(['1000', '1001', '2000']);
