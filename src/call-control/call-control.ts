@@ -93,6 +93,16 @@ export class CallControl {
       if (process.isInConferenceAt(node)) process.end('The node of the conference is gone');
   }
 
+  /**
+   * A node was started again: it knows nothing of its calls any more. A participant of a conference here could neither leave nor be told
+   * anything by way of it, and would keep its place for ever.
+   */
+  nodeRestarted(node: number): void {
+    this.nodeGone(node);
+    for (const process of [...this.processes.values()])
+      if (process.isParticipantFrom(node)) process.end('The node of the participant was started again');
+  }
+
   private refusalOf(call: IncomingCall): { readonly status: number; readonly headers: Headers } | undefined {
     if (this.draining) return { status: 503, headers: { 'Retry-After': RETRY_AFTER_SECONDS } };
     if (isTimerTooShort(call.header)) return { status: 422, headers: { 'Min-SE': String(MIN_SE) } };

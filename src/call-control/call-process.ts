@@ -100,6 +100,13 @@ export class CallProcess {
     return callee?.focus !== undefined && callee.profile.node === node;
   }
 
+  /** Its caller, a device of that node, is in a conference here. */
+  isParticipantFrom(node: number): boolean {
+    const { answered, legs, facts } = this.state;
+    const callee = answered === undefined ? undefined : legs.get(answered);
+    return callee?.profile.kind === 'conference' && facts.from.kind === 'node' && facts.from.node === node;
+  }
+
   end(reason: string): void {
     this.mailbox.postFirst({ type: 'end', reason });
   }

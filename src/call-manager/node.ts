@@ -353,8 +353,8 @@ export class CallManagerNode {
       if (peer === undefined) continue;
       const before = this.boots.get(other);
       this.boots.set(other, peer.boot);
-      // One that was started again has lost its calls as well.
-      if (!peer.live || (before !== undefined && before !== peer.boot)) parts?.calls.nodeGone(other);
+      if (before !== undefined && before !== peer.boot) parts?.calls.nodeRestarted(other);
+      else if (!peer.live) parts?.calls.nodeGone(other);
     }
   }
 
