@@ -312,6 +312,23 @@ describe('conference bridges', () => {
     expect(node.engine.log.at(-1)).toBe('mixer-mute acme-1-500-1');
   });
 
+  test('who talks is told of the leases of the process alone, and of no one where the engine cannot tell', async () => {
+    const node = new Node(
+      [bridge],
+      (engine) => engine.serveAll(),
+      () => true,
+    );
+    await settle();
+    await node.ask(request);
+    await node.ask({ ...request, allocation: 'acme-2-9-2' });
+    const allocations = [allocation, 'acme-2-9-2', 'acme-2-9-3'];
+    expect(await node.ask({ op: 'talkers', allocations })).toEqual({ ok: true });
+    node.engine.mixer = { ...node.engine.mixer!, talks: (session) => session === 'acme-1-500-2' };
+    expect(await node.ask({ op: 'talkers', allocations })).toEqual({ ok: true, talking: ['acme-2-9-2'] });
+    for (const wrong of [undefined, 'acme-2-9-2', ['nonsense'], new Array(1001).fill(allocation)])
+      expect(await node.ask({ op: 'talkers', allocations: wrong })).toMatchObject({ ok: false, reason: 'bad-request' });
+  });
+
   test('without a room, and by an engine that does not mix, it is refused', async () => {
     const node = new Node(
       [bridge],

@@ -443,3 +443,27 @@ describe('media resource manager', () => {
     });
   });
 });
+
+describe('who talks', () => {
+  const bridge = { pid: '1.mp.9', boot: 7 };
+  const some = Array.from({ length: 1200 }, (_, n) => `acme-1-42-${n}`);
+
+  test('is asked of the bridge, in messages that are not too long', async () => {
+    const cluster = new Cluster();
+    cluster.answers = () => ({ ok: true, talking: [`acme-1-42-${cluster.requests.length}`] });
+    expect(await cluster.manager.talkers(bridge, some)).toEqual(new Set(['acme-1-42-1', 'acme-1-42-2', 'acme-1-42-3']));
+    expect(cluster.requests.map(({ pid, body }) => [pid, body.op])).toEqual(Array(3).fill(['1.mp.9', 'talkers']));
+    expect(await cluster.manager.talkers(bridge, [])).toEqual(new Set());
+  });
+
+  test.each([
+    ['it cannot tell', { ok: true }],
+    ['it does not answer', undefined],
+    ['it is gone', { ok: false, reason: 'unknown-process' }],
+    ['it answers nonsense', { ok: true, talking: ['nobody'] }],
+  ])('is not known when %s', async (_why, answer) => {
+    const cluster = new Cluster();
+    cluster.answers = () => answer;
+    expect(await cluster.manager.talkers(bridge, some.slice(0, 3))).toBeUndefined();
+  });
+});
