@@ -4,6 +4,7 @@ import { CertificateAuthority } from '../support/certificates';
 import { Cluster } from '../support/cluster';
 import { domain, passwordOf, people, type PhoneName } from '../support/cluster-config';
 import { usesDrachtio } from '../support/drachtio';
+import { eventually } from '../support/eventually';
 import { freePort } from '../support/ports';
 import { Scope } from '../support/scope';
 import { statusOf } from '../support/sip-text';
@@ -81,6 +82,12 @@ withOwnServer(
     afterEach(async () => {
       await endCalls(alice, bob, dave);
       await cluster.nothingIsLeft();
+      for (const node of [1, 2])
+        await eventually(
+          `node ${node} has no lease`,
+          async () => (await cluster.node(node).api('/api/media-resources')) as readonly { readonly inUse?: number }[],
+          (rows) => rows.every(({ inUse = 0 }) => inUse === 0),
+        );
     });
 
     it('claims M1, M4: the phone calls the browser; whoever holds, the other one hears music', async () => {
@@ -115,6 +122,13 @@ withOwnServer(
       expect(await terminationsAt(cluster, 2)).toEqual([{ why: 'SEP-dave speaks DTLS-SRTP', winner: 'mtp-san-jose' }]);
       await holdInTurn(alice, dave);
       await hangUp(dave, alice);
+    });
+
+    it('claim M1: who hangs up while the other one is held leaves nothing behind', async () => {
+      await talk(bob, alice, people.alice.dn);
+      await bob.hold();
+      await hearsMusic(alice, bob);
+      await hangUp(alice, bob);
     });
 
     it('claim M4: a phone of SRTP and the browser call each other', async () => {

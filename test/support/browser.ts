@@ -200,7 +200,7 @@ export class BrowserPhone {
     if (heard.length > 0) throw new Error(`the browser must not hear: ${describeSound(sound, heard)}`);
   }
 
-  /** What it heard last, 0.7 s of it. */
+  /** What it heard last, a third of a second of it. */
   private async hear(): Promise<Sound> {
     const { rate, samples } = await this.ask<{ rate: number; samples: number[] }>('heard');
     return { rate, samples: Float64Array.from(samples) };

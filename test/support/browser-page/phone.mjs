@@ -5,8 +5,8 @@ import { Inviter, Registerer, RegistererState, SessionState, UserAgent } from '/
 
 const MEDIA = { constraints: { audio: true, video: false } };
 
-/** Samples that are looked at in one go: 0.68 s at 48 kHz. */
-const EAR_SIZE = 32768;
+/** Samples that are looked at in one go: a third of a second at 48 kHz. */
+const EAR_SIZE = 16384;
 
 let agent;
 let registerer;
