@@ -94,6 +94,7 @@ function wholeNumberAt(reply: Reply, path: readonly string[]): number | undefine
 export function createRtpengine(options: RtpengineOptions): MediaEngine {
   const commands = createCommands(options);
   let codecs: readonly string[] | undefined;
+  let probed = false;
   const relay = createRelay(commands, () => codecs ?? []);
 
   const remove = async (session: string): Promise<void> => {
@@ -117,11 +118,13 @@ export function createRtpengine(options: RtpengineOptions): MediaEngine {
       try {
         await commands.run('ping');
       } catch (error) {
-        // What comes back may be another build.
-        codecs = undefined;
+        // What comes back may be another build. Nearly always it is not: until it is asked, the codecs of before hold.
+        probed = false;
         throw error;
       }
-      codecs ??= await probeCodecs(commands);
+      if (probed) return;
+      codecs = await probeCodecs(commands);
+      probed = true;
     },
     musicOffer: (session, { peer }) => orRemove(session, offerMusic(commands, session, peer)),
     musicConnect: (session, { file, answer }) => orRemove(session, connectMusic(commands, session, file, answer)),

@@ -250,6 +250,22 @@ describe('what a relay refuses', () => {
 });
 
 describe('a transcoder by rtpengine', () => {
+  test('an engine that missed a ping and answers again still has the codecs of before, and is asked anew', async () => {
+    const own = await Rtpengine.start(scope);
+    const watched = createRtpengine({ name: 'rtpengine', address: '127.0.0.1', port: own.port });
+    scope.defer(() => watched.close());
+    await watched.ping();
+    const before = watched.relay?.codecs;
+    expect(before).toContain('PCMU');
+    await own.kill();
+    await expect(watched.ping()).rejects.toThrow(EngineError);
+    await own.start();
+    // Calls may ask for a transcoder before the next ping.
+    expect(watched.relay?.codecs).toEqual(before);
+    await watched.ping();
+    expect(watched.relay?.codecs).toEqual(before);
+  });
+
   test('what the build can do is found out by asking', () => {
     expect(relay.codecs).toEqual(expect.arrayContaining(['PCMU', 'PCMA', 'G722', 'opus/48000/2', 'G729', 'GSM']));
     for (const codec of relay.codecs) expect(codec).not.toMatch(/^(AMR|EVS)/);
