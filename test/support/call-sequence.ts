@@ -182,8 +182,9 @@ export class Sequence {
     const before = { ...this.world };
     const status = await this.world.moderate(this.conference ?? '', party.dn, command);
     this.say(`a moderator: ${command} ${party.dn}: ${status}`);
-    // It hangs up, or its owner or its bridge has died.
-    const fits = (status >= 200 && status < 300) || !call.up || this.disturbed(before);
+    // It hangs up, or its owner or its bridge has died, or a node since it came in: its own one, or that of the conference.
+    const lost = this.world.nodeKills > member.nodeKills;
+    const fits = (status >= 200 && status < 300) || !call.up || lost || this.disturbed(before);
     if (!fits) this.failures.push(`a moderator: ${command} ${party.dn}: ${status}`);
     return status;
   }
