@@ -1,5 +1,5 @@
 /** Call control: sets up, changes and ends calls between device processes. */
-export { Conferences } from './conference/conferences';
+export { Conferences, type ConferencesOptions } from './conference/conferences';
 export type { ConferenceView } from './conference/conference';
 export { Moderation, type CommandOutcome, type ModerationFailure, type ShowOutcome } from './conference/moderation';
 export type { ModeratorCommand } from './conference/state';

@@ -1,27 +1,10 @@
-import { Conferences, Moderation } from '../call-control';
+import { Conferences, type ConferencesOptions, Moderation } from '../call-control';
 import type { Cluster } from '../cluster/cluster';
-import type { TandemConfig } from '../config/types';
-import type { NodeDirectory } from '../device/ports';
-import type { MediaResourceManager } from '../media-resource/ports';
-import type { Clock } from '../process/clock';
-import type { HybridClock } from '../process/hlc';
-import type { PidAllocator } from '../process/pid';
-import type { CompositeSet } from '../registration/composite-set';
 import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
 
 /** What the conferences of a node are made of. */
-export interface ConferenceParts {
-  readonly config: TandemConfig;
-  readonly node: number;
-  /** Incarnation of the node. */
-  readonly boot: number;
-  readonly composite: CompositeSet;
-  readonly nodes: NodeDirectory;
-  readonly resources: MediaResourceManager;
-  readonly clock: Clock;
-  readonly pids: PidAllocator;
-  readonly stamps: HybridClock;
+export interface ConferenceParts extends Omit<ConferencesOptions, 'settled' | 'refreshSeconds' | 'log'> {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly cluster: Cluster;
