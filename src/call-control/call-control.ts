@@ -86,11 +86,13 @@ export class CallControl {
 
   /**
    * A node is gone. Calls to devices there go on as long as their media do; a conference there is over, and who
-   * dials its number again is in it at the next node.
+   * dials its number again is in it at the next node. Nobody rings for a caller there: he could not be told of the answer.
    */
   nodeGone(node: number): void {
-    for (const process of [...this.processes.values()])
+    for (const process of [...this.processes.values()]) {
       if (process.isInConferenceAt(node)) process.end('The node of the conference is gone');
+      else if (process.isBeingSetUpFor(node)) process.end('The node of the caller is gone');
+    }
   }
 
   /**

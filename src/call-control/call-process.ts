@@ -100,11 +100,21 @@ export class CallProcess {
     return callee?.focus !== undefined && callee.profile.node === node;
   }
 
+  /** Its caller, a device of that node, waits for an answer. */
+  isBeingSetUpFor(node: number): boolean {
+    return this.state.kind === 'setup' && this.isFrom(node);
+  }
+
   /** Its caller, a device of that node, is in a conference here. */
   isParticipantFrom(node: number): boolean {
-    const { answered, legs, facts } = this.state;
+    const { answered, legs } = this.state;
     const callee = answered === undefined ? undefined : legs.get(answered);
-    return callee?.profile.kind === 'conference' && facts.from.kind === 'node' && facts.from.node === node;
+    return callee?.profile.kind === 'conference' && this.isFrom(node);
+  }
+
+  private isFrom(node: number): boolean {
+    const { from } = this.state.facts;
+    return from.kind === 'node' && from.node === node;
   }
 
   end(reason: string): void {
