@@ -15,6 +15,7 @@ import { Departure } from './departure';
 import { readReportedIdentity } from './device-identity';
 import { ExpiryQueue } from './expiry-queue';
 import { FlowTable } from './flow-table';
+import { MovedBindings } from './moved-bindings';
 import { isConnectionBound, parseAddress } from './outgoing';
 import { Placement } from './placement';
 import type { PollOutcome, PollSubject } from './poll-policy';
@@ -43,6 +44,7 @@ export class Stations {
   private readonly byPid = new Map<Pid, Station>();
   private readonly byDevice = new Map<string, Set<Station>>();
   private readonly flows = new FlowTable();
+  private readonly moved: MovedBindings;
   private readonly expiry: ExpiryQueue;
   private readonly placement: Placement;
   /** Undefined: phones are not polled. */
@@ -58,6 +60,7 @@ export class Stations {
   ) {
     this.expiry = new ExpiryQueue(options.clock, (key) => this.remove(key, 'expired'));
     this.placement = new Placement(options);
+    this.moved = new MovedBindings(options);
     this.polls = this.createPolls();
     options.composite.onChange((change) => this.followOthers(change));
     options.flows?.onClosed((flow, at) => this.flowClosed(flow, at));
@@ -119,7 +122,7 @@ export class Stations {
     if (more > 0 && this.byKey.size + more > capacity)
       return this.turnAway(request, device, 'at-capacity', 'At Capacity');
     for (const change of changes) this.apply(change, device, request);
-    this.removeElsewhere(device, removedElsewhere);
+    this.moved.removeElsewhere(device, removedElsewhere, request);
     metrics.count('tandem_register_total', { result: outcome });
     return response;
   }
@@ -201,20 +204,6 @@ export class Stations {
     return this.options.random ?? Math.random;
   }
 
-  /**
-   * The phone leaves, and has come to us since the node that controls it was silent. Its binding is taken over and deleted:
-   * that node hears of a newer registration and gives its own up (procedure B).
-   */
-  private removeElsewhere(device: DeviceConfig, identities: readonly string[] | 'all'): void {
-    if (identities.length === 0) return;
-    const { boot, composite, node, pids, stamps } = this.options;
-    for (const { owner, record } of [...composite.ofDevice(device.name)]) {
-      if (owner === node || (identities !== 'all' && !identities.includes(record.instance))) continue;
-      composite.put(node, { ...record, pid: pids.allocate('dp'), boot, stamp: stamps.next() });
-      composite.delete(node, record.key, 'unregistered');
-    }
-  }
-
   private apply(change: BindingChange, device: DeviceConfig, request: ReceivedRequest): void {
     const { source, header } = request;
     const key = bindingKey(device.name, change.binding.identity);
@@ -284,9 +273,11 @@ export class Stations {
   /** Procedure B: the device has registered with another node since (claims R6, R11, R15). */
   private followOthers(change: RegistrationChange): void {
     if (change.type !== 'put' || change.owner === this.options.node) return;
-    const station = this.byKey.get(change.record.key);
-    if (station !== undefined && compareStamps(change.record.stamp, station.registration.stamp) > 0)
-      this.remove(change.record.key, 'moved');
+    const { key, stamp } = change.record;
+    const station = this.byKey.get(key);
+    if (station === undefined || compareStamps(stamp, station.registration.stamp) <= 0) return;
+    this.moved.note(key, station.registration.binding);
+    this.remove(key, 'moved');
   }
 
   private restoreOne(journaled: JournaledBinding): boolean {
@@ -310,6 +301,7 @@ export class Stations {
     const superseded = composite
       .holders(record.key, node)
       .some((owner) => compareStamps(composite.get(owner, record.key)?.stamp ?? record.stamp, record.stamp) > 0);
+    if (superseded) this.moved.note(record.key, journaled);
     if (superseded || !stamps.merge(record.stamp)) return undefined;
     const { contact, expiresAt, instance: identity } = record;
     const instance = /^sips?:/i.test(identity) ? undefined : identity;

@@ -189,6 +189,32 @@ describe('claim R6: one deletion, with its reason', () => {
     },
   );
 
+  test.each([
+    ['its next request here', {}, true],
+    ['all contacts', { contact: '*' }, true],
+    ['a registration of another Call-ID', { callId: 'other' }, false],
+    ['a request after others of the same Call-ID that went elsewhere', { headers: { CSeq: '9 REGISTER' } }, false],
+  ])(
+    'a phone that has moved from here takes leave, by %s: is its registration there untouched?',
+    (_, how, untouched) => {
+      const node = new TestNode({ config: noGateways }).start();
+      node.register();
+      const mine = own(node)[0]!;
+      const theirs = {
+        ...mine,
+        pid: '2.dp.9' as const,
+        boot: 9,
+        stamp: { ...mine.stamp, ms: mine.stamp.ms + 1, node: 2 },
+      };
+      node.composite.put(2, theirs);
+      expect(deletions(node)).toEqual(['1.dp.1 moved']);
+      node.changes.length = 0;
+      expect(node.register({ ...how, expires: '0' }).status).toBe(200);
+      if (untouched) expect(node.changes).toEqual([]);
+      else expect(deletions(node)).toEqual(['1.dp.2 unregistered']);
+    },
+  );
+
   test('another binding of the same device elsewhere does not move it', () => {
     const node = new TestNode({ config: noGateways }).start();
     node.register();
@@ -353,6 +379,24 @@ describe('restoring from the journal', () => {
   test('a phone that is not configured any more is not restored', async () => {
     await before((node) => void node.register());
     expect(own(await restarted(undefined, { ...noGateways, devices: [] }))).toEqual([]);
+  });
+
+  test('a phone that has moved while its node was down takes leave there: its new registration stays', async () => {
+    let record: RegistrationRecord | undefined;
+    await before((node) => {
+      node.register();
+      record = own(node)[0];
+    });
+    const { stamp, ...rest } = record!;
+    const journal = await open();
+    const node = new TestNode({ config: noGateways, clock, journal, boot: 200 });
+    node.composite.put(2, { ...rest, pid: '2.dp.9', stamp: { ...stamp, ms: stamp.ms + 5, node: 2 } });
+    node.start();
+    await settle();
+    node.changes.length = 0;
+    node.register({ expires: '0', headers: { CSeq: '2 REGISTER' } });
+    expect(node.changes).toEqual([]);
+    await journal.close();
   });
 
   test('what another node holds with a newer stamp wins over what was restored', async () => {
