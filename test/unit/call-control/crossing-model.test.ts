@@ -276,7 +276,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       ahead: fc.constantFrom(0, 0, 0, 0, 1, 2),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 5000 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 2000 }) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('settle' as const, 'calm' as const, 'rest' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('lose' as const), node: fc.nat(1), which: fc.nat(1) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('slow' as const, 'fast' as const) }) },
