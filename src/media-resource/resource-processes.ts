@@ -94,7 +94,8 @@ export function createResourceProcesses(options: ResourceProcessesOptions): Reso
   const { clusterName, nodeId, boot, clock, log, metrics, music, pids } = options;
   let sessions = 0;
   const newSession = (): string => `${clusterName}-${nodeId}-${boot}-${++sessions}`;
-  const ours = new RegExp(`^${escaped(clusterName)}-${nodeId}-\\d+-\\d+$`);
+  // An engine may name sessions that it needs besides after one of ours: that of a lease, and `-music1`.
+  const ours = new RegExp(`^${escaped(clusterName)}-${nodeId}-\\d+-\\d+(-music\\d+)?$`);
 
   const groups = groupByEngine(options).map(({ engine, resources }) => {
     const processes = resources.map(

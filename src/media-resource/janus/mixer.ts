@@ -10,7 +10,7 @@ import {
 } from '../../sdp';
 import { EngineError, type ConferenceMixer } from '../ports';
 import { type Commands, isReply, type Reply } from '../rtpengine/commands';
-import { transportFor } from '../rtpengine/engine';
+import { transportFor } from '../rtpengine/player';
 import { descriptionIn } from '../rtpengine/relay';
 import { answerParameters, missingCodecs, transportParameters } from '../rtpengine/relay-terms';
 import { bridgeCodecFor, bridgeDescription, endpointOf, NAMES, OFFERED, payloadOf } from './description';

@@ -12,7 +12,11 @@ export type CommandName =
   | 'statistics'
   | 'playMedia'
   | 'blockMedia'
-  | 'unblockMedia';
+  | 'unblockMedia'
+  | 'publish'
+  | 'subscribeRequest'
+  | 'subscribeAnswer'
+  | 'unsubscribe';
 
 /** A reply as far as it can be trusted: some dictionary. */
 export type Reply = Readonly<Record<string, unknown>>;
@@ -35,7 +39,7 @@ interface Effort {
   readonly deadlineMs: number;
   /**
    * A datagram may be lost, and the package does not send it again. Every command here may be given twice: an offer or answer
-   * of the same tags is a re-offer of the same session, a second playback replaces the first. A ping is not repeated,
+   * of the same tags is a re-offer of the same session, a second playback replaces the first, a second subscription too. A ping is not repeated,
    * since its loss is what it is for.
    */
   readonly attempts: number;
@@ -48,6 +52,10 @@ const EFFORTS: Readonly<Record<CommandName, Effort>> = {
   playMedia: { deadlineMs: 500, attempts: 2 },
   blockMedia: { deadlineMs: 500, attempts: 2 },
   unblockMedia: { deadlineMs: 500, attempts: 2 },
+  publish: { deadlineMs: 500, attempts: 2 },
+  subscribeRequest: { deadlineMs: 500, attempts: 2 },
+  subscribeAnswer: { deadlineMs: 500, attempts: 2 },
+  unsubscribe: { deadlineMs: 500, attempts: 2 },
   delete: { deadlineMs: 500, attempts: 3 },
   list: { deadlineMs: 1000, attempts: 1 },
   query: { deadlineMs: 500, attempts: 2 },

@@ -1,67 +1,22 @@
-import { audioOnly, audioTransport, holds, isSdp } from '../../sdp';
+import { systemClock } from '../../process/clock';
 import { EngineError, type MediaEngine, type SessionList } from '../ports';
 import { type CommandOptions, type Commands, createCommands, isReply, type Reply } from './commands';
-import { playerDescription } from './player-description';
+import { MusicSessions } from './music-sessions';
+import { endSession, PLAYER } from './player';
 import { probeCodecs } from './probe';
 import { createRelay } from './relay';
-import { type Parameters, transportParameters } from './relay-terms';
-
-/** Tags of the two sides of a music session: the player on paper, and the held device. */
-const PLAYER = 'moh';
-const DEVICE = 'phone';
-
-/** rtpengine 10.5 has no "for ever"; with a piece of 4 s this is six weeks. */
-const REPEATS = 1_000_000;
+import { isSourceName } from './source-book';
+import { isUnknownCall, packetsFrom } from './source-session';
 
 /** The reply must fit in one datagram, and how long the names of others are nobody knows; so a little is tried first. */
 const LIST_LIMITS: readonly number[] = [1000, 1800];
 
-/** What the device sends while it is held must go nowhere; without this it goes to the address of the player on paper. */
-const BLACKHOLE = { 'media-echo': 'blackhole' };
-
-/** How the device is spoken to: as it spoke itself. */
-export function transportFor(peer: string | undefined): Parameters {
-  const transport = peer === undefined ? undefined : audioTransport(peer);
-  const { security = 'none', feedback = false, family = 4 } = transport ?? {};
-  return transportParameters(security, feedback, family);
-}
-
-async function offerMusic(commands: Commands, session: string, peer: string | undefined): Promise<string> {
-  const reply = await commands.run('offer', {
-    'call-id': session,
-    'from-tag': PLAYER,
-    sdp: playerDescription(peer),
-    replace: ['origin'],
-    supports: ['load limit'],
-    ...BLACKHOLE,
-    ...transportFor(peer),
-  });
-  const sdp = reply['sdp'];
-  if (typeof sdp !== 'string' || !isSdp(sdp))
-    throw new EngineError('error', 'rtpengine answered an offer without a description');
-  return sdp;
-}
-
-async function connectMusic(commands: Commands, session: string, file: string, answer: string): Promise<void> {
-  const sdp = audioOnly(answer);
-  if (sdp === undefined) throw new EngineError('bad-request', 'the answer has no audio');
-  await commands.run('answer', {
-    'call-id': session,
-    'from-tag': PLAYER,
-    'to-tag': DEVICE,
-    sdp,
-    replace: ['origin'],
-    flags: ['port-latching'],
-    ...BLACKHOLE,
-  });
-  // A device that does not listen (it holds as well) has no music, and nothing is wrong with that.
-  if (holds(sdp)) return;
-  // Given anew after every answer: a player that runs goes on with the payload type of the answer before.
-  await commands.run('playMedia', { 'call-id': session, 'from-tag': DEVICE, file, 'repeat-times': REPEATS });
-}
-
 export interface RtpengineOptions extends CommandOptions {
   readonly name: string;
+  /** False: every held party has a player of its own. Default: from the fourth on those who hear the same share one. */
+  readonly sharedMusic?: boolean;
+  /** A source that several held parties listen to has failed, or one of them cannot be served by it. They get other players. */
+  readonly onSourceFailure?: (what: string) => void;
 }
 
 /** Call-ids of all sessions, anybody's. */
@@ -90,16 +45,42 @@ function wholeNumberAt(reply: Reply, path: readonly string[]): number | undefine
   return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined;
 }
 
+/**
+ * Ends the sources of the incarnation that made this session, when one of them feeds it: nobody else can tell a source any more that its
+ * listener is gone, and it would go on sending to ports that somebody else is given. If that incarnation lives and is only cut off from
+ * us, it makes others for its own listeners.
+ */
+async function endForeignSources(commands: Commands, session: string, inUse: readonly string[]): Promise<void> {
+  const incarnation = session.replace(/\d+$/, '');
+  if (packetsFrom(await commands.run('query', { 'call-id': session }), PLAYER) === 0) return;
+  const { ids } = await listSessions(commands);
+  const sources = ids.filter((id) => id.startsWith(incarnation) && isSourceName(id) && !inUse.includes(id));
+  for (const source of sources) await endSession(commands, source);
+}
+
 /** rtpengine as a media resource: music on hold for one device in each session, or a relay between two ends. */
 export function createRtpengine(options: RtpengineOptions): MediaEngine {
   const commands = createCommands(options);
+  const { clock = systemClock, sharedMusic = true, onSourceFailure } = options;
   let codecs: readonly string[] | undefined;
   let probed = false;
+  let onLost: (session: string) => void = () => undefined;
   const relay = createRelay(commands, () => codecs ?? []);
+  const music = new MusicSessions({
+    commands,
+    clock,
+    sharing: sharedMusic,
+    onSourceFailure: (what) => onSourceFailure?.(what),
+    onLost: (session) => onLost(session),
+  });
 
   const remove = async (session: string): Promise<void> => {
-    relay.forget(session);
-    await commands.run('delete', { 'call-id': session, 'delete-delay': 0 });
+    if (music.knows(session)) return music.end(session);
+    const relayed = relay.forget(session);
+    // One of an earlier incarnation, or of a node that is lost.
+    if (!relayed && !isSourceName(session))
+      await endForeignSources(commands, session, music.sources()).catch(() => undefined);
+    await endSession(commands, session);
   };
 
   /** A command that fails leaves a session behind in rtpengine. */
@@ -122,23 +103,34 @@ export function createRtpengine(options: RtpengineOptions): MediaEngine {
         probed = false;
         throw error;
       }
+      void music.inspect();
       if (probed) return;
       codecs = await probeCodecs(commands);
       probed = true;
     },
-    musicOffer: (session, { peer }) => orRemove(session, offerMusic(commands, session, peer)),
-    musicConnect: (session, { file, answer }) => orRemove(session, connectMusic(commands, session, file, answer)),
+    musicOffer: (session, { peer }) => orRemove(session, music.offer(session, peer)),
+    musicConnect: (session, { file, answer }) => orRemove(session, music.connect(session, file, answer)),
     relay,
     release: remove,
-    sessions: () => listSessions(commands),
-    async holds(session) {
-      try {
-        await commands.run('query', { 'call-id': session });
-        return true;
-      } catch (error) {
-        if (error instanceof EngineError && /unknown call-id/i.test(error.message)) return false;
-        throw error;
-      }
+    async sessions() {
+      const { ids, complete } = await music.compare(() => listSessions(commands));
+      const inUse = new Set(music.sources());
+      // Sources that nobody uses come first: while they last, they send to ports that their listeners no longer have.
+      const unused = ids.filter((id) => isSourceName(id) && !inUse.has(id));
+      return { ids: [...unused, ...ids.filter((id) => !isSourceName(id))], complete };
+    },
+    holds: (session) =>
+      music.compareOne(session, async () => {
+        try {
+          await commands.run('query', { 'call-id': session });
+          return true;
+        } catch (error) {
+          if (isUnknownCall(error)) return false;
+          throw error;
+        }
+      }),
+    onSessionLost(listener) {
+      onLost = listener;
     },
     async uptimeMs() {
       const uptime = wholeNumberAt(await commands.run('statistics'), ['statistics', 'totalstatistics', 'uptime']);

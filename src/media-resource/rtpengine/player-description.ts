@@ -10,13 +10,12 @@ const PLAYABLE: readonly AudioCodec[] = [
   { payload: 111, name: 'opus', rate: 48000, channels: 2 },
 ];
 
+function isAlike(a: AudioCodec, b: AudioCodec): boolean {
+  return a.name.toUpperCase() === b.name.toUpperCase() && a.rate === b.rate && a.channels === b.channels;
+}
+
 function isPlayable(codec: AudioCodec): boolean {
-  return PLAYABLE.some(
-    (known) =>
-      known.name.toUpperCase() === codec.name.toUpperCase() &&
-      known.rate === codec.rate &&
-      known.channels === codec.channels,
-  );
+  return PLAYABLE.some((known) => isAlike(known, codec));
 }
 
 /**
@@ -57,22 +56,47 @@ export function codecsNamed(names: readonly string[]): readonly AudioCodec[] {
   );
 }
 
-/** The description of an end that exists only on paper: rtpengine replaces its address by one of its own. */
-export function paperDescription(codecs: readonly AudioCodec[], direction: 'sendrecv' | 'sendonly'): string {
+/** Where RTP is sent to. */
+export interface MediaAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+const NOWHERE: MediaAddress = { address: '127.0.0.1', port: 9 };
+
+/** The description of an end that exists only on paper: rtpengine replaces its address by one of its own. With an address: an end of rtpengine itself. */
+export function paperDescription(
+  codecs: readonly AudioCodec[],
+  direction: 'sendrecv' | 'sendonly' | 'recvonly',
+  { address, port } = NOWHERE,
+): string {
+  const network = `IN IP${address.includes(':') ? 6 : 4} ${address}`;
   return [
     'v=0',
-    'o=- 1 1 IN IP4 127.0.0.1',
+    `o=- 1 1 ${network}`,
     's=-',
-    'c=IN IP4 127.0.0.1',
+    `c=${network}`,
     't=0 0',
-    `m=audio 9 RTP/AVP ${codecs.map((codec) => codec.payload).join(' ')}`,
+    `m=audio ${port} RTP/AVP ${codecs.map((codec) => codec.payload).join(' ')}`,
     ...codecs.map(rtpMap),
     `a=${direction}`,
     '',
   ].join('\r\n');
 }
 
-/** The description of a music player. */
-export function playerDescription(peer: string | undefined): string {
-  return paperDescription(musicCodecs(peer), 'sendonly');
+/** Packets of another length than this are made for one device only. */
+const USUAL_PTIME_MS = 20;
+
+/**
+ * The codec in which a device with this answer hears the music, if others may hear the same packets: one that it was offered with the same
+ * payload type (`offered`), in packets of the usual length.
+ */
+export function sharedCodec(offered: readonly AudioCodec[], answer: string): AudioCodec | undefined {
+  const [, ptime] = /^a=ptime:(\d+)/m.exec(answer) ?? [];
+  const [, longest] = /^a=maxptime:(\d+)/m.exec(answer) ?? [];
+  if (ptime !== undefined && Number(ptime) !== USUAL_PTIME_MS) return undefined;
+  if (longest !== undefined && Number(longest) < USUAL_PTIME_MS) return undefined;
+  const codec = audioCodecs(answer).find(isSpeechCodec);
+  if (codec === undefined || !isPlayable(codec)) return undefined;
+  return offered.find((one) => one.payload === codec.payload && isAlike(one, codec));
 }

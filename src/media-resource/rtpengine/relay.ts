@@ -66,8 +66,8 @@ function codecsOfAbsent(
 }
 
 export interface RtpengineRelay extends MediaRelay {
-  /** The session has ended. */
-  forget(session: string): void;
+  /** The session has ended. False: it was none of ours. */
+  forget(session: string): boolean;
 }
 
 /**
@@ -142,8 +142,6 @@ export function createRelay(commands: Commands, codecs: () => readonly string[])
       if (!isSdp(request.answer)) throw new EngineError('bad-request', 'the answer is no description');
       return answer(session, ends, request.from, request.answer);
     },
-    forget(session) {
-      sessions.delete(session);
-    },
+    forget: (session) => sessions.delete(session),
   };
 }

@@ -24,6 +24,10 @@ declare module 'rtpengine-client' {
     playMedia: Command;
     blockMedia: Command;
     unblockMedia: Command;
+    publish: Command;
+    subscribeRequest: Command;
+    subscribeAnswer: Command;
+    unsubscribe: Command;
     /** Of the commands without a reply; `close` leaves them running. */
     readonly timers: Map<string, NodeJS.Timeout>;
     close(): void;
