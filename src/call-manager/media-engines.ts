@@ -6,6 +6,7 @@ import { createRtpengine } from '../media-resource/rtpengine/engine';
 import type { Clock } from '../process/clock';
 import type { UserAgent } from '../sip/user-agent';
 import type { Logger } from '../telemetry/logger';
+import type { Metrics } from '../telemetry/metrics';
 import { createSipCaller } from './sip-caller';
 
 export interface MediaEngineParts {
@@ -13,6 +14,7 @@ export interface MediaEngineParts {
   readonly userAgent: Pick<UserAgent, 'invite' | 'request'>;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: Metrics;
   readonly clusterName: string;
   /** Our own IP address. */
   readonly localAddress: string;
@@ -24,12 +26,19 @@ export interface MediaEngineParts {
 export function createMediaEngine(resource: MediaResourceConfig, parts: MediaEngineParts): MediaEngine | undefined {
   const { name, control, engine } = resource;
   const { address, port } = control;
-  const { clock, log, silence } = parts;
+  const { clock, log, metrics, silence } = parts;
   const owner = ownerOf(resource, parts);
   const onOddity = (error: unknown): void => log.debug({ error, resource: name }, 'odd message of rtpengine');
   switch (engine) {
     case 'rtpengine':
-      return createRtpengine({ name, address, port, clock, onOddity });
+      return createRtpengine({
+        ...{ name, address, port, clock, onOddity },
+        sharedMusic: resource.sharedMusic !== false,
+        onSourceFailure(what) {
+          log.warn({ resource: name }, `shared music failed: ${what}`);
+          metrics.count('tandem_media_source_failures_total', { resource: name });
+        },
+      });
     case 'janus': {
       const { rtpengine, adminKey, apiSecret } = resource;
       if (rtpengine === undefined) return undefined;

@@ -54,7 +54,7 @@ export async function startMediaResources(parts: MediaResourceParts): Promise<Me
     refused: (error) => log.error({ error }, 'a music source cannot be used'),
   });
   const silence = await prepareSilence(directory);
-  const engineParts = { clusterName, localAddress, userAgent, clock, log, silence };
+  const engineParts = { clusterName, localAddress, userAgent, clock, log, metrics, silence };
   const createEngine = (resource: MediaResourceConfig): MediaEngine | undefined =>
     createMediaEngine(resource, engineParts);
   const orphans = new OrphanedSessions({

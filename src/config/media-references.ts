@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { CheckedSections } from './cross-references';
-import type { Path } from './problem';
+import { formatPath, type Path } from './problem';
 import type * as schemas from './schema';
 import { checkUnique, isTable } from './sections';
 import type { Source } from './source';
@@ -32,6 +32,28 @@ function checkEngines(source: Source, sections: CheckedSections): void {
     if (value.engine === 'rtpengine' && value.control.protocol !== 'udp')
       source.problem([...path, 'control'], 'rtpengine is controlled over UDP: udp:ADDRESS:PORT');
     checkFreeswitch(source, path, value);
+  }
+  checkSharedMusic(source, sections);
+}
+
+/** Music servers of one rtpengine have one connection to it, and do the same. */
+function checkSharedMusic(source: Source, sections: CheckedSections): void {
+  const first = new Map<string, { readonly path: Path; readonly shared: boolean }>();
+  for (const { path, value } of sections.mediaResources) {
+    const { type, node, control, sharedMusic } = value;
+    const at = [...path, 'sharedMusic'];
+    if (type !== 'moh') {
+      if (sharedMusic !== undefined) source.problem(at, 'is for the type moh only', 'key');
+      continue;
+    }
+    const server = JSON.stringify([node, control]);
+    const known = first.get(server) ?? { path, shared: sharedMusic !== false };
+    first.set(server, known);
+    if (known.shared !== (sharedMusic !== false))
+      source.problem(
+        sharedMusic === undefined ? path : at,
+        `${formatPath(known.path)} is at the same rtpengine, with another sharedMusic`,
+      );
   }
 }
 

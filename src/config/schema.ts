@@ -308,6 +308,7 @@ export const mediaResourceSchema = z.strictObject({
   node: whole(1, 999_999),
   site: text.optional(),
   capacity: whole(1, 100_000),
+  sharedMusic: z.boolean('must be true or false').optional(),
   eventSocket: eventSocketSchema.optional(),
 });
 

@@ -222,6 +222,8 @@ export interface MediaResourceConfig {
   readonly site: string | undefined;
   /** Sessions at a time. */
   readonly capacity: number;
+  /** Music on hold: false: every held party has a player of its own. */
+  readonly sharedMusic?: boolean | undefined;
   /** FreeSWITCH: where its event socket is. */
   readonly eventSocket?: EventSocketConfig | undefined;
 }

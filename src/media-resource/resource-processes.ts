@@ -65,28 +65,27 @@ function escaped(text: string): string {
 
 interface Group {
   readonly engine: MediaEngine;
-  readonly resources: MediaResourceConfig[];
+  readonly resources: readonly MediaResourceConfig[];
 }
 
-/** Resources that share a control address share the engine: one connection, one heartbeat, one audit. */
+/**
+ * Resources that share a control address share the engine: one connection, one heartbeat, one audit. What is said of music is said with
+ * one for music.
+ */
 function groupByEngine(options: ResourceProcessesOptions): readonly Group[] {
-  const groups = new Map<string, Group>();
+  const groups = new Map<string, MediaResourceConfig[]>();
   for (const resource of options.mediaResources.filter((candidate) => candidate.node === options.nodeId)) {
     const key = `${resource.engine} ${controlOf(resource)}`;
-    const known = groups.get(key);
-    if (known !== undefined) {
-      known.resources.push(resource);
-      continue;
-    }
-    const engine = options.createEngine(resource);
-    if (engine === undefined)
-      options.log.warn(
-        { resource: resource.name },
-        `media engine ${resource.engine} is not supported: resource left out`,
-      );
-    else groups.set(key, { engine, resources: [resource] });
+    groups.set(key, [...(groups.get(key) ?? []), resource]);
   }
-  return [...groups.values()];
+  return [...groups.values()].flatMap((resources): readonly Group[] => {
+    const [first] = [...resources.filter(({ type }) => type === 'moh'), ...resources];
+    const engine = first === undefined ? undefined : options.createEngine(first);
+    if (engine !== undefined) return [{ engine, resources }];
+    for (const { name: resource, engine: product } of resources)
+      options.log.warn({ resource }, `media engine ${product} is not supported: resource left out`);
+    return [];
+  });
 }
 
 /** Starts the processes; each is registered (through `onHealth`) when its engine first answers. */

@@ -104,6 +104,11 @@ export const METRICS = {
     buckets: SECONDS,
   },
   tandem_media_leases_expired_total: { type: 'counter', help: 'Leases that ran out', labels: ['type'] },
+  tandem_media_source_failures_total: {
+    type: 'counter',
+    help: 'Failures of players that several held parties share, by music server',
+    labels: ['resource'],
+  },
   tandem_sip_server_connected: { type: 'gauge', help: '1 while the SIP server is connected', labels: [] },
   tandem_sip_server_restarts_total: { type: 'counter', help: 'Restarts of the embedded SIP server', labels: [] },
   tandem_errors_total: { type: 'counter', help: 'Errors that should not happen, by room', labels: ['room'] },
