@@ -120,14 +120,14 @@ describe.each([
   it('design: all have their sound again, from the resources of the next group', async () => {
     const pairs = await busy(cluster, CALLS, TRANSCODED, 1);
     const engine = cluster.engines.get(node);
-    expect(await engine?.sessions()).toHaveLength(CALLS);
+    expect(await engine?.sessionsOfCalls()).toHaveLength(CALLS);
     const since = Date.now();
     if (node === 2) await cluster.node(2).kill9();
     if (engineDies) await engine?.kill();
     const other = cluster.engines.get(node === 1 ? 2 : 1);
     await eventually(
       'the other media server has all sessions',
-      () => other?.sessions() ?? Promise.resolve([]),
+      () => other?.sessionsOfCalls() ?? Promise.resolve([]),
       (sessions) => sessions.length === CALLS,
       { cap: 60_000, every: 50 },
     );

@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { join } from 'node:path';
+import { isSourceName } from '../../src/media-resource/rtpengine/source-book';
 import { freePort, freeRange, giveBack } from './ports';
 import { LaunchedProcess } from './processes';
 import type { Scope } from './scope';
@@ -111,5 +112,10 @@ export class Rtpengine {
   async sessions(): Promise<string[]> {
     const { calls } = await ngCommand(this.port, { command: 'list', limit: 1000 });
     return Array.isArray(calls) ? calls.map(String) : [];
+  }
+
+  /** Of those the ones that serve a call: without the players that several held parties share. */
+  async sessionsOfCalls(): Promise<string[]> {
+    return (await this.sessions()).filter((session) => !isSourceName(session));
   }
 }

@@ -44,6 +44,14 @@ test.each([
     'janus only',
   ],
   ['{ name: m, type: moh, engine: rtpengine, control: "http:h:1", node: 1, capacity: 1 }', 'controlled over UDP'],
+  [
+    '{ name: m, type: moh, engine: rtpengine, control: "udp:h:1", node: 1, capacity: 1, sharedMusic: 3 }',
+    'must be true or false',
+  ],
+  [
+    '{ name: m, type: mtp, engine: rtpengine, control: "udp:h:1", node: 1, capacity: 1, sharedMusic: true }',
+    'is for the type moh only',
+  ],
 ])('%s is refused with its line', (resource, message) => {
   const { problems } = check([resource]);
   expect(problems).toHaveLength(1);
@@ -55,6 +63,19 @@ test('two entries for one janus must agree on what stands before it', () => {
   const other = bridge(janus.replace('22222', '22223')).replace('name: b', 'name: c');
   expect(check([bridge(janus), other]).problems).toEqual([
     expect.stringMatching(/^t\.yaml:10:.*another rtpengine or key/),
+  ]);
+});
+
+test('music is shared or not for each music server, and those of one rtpengine must agree', () => {
+  const music = (name: string, rest: string): string =>
+    `{ name: ${name}, type: moh, engine: rtpengine, node: 1, capacity: 1, ${rest} }`;
+  const alone = music('m', 'control: "udp:h:1", sharedMusic: false');
+  expect(check([alone, music('n', 'control: "udp:h:2"')]).config?.mediaResources).toMatchObject([
+    { sharedMusic: false },
+    {},
+  ]);
+  expect(check([alone, music('n', 'control: "udp:h:1"')]).problems).toEqual([
+    expect.stringMatching(/^t\.yaml:10:.*mediaResources\[0\] is at the same rtpengine, with another sharedMusic/),
   ]);
 });
 
