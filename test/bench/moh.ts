@@ -3,6 +3,7 @@ import { Cluster } from '../support/cluster';
 import { eventuallyTrue, within } from '../support/eventually';
 import { FleetSocket } from '../support/fleet/fleet-socket';
 import { addParty, MediaParty } from '../support/media-party';
+import type { Codec } from '../support/media-stream';
 import type { PartyCall } from '../support/party-call';
 import { processorSeconds } from '../support/processes';
 import { quantile } from '../support/sipp';
@@ -29,15 +30,20 @@ const places = [
   { where: 'other node', engine: 2 },
 ] as const;
 
+/** What one party costs rtpengine with a player that many share, and with one of its own. */
+const SHARED = { codecs: ['PCMA', 'G722'], held: 200 } as const;
+
 function numberOf(pair: number, end: 'holder' | 'held'): string {
   return String((end === 'holder' ? 50_000 : 60_000) + pair);
 }
 
-async function startCluster(engine: number): Promise<Cluster> {
+async function startCluster(engine: number, sharedMusic = true): Promise<Cluster> {
   return Cluster.start({
     engines: [engine],
-    engineOptions: { mediaPorts: 1200 },
+    // Four for each session, and two where it is fed by a player that others share.
+    engineOptions: { mediaPorts: 1600 },
     change: (file) => {
+      for (const resource of file.mediaResources) if (resource.type === 'moh') resource.sharedMusic = sharedMusic;
       for (let pair = 0; pair < Math.max(...HELD); pair++)
         for (const end of ['holder', 'held'] as const) addParty(file, numberOf(pair, end), HOME);
     },
@@ -55,12 +61,15 @@ async function musicIsKnown(cluster: Cluster): Promise<void> {
 class Crowd {
   readonly pairs: Pair[] = [];
 
-  constructor(private readonly cluster: Cluster) {}
+  constructor(
+    private readonly cluster: Cluster,
+    private readonly codec: Codec = 'PCMA',
+  ) {}
 
   private async party(dn: string): Promise<MediaParty> {
     const nodePort = this.cluster.node(HOME).place.sipPort;
     const socket = await FleetSocket.open();
-    const party = new MediaParty({ dn, tone: 1000, codecs: ['PCMA'], nodePort, socket });
+    const party = new MediaParty({ dn, tone: 1000, codecs: [this.codec], nodePort, socket });
     this.cluster.scope.defer(() => {
       party.close();
       socket.close();
@@ -152,12 +161,44 @@ async function measure(cluster: Cluster, crowd: Crowd, where: string, engine: nu
   const common = { bench: 'moh', where, held } as const;
   report({ ...common, metric: 'first packet p50', value: rounded(quantile(times, 0.5)), unit: 'ms', holds: HOLDS });
   report({ ...common, metric: 'first packet p99', value: rounded(quantile(times, 0.99)), unit: 'ms', holds: HOLDS });
+  const value = await processorShare(cluster, engine, held);
+  report({ ...common, metric: 'rtpengine for each held party', value, unit: '% of a core' });
+}
+
+/** Of rtpengine for each held party, in % of a core. */
+async function processorShare(cluster: Cluster, engine: number, held: number): Promise<number> {
   const pid = cluster.engines.get(engine)?.pid ?? 0;
   const [before, since] = [processorSeconds(pid), performance.now()];
   await pause(PROCESSOR_MS);
   const share = (processorSeconds(pid) - before) / ((performance.now() - since) / 1000);
-  const value = Math.round((share / held) * 10_000) / 100;
-  report({ ...common, metric: 'rtpengine for each held party', value, unit: '% of a core' });
+  return Math.round((share / held) * 10_000) / 100;
+}
+
+async function shareOf(codec: Codec, sharedMusic: boolean): Promise<number> {
+  const cluster = await startCluster(HOME, sharedMusic);
+  try {
+    await musicIsKnown(cluster);
+    const crowd = new Crowd(cluster, codec);
+    await crowd.growTo(SHARED.held);
+    const value = await processorShare(cluster, HOME, SHARED.held);
+    await crowd.hangUp();
+    await cluster.nothingIsLeft();
+    return value;
+  } finally {
+    await cluster.close();
+  }
+}
+
+/** The same music and number of parties, with one player for all after the first, and with one for each. */
+async function compareShared(): Promise<void> {
+  for (const codec of SHARED.codecs) {
+    note(`moh: ${SHARED.held} on hold in ${codec}, with a shared player and with players of their own`);
+    const [shared, own] = [await shareOf(codec, true), await shareOf(codec, false)];
+    const common = { bench: 'moh', codec, held: SHARED.held, unit: '% of a core' } as const;
+    report({ ...common, metric: 'rtpengine for each held party, shared player', value: shared });
+    report({ ...common, metric: 'rtpengine for each held party, own player', value: own });
+    report({ ...common, metric: 'own player by shared player', value: rounded(own / shared), unit: 'times' });
+  }
 }
 
 /**
@@ -185,4 +226,5 @@ export async function benchMoh(): Promise<void> {
       await cluster.close();
     }
   }
+  await compareShared();
 }

@@ -37,6 +37,8 @@ export interface TestMediaResource {
   readonly node: number;
   readonly site: string;
   capacity: number;
+  /** Music: false: every held party has a player of its own. */
+  sharedMusic?: boolean;
 }
 
 export interface TestConference {

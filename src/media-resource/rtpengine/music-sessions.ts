@@ -38,6 +38,12 @@ interface Held {
   fed: MediaAddress | undefined;
 }
 
+interface Opened {
+  readonly codec: AudioCodec;
+  /** Whether it could be opened. */
+  readonly plays: Promise<boolean>;
+}
+
 /** All that the packets of a music depend on. */
 function keyOf({ file, codec }: Music): string | undefined {
   return codec === undefined
@@ -57,8 +63,7 @@ function isSamePlace(a: MediaAddress | undefined, b: MediaAddress): boolean {
 export class MusicSessions {
   private readonly book: SourceBook;
   private readonly held = new Map<string, Held>();
-  /** Whether the source could be opened. */
-  private readonly opened = new Map<string, Promise<boolean>>();
+  private readonly opened = new Map<string, Opened>();
   private readonly looks = new Map<string, { readonly packets: number; readonly silent: number }>();
   /** The last piece of work for each session: they are done one after another. */
   private readonly turns = new Map<string, Promise<unknown>>();
@@ -145,7 +150,7 @@ export class MusicSessions {
   }
 
   private async inspectOne(source: string): Promise<void> {
-    if ((await this.opened.get(source)) !== true) return;
+    if ((await this.opened.get(source)?.plays) !== true) return;
     const before = this.book.seats(source);
     const look = await lookAtSource(this.options.commands, source);
     if (look === undefined) return this.fail(source, 'it is gone');
@@ -156,8 +161,10 @@ export class MusicSessions {
     const now = this.book.seats(source);
     for (const [seat, party] of before) {
       if (!now.has(seat) || now.get(seat) !== party) continue;
-      if (party === undefined) await this.clear(source, seat, look.seats.has(seat));
-      else if (!look.seats.has(seat)) await this.reseat(party, source);
+      const served = look.seats.has(seat);
+      // A seat that was left, and where nobody is served although it could not be cleared, is never given to anybody.
+      if (party === undefined && served) await this.clear(source, seat);
+      else if (party !== undefined && !served) await this.reseat(party, source);
     }
   }
 
@@ -171,8 +178,10 @@ export class MusicSessions {
     });
   }
 
-  private async clear(source: string, seat: number, served: boolean): Promise<void> {
-    if (served) await clearSeat(this.options.commands, source, seat);
+  private async clear(source: string, seat: number): Promise<void> {
+    const codec = this.opened.get(source)?.codec;
+    if (codec === undefined) return;
+    await clearSeat(this.options.commands, source, seat, codec);
     this.book.cleared(source, seat);
   }
 
@@ -205,9 +214,9 @@ export class MusicSessions {
   ): Promise<boolean> {
     const { commands } = this.options;
     if (codec === undefined) return false;
-    if (found) this.opened.set(source, this.open(source, file, codec));
+    if (found) this.opened.set(source, { codec, plays: this.open(source, file, codec) });
     try {
-      if ((await this.opened.get(source)) !== true) return false;
+      if ((await this.opened.get(source)?.plays) !== true) return false;
       await Promise.all([blockDevice(commands, session), takeSeat(commands, source, seat, codec, ear)]);
       held.fed = ear;
     } catch (error) {
@@ -273,8 +282,7 @@ export class MusicSessions {
         this.looks.delete(source);
         await endSession(commands, source);
       } else {
-        await clearSeat(commands, source, seat);
-        this.book.cleared(source, seat);
+        await this.clear(source, seat);
       }
     } catch {
       return;

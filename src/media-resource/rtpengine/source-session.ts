@@ -42,6 +42,9 @@ export async function openSource(commands: Commands, name: string, file: string,
   }
 }
 
+/** Who sits there sends nothing, and nobody else may turn the stream to himself. */
+const FIXED = { flags: ['asymmetric', 'strict-source'] };
+
 /** What the source plays is sent to this address from now on, instead of where it was sent from this seat before. */
 export async function takeSeat(
   commands: Commands,
@@ -52,12 +55,18 @@ export async function takeSeat(
 ): Promise<void> {
   const to = { 'call-id': name, 'to-tag': tagOf(seat) };
   await commands.run('subscribeRequest', { ...to, 'from-tag': SOURCE });
-  await commands.run('subscribeAnswer', { ...to, sdp: paperDescription([codec], 'recvonly', ear) });
+  await commands.run('subscribeAnswer', { ...to, sdp: paperDescription([codec], 'recvonly', ear), ...FIXED });
 }
 
-/** Nothing is sent from this seat any more. rtpengine keeps its ports for who sits there next: a subscriber that is deleted may take the whole source along. */
-export async function clearSeat(commands: Commands, name: string, seat: number): Promise<void> {
-  await commands.run('unsubscribe', { 'call-id': name, 'to-tag': tagOf(seat) });
+/**
+ * Nothing is sent from this seat any more. rtpengine keeps its ports for who sits there next, since a subscriber that is deleted may take the
+ * whole source along. It keeps the address as well, and would send there again before the next one has said his: somebody else may have
+ * been given the port by then, and packets that come in there would turn his stream. So the seat is turned to nowhere first.
+ */
+export async function clearSeat(commands: Commands, name: string, seat: number, codec: AudioCodec): Promise<void> {
+  const to = { 'call-id': name, 'to-tag': tagOf(seat) };
+  await commands.run('subscribeAnswer', { ...to, sdp: paperDescription([codec], 'recvonly'), ...FIXED });
+  await commands.run('unsubscribe', to);
 }
 
 export interface SourceLook {

@@ -159,6 +159,37 @@ describe('held parties that share a player', () => {
     await expectMusic(parties);
   });
 
+  test('a stranger who sends to a port of a source does not turn the stream to himself', async () => {
+    const parties = (await holdMany('PCMA', OWN_PLAYERS + 2)).slice(OWN_PLAYERS);
+    const [source = ''] = await sources();
+    const reply = await ngCommand(server.port, { command: 'query', 'call-id': source, 'to-tag': 'seat-1' });
+    const port = Number(/"seat-1":\{.*?"local port":(\d+)/.exec(JSON.stringify(reply))?.[1]);
+    const stranger = await RtpListener.open(scope);
+    stranger.send(440, '127.0.0.1', port);
+    await expectMusic(parties);
+    expect(stranger.packets).toHaveLength(0);
+  });
+
+  test('many who come and go at the same time all hear the music, and nothing is left of them', async () => {
+    const silent: string[] = [];
+    const until = Date.now() + 6000;
+    const comeAndGo = async (): Promise<void> => {
+      while (Date.now() < until) {
+        const party = await hold('PCMA');
+        const { packets } = party.listener;
+        await eventuallyTrue('music arrives', () => packets.length > 0, { every: 5 }).catch(() =>
+          silent.push(party.session),
+        );
+        await party.listener.hear(0.2 + Math.random());
+        await engine.release(party.session);
+      }
+    };
+    await Promise.all(Array.from({ length: 50 }, comeAndGo));
+    expect(silent).toEqual([]);
+    expect([failures, lost]).toEqual([[], []]);
+    expect(await server.sessions()).toEqual([]);
+  });
+
   test('RFC 4568: a device that speaks SRTP by SDES is fed by the same source as the others', async () => {
     const parties = (await holdMany('PCMA', OWN_PLAYERS + 1)).slice(OWN_PLAYERS);
     const listener = await RtpListener.open(scope);

@@ -9,6 +9,8 @@ type Parameters = Readonly<Record<string, unknown>>;
 interface Call {
   /** Where each subscriber is sent to. */
   readonly subscribers: Map<string, string>;
+  /** Where each tag was sent to last. */
+  readonly addresses: Map<string, string>;
   player: string | undefined;
   packets: number;
 }
@@ -21,6 +23,8 @@ function sdpOf(port: number, codecs = '8', direction = 'recvonly'): string {
 class FakeRtpengine implements Commands {
   readonly calls = new Map<string, Call>();
   readonly log: string[] = [];
+  /** Seats that were served at the port of who sat there before. */
+  readonly strays: string[] = [];
   /** The command fails when this says why. */
   refuse: (name: CommandName, parameters: Parameters) => string | undefined = () => undefined;
   /** Is awaited before each command. */
@@ -58,13 +62,25 @@ class FakeRtpengine implements Commands {
   }
 
   private begin(id: string): void {
-    if (!this.calls.has(id)) this.calls.set(id, { subscribers: new Map(), player: undefined, packets: 0 });
+    if (!this.calls.has(id))
+      this.calls.set(id, { subscribers: new Map(), addresses: new Map(), player: undefined, packets: 0 });
   }
 
   private serve(name: CommandName, call: Call, id: string, tag: string, parameters: Parameters): Reply {
     if (name === 'playMedia') call.player = String(parameters['file']);
-    if (name === 'subscribeAnswer')
-      call.subscribers.set(tag, /^m=audio (\d+)/m.exec(String(parameters['sdp']))?.[1] ?? '');
+    if (name === 'subscribeRequest') {
+      // As rtpengine does: a tag that comes back is served where it was before, until it says otherwise.
+      const before = call.addresses.get(tag);
+      if (before !== undefined && before !== '9') this.strays.push(`${tag} ${before}`);
+      call.subscribers.set(tag, before ?? '');
+    }
+    if (name === 'subscribeAnswer') {
+      if (!call.subscribers.has(tag))
+        throw new EngineError('error', 'rtpengine: Failed to process subscription answer');
+      const port = /^m=audio (\d+)/m.exec(String(parameters['sdp']))?.[1] ?? '';
+      call.addresses.set(tag, port);
+      call.subscribers.set(tag, port);
+    }
     if (name === 'unsubscribe') call.subscribers.delete(tag);
     if (name !== 'query') return { sdp: sdpOf(this.portOf(id)) };
     if (call.player !== undefined) call.packets += 50;
@@ -161,7 +177,11 @@ test('a seat is left before its session is ended, and the last one ends the sour
   await holdUpTo(5);
   rtpengine.log.length = 0;
   await music.end(session(4));
-  expect(rtpengine.log).toEqual([`unsubscribe ${source} seat-1`, `delete ${session(4)}`]);
+  expect(rtpengine.log).toEqual([
+    `subscribeAnswer ${source} seat-1`,
+    `unsubscribe ${source} seat-1`,
+    `delete ${session(4)}`,
+  ]);
   rtpengine.log.length = 0;
   await music.end(session(5));
   expect(rtpengine.log).toEqual([`delete ${source}`, `delete ${session(5)}`]);
@@ -180,6 +200,14 @@ test('an answer that changes nothing is no work for the source; another codec le
   expect(rtpengine.served(source)).toEqual([seatOf(1, 4), `seat-2 ${answerFrom}`]);
   await music.connect(session(5), '/music.wav', sdpOf(4000, '0'));
   expect([hasOwnPlayer(5), rtpengine.served(source)]).toEqual([true, [seatOf(1, 4)]]);
+});
+
+test('a seat of before sends nothing to the port of who sat there: somebody else may have been given it', async () => {
+  await holdUpTo(6);
+  await music.end(session(5));
+  await hold(7);
+  expect(rtpengine.served(source)).toEqual([seatOf(1, 4), seatOf(3, 6), seatOf(2, 7)]);
+  expect(rtpengine.strays).toEqual([]);
 });
 
 test('a device that stops listening leaves its seat and may come back', async () => {
@@ -269,18 +297,19 @@ test('a seat that could not be cleared is cleared at the next look, and nobody s
   await music.end(session(4));
   rtpengine.refuse = () => undefined;
   await hold(6);
-  expect(rtpengine.served(source)).toEqual([seatOf(1, 4), seatOf(2, 5), seatOf(3, 6)]);
+  expect(rtpengine.served(source)).toEqual(['seat-1 9', seatOf(2, 5), seatOf(3, 6)]);
   await music.inspect();
   expect(rtpengine.served(source)).toEqual([seatOf(2, 5), seatOf(3, 6)]);
   await hold(7);
   expect(rtpengine.served(source)).toEqual([seatOf(2, 5), seatOf(3, 6), seatOf(1, 7)]);
+  expect(rtpengine.strays).toEqual([]);
 });
 
-test('a party that rtpengine does not serve at its seat is given one anew', async () => {
+test('a party that rtpengine does not serve at its seat is given another one', async () => {
   await holdUpTo(5);
   rtpengine.calls.get(source)!.subscribers.delete('seat-2');
   await music.inspect();
-  expect(rtpengine.served(source)).toEqual([seatOf(1, 4), seatOf(2, 5)]);
+  expect(rtpengine.served(source)).toEqual([seatOf(1, 4), seatOf(3, 5)]);
   expect([hasOwnPlayer(5), failures]).toEqual([false, []]);
 });
 
