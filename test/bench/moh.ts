@@ -37,7 +37,7 @@ function numberOf(pair: number, end: 'holder' | 'held'): string {
   return String((end === 'holder' ? 50_000 : 60_000) + pair);
 }
 
-async function startCluster(engine: number, sharedMusic = true): Promise<Cluster> {
+async function startCluster(engine: number, codec: Codec = 'PCMA', sharedMusic = true): Promise<Cluster> {
   return Cluster.start({
     engines: [engine],
     // Four for each session, and two where it is fed by a player that others share.
@@ -45,7 +45,7 @@ async function startCluster(engine: number, sharedMusic = true): Promise<Cluster
     change: (file) => {
       for (const resource of file.mediaResources) if (resource.type === 'moh') resource.sharedMusic = sharedMusic;
       for (let pair = 0; pair < Math.max(...HELD); pair++)
-        for (const end of ['holder', 'held'] as const) addParty(file, numberOf(pair, end), HOME);
+        for (const end of ['holder', 'held'] as const) addParty(file, numberOf(pair, end), HOME, [codec]);
     },
   });
 }
@@ -175,7 +175,7 @@ async function processorShare(cluster: Cluster, engine: number, held: number): P
 }
 
 async function shareOf(codec: Codec, sharedMusic: boolean): Promise<number> {
-  const cluster = await startCluster(HOME, sharedMusic);
+  const cluster = await startCluster(HOME, codec, sharedMusic);
   try {
     await musicIsKnown(cluster);
     const crowd = new Crowd(cluster, codec);
