@@ -9,9 +9,6 @@ import { LaunchedProcess } from './processes';
 import type { Scope } from './scope';
 import { describeSound, hearsTones, isSilent, readWav, share, type Sound } from './sound';
 
-/** Of a key that was pressed too early. */
-const MAX_PRESSES = 6;
-
 export interface BaresipOptions {
   readonly name: string;
   /** Hz; its microphone. */
@@ -284,24 +281,11 @@ export class Phone {
     ].join(';');
   }
 
-  /** 491 and 500 say "not now" (RFC 3261 §14.1, §14.2); baresip does not try again by itself, so its user does. */
   private async reInvite(command: 'hold' | 'resume' | 'reinvite'): Promise<void> {
-    for (let presses = 1; ; presses++) {
-      const before = this.reInviteAnswers().length;
-      await this.control.command(command);
-      const answers = await eventually(
-        `the re-INVITE of ${this.name} is answered`,
-        () => this.reInviteAnswers(),
-        ({ length }) => length > before,
-      );
-      const isLater = /^SIP\/2\.0 (491|500)/.test(answers.at(-1)?.text ?? '');
-      if (!isLater || presses === MAX_PRESSES) return;
-      await pause(500 + Math.random() * 2000);
-    }
-  }
-
-  private reInviteAnswers(): readonly TracedMessage[] {
-    return this.trace().filter((message) => this.isReInviteAnswer(message));
+    const answers = (): number => this.trace().filter((message) => this.isReInviteAnswer(message)).length;
+    const before = answers();
+    await this.control.command(command);
+    await eventually(`the re-INVITE of ${this.name} is answered`, answers, (count) => count > before);
   }
 
   private isReInviteAnswer({ way, text }: TracedMessage): boolean {
