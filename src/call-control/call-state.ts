@@ -225,6 +225,8 @@ export interface CallState {
   exchange: Exchange | undefined;
   /** Reconnections that we began by ourselves since the legs last agreed. */
   reconnections: number;
+  /** The next one waits. */
+  reconnectionPaused: boolean;
   /** Requests (INFO, MESSAGE) on their way: our request id -> whose it is. */
   readonly forwarded: Map<string, { readonly leg: LegId; readonly id: string }>;
   explanations: readonly AllocationExplanation[];
@@ -302,6 +304,7 @@ export function initialState(facts: CallFacts, caller: { pid: Pid | undefined; c
     answered: undefined,
     exchange: undefined,
     reconnections: 0,
+    reconnectionPaused: false,
     forwarded: new Map(),
     explanations: [],
     tokens: [],

@@ -21,7 +21,9 @@ import { receiveRequest, requestAnswered } from './requests';
 import type { CallSignal } from './signals';
 
 /** Attempts to bring two ends together again that do not hold and yet do not talk. */
-const MAX_RECONNECTIONS = 3;
+const MAX_RECONNECTIONS = 6;
+/** Between them, growing: what is missing, a resource or a node, may come back. With six of them half a minute in all. */
+const RECONNECTION_PAUSE_MS = 2000;
 
 /**
  * The callee has answered and the caller has its 200. `timed`: the SIP server keeps the callee's session timer; `ownOffer`:
@@ -126,6 +128,10 @@ function legEnded(draft: Draft, leg: Leg, byServer: boolean, reason: string | un
 }
 
 function timerFired(draft: Draft, timer: string): void {
+  if (timer === 'reconnect') {
+    draft.state.reconnectionPaused = false;
+    return;
+  }
   const [kind, id] = timer.split(':');
   const leg = [...draft.state.legs.values()].find((candidate) => candidate.id === id);
   if (leg === undefined) return;
@@ -195,8 +201,10 @@ function reconnect(draft: Draft, caller: Leg, callee: Leg): void {
   const { state } = draft;
   const apart = caller.connection !== 'peer' || callee.connection !== 'peer';
   if (!apart || caller.holds || callee.holds || !isFree(caller) || !isFree(callee)) return;
-  if (state.reconnections >= MAX_RECONNECTIONS) return;
+  if (state.reconnectionPaused || state.reconnections >= MAX_RECONNECTIONS) return;
   state.reconnections += 1;
+  state.reconnectionPaused = true;
+  draft.setTimer('reconnect', RECONNECTION_PAUSE_MS * state.reconnections);
   // Who cannot be asked for an offer is offered something.
   const [from, to] = callee.profile.delayedOffer === false ? [callee, caller] : [caller, callee];
   state.exchange = newExchange({ from: from.id, to: to.id, requestId: undefined, offer: undefined });

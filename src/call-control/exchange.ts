@@ -144,6 +144,8 @@ function joined(draft: Draft, exchange: Exchange, from: Leg, to: Leg): void {
   if (caresForItself(from)) from.toldHold = to.holds;
   draft.state.exchange = undefined;
   draft.state.reconnections = 0;
+  if (draft.state.reconnectionPaused) draft.cancelTimer('reconnect');
+  draft.state.reconnectionPaused = false;
   const { callee } = draft;
   if (callee === undefined) return;
   if (exchange.via === 'direct') {

@@ -6,6 +6,9 @@ import { relayAnswered, relayRefused } from './exchange';
 import { musicAnswered, musicRefused, reconnectMusic } from './music';
 import { holdsByAnswer, pauseOffers, scheduleRefresh, takeOffer } from './outgoing-offer';
 
+/** A node that could not be told of a direction is told again after this. */
+const TOLD_AGAIN_MS = 2000;
+
 /** 200 to our re-INVITE. */
 export function offerAnswered(draft: Draft, leg: Leg, id: string, answer: string | undefined): void {
   const offer = takeOffer(draft, leg, id);
@@ -63,8 +66,9 @@ function abandoned(draft: Draft, leg: Leg, offer: OutgoingOffer): void {
       leg.connection = 'silence';
       return;
     case 'direction':
-      if (offer.hold !== undefined) leg.toldHold = offer.hold;
-      return;
+      // It does not know yet: perhaps there was no resource for its own part of the path. It is told again.
+      leg.blocked = true;
+      return draft.setTimer(`retry:${leg.id}`, TOLD_AGAIN_MS);
     case 'refresh':
       return scheduleRefresh(draft, leg);
     case 'relay':

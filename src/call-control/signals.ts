@@ -15,6 +15,8 @@ export type PathRequest =
 
 export type TimerName =
   | 'no-answer'
+  /** The ends of an established call may be brought together again. */
+  | 'reconnect'
   /** Every entry was stale: the tables are being repaired, and the number is looked up once more. */
   | 'route-again'
   /** No sign of life from a node. */

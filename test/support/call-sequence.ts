@@ -287,7 +287,8 @@ export class Sequence {
       return eventually(
         'the call ends',
         () => call.up,
-        (up) => !up,
+        // A node that dies says it too, and sends no BYE any more.
+        (up) => !up || this.disturbed(before),
       ).then(() => undefined);
     const odd = status !== 0 && status !== 200 && status !== 491 && status !== 500;
     if (odd && !this.disturbed(before) && call.up) this.failures.push(`${party.dn} ${JSON.stringify(wish)}: ${status}`);

@@ -311,3 +311,25 @@ test('RFC 3261 §14.1: both hold, and later both resume in the same moment: the 
     exchange.expectSound();
   }
 });
+
+test('no transcoder is left for a while when both resume: they are brought together once there is one again', async () => {
+  const alice = { codecs: ['G722'], configured: true } as const;
+  const bob = { codecs: ['PCMA'], configured: true } as const;
+  const exchange = new Exchange({ nodes: 2, alice, bob });
+  await exchange.rest();
+  await exchange.act({ do: 'cross', wishes: [{ hold: 'sendonly' }, { hold: 'sendonly' }] });
+  await exchange.rest();
+  for (const { resources } of exchange.worlds) {
+    resources.none.add('transcoder');
+    for (const one of resources.granted.filter(({ released }) => released === 0)) one.lost();
+  }
+  await exchange.act({ do: 'cross', wishes: [{ hold: 'none' }, { hold: 'none' }] });
+  for (let seconds = 0; seconds < 5; seconds++) {
+    await exchange.calm();
+    exchange.wait(1000);
+  }
+  for (const { resources } of exchange.worlds) resources.none.clear();
+  for (let rests = 0; rests < 4; rests++) await exchange.rest();
+  exchange.expectCalls();
+  exchange.expectSound();
+});
