@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from './ports';
 import { LaunchedProcess } from './processes';
@@ -34,16 +35,21 @@ export async function externalServer(scope: Scope, node: number): Promise<Extern
   return { host, port, secret, sipPort: await sipPortOf(host, port, secret) };
 }
 
+/** The machine's loopback addresses: the embedded server of a test listens on both where the test asks for it. */
+const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
+const listened = ['127.0.0.1', ...(hasIPv6 ? ['[::1]'] : [])];
+
 async function launch(scope: Scope, program: string): Promise<ExternalServer> {
   const [port, sipPort] = [await freePort(), await freePort()];
   const secret = randomBytes(12).toString('hex');
   const directory = scope.directory('drachtio');
   const settings = join(directory, 'drachtio.conf.xml');
+  const contacts = listened.map((host) => `<contact>sip:${host}:${sipPort};transport=udp,tcp</contact>`).join('');
   writeFileSync(
     settings,
     `<drachtio>
   <admin port="${port}" secret="${secret}">127.0.0.1</admin>
-  <sip><contacts><contact>sip:127.0.0.1:${sipPort};transport=udp,tcp</contact></contacts></sip>
+  <sip><contacts>${contacts}</contacts></sip>
   <logging><console/><sofia-loglevel>1</sofia-loglevel><loglevel>notice</loglevel></logging>
 </drachtio>
 `,
