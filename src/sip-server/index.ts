@@ -2,14 +2,16 @@ import { systemClock, type Clock } from '../process/clock';
 import type { Application } from './control/application';
 import { ControlServer } from './control/control-server';
 import { RouteTable } from './control/route-table';
+import { Acquaintances } from './acquaintances';
 import { CallEvents } from './core/call-events';
 import { DEFAULT_TIMERS, type CoreContext, type SipTimers } from './core/context';
+import { Deliveries } from './core/deliveries';
 import { RegisteredContacts } from './core/registered-contacts';
 import { RegisteredFlows } from './core/registered-flows';
 import { SipCore } from './core/sip-core';
 import { DEFAULT_SOURCE_LIMITS, SourceLimits, type SourceLimitOptions } from './core/source-limits';
 import type { FlowAddress } from './flow-messages';
-import type { ListenPoint } from './layers';
+import type { Flow, ListenPoint } from './layers';
 import { systemLocator, type Locate } from './locate';
 import { noLog, type Log } from './log';
 import { createTransactionLayer } from './transaction';
@@ -49,8 +51,8 @@ export interface RunningSipServer {
 }
 
 /**
- * A refused INVITE that is never acknowledged takes about 13 KB for 32 s: half a gigabyte under a flood, and room for a
- * thousand calls a second.
+ * About 13 KB each. Of what strangers were refused only the response is kept, so these are the requests of those who have
+ * shown where they are: room for a thousand calls a second.
  */
 const MAX_SERVER_TRANSACTIONS = 40_000;
 
@@ -60,14 +62,17 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
   const log = options.log ?? noLog;
   const timers = options.timers ?? DEFAULT_TIMERS;
   const limits = new SourceLimits({ ...DEFAULT_SOURCE_LIMITS, ...options.limits }, clock, log);
+  const acquaintances = new Acquaintances(clock);
+  const isKnown = (flow: Flow): boolean => acquaintances.standing(flow) === 'known';
   const transport = limits.guard(
-    createTransport({ clock, log, ...(options.tls === undefined ? {} : { tls: options.tls }) }),
+    createTransport({ clock, log, isKnown, ...(options.tls === undefined ? {} : { tls: options.tls }) }),
   );
   const transactions = createTransactionLayer({
     transport,
     clock,
     timers,
     log,
+    acquaintances,
     maxServerTransactions: MAX_SERVER_TRANSACTIONS,
   });
   const routes = new RouteTable<Application>();
@@ -81,6 +86,8 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
     timers,
     routes,
     events: new CallEvents(routes, clock),
+    acquaintances,
+    deliveries: new Deliveries(clock),
     contacts: new RegisteredContacts(),
     flows,
     locate: options.locate ?? systemLocator(clock),

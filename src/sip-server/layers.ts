@@ -109,6 +109,8 @@ export interface ServerTransaction {
   ): boolean;
   /** RFC 6026 Accepted state: sends the 2xx once more. */
   resend(): void;
+  /** Ends it without any answer: an answer would come too late. A request that comes again is a new one. */
+  drop(): void;
 }
 
 /** A request of ours (RFC 3261 section 17.1). */

@@ -32,6 +32,7 @@ export class ApplicationResponses {
       const automatic = text.cseqMethod === 'CANCEL' && text.lastHeaderIsCSeq;
       return application.reply(commandId, `NOK|${automatic ? nok.automaticCancelAnswer : nok.unknownTransaction}`);
     }
+    this.context.deliveries.hasRead(application, incoming.number);
     if (text.cseqMethod === 'UPDATE' && incoming.head.method === 'INVITE') {
       return this.answerEarlyUpdate(incoming, commandId, text);
     }
@@ -138,7 +139,10 @@ export class ApplicationResponses {
     this.replySent(incoming, commandId, response);
     this.record(incoming, response);
     if (dialog !== undefined) this.afterFinal(incoming, dialog, response, session);
-    if (accepted) this.learnContact(incoming, response);
+    if (!accepted) return;
+    // Anybody's OPTIONS may get its 200.
+    if (incoming.head.method !== 'OPTIONS') this.context.acquaintances.known(incoming.transaction.flow);
+    this.learnContact(incoming, response);
   }
 
   /** For call detail records. */

@@ -9,7 +9,9 @@ import { tagOf } from '../dialog/dialog';
 import type { Flow, TransactionLayer } from '../layers';
 import type { Where } from '../control/tokens';
 import type { Log } from '../log';
+import type { Acquaintances } from '../acquaintances';
 import type { CallEvents } from './call-events';
+import type { Deliveries } from './deliveries';
 import type { Locate } from '../locate';
 import type { RegisteredContacts } from './registered-contacts';
 import type { RegisteredFlows } from './registered-flows';
@@ -31,6 +33,8 @@ export interface CoreContext {
   readonly contacts: RegisteredContacts;
   readonly flows: RegisteredFlows;
   readonly events: CallEvents;
+  readonly acquaintances: Acquaintances;
+  readonly deliveries: Deliveries;
   readonly locate: Locate;
   readonly log: Log;
 }

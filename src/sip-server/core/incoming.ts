@@ -14,6 +14,8 @@ export interface Incoming {
   readonly transaction: ServerTransaction;
   readonly application: Application;
   readonly head: RequestHead;
+  /** In the order of what its application was given; 0: it is not counted. */
+  readonly number: number;
   /** The dialog it belongs to, or (INVITE, SUBSCRIBE) has made. */
   dialog: DialogRecord | undefined;
   /** To tag of every response of ours. */
@@ -58,11 +60,13 @@ export class IncomingTable {
     application: Application,
     head: RequestHead,
     dialog: DialogRecord | undefined,
+    number = 0,
   ): Incoming {
     const incoming: Incoming = {
       transaction,
       application,
       head,
+      number,
       dialog,
       localTag: head.toTag === '' ? newTag() : head.toTag,
       tagUsed: head.toTag !== '',

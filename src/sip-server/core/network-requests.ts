@@ -8,7 +8,9 @@ import { sipFrame } from '../control/tokens';
 import { dialogId, takeRemoteSequence } from '../dialog/dialog';
 import { MIN_SESSION_SECONDS, tooSmall } from '../dialog/session-timer';
 import type { Flow, ServerTransaction } from '../layers';
-import { readHead, remoteOf, type CoreContext, type RequestHead } from './context';
+import { sourceOf } from '../source';
+import { patience, readHead, remoteOf, type CoreContext, type RequestHead } from './context';
+import { costOf, type Delivery } from './deliveries';
 import type { DialogRecord, DialogTable } from './dialog-table';
 import type { DialogLife } from './dialog-life';
 import { deliverEarlyUpdate } from './early-update';
@@ -31,6 +33,8 @@ export class NetworkRequests {
   /** Requests without To tag that are going on, to see the same one arriving by another way. */
   private readonly ongoing = new Map<string, ServerTransaction>();
   private readonly keys = new Map<string, string>();
+  /** What no application was given yet, by transaction id. */
+  private readonly waiting = new Map<string, Delivery>();
 
   constructor(
     private readonly context: CoreContext,
@@ -60,6 +64,11 @@ export class NetworkRequests {
 
   /** The caller gave up before a final response; the layer below has answered the CANCEL. */
   cancelled(transaction: ServerTransaction, cancel: SipRequest, flow: Flow): void {
+    const waiting = this.waiting.get(transaction.id);
+    if (waiting !== undefined) {
+      this.context.deliveries.withdraw(waiting);
+      return this.incoming.refuse(transaction, 487);
+    }
     const incoming = this.incoming.get(transaction.id);
     if (incoming === undefined || incoming.answered) return;
     this.tellCancelled(incoming, cancel, flow);
@@ -71,6 +80,13 @@ export class NetworkRequests {
 
   terminated(transaction: ServerTransaction): void {
     this.incoming.forget(transaction.id);
+    const waiting = this.waiting.get(transaction.id);
+    if (waiting !== undefined) this.context.deliveries.withdraw(waiting);
+    this.waiting.delete(transaction.id);
+    this.forgetKey(transaction);
+  }
+
+  private forgetKey(transaction: ServerTransaction): void {
     const key = this.keys.get(transaction.id);
     if (key === undefined) return;
     this.keys.delete(transaction.id);
@@ -102,18 +118,59 @@ export class NetworkRequests {
     if (method === 'INVITE' && parseNameAddrList(getHeaders(transaction.request, 'Contact')) === undefined) {
       return this.incoming.refuse(transaction, 400);
     }
-    this.route(head, transaction, key);
-    if (method === 'INVITE') this.context.events.attempt('network', transaction.request);
-  }
-
-  private route(head: RequestHead, transaction: ServerTransaction, key: string): void {
-    const { method } = head;
-    const application = this.context.routes.pick(method.toLowerCase(), (one) => one.open && !one.congested);
-    if (application === 'none') return this.unroutable(method, transaction);
-    if (application === 'busy') return this.incoming.refuse(transaction, 503, [RETRY_AFTER]);
     this.ongoing.set(key, transaction);
     this.keys.set(transaction.id, key);
-    this.incoming.deliver(this.incoming.add(transaction, application, head, undefined), '', true);
+    this.queue(head, transaction);
+  }
+
+  /** To an application, when it is the turn of the request's source. */
+  private queue(head: RequestHead, transaction: ServerTransaction): void {
+    const { clock, acquaintances, deliveries } = this.context;
+    const { flow } = transaction;
+    const since = clock.now();
+    const isKnown = acquaintances.standing(flow) === 'known';
+    const delivery: Delivery = {
+      source: sourceOf(flow.remoteAddress),
+      cost: costOf(transaction.request.body.length),
+      isKnown,
+      deliver: () => {
+        this.waiting.delete(transaction.id);
+        if (this.isDead(transaction, since)) return transaction.drop();
+        this.route(head, transaction);
+        if (head.method === 'INVITE') this.context.events.attempt('network', transaction.request);
+      },
+      refuse: () => {
+        this.waiting.delete(transaction.id);
+        // A stranger's datagram comes again by itself, and may find room then.
+        if (flow.connection === undefined && !isKnown) return transaction.drop();
+        this.forgetKey(transaction);
+        this.incoming.refuse(transaction, 503, [RETRY_AFTER]);
+      },
+    };
+    this.waiting.set(transaction.id, delivery);
+    deliveries.offer(delivery);
+  }
+
+  /** Nobody waits for the answer any more (Timers B and F), or nobody can get it. */
+  private isDead({ flow }: ServerTransaction, since: number): boolean {
+    const { clock, transactions } = this.context;
+    if (flow.connection !== undefined && !transactions.transport.isOpen(flow.connection)) return true;
+    return clock.now() - since >= patience(this.context);
+  }
+
+  private route(head: RequestHead, transaction: ServerTransaction): void {
+    const { method } = head;
+    const { routes, deliveries } = this.context;
+    const verb = method.toLowerCase();
+    const usable = (one: Application): boolean => one.open && !one.congested;
+    const idle = routes.pick(verb, (one) => usable(one) && deliveries.hasRoom(one));
+    const application = idle === 'busy' ? routes.pick(verb, usable) : idle;
+    // What nobody has seen may be tried again.
+    if (application === 'none' || application === 'busy') this.forgetKey(transaction);
+    if (application === 'none') return this.unroutable(method, transaction);
+    if (application === 'busy') return this.incoming.refuse(transaction, 503, [RETRY_AFTER]);
+    const number = deliveries.numberFor(application);
+    this.incoming.deliver(this.incoming.add(transaction, application, head, undefined, number), '', true);
   }
 
   private unroutable(method: string, transaction: ServerTransaction): void {
@@ -125,6 +182,7 @@ export class NetworkRequests {
 
   private inDialog(record: DialogRecord, head: RequestHead, transaction: ServerTransaction): void {
     const { method } = head;
+    this.context.acquaintances.heard(transaction.flow);
     const next = takeRemoteSequence(record.state, head.sequence);
     if (next === undefined) return this.incoming.refuse(transaction, 500);
     record.state = next;

@@ -78,6 +78,7 @@ export class SipCore implements ControlHandler, TransactionEvents {
     for (const record of this.dialogs.of(application)) this.life.end(record);
     this.network.applicationClosed(application);
     this.clients.applicationClosed(application);
+    this.context.deliveries.forget(application);
   }
 
   request(request: SipRequest, flow: Flow, transaction: ServerTransaction | undefined): void {
@@ -91,7 +92,10 @@ export class SipCore implements ControlHandler, TransactionEvents {
   }
 
   connectionClosed(connection: number): void {
-    this.guard(() => this.context.flows.closed(connection));
+    this.guard(() => {
+      this.context.acquaintances.closed(connection);
+      this.context.flows.closed(connection);
+    });
   }
 
   terminated(transaction: ServerTransaction): void {
@@ -114,6 +118,7 @@ export class SipCore implements ControlHandler, TransactionEvents {
 
   stop(): void {
     this.stopSweep();
+    this.context.deliveries.stop();
     this.proxies.stop();
   }
 

@@ -4,6 +4,7 @@ import type { Clock } from '../../process/clock';
 import type { SipMessage } from '../../sip-message/message';
 import type { TransportEvents, TransportLayer } from '../layers';
 import type { Log } from '../log';
+import { sourceOf } from '../source';
 
 /** What one source address may do. */
 export interface SourceLimitOptions {
@@ -53,7 +54,7 @@ export class SourceLimits {
   admits(address: string, message: SipMessage | undefined): boolean {
     if (this.anyBanned && this.banned.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) return false;
     if (this.options.requestsPerSecond === 0 || message?.kind === 'response' || isLoopback(address)) return true;
-    if (this.take(address)) return true;
+    if (this.take(sourceOf(address))) return true;
     this.report(address);
     return false;
   }

@@ -1,8 +1,11 @@
 import type { CancelTimerEffect, ResponseClass, SetTimer, Setup } from './timers';
 import { cancelTimer, setTimer, timeout } from './timers';
 
-/** INVITE server transaction: RFC 3261 section 17.2.1 with the Accepted state of RFC 6026 section 7.1. */
-export type IstTimer = 'G' | 'H' | 'I' | 'L';
+/**
+ * INVITE server transaction: RFC 3261 section 17.2.1 with the Accepted state of RFC 6026 section 7.1. Timer `trying` is ours:
+ * section 17.2.1 lets the 100 wait for 200 ms, and a refusal that comes before saves it.
+ */
+export type IstTimer = 'G' | 'H' | 'I' | 'L' | 'trying';
 export type IstStateName = 'initial' | 'proceeding' | 'completed' | 'confirmed' | 'accepted' | 'terminated';
 
 export interface IstState {
@@ -10,19 +13,28 @@ export interface IstState {
   readonly setup: Setup;
   /** Timer G: the next interval, in milliseconds. */
   readonly interval: number;
+  /** Nothing was sent yet, not even 100. */
+  readonly quiet?: boolean;
 }
 
+const TRYING_AFTER_MS = 200;
+
 export type IstEvent =
-  | { readonly type: 'start' }
+  /** `quietly`: no 100 yet, an answer may come soon. */
+  | { readonly type: 'start'; readonly quietly?: boolean }
   /** The INVITE came once more. */
   | { readonly type: 'retransmission' }
   | { readonly type: 'ack' }
-  /** The user answers. */
-  | { readonly type: 'respond'; readonly class: ResponseClass }
+  /** The user answers. `once`: a refusal ends the transaction without `over`; the layer keeps it, and tells the user later. */
+  | { readonly type: 'respond'; readonly class: ResponseClass; readonly once?: boolean }
   /** The user repeats its 2xx. */
   | { readonly type: 'resend' }
   | { readonly type: 'timer'; readonly timer: IstTimer }
-  | { readonly type: 'transport-error' };
+  | { readonly type: 'transport-error' }
+  /** The layer is full: a refusal is not sent again any more. */
+  | { readonly type: 'room-needed' }
+  /** Nobody waits for an answer any more, or there is no room for it. */
+  | { readonly type: 'drop' };
 
 export type IstAction =
   | {
@@ -61,8 +73,7 @@ const go = (state: IstState, name: IstStateName, ...effects: IstEffect[]): IstSt
 export function ist(state: IstState, event: IstEvent): IstStep {
   switch (state.name) {
     case 'initial':
-      if (event.type !== 'start') return refuse(state, event);
-      return go(state, 'proceeding', { type: 'send-trying' }, { type: 'pass-request' });
+      return event.type === 'start' ? start(state, event.quietly === true) : refuse(state, event);
     case 'proceeding':
       return proceeding(state, event);
     case 'completed':
@@ -77,6 +88,12 @@ export function ist(state: IstState, event: IstEvent): IstStep {
   }
 }
 
+function start(state: IstState, quiet: boolean): IstStep {
+  const pass: IstEffect = { type: 'pass-request' };
+  if (!quiet) return go(state, 'proceeding', { type: 'send-trying' }, pass);
+  return go({ ...state, quiet }, 'proceeding', setTimer('trying', TRYING_AFTER_MS), pass);
+}
+
 function refuse(state: IstState, event: IstEvent): IstStep {
   return event.type === 'respond' ? stay(state, { type: 'reject-response' }) : stay(state);
 }
@@ -85,26 +102,35 @@ function refuse(state: IstState, event: IstEvent): IstStep {
 function proceeding(state: IstState, event: IstEvent): IstStep {
   switch (event.type) {
     case 'respond':
-      return respond(state, event.class);
+      return respond(state, event.class, event.once === true);
     case 'retransmission':
       return stay(state, { type: 'resend-last' });
+    case 'timer':
+      if (event.timer !== 'trying' || state.quiet !== true) return stay(state);
+      return stay({ ...state, quiet: false }, { type: 'send-trying' });
+    case 'drop':
+      return end(state, false);
     case 'start':
     case 'ack':
     case 'resend':
-    case 'timer':
+    case 'room-needed':
     case 'transport-error':
       return stay(state);
   }
 }
 
-function respond(state: IstState, response: ResponseClass): IstStep {
+/** Only a refusal saves the 100. */
+const owedTrying = ({ quiet }: IstState): readonly IstEffect[] => (quiet === true ? [{ type: 'send-trying' }] : []);
+
+function respond(state: IstState, response: ResponseClass, once: boolean): IstStep {
   const { setup } = state;
   switch (response) {
     case 'provisional':
-      return stay(state, { type: 'send-response' });
+      return stay({ ...state, quiet: false }, ...owedTrying(state), { type: 'send-response' });
     case 'success':
-      return go(state, 'accepted', { type: 'send-response' }, setTimer('L', timeout(setup)));
+      return go(state, 'accepted', ...owedTrying(state), { type: 'send-response' }, setTimer('L', timeout(setup)));
     case 'failure': {
+      if (once) return go(state, 'terminated', { type: 'send-response' }, { type: 'terminated' });
       const retransmit = setup.reliable ? [] : [setTimer('G', state.interval)];
       return go(state, 'completed', { type: 'send-response' }, ...retransmit, setTimer('H', timeout(setup)));
     }
@@ -120,6 +146,8 @@ function completed(state: IstState, event: IstEvent): IstStep {
     case 'timer':
       return event.timer === 'G' ? retransmit(state) : event.timer === 'H' ? end(state, false) : stay(state);
     case 'transport-error':
+    case 'room-needed':
+    case 'drop':
       return end(state, false);
     case 'respond':
       return refuse(state, event);
@@ -153,6 +181,8 @@ function accepted(state: IstState, event: IstEvent): IstStep {
     case 'start':
     case 'retransmission':
     case 'transport-error':
+    case 'room-needed':
+    case 'drop':
       return stay(state);
   }
 }

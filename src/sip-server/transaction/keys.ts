@@ -25,15 +25,16 @@ export function tagOf(message: SipMessage, header: 'From' | 'To'): string | unde
 export const clientKey = (branch: string, method: string): string => `${branch} ${method}`;
 
 /**
- * RFC 3261 section 17.2.3: branch, sent-by and method. Without the magic cookie (an RFC 2543 client): Request-URI, From
- * tag, Call-ID, CSeq number and the whole top Via. `method` is INVITE for its ACK and for the INVITE that a CANCEL means.
+ * RFC 3261 section 17.2.3: branch, sent-by and method, and because some clients use a branch twice, Call-ID and CSeq
+ * number. Without the magic cookie (an RFC 2543 client): Request-URI, From tag, Call-ID, CSeq number and the whole top Via.
+ * `method` is INVITE for its ACK and for the INVITE that a CANCEL means.
  */
 export function serverKey(request: SipRequest, via: Via, method: string): string {
   const branch = via.params.get('branch') ?? '';
-  if (branch.startsWith(MAGIC_COOKIE) && branch.length > MAGIC_COOKIE.length) {
-    return `${branch} ${via.host.toLowerCase()}:${via.port ?? ''} ${method}`;
-  }
   const number = parseCSeq(getHeader(request, 'CSeq') ?? '')?.number ?? '';
   const callId = getHeader(request, 'Call-ID') ?? '';
+  if (branch.startsWith(MAGIC_COOKIE) && branch.length > MAGIC_COOKIE.length) {
+    return `${branch} ${via.host.toLowerCase()}:${via.port ?? ''} ${method} ${callId} ${number}`;
+  }
   return [request.uri, tagOf(request, 'From') ?? '', callId, number, formatVia(via), method].join(' ');
 }

@@ -18,13 +18,18 @@ import type {
   TransportFailure,
   TransportLayer,
 } from '../layers';
+import type { Acquaintances } from '../acquaintances';
 import { hostOfAddress } from '../host';
 import type { Log } from '../log';
 import { noLog } from '../log';
+import { ShareCount, sourceOf } from '../source';
 import type { ClientHost } from './client';
 import { ClientShell } from './client';
-import { clientKey, sentByPort, serverKey, topVia } from './keys';
+import { clientKey, sentByPort, serverKey, tagOf, topVia } from './keys';
 import { RequestWithFallback } from './fallback';
+import type { Refusal } from './refusals';
+import { Refusals } from './refusals';
+import { keyAt, ServerTable } from './server-table';
 import type { ServerHost } from './server';
 import { responseDestination, ServerShell } from './server';
 import type { Setup, TimerValues } from './timers';
@@ -37,10 +42,12 @@ export interface TransactionLayerOptions {
   readonly timers?: Partial<TimerValues>;
   readonly log?: Log;
   /**
-   * At most so many server transactions. Those that are answered and only wait for retransmissions (Timer J) make room,
-   * the oldest first; when none is left, new requests get 503.
+   * At most so many server transactions, and a quarter of that for one source. Those that are answered and only wait for
+   * retransmissions or an ACK (Timers J and H) make room, the oldest first; when none is left, new requests get 503.
    */
   readonly maxServerTransactions?: number;
+  /** Who is no stranger; without it nobody is one. */
+  readonly acquaintances?: Acquaintances;
 }
 
 const MAX_SERVER_TRANSACTIONS = 100_000;
@@ -68,12 +75,16 @@ export class SipTransactionLayer implements TransactionLayer {
   private readonly clients = new Map<string, ClientShell>();
   private readonly clientsByRoute = new Map<string, Set<ClientShell>>();
   private readonly routes = new Map<ClientShell, string>();
-  private readonly servers = new Map<string, ServerShell>();
-  /** Non-INVITE server transactions with a final response, the oldest first. */
+  private readonly servers = new ServerTable<ServerShell>();
+  /** Server transactions with a final response that is no 2xx to INVITE, the oldest first. */
   private readonly answered = new Set<ServerShell>();
+  private readonly refusals: Refusals;
+  /** Server transactions without a final response, of each source. */
+  private readonly unanswered = new ShareCount();
   private readonly clientHost: ClientHost;
   private readonly serverHost: ServerHost;
   private readonly cancelHost: ServerHost;
+  private readonly acquaintances: Acquaintances | undefined;
   private events: TransactionEvents | undefined;
   private stopped = false;
 
@@ -82,6 +93,8 @@ export class SipTransactionLayer implements TransactionLayer {
     this.clock = options.clock;
     this.timers = { ...RFC_TIMERS, ...options.timers };
     this.log = options.log ?? noLog;
+    this.refusals = new Refusals(options.clock, 64 * this.timers.t1);
+    this.acquaintances = options.acquaintances;
     this.maxServerTransactions = options.maxServerTransactions ?? MAX_SERVER_TRANSACTIONS;
     const { transport, clock } = this;
     const userError = (error: unknown): void => {
@@ -95,21 +108,28 @@ export class SipTransactionLayer implements TransactionLayer {
       sendCancel: (cancel, to) => this.sendCancel(cancel, to),
       gone: (transaction) => this.forgetClient(transaction),
     };
-    const gone = (transaction: ServerShell): void => this.forgetServer(transaction);
-    const answered = (transaction: ServerShell): void => void this.answered.add(transaction);
-    this.serverHost = {
+    const shared = {
       transport,
       clock,
       userError,
+      answered: (transaction: ServerShell, ended: boolean): void => {
+        this.unanswered.release(transaction);
+        if (ended) this.answered.add(transaction);
+      },
+      isStranger: (flow: Flow): boolean => this.acquaintances?.standing(flow) === 'stranger',
+      refused: (transaction: ServerShell, refusal: Refusal): void =>
+        this.refusals.keep(transaction.key, refusal, () => this.tellOver(transaction)),
+      gone: (transaction: ServerShell): void => this.forgetServer(transaction),
+    };
+    this.serverHost = {
+      ...shared,
       request: (transaction) => this.events?.request(transaction.request, transaction.flow, transaction),
       ack: (ack, flow) => this.events?.request(ack, flow, undefined),
       over: (transaction, acked) => this.events?.terminated(transaction, acked),
-      answered,
-      gone,
     };
     const nothing = (): void => undefined;
     const request = (cancel: ServerShell): void => this.answerCancel(cancel);
-    this.cancelHost = { transport, clock, userError, request, ack: nothing, over: nothing, answered, gone };
+    this.cancelHost = { ...shared, request, ack: nothing, over: nothing };
     transport.onSendFailure((to, failure) => {
       this.routeFailed(routeKey(to.protocol, to.address, to.port, to.connection), failure);
     });
@@ -162,12 +182,13 @@ export class SipTransactionLayer implements TransactionLayer {
 
   async stop(): Promise<void> {
     this.stopped = true;
-    for (const transaction of [...this.clients.values(), ...this.servers.values()]) transaction.stop();
+    for (const transaction of [...this.clients.values(), ...this.servers.all()]) transaction.stop();
     this.clients.clear();
     this.clientsByRoute.clear();
     this.routes.clear();
     this.servers.clear();
     this.answered.clear();
+    this.refusals.clear();
     await this.transport.close();
   }
 
@@ -227,12 +248,18 @@ export class SipTransactionLayer implements TransactionLayer {
   }
 
   private forgetServer(transaction: ServerShell): void {
-    if (this.servers.get(transaction.key) === transaction) this.servers.delete(transaction.key);
+    this.servers.remove(transaction);
     this.answered.delete(transaction);
+    this.unanswered.release(transaction);
   }
 
-  /** False: full of requests that wait for their answer. */
-  private makeRoom(): boolean {
+  private tellOver(transaction: ServerShell): void {
+    if (transaction.request.method !== 'CANCEL') this.events?.terminated(transaction, false);
+  }
+
+  /** False: full of requests that wait for their answer, or this source has its share of them. */
+  private makeRoom(source: string): boolean {
+    if (this.unanswered.of(source) >= this.maxServerTransactions / 4) return false;
     if (this.servers.size < this.maxServerTransactions) return true;
     const [oldest] = this.answered;
     oldest?.end();
@@ -255,25 +282,34 @@ export class SipTransactionLayer implements TransactionLayer {
     const branch = topVia(response)?.params.get('branch');
     const method = parseCSeq(getHeader(response, 'CSeq') ?? '')?.method;
     if (branch === undefined || method === undefined) return;
-    this.clients.get(clientKey(branch, method))?.received(response, flow);
+    const transaction = this.clients.get(clientKey(branch, method));
+    if (transaction === undefined) return;
+    this.acquaintances?.heard(flow);
+    transaction.received(response, flow);
   }
 
   /** The ACK of a non-2xx has the branch of its INVITE; any other ACK is for a 2xx, and for the user. */
   private receivedAck(ack: SipRequest, flow: Flow): void {
     const via = topVia(ack);
     if (via === undefined) return;
-    const invite = this.servers.get(serverKey(ack, via, 'INVITE'));
-    if (invite === undefined) this.events?.request(ack, flow, undefined);
-    else invite.acked(ack, flow);
+    const key = keyAt(serverKey(ack, via, 'INVITE'), flow);
+    const invite = this.servers.meant(key);
+    const expected = invite?.toTag ?? this.refusals.find(key)?.toTag;
+    if (expected !== undefined && expected === tagOf(ack, 'To')) this.acquaintances?.heard(flow);
+    if (invite !== undefined) invite.acked(ack, flow);
+    else if (this.refusals.find(key) === undefined) this.events?.request(ack, flow, undefined);
   }
 
   private receivedRequest(request: SipRequest, flow: Flow): void {
     const via = topVia(request);
     if (via === undefined) return;
-    const key = serverKey(request, via, request.method);
+    const key = keyAt(serverKey(request, via, request.method), flow);
     const known = this.servers.get(key);
     if (known !== undefined) return known.retransmitted();
-    if (!this.makeRoom()) return this.refuse(request, flow, 503, 'Service Unavailable');
+    const refused = this.refusals.find(key);
+    if (refused !== undefined) return this.transport.send(refused.bytes, refused.to, () => undefined);
+    const source = sourceOf(flow.remoteAddress);
+    if (!this.makeRoom(source)) return this.refuse(request, flow, 503, 'Service Unavailable');
     const host = request.method === 'CANCEL' ? this.cancelHost : this.serverHost;
     const transaction = new ServerShell(
       request,
@@ -283,15 +319,17 @@ export class SipTransactionLayer implements TransactionLayer {
       this.setup(flow.protocol),
       host,
     );
-    this.servers.set(key, transaction);
+    this.servers.add(transaction);
+    this.unanswered.take(transaction, source);
     transaction.start();
   }
 
   /** RFC 3261 section 9.2. */
   private answerCancel(cancel: ServerShell): void {
     const via = topVia(cancel.request);
-    const invite = via === undefined ? undefined : this.servers.get(serverKey(cancel.request, via, 'INVITE'));
-    const status = invite === undefined ? 481 : 200;
+    const key = via === undefined ? '' : keyAt(serverKey(cancel.request, via, 'INVITE'), cancel.flow);
+    const invite = this.servers.meant(key);
+    const status = invite === undefined && this.refusals.find(key) === undefined ? 481 : 200;
     cancel.respond(createResponse(cancel.request, status, { toTag: invite?.toTag ?? newTag() }));
     if (invite !== undefined && invite.final === undefined) this.events?.cancelled(invite, cancel.request, cancel.flow);
   }

@@ -16,11 +16,14 @@ export interface NistState {
 export type NistEvent =
   | { readonly type: 'start' }
   | { readonly type: 'retransmission' }
-  | { readonly type: 'respond'; readonly class: ResponseClass }
+  /** `once`: a final response ends the transaction without `over`; the layer keeps it, and tells the user later. */
+  | { readonly type: 'respond'; readonly class: ResponseClass; readonly once?: boolean }
   | { readonly type: 'timer'; readonly timer: NistTimer }
   /** The layer is full: Timer J is cut short. */
   | { readonly type: 'room-needed' }
-  | { readonly type: 'transport-error' };
+  | { readonly type: 'transport-error' }
+  /** Nobody waits for an answer any more, or there is no room for it. */
+  | { readonly type: 'drop' };
 
 export type NistAction =
   | { readonly type: 'send-response' | 'resend-last' | 'reject-response' | 'pass-request' | 'terminated' }
@@ -66,6 +69,7 @@ function open(state: NistState, event: NistEvent): NistStep {
     case 'respond': {
       const send: NistEffect = { type: 'send-response' };
       if (event.class === 'provisional') return go(state, 'proceeding', send);
+      if (event.once === true) return go(state, 'terminated', send, { type: 'terminated' });
       const wait = state.setup.reliable ? 0 : timeout(state.setup);
       return go(state, 'completed', cancelTimer('unanswered'), send, setTimer('J', wait));
     }
@@ -75,6 +79,8 @@ function open(state: NistState, event: NistEvent): NistStep {
       return event.timer === 'unanswered' ? end(state, false) : stay(state);
     case 'transport-error':
       return state.name === 'proceeding' ? end(state, false) : stay(state);
+    case 'drop':
+      return end(state, false);
     case 'room-needed':
     case 'start':
       return stay(state);
@@ -90,6 +96,7 @@ function completed(state: NistState, event: NistEvent): NistStep {
     case 'room-needed':
       return end(state, true);
     case 'transport-error':
+    case 'drop':
       return end(state, false);
     case 'respond':
       return refuse(state, event);

@@ -11,6 +11,7 @@ import type { Machine } from './machine-runner';
 import { MachineRunner } from './machine-runner';
 import type { NistAction, NistEvent } from './nist';
 import { nist, nistInitial } from './nist';
+import type { Refusal } from './refusals';
 import type { Setup } from './timers';
 import { responseClass } from './timers';
 
@@ -23,7 +24,7 @@ interface ServerPayload {
   readonly ack?: { readonly request: SipRequest; readonly flow: Flow };
 }
 
-type CommonEvent = Exclude<NistEvent, { readonly type: 'timer' | 'room-needed' }>;
+type CommonEvent = Exclude<NistEvent, { readonly type: 'timer' }>;
 
 /** What a server transaction tells its layer. */
 export interface ServerHost {
@@ -34,8 +35,12 @@ export interface ServerHost {
   /** An ACK that is the user's business (RFC 6026, Accepted). */
   ack(ack: SipRequest, flow: Flow): void;
   over(transaction: ServerShell, acked: boolean): void;
-  /** A request other than INVITE has its final response. */
-  answered(transaction: ServerShell): void;
+  /** It has its final response. `ended`: it only waits for what may come again, or for an ACK that may not come. */
+  answered(transaction: ServerShell, ended: boolean): void;
+  /** Whoever sent it may be anybody: of a refusal no more is kept than the response itself. */
+  isStranger(flow: Flow): boolean;
+  /** The final response to a stranger, instead of `answered`. */
+  refused(transaction: ServerShell, refusal: Refusal): void;
   gone(transaction: ServerShell): void;
 }
 
@@ -56,10 +61,11 @@ export class ServerShell implements ServerTransaction {
   final: SipResponse | undefined;
   private readonly invite: Machine<IstEvent, ServerPayload> | undefined;
   private readonly machine: Machine<CommonEvent, ServerPayload>;
-  private readonly other: Machine<NistEvent, ServerPayload> | undefined;
   private last: Buffer | undefined;
   private lastToTag: string | undefined;
   private rejected = false;
+  /** The response under way is the last thing that the transaction does. */
+  private once = false;
 
   constructor(
     readonly request: SipRequest,
@@ -74,8 +80,7 @@ export class ServerShell implements ServerTransaction {
       this.invite = new MachineRunner(host.clock, istInitial(setup), ist, act, host.userError);
       this.machine = this.invite;
     } else {
-      this.other = new MachineRunner(host.clock, nistInitial(setup), nist, act, host.userError);
-      this.machine = this.other;
+      this.machine = new MachineRunner(host.clock, nistInitial(setup), nist, act, host.userError);
     }
   }
 
@@ -85,7 +90,8 @@ export class ServerShell implements ServerTransaction {
   }
 
   start(): void {
-    this.machine.dispatch({ type: 'start' });
+    if (this.invite === undefined) this.machine.dispatch({ type: 'start' });
+    else this.invite.dispatch({ type: 'start', quietly: this.host.isStranger(this.flow) });
   }
 
   retransmitted(): void {
@@ -98,7 +104,10 @@ export class ServerShell implements ServerTransaction {
 
   respond(response: SipResponse, done?: RespondDone): boolean {
     this.rejected = this.machine.stateName === 'terminated';
-    this.machine.dispatch({ type: 'respond', class: responseClass(response.status) }, { response, done });
+    const kind = responseClass(response.status);
+    const final = this.invite === undefined ? kind !== 'provisional' : kind === 'failure';
+    this.once = final && this.host.isStranger(this.flow);
+    this.machine.dispatch({ type: 'respond', class: kind, once: this.once }, { response, done });
     return !this.rejected;
   }
 
@@ -110,9 +119,13 @@ export class ServerShell implements ServerTransaction {
     this.machine.stop();
   }
 
-  /** Ends Timer J early: the layer needs the room. */
+  /** Ends Timer J or H early: the layer needs the room. */
   end(): void {
-    this.other?.dispatch({ type: 'room-needed' });
+    this.machine.dispatch({ type: 'room-needed' });
+  }
+
+  drop(): void {
+    this.machine.dispatch({ type: 'drop' });
   }
 
   private act(action: IstAction | NistAction, payload: ServerPayload | undefined): void {
@@ -146,19 +159,24 @@ export class ServerShell implements ServerTransaction {
 
   private sendResponse(response: SipResponse, done: RespondDone | undefined): void {
     if (response.status >= 200) this.final = response;
-    if (response.status >= 200 && this.invite === undefined) this.host.answered(this);
     this.last = serialize(response);
     this.lastToTag = tagOf(response, 'To') ?? this.lastToTag;
+    if (this.once) this.host.refused(this, { bytes: this.last, to: this.destination(), toTag: this.lastToTag });
+    else if (response.status >= 200) this.host.answered(this, this.invite === undefined || response.status >= 300);
     this.send(this.last, done);
   }
 
   private send(bytes: Buffer, done: RespondDone | undefined): void {
-    const to = responseDestination(this.host.transport, this.flow, this.sentByPort);
+    const to = this.destination();
     this.host.transport.send(bytes, to, (result) => {
       if ('flow' in result) return this.report(done, { flow: result.flow, bytes: bytes.length });
       if (to.connection !== undefined && result.failure === 'closed') return this.sendToSentBy(bytes, done);
       this.sendFailed(result.failure, done);
     });
+  }
+
+  private destination(): Destination {
+    return responseDestination(this.host.transport, this.flow, this.sentByPort);
   }
 
   /** The connection died while we wrote: once more, over a new one. */

@@ -3,7 +3,7 @@ import { systemClock } from '../../process/clock';
 import type { ParseLimits } from '../../sip-message/parse';
 import { DATAGRAM_LIMITS, STREAM_LIMITS } from '../../sip-message/parse';
 import { addressOfHost } from '../host';
-import type { ListenPoint, Protocol, TransportEvents, TransportFailure, TransportLayer } from '../layers';
+import type { Flow, ListenPoint, Protocol, TransportEvents, TransportFailure, TransportLayer } from '../layers';
 import type { Log } from '../log';
 import { noLog } from '../log';
 import { choosePoint, expandWildcard } from './addresses';
@@ -30,6 +30,8 @@ export interface TransportOptions {
   readonly stream?: Partial<StreamSettings>;
   readonly datagramLimits?: Partial<ParseLimits>;
   readonly streamLimits?: Partial<ParseLimits>;
+  /** Who comes before others when there is more than can be handled. */
+  readonly isKnown?: (flow: Flow) => boolean;
 }
 
 /** UDP, TCP, TLS, WS and WSS over IPv4 and IPv6 (RFC 3261 section 18, RFC 7118). Nothing that is received throws out of it. */
@@ -52,7 +54,8 @@ class SipTransport implements TransportLayer {
     const receiver = this.receiver();
     const settings = { ...DEFAULT_STREAM_SETTINGS, ...options.stream };
     const nextId = (): number => ++this.lastConnection;
-    this.add(new UdpTransport(receiver, { ...DATAGRAM_LIMITS, ...options.datagramLimits }, clock));
+    const isKnown = options.isKnown ?? (() => false);
+    this.add(new UdpTransport(receiver, { ...DATAGRAM_LIMITS, ...options.datagramLimits }, clock, isKnown));
     const limits = { ...STREAM_LIMITS, ...options.streamLimits };
     const credentials = (): TlsCredentials => this.credentials(options.tls, () => clock.now());
     for (const kind of [tcp(limits), tls(limits, credentials), ws(limits), wss(limits, credentials)]) {

@@ -5,7 +5,9 @@ import type { Clock } from '../../process/clock';
 import type { ParseLimits } from '../../sip-message/parse';
 import { parseMessage } from '../../sip-message/parse';
 import type { Destination, Flow, ListenPoint } from '../layers';
+import { sourceOf } from '../source';
 import { boundPoint, failureOf } from './addresses';
+import { Intake } from './intake';
 import type { ProtocolTransport, Receiver, SendDone } from './protocol-transport';
 import { RefusalProbe } from './refusal-probe';
 
@@ -39,12 +41,14 @@ export class UdpTransport implements ProtocolTransport {
   readonly protocol = 'udp';
   private readonly listeners: Listener[] = [];
   private readonly probe: RefusalProbe;
+  private readonly intake = new Intake();
   private closed = false;
 
   constructor(
     private readonly receiver: Receiver,
     private readonly limits: ParseLimits,
     clock: Clock,
+    private readonly isKnown: (flow: Flow) => boolean,
   ) {
     this.probe = new RefusalProbe(clock, (address, port) =>
       receiver.sendFailed({ protocol: 'udp', address, port }, 'refused'),
@@ -108,6 +112,11 @@ export class UdpTransport implements ProtocolTransport {
     this.probe.heard(source.address, source.port);
     if (bytes.length < SMALLEST_MESSAGE) return;
     const flow: Flow = { protocol: 'udp', remoteAddress: source.address, remotePort: source.port, local };
+    this.intake.add(sourceOf(source.address), this.isKnown(flow), bytes.length, () => this.handle(bytes, flow));
+  }
+
+  private handle(bytes: Buffer, flow: Flow): void {
+    if (this.closed) return;
     const result = parseMessage(bytes, this.limits);
     if (result.ok) this.receiver.message(result.message, flow, bytes.length);
     else this.receiver.malformed(result, flow);

@@ -48,6 +48,7 @@ export class Proxies {
     if (incoming === undefined || incoming.application !== application || incoming.answered) {
       return reject(nok.unknownProxyTransaction(command.transactionId));
     }
+    this.context.deliveries.hasRead(application, incoming.number);
     const { request } = incoming.transaction;
     if (hopsLeft(request) === undefined) {
       this.incoming.abandon(incoming, 483);
