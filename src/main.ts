@@ -3,6 +3,7 @@ import { formatProblem } from './config/problem';
 import { loadConfig } from './config/load';
 import type { TandemConfig } from './config/types';
 import { readOptions, UsageError } from './call-manager/command-line';
+import { ExitCode, exitCodeOf } from './process/exit';
 
 const USAGE = `usage:
   tandem start --config FILE --node N     one call manager
@@ -11,18 +12,18 @@ const USAGE = `usage:
                                           the embedded SIP server alone, for any drachtio application
 `;
 
-/** Loads the file, or says what is wrong with it and ends the program. */
-function loadOrExit(file: string): TandemConfig {
+/** Loads the file, or says what is wrong with it and ends the program with `code`. */
+function loadOrExit(file: string, code: number): TandemConfig {
   const result = loadConfig(file, process.env);
   if (result.ok) return result.config;
   for (const problem of result.problems) console.error(formatProblem(problem));
-  process.exit(1);
+  process.exit(code);
 }
 
 async function start(argv: readonly string[]): Promise<void> {
   const options = readOptions(argv, ['config', 'node']);
   const node = Number(options.node);
-  const config = loadOrExit(options.config);
+  const config = loadOrExit(options.config, ExitCode.configuration);
   if (!config.nodes.some((other) => other.id === node)) {
     const known = config.nodes.map((other) => other.id).join(', ');
     throw new UsageError(`--node ${options.node}: the configuration has the nodes ${known}`);
@@ -34,7 +35,7 @@ async function start(argv: readonly string[]): Promise<void> {
 
 function check(argv: readonly string[]): void {
   const options = readOptions(argv, ['config']);
-  const config = loadOrExit(options.config);
+  const config = loadOrExit(options.config, ExitCode.failed);
   console.log(`${options.config}: good (${config.nodes.length} nodes, ${config.devices.length} devices)`);
 }
 
@@ -62,5 +63,5 @@ async function main(): Promise<void> {
 main().catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : String(error));
   if (error instanceof UsageError) console.error(USAGE);
-  process.exit(error instanceof UsageError ? 2 : 1);
+  process.exit(error instanceof UsageError ? ExitCode.usage : exitCodeOf(error));
 });

@@ -141,7 +141,9 @@ function addHealth(app: FastifyInstance, source: AdminSource): void {
   app.get('/readyz', (_request, reply) => {
     const reasons = source.notReady();
     const ready = reasons.length === 0;
-    return reply.status(ready ? 200 : 503).send({ ready, reasons, converged: source.converged() });
+    return reply
+      .status(ready ? 200 : 503)
+      .send({ ready, reasons, problems: source.problems(), converged: source.converged() });
   });
 }
 

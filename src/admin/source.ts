@@ -25,6 +25,8 @@ export interface AdminSource {
   alive(): boolean;
   /** Why this node can take no calls; empty when it can. */
   notReady(): readonly string[];
+  /** What is wrong with this node and around it although it takes calls, each with what to do; empty: nothing. */
+  problems(): readonly string[];
   /** Whether this node's tables are known to equal those of the others. */
   converged(): boolean;
 }
@@ -62,6 +64,8 @@ export interface NodeView {
   readonly registrations: number;
   /** Ms since the epoch; undefined: never. */
   readonly lastHeardAt: number | undefined;
+  /** What is wrong with it as the node that was asked sees it, each with what to do. */
+  readonly problems: readonly string[];
 }
 
 export interface CallView {

@@ -1,3 +1,4 @@
+import { RequestError } from '../admin/request-error';
 import type {
   AdminSource,
   CallView,
@@ -17,6 +18,7 @@ import type { MediaResourceDescription, ResourceProcesses } from '../media-resou
 import type { CompositeSet } from '../registration/composite-set';
 import type { DeviceManager } from '../registration/device-manager';
 import type { Metrics } from '../telemetry/metrics';
+import type { Problems } from './problems';
 
 /** How many calls that are over can still be asked for by id. */
 const RECENT_CALLS = 200;
@@ -50,17 +52,34 @@ export interface AdminViewParts {
   readonly moderation: Moderation;
   readonly recentCalls: RecentCalls;
   readonly resources: ResourceProcesses;
-  readonly metrics: Metrics;
   readonly sipAddress: string;
   readonly now: () => number;
-  readonly notReady: () => readonly string[];
   /** As `Devices.homes`. */
   readonly homes: () => ReadonlyMap<string, number | undefined>;
 }
 
+/** What can be told of a node from the first moment on. */
+export interface NodeHealth {
+  readonly metrics: Metrics;
+  readonly problems: Problems;
+  readonly notReady: () => readonly string[];
+}
+
 /** What the API shows of this node. */
 export class AdminView implements AdminSource {
-  constructor(private readonly parts: AdminViewParts) {}
+  private built: AdminViewParts | undefined;
+
+  constructor(private readonly health: NodeHealth) {}
+
+  /** The node runs: all else can be shown too. */
+  show(parts: AdminViewParts): void {
+    this.built = parts;
+  }
+
+  private get parts(): AdminViewParts {
+    if (this.built === undefined) throw new RequestError(503, 'this node is starting: /readyz says what it waits for');
+    return this.built;
+  }
 
   *registrations(): Iterable<RegistrationView> {
     yield* this.parts.table.entries();
@@ -68,6 +87,7 @@ export class AdminView implements AdminSource {
 
   *nodes(): Iterable<NodeView> {
     const { config, node, boot, cluster, composite, sipAddress, now } = this.parts;
+    const { problems } = this.health;
     const homes = [...this.parts.homes()];
     for (const { id, name, site, capacity } of config.nodes) {
       const place = { capacity, homeOf: homes.flatMap(([of, home]) => (home === id ? [of] : [])) };
@@ -79,6 +99,7 @@ export class AdminView implements AdminSource {
           ...place,
           registrations: composite.count(id, 'station'),
           lastHeardAt: now(),
+          problems: problems.texts(undefined),
           ...{ bus: state, converged: cluster.converged },
         };
         continue;
@@ -95,6 +116,7 @@ export class AdminView implements AdminSource {
         address: peer?.address,
         registrations: composite.count(id, 'station'),
         lastHeardAt: peer?.heardAt,
+        problems: problems.texts(id),
         ...(peer === undefined ? {} : { replication: replicationOf(peer) }),
       };
     }
@@ -156,7 +178,7 @@ export class AdminView implements AdminSource {
   }
 
   metricsText(): Promise<string> {
-    return this.parts.metrics.text();
+    return this.health.metrics.text();
   }
 
   alive(): boolean {
@@ -164,11 +186,15 @@ export class AdminView implements AdminSource {
   }
 
   notReady(): readonly string[] {
-    return this.parts.notReady();
+    return this.health.notReady();
+  }
+
+  problems(): readonly string[] {
+    return this.health.problems.texts();
   }
 
   converged(): boolean {
-    return this.parts.cluster.converged;
+    return this.built?.cluster.converged === true;
   }
 }
 

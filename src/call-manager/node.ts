@@ -1,20 +1,17 @@
 import { mkdir } from 'node:fs/promises';
 import { startAdmin, type AdminServer } from '../admin/server';
 import { CallControl, type Conferences } from '../call-control';
-import type { Bus } from '../cluster/bus';
 import { Cluster } from '../cluster/cluster';
-import { MemoryBus, MemoryExchange } from '../cluster/memory/memory-bus';
-import { RedisBus } from '../cluster/redis/redis-bus';
 import type { NodeConfig, TandemConfig } from '../config/types';
 import { ClaimFile } from '../device/auto-registration-store';
 import { Devices } from '../device/devices';
-import { RegistrationInformationTable } from '../digit-analysis/table';
 import { createMediaResourceManager } from '../media-resource/manager';
 import { chooseCodecPolicy } from '../media-control';
 import { chooseMusicSource } from '../media-resource/music-choice';
 import type { OrphanedSessions } from '../media-resource/orphaned-sessions';
 import type { ResourceProcesses } from '../media-resource/resource-processes';
 import { systemClock } from '../process/clock';
+import { ConfigurationError } from '../process/exit';
 import { HybridClock } from '../process/hlc';
 import { parsePid, PidAllocator } from '../process/pid';
 import { CompositeSet } from '../registration/composite-set';
@@ -26,6 +23,8 @@ import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
 import { AdminView, RecentCalls } from './admin-view';
 import { createConferences } from './conferences';
+import { createBus, createTable } from './makers';
+import { Problems } from './problems';
 import { startMediaResources } from './media-resources';
 import { SipServerProcess } from './sip-server-process';
 import { WaitingEvents } from './waiting-events';
@@ -43,7 +42,11 @@ export interface NodeOptions {
   readonly onFatal: (message: string) => void;
 }
 
-const SIP_SERVER_START_MS = 20_000;
+/**
+ * For the embedded SIP server: a port may still be its predecessor's, an address may come a moment later. Whoever started us tries
+ * again after that. For a drachtio-server we wait as long as it takes.
+ */
+const SIP_SERVER_START_MS = 8_000;
 /** After the last BYE, so that its answer and the release of resources can come in. */
 const LAST_WORDS_MS = 1500;
 
@@ -55,7 +58,6 @@ interface Parts {
   readonly resources: ResourceProcesses;
   readonly orphans: OrphanedSessions;
   readonly journal: RegistrationJournal;
-  readonly admin: AdminServer | undefined;
 }
 
 /** One call manager: builds it from the rooms, and takes it down again in the right order. */
@@ -74,6 +76,9 @@ export class CallManagerNode {
   private stopping = false;
   /** Incarnations of the other nodes, as they were last heard. */
   private readonly boots = new Map<number, number>();
+  private readonly problems: Problems;
+  private readonly view: AdminView;
+  private admin: AdminServer | undefined;
 
   constructor(private readonly options: NodeOptions) {
     const { config, node, entry, log, metrics } = options;
@@ -83,16 +88,21 @@ export class CallManagerNode {
     this.stamps = new HybridClock(node, () => this.clock.now());
     this.sipServer = new SipServerProcess({ node: nodeConfig, limits: config.sourceLimits, entry, log, metrics });
     this.userAgent = new DrachtioUserAgent({ server: this.sipServer.address, clock: this.clock, log });
+    this.problems = new Problems({ clock: this.clock, log, metrics });
+    this.view = new AdminView({ metrics, problems: this.problems, notReady: () => this.notReady() });
   }
 
   /**
-   * Starts: SIP server first (its addresses are what we announce), then the cluster (it knows our incarnation), then all
-   * else. What phones send meanwhile waits. Rejects when the node cannot run.
+   * Starts: the API first (it says what is waited for), then the SIP server (its addresses are what we announce), the cluster (it
+   * knows our incarnation), and all else. What phones send meanwhile waits. Rejects when the node cannot run, with a
+   * `ConfigurationError` when it could not either if it were started again.
    */
   async start(): Promise<void> {
     const { log, node } = this.options;
+    this.admin = await this.createAdmin();
     await mkdir(this.nodeConfig.stateDir, { recursive: true, mode: 0o755 });
-    this.listen = await this.userAgent.start(this.waiting, SIP_SERVER_START_MS);
+    const embedded = this.nodeConfig.drachtio === 'embedded';
+    this.listen = await this.userAgent.start(this.waiting, embedded ? SIP_SERVER_START_MS : undefined);
     const sipAddress = this.sipAddress();
     this.cluster = this.createCluster(sipAddress);
     const { boot } = await this.cluster.start();
@@ -109,7 +119,9 @@ export class CallManagerNode {
     const reasons: string[] = [];
     if (this.parts === undefined) reasons.push('starting');
     if (this.stopping) reasons.push('draining');
-    if (this.listen.length === 0) reasons.push('the SIP server is not connected');
+    const { drachtio } = this.nodeConfig;
+    const where = drachtio === 'embedded' ? '' : `: no drachtio-server at ${drachtio.host}:${drachtio.port}`;
+    if (this.listen.length === 0) reasons.push(`the SIP server is not connected${where}`);
     return reasons;
   }
 
@@ -145,8 +157,8 @@ export class CallManagerNode {
     await this.quietly('SIP server', this.sipServer.stop());
     if (parts !== undefined) {
       await this.quietly('journal', parts.journal.close());
-      await this.quietly('API', parts.admin?.close() ?? Promise.resolve());
     }
+    await this.quietly('API', this.admin?.close() ?? Promise.resolve());
   }
 
   private createCluster(sipAddress: string): Cluster {
@@ -155,7 +167,7 @@ export class CallManagerNode {
       node,
       clusterName: config.cluster.name,
       secret: config.cluster.secret,
-      bus: this.createBus(),
+      bus: createBus(config, this.clock, log),
       clock: this.clock,
       hybridClock: this.stamps,
       composite: this.composite,
@@ -177,25 +189,11 @@ export class CallManagerNode {
     return config.nodes.map(({ id }) => id).filter((id) => id !== node);
   }
 
-  private createBus(): Bus {
-    const { config, log } = this.options;
-    const { redis } = config.cluster;
-    if (redis !== undefined)
-      return new RedisBus({
-        ...redis,
-        clock: this.clock,
-        onError: (error) =>
-          log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'no connection'),
-      });
-    if (config.nodes.length > 1) log.warn({}, 'no Redis is configured: this node knows nothing of the others');
-    return new MemoryBus(new MemoryExchange());
-  }
-
   private async build(cluster: Cluster, boot: number, sipAddress: string): Promise<Parts> {
     const { config, node, log, metrics } = this.options;
     const { clock, composite, deviceManager, stamps, userAgent } = this;
     const pids = new PidAllocator(node);
-    const table = this.createTable();
+    const table = createTable(config, node, composite, () => clock.now());
     const journal = await RegistrationJournal.open({ directory: this.nodeConfig.stateDir, clock, log });
     const { processes: resources, orphans } = await startMediaResources({
       config,
@@ -297,7 +295,7 @@ export class CallManagerNode {
       resources,
       sipConnected: () => this.listen.length > 0,
     });
-    const view = new AdminView({
+    this.view.show({
       config,
       node,
       boot,
@@ -310,38 +308,19 @@ export class CallManagerNode {
       moderation,
       recentCalls,
       resources,
-      metrics,
       sipAddress,
       now: () => clock.now(),
-      notReady: () => this.notReady(),
       homes: () => devices.homes(),
     });
-    return { devices, calls, conferences, resources, orphans, journal, admin: await this.createAdmin(view) };
+    return { devices, calls, conferences, resources, orphans, journal };
   }
 
-  private createTable(): RegistrationInformationTable {
-    const { config, node } = this.options;
-    return new RegistrationInformationTable({
-      set: this.composite,
-      localNode: node,
-      now: () => this.clock.now(),
-      knownNumbers: [
-        ...config.devices.flatMap(({ lines }) => lines),
-        ...config.conferences.map(({ number }) => number),
-        ...(config.autoRegistration?.numbers ?? []),
-      ],
-      usernames: new Map(config.devices.map(({ username, name }) => [username, name])),
-      routes: config.routes,
-      signalling: config.cluster.signalling,
-    });
-  }
-
-  private async createAdmin(view: AdminView): Promise<AdminServer | undefined> {
+  private async createAdmin(): Promise<AdminServer | undefined> {
     const { config, log } = this.options;
     const { admin } = this.nodeConfig;
     if (admin === undefined) return undefined;
     const { adminToken } = config.cluster;
-    return startAdmin({ ...admin, ...(adminToken === undefined ? {} : { token: adminToken }), source: view, log });
+    return startAdmin({ ...admin, ...(adminToken === undefined ? {} : { token: adminToken }), source: this.view, log });
   }
 
   private membershipChanged(): void {
@@ -363,10 +342,12 @@ export class CallManagerNode {
     this.parts?.devices.serverChanged(listen);
   }
 
-  /** Our own address for SIP from other nodes, over TCP. */
+  /** Our own address for SIP from other nodes, over TCP; of a node that is alone any. */
   private sipAddress(): string {
-    const tcp = this.listen.find(({ protocol }) => protocol === 'tcp');
-    if (tcp === undefined) throw new Error('the SIP server has no TCP listener: other nodes could not reach this one');
+    const own = this.others().length === 0 ? this.listen[0] : undefined;
+    const tcp = this.listen.find(({ protocol }) => protocol === 'tcp') ?? own;
+    if (tcp === undefined)
+      throw new ConfigurationError('the SIP server has no TCP listener: other nodes could not reach this one');
     const host = this.nodeConfig.address ?? tcp.address;
     return `${host.includes(':') ? `[${host}]` : host}:${tcp.port}`;
   }

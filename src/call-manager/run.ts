@@ -1,9 +1,13 @@
 import type { TandemConfig } from '../config/types';
+import { ExitCode } from '../process/exit';
+import { outliveSignals, stayAlive } from '../process/signals';
 import { createLogger, type LogLevel } from '../telemetry/logger';
 import { createMetrics } from '../telemetry/metrics';
 import { CallManagerNode } from './node';
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
+/** For a stop that hangs, on a disk that does not answer for example; longer than any of its steps should take. */
+const STOP_DEADLINE_MS = 20_000;
 
 function logLevel(): LogLevel {
   return LEVELS.find((level) => level === process.env.TANDEM_LOG) ?? 'info';
@@ -11,7 +15,7 @@ function logLevel(): LogLevel {
 
 /**
  * Runs one node until it is told to stop. SIGTERM and SIGINT: drain, end what is left, stop; a second one stops at once.
- * Resolves when the node runs; the process ends by itself.
+ * Resolves when the node runs; rejects when it cannot. The process ends only by `process.exit`.
  */
 export async function runNode(options: {
   readonly config: TandemConfig;
@@ -22,11 +26,16 @@ export async function runNode(options: {
   const log = createLogger({ name: `node-${id}`, level: logLevel() });
   const metrics = createMetrics({ node: id });
   let stopping = false;
+  let running = false;
 
   const end = async (code: number, drain: boolean): Promise<void> => {
-    if (stopping) return process.exit(code === 0 ? 1 : code);
+    if (stopping) return process.exit(code === ExitCode.stopped ? ExitCode.failed : code);
     stopping = true;
     if (drain) await node.drain();
+    setTimeout(() => {
+      log.error({}, `not stopped within ${STOP_DEADLINE_MS / 1000} s: ended`);
+      process.exit(ExitCode.failed);
+    }, STOP_DEADLINE_MS);
     await node.stop();
     process.exit(code);
   };
@@ -38,19 +47,27 @@ export async function runNode(options: {
     metrics,
     onFatal: (message) => {
       log.error({}, message);
-      void end(1, false);
+      void end(ExitCode.failed, false);
     },
   });
   // The last line of defence: an error that no room has caught is a defect, but no reason to end everybody's calls.
   process.on('uncaughtException', (error) => {
     metrics.count('tandem_errors_total', { room: 'process' });
     log.error({ error }, 'an error that nobody has caught');
+    // What was waited for may never come now.
+    if (!running) void end(ExitCode.failed, false);
   });
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end(0, true));
+  outliveSignals((signal) => log.warn({ signal }, 'signal ignored: SIGTERM stops this node'));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end(ExitCode.stopped, true));
+  stayAlive();
   try {
     await node.start();
+    running = true;
   } catch (error) {
+    // It was told to stop while it started: `end` has the code.
+    if (stopping) return;
     log.error({ error }, 'the node cannot run');
+    stopping = true;
     await node.stop();
     throw error;
   }

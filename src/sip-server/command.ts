@@ -1,5 +1,8 @@
 import { isIP } from 'node:net';
 import { parseNetwork } from '../config/network';
+import { ExitCode, exitCodeOf } from '../process/exit';
+import { outliveSignals } from '../process/signals';
+import { processOutput } from '../telemetry/output';
 import type { SourceLimitOptions } from './core/source-limits';
 import { readFlowMessage, type FlowMessage } from './flow-messages';
 import { hostAndPort, parseHostAndPort } from './host';
@@ -148,8 +151,11 @@ function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** Whoever reads it may stand still: this process must not. */
+const errors = processOutput(2);
+
 function printError(line: string): void {
-  process.stderr.write(`${line}\n`);
+  errors.write(`${line}\n`);
 }
 
 /** Nothing is told when nobody has forked us. */
@@ -159,15 +165,16 @@ function tellParent(message: FlowMessage): void {
 
 /**
  * The program `sip-server`: runs until SIGTERM, SIGINT or, when it was forked, until its parent is gone. Says on
- * standard output, in one line of JSON, when it is ready. Exits with 1 when it cannot start.
+ * standard output, in one line of JSON, when it is ready. Exits with 1 when it cannot start, with 78 when a file of TLS is why.
  */
 export async function sipServerCommand(argv: string[]): Promise<void> {
+  outliveSignals((signal) => printError(JSON.stringify({ event: 'signal ignored', signal })));
   let options: ServerArguments;
   try {
     options = parseArguments(argv, process.env);
   } catch (error) {
     printError(`sip-server: ${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
-    process.exitCode = 1;
+    process.exitCode = ExitCode.failed;
     if (process.connected) process.disconnect();
     return;
   }
@@ -177,7 +184,7 @@ export async function sipServerCommand(argv: string[]): Promise<void> {
     onFlowClosed: (flow) => tellParent({ type: 'flow-closed', flow, at: Date.now() }),
   }).catch((error: unknown) => {
     printError(`sip-server: cannot start: ${error instanceof Error ? error.message : String(error)}`);
-    process.exit(1);
+    process.exit(exitCodeOf(error));
   });
   let ending = false;
   const end = (): void => {

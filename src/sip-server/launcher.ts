@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import type { SourceLimitsConfig, ListenConfig, TlsConfig } from '../config/types';
+import { ConfigurationError, ExitCode } from '../process/exit';
 import { SECRET_VARIABLE } from './command';
 import { readFlowMessage, type FlowAddress, type FlowMessage } from './flow-messages';
 import { hostAndPort, parseHostAndPort } from './host';
@@ -40,7 +41,7 @@ const STOP_DEADLINE_MS = 5000;
 /**
  * Starts the embedded SIP server as a process of its own: random secret, free control port on loopback, own process
  * group (a Ctrl-C is ours to handle). It ends when this process is gone, however that came about, because the IPC
- * channel closes. Rejects when it is not ready in time.
+ * channel closes. Rejects when it is not ready in time; with a `ConfigurationError` when trying again is of no use.
  */
 export async function launchEmbeddedServer(options: LaunchOptions): Promise<LaunchedServer> {
   const secret = randomBytes(24).toString('base64url');
@@ -121,9 +122,8 @@ function ready(
   return new Promise((resolve, reject) => {
     const fail = (reason: string): void => {
       clearTimeout(timer);
-      reject(
-        new Error(`the embedded SIP server did not start: ${reason}${errors.map((line) => `\n  ${line}`).join('')}`),
-      );
+      const why = `the embedded SIP server did not start: ${reason}${errors.map((line) => `\n  ${line}`).join('')}`;
+      reject(child.exitCode === ExitCode.configuration ? new ConfigurationError(why) : new Error(why));
     };
     const timer = setTimeout(() => fail('not ready in time'), READY_DEADLINE_MS);
     void gone.then(fail);

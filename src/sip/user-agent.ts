@@ -190,8 +190,11 @@ export interface UserAgentEvents {
 }
 
 export interface UserAgent {
-  /** Connects, and goes on reconnecting until `stop`. Resolves at the first connection; rejects after `deadlineMs`. */
-  start(events: UserAgentEvents, deadlineMs: number): Promise<readonly ListenAddress[]>;
+  /**
+   * Connects, and goes on reconnecting until `stop`. Resolves at the first connection; rejects at the first failure after
+   * `deadlineMs` (without it it waits as long as it takes), and with a `ConfigurationError` when waiting is of no use.
+   */
+  start(events: UserAgentEvents, deadlineMs?: number): Promise<readonly ListenAddress[]>;
   invite(invite: OutgoingInvite): Session;
   /** Never rejects: failure is a status. */
   request(request: OutgoingRequest): Promise<FinalResponse>;

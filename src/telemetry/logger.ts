@@ -1,4 +1,8 @@
+import { hostname } from 'node:os';
 import pino from 'pino';
+import { processOutput, type LogDestination } from './output';
+
+export type { LogDestination } from './output';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
@@ -12,11 +16,6 @@ export interface Logger {
   error(fields: LogFields, message: string): void;
   /** A logger that adds these fields to every line. */
   child(fields: LogFields): Logger;
-}
-
-/** Where log lines go: one JSON object each. */
-export interface LogDestination {
-  write(line: string): void;
 }
 
 export interface LoggerOptions {
@@ -53,12 +52,11 @@ const URL_PASSWORD = /\b([a-z][a-z0-9+.-]{1,15}:\/\/[^\s/:@]{0,64}):[^\s/@]{1,25
 /** A logger that writes JSON lines; passwords, secrets and authorization headers are hidden. Never throws. */
 export function createLogger(options: LoggerOptions): Logger {
   const { destination } = options;
-  const stream =
-    typeof destination === 'object'
-      ? destination
-      : pino.destination({ dest: destination === 'stdout' ? 1 : 2, sync: true });
+  const stream = typeof destination === 'object' ? destination : processOutput(destination === 'stdout' ? 1 : 2);
   const level = options.level ?? 'info';
-  return wrap(pino({ name: options.name, level, timestamp: pino.stdTimeFunctions.isoTime }, stream));
+  // Not pino's own base: a `pid` in our lines is that of a device process or call.
+  const base = { process: process.pid, hostname: hostname() };
+  return wrap(pino({ base, name: options.name, level, timestamp: pino.stdTimeFunctions.isoTime }, stream));
 }
 
 export const silentLogger: Logger = {

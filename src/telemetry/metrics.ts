@@ -111,6 +111,11 @@ export const METRICS = {
   },
   tandem_sip_server_connected: { type: 'gauge', help: '1 while the SIP server is connected', labels: [] },
   tandem_sip_server_restarts_total: { type: 'counter', help: 'Restarts of the embedded SIP server', labels: [] },
+  tandem_problem: {
+    type: 'gauge',
+    help: '1 while something is wrong that an operator should know: docs/operations.md has the kinds; peer: the other node concerned',
+    labels: ['problem', 'peer'],
+  },
   tandem_errors_total: { type: 'counter', help: 'Errors that should not happen, by room', labels: ['room'] },
 } as const satisfies Record<string, Declaration>;
 

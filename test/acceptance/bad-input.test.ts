@@ -87,12 +87,12 @@ describe('bad input', () => {
     const line = text.split('\n').findIndex((row) => row.includes('"reddis":')) + 1;
     const path = `${cluster.configFile}.misspelt.yaml`;
     writeFileSync(path, text);
-    for (const command of [
-      ['check', '--config', path],
-      ['start', '--config', path, '--node', '1'],
-    ]) {
+    for (const [code, ...command] of [
+      [1, 'check', '--config', path],
+      [78, 'start', '--config', path, '--node', '1'],
+    ] as const) {
       const result = await runProgram(command);
-      expect(result.code).toBe(1);
+      expect(result.code).toBe(code);
       expect(result.output).toContain('reddis');
       expect(result.output).toMatch(new RegExp(`:${line}\\b|line ${line}\\b`));
     }

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { SecureContextOptions } from 'node:tls';
 import { createSecureContext } from 'node:tls';
+import { ConfigurationError } from '../../process/exit';
 
 /** PEM files. */
 export interface TlsFiles {
@@ -18,11 +19,13 @@ function read(what: string, file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new Error(`${what} ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigurationError(
+      `${what} ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 
-/** The key and the certificates; throws, with a text for the user, when they cannot be read or do not fit together. */
+/** The key and the certificates; throws a `ConfigurationError`, with a text for the user, when they cannot be read or do not fit together. */
 export function readTlsFiles(files: TlsFiles): TlsMaterial {
   const material: TlsMaterial = {
     key: read('TLS key', files.key),
@@ -34,7 +37,7 @@ export function readTlsFiles(files: TlsFiles): TlsMaterial {
     createSecureContext(material);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`TLS key ${files.key} and certificate ${files.cert} cannot be used: ${reason}`);
+    throw new ConfigurationError(`TLS key ${files.key} and certificate ${files.cert} cannot be used: ${reason}`);
   }
   return material;
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock, CancelTimer } from '../../process/clock';
+import { ConfigurationError } from '../../process/exit';
 import type { Logger } from '../../telemetry/logger';
 import type {
   FinalResponse,
@@ -40,7 +41,20 @@ export interface DrachtioOptions {
 const ROUTED = ['invite', 'register', 'options', 'subscribe', 'message', 'info', 'notify', 'publish', 'refer'] as const;
 
 const FIRST_RETRY_MS = 100;
+/** In the words of drachtio-srf. */
+const WRONG_SECRET = 'failed to authenticate to server';
+const SECRET_ADVICE = 'drachtio.secret of this node must be that of its drachtio-server';
 const LONGEST_RETRY_MS = 5000;
+/** A server that accepts connections and says nothing is as good as none. */
+const HANDSHAKE_MS = 10_000;
+
+/** Who waits for the first connection. */
+interface FirstConnection {
+  /** After this time the next failure is the last. */
+  readonly until: number;
+  opened(listen: readonly ListenAddress[]): void;
+  failed(error: Error): void;
+}
 
 /** The user agent port on a drachtio server, real or embedded, through drachtio-srf. */
 export class DrachtioUserAgent implements UserAgent {
@@ -49,20 +63,25 @@ export class DrachtioUserAgent implements UserAgent {
   private retryMs = FIRST_RETRY_MS;
   private cancelRetry: CancelTimer | undefined;
   private stopped = false;
-  private onFirst: ((listen: readonly ListenAddress[]) => void) | undefined;
+  /** What waits for the first connection. */
+  private first: FirstConnection | undefined;
 
   constructor(private readonly options: DrachtioOptions) {}
 
-  start(events: UserAgentEvents, deadlineMs: number): Promise<readonly ListenAddress[]> {
+  start(events: UserAgentEvents, deadlineMs = Infinity): Promise<readonly ListenAddress[]> {
     this.events = events;
     return new Promise((resolve, reject) => {
-      const cancel = this.options.clock.setTimer(deadlineMs, () => {
-        this.stop();
-        reject(new Error(`no SIP server answered within ${deadlineMs} ms`));
-      });
-      this.onFirst = (listen) => {
-        cancel();
-        resolve(listen);
+      this.first = {
+        until: this.options.clock.now() + deadlineMs,
+        opened: (listen) => {
+          this.first = undefined;
+          resolve(listen);
+        },
+        failed: (error) => {
+          this.first = undefined;
+          this.stop();
+          reject(error);
+        },
       };
       void this.connect();
     });
@@ -97,8 +116,9 @@ export class DrachtioUserAgent implements UserAgent {
         requested: (transaction) => this.events?.requested(transaction),
       });
     } catch (error) {
-      log.warn({ error: errorText(error) }, 'the SIP server cannot be reached');
-      this.retry();
+      if (error instanceof ConfigurationError && this.first !== undefined) return this.first.failed(error);
+      log.warn({ error: errorText(error) }, 'the SIP server cannot be reached; it is tried again');
+      this.retry(errorText(error));
     }
   }
 
@@ -114,23 +134,27 @@ export class DrachtioUserAgent implements UserAgent {
     }
     this.connection = connection;
     this.retryMs = FIRST_RETRY_MS;
-    this.onFirst?.(listen);
-    this.onFirst = undefined;
+    this.first?.opened(listen);
     this.events?.serverChanged(listen);
   }
 
   private closed(connection: Connection, why: string): void {
     if (this.stopped) return;
-    this.options.log.warn({ why }, 'connection to the SIP server is closed');
+    if (why === WRONG_SECRET && this.first !== undefined)
+      return this.first.failed(new ConfigurationError(`the SIP server refuses the secret: ${SECRET_ADVICE}`));
+    this.options.log.warn({ why }, 'no connection to the SIP server; it is tried again');
     if (this.connection === connection) {
       this.connection = undefined;
       this.events?.serverChanged([]);
     }
-    this.retry();
+    this.retry(why);
   }
 
-  private retry(): void {
+  /** An attempt failed; each has a deadline of its own. */
+  private retry(why: string): void {
     if (this.stopped) return;
+    if (this.first !== undefined && this.options.clock.now() >= this.first.until)
+      return this.first.failed(new Error(`no SIP server: ${why}`));
     this.cancelRetry?.();
     this.cancelRetry = this.options.clock.setTimer(this.retryMs, () => void this.connect());
     this.retryMs = Math.min(this.retryMs * 2, LONGEST_RETRY_MS);
@@ -152,6 +176,7 @@ class Connection implements SessionHost {
   private readonly pending = new Set<(response: FinalResponse) => void>();
   private count = 0;
   private open = true;
+  private cancelHandshake: CancelTimer = () => undefined;
 
   constructor(
     address: { host: string; port: number; secret: string } | undefined,
@@ -165,12 +190,16 @@ class Connection implements SessionHost {
     this.application.on('close', () => this.gone('closed'));
     this.application.on('connect', (error, hostports) => {
       if (error !== null && error !== undefined) this.gone(errorText(error));
-      else if (this.open) this.events.opened(parseHostports(hostports ?? ''));
+      else if (this.open) {
+        this.cancelHandshake();
+        this.events.opened(parseHostports(hostports ?? ''));
+      }
     });
     if (address === undefined) {
       this.open = false;
       return;
     }
+    this.cancelHandshake = options.clock.setTimer(HANDSHAKE_MS, () => this.gone('it does not answer'));
     // This class makes a new connection itself: the server may come back at another port.
     this.application.connect({ ...address, reconnect: { maxAttempts: 1 } });
     guardMessages(this.application, (error) =>
@@ -280,6 +309,7 @@ class Connection implements SessionHost {
   private gone(why: string): void {
     if (!this.open) return;
     this.open = false;
+    this.cancelHandshake();
     for (const session of [...this.sessions]) session.lose();
     for (const settle of [...this.pending]) settle(failure(503, 'SIP server lost'));
     try {

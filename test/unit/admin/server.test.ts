@@ -55,6 +55,7 @@ function source(over: Partial<AdminSource> = {}): AdminSource {
         address: '127.0.0.1:5060',
         registrations: 1,
         lastHeardAt: 5,
+        problems: [],
       },
     ],
     conferences: () => [],
@@ -80,6 +81,7 @@ function source(over: Partial<AdminSource> = {}): AdminSource {
     metricsText: () => Promise.resolve('tandem_calls 3\n'),
     alive: () => true,
     notReady: () => [],
+    problems: () => [],
     converged: () => true,
     ...over,
   };

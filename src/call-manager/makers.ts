@@ -1,0 +1,41 @@
+import type { Bus } from '../cluster/bus';
+import { MemoryBus, MemoryExchange } from '../cluster/memory/memory-bus';
+import { RedisBus } from '../cluster/redis/redis-bus';
+import type { TandemConfig } from '../config/types';
+import { RegistrationInformationTable } from '../digit-analysis/table';
+import type { Clock } from '../process/clock';
+import type { CompositeSet } from '../registration/composite-set';
+import type { Logger } from '../telemetry/logger';
+
+/** The bus that the configuration names; without one a bus on which nobody else is. */
+export function createBus(config: TandemConfig, clock: Clock, log: Logger): Bus {
+  const { redis } = config.cluster;
+  if (redis === undefined) return new MemoryBus(new MemoryExchange());
+  return new RedisBus({
+    ...redis,
+    clock,
+    onError: (error) => log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'no connection'),
+  });
+}
+
+/** The registration information table of a node, with what the configuration knows of numbers and routes. */
+export function createTable(
+  config: TandemConfig,
+  node: number,
+  set: CompositeSet,
+  now: () => number,
+): RegistrationInformationTable {
+  return new RegistrationInformationTable({
+    set,
+    localNode: node,
+    now,
+    knownNumbers: [
+      ...config.devices.flatMap(({ lines }) => lines),
+      ...config.conferences.map(({ number }) => number),
+      ...(config.autoRegistration?.numbers ?? []),
+    ],
+    usernames: new Map(config.devices.map(({ username, name }) => [username, name])),
+    routes: config.routes,
+    signalling: config.cluster.signalling,
+  });
+}
