@@ -25,12 +25,11 @@ export async function runNode(options: {
   const { config, node: id, entry } = options;
   const log = createLogger({ name: `node-${id}`, level: logLevel() });
   const metrics = createMetrics({ node: id });
-  let stopping = false;
-  let running = false;
+  const state = { running: false, stopping: false };
 
   const end = async (code: number, drain: boolean): Promise<void> => {
-    if (stopping) return process.exit(code === ExitCode.stopped ? ExitCode.failed : code);
-    stopping = true;
+    if (state.stopping) return process.exit(code === ExitCode.stopped ? ExitCode.failed : code);
+    state.stopping = true;
     if (drain) await node.drain();
     setTimeout(() => {
       log.error({}, `not stopped within ${STOP_DEADLINE_MS / 1000} s: ended`);
@@ -55,19 +54,19 @@ export async function runNode(options: {
     metrics.count('tandem_errors_total', { room: 'process' });
     log.error({ error }, 'an error that nobody has caught');
     // What was waited for may never come now.
-    if (!running) void end(ExitCode.failed, false);
+    if (!state.running) void end(ExitCode.failed, false);
   });
   outliveSignals((signal) => log.warn({ signal }, 'signal ignored: SIGTERM stops this node'));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end(ExitCode.stopped, true));
   stayAlive();
   try {
     await node.start();
-    running = true;
+    state.running = true;
   } catch (error) {
     // It was told to stop while it started: `end` has the code.
-    if (stopping) return;
+    if (state.stopping) return;
     log.error({ error }, 'the node cannot run');
-    stopping = true;
+    state.stopping = true;
     await node.stop();
     throw error;
   }

@@ -39,11 +39,13 @@ export function checkCodecPolicies(source: Source, sections: CheckedSections): v
       if (earlier === undefined) first.set(pair, path);
       else source.problem(at, `has the same sites as ${formatPath(earlier)}`);
     }
-    checkNames(source, path, value.codecs);
+    checkCodecNames(source, path, value.codecs);
   }
 }
 
-function checkNames(source: Source, path: Path, codecs: readonly string[]): void {
+/** Of everything that has `codecs`: names that are known, and one at least that carries speech. */
+export function checkCodecNames(source: Source, path: Path, codecs: readonly string[] | undefined): void {
+  if (codecs === undefined) return;
   codecs.forEach((name, index) => {
     const at = [...path, 'codecs', index];
     if (!KNOWN.has(name.toUpperCase()))

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
-import { checkCodecPolicies } from './codec-policies';
+import { checkCodecNames, checkCodecPolicies } from './codec-policies';
 import { checkBridges, checkConferences } from './conferences';
+import { checkHiddenRoutes } from './hidden-routes';
 import { checkListeners } from './listeners';
 import { checkMedia } from './media-references';
 import { parsePattern, type ParsedPattern } from './pattern-syntax';
@@ -107,6 +108,10 @@ export function checkCrossReferences(source: Source, raw: Record<string, unknown
     value.between?.forEach((site, index) => refer([...path, 'between', index], site, names.sites, 'site'));
   }
   checkCodecPolicies(source, sections);
+  for (const { path, value } of [...sections.sites, ...sections.devices, ...sections.gateways])
+    checkCodecNames(source, path, value.codecs);
+  checkCodecNames(source, ['autoRegistration'], sections.autoRegistration?.codecs);
+  checkHiddenRoutes(source, sections);
 }
 
 function checkDuplicates(source: Source, sections: CheckedSections): void {

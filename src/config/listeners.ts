@@ -63,7 +63,7 @@ function socketsOf({ path, value }: NodeEntry): Socket[] {
  * Two nodes are known to share a machine when they listen on the same address. Otherwise nothing is known: two machines
  * may both use 127.0.0.1:8080 for their API.
  */
-function sameMachine(a: NodeEntry, b: NodeEntry): boolean {
+export function sameMachine(a: NodeEntry, b: NodeEntry): boolean {
   if (a === b) return true;
   const addresses = new Set(a.value.listen.map((listener) => listener.address));
   return b.value.listen.some((listener) => !isWildcard(listener.address) && addresses.has(listener.address));
@@ -76,6 +76,6 @@ function overlaps(a: Socket, b: Socket, sameNode: boolean): boolean {
   return sameNode && sameFamily && (isWildcard(a.address) || isWildcard(b.address));
 }
 
-function isWildcard(address: string): boolean {
+export function isWildcard(address: string): boolean {
   return address === '0.0.0.0' || address === '::';
 }

@@ -1,48 +1,59 @@
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { sitesOf } from './codec-policies';
 import { checkCrossReferences, type CheckedSections } from './cross-references';
+import { checkFiles } from './files';
 import type { ConfigProblem } from './problem';
+import { checkReachability } from './reachability';
 import { checkRedis, redisConfig } from './redis';
 import * as schemas from './schema';
 import { checkList, checkValue, isTable, unknownKey } from './sections';
 import { Source, type Environment } from './source';
+import { readText } from './text';
 import type { TandemConfig, TlsConfig } from './types';
 
 export type LoadResult =
-  | { readonly ok: true; readonly config: TandemConfig }
+  | {
+      readonly ok: true;
+      readonly config: TandemConfig;
+      /** What does not keep a node from starting. */
+      readonly warnings: readonly ConfigProblem[];
+    }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
-/** Reads and checks a configuration file. Never throws: a file that cannot be read is a problem too. */
-export function loadConfig(path: string, env: Environment): LoadResult {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return {
-      ok: false,
-      problems: [{ file: path, line: 1, column: 1, path: '', message: `cannot be read: ${reason}` }],
-    };
-  }
-  return parseConfig(text, { file: path, env });
+/** Whose files are looked at, when a system is to run with the configuration: those of one node, or of all. */
+export type WhoseFiles = number | 'all';
+
+/**
+ * Reads and checks a configuration file. Never throws: a file that cannot be read is a problem too. With `files` it is
+ * checked as that of a system that is to run: its parts can reach each other, and the files that it names are good.
+ */
+export function loadConfig(path: string, env: Environment, files?: WhoseFiles): LoadResult {
+  const read = readText(path);
+  if (read.ok) return parseConfig(read.text, { file: path, env, ...(files === undefined ? {} : { files }) });
+  const { line, column, reason } = read;
+  return { ok: false, problems: [{ file: path, line, column, path: '', message: reason }] };
 }
 
 /**
  * Checks a configuration text, replaces `${NAME}` from `env`, and fills in the defaults. All problems are reported,
  * in the order of their lines. Relative paths in it are taken from the folder of `file`. The result is frozen.
  */
-export function parseConfig(text: string, options: { readonly file: string; readonly env: Environment }): LoadResult {
+export function parseConfig(
+  text: string,
+  options: { readonly file: string; readonly env: Environment; readonly files?: WhoseFiles },
+): LoadResult {
   const source = new Source(text, options.file, options.env);
-  const config = source.value === undefined ? undefined : check(source, source.value, dirname(resolve(options.file)));
-  if (source.problems.length === 0 && config !== undefined) return { ok: true, config: deepFreeze(config) };
+  const folder = dirname(resolve(options.file));
+  const config = source.value === undefined ? undefined : check(source, source.value, folder, options.files);
+  if (config === undefined && source.problems.length === 0) source.problem([], 'is empty');
   const problems = [...source.problems].sort((a, b) => a.line - b.line || a.column - b.column);
-  if (problems.length === 0) source.problem([], 'is empty');
-  return { ok: false, problems: problems.length > 0 ? problems : source.problems };
+  if (config !== undefined && problems.every(({ warning }) => warning === true))
+    return { ok: true, config: deepFreeze(config), warnings: problems };
+  return { ok: false, problems };
 }
 
-function check(source: Source, raw: unknown, folder: string): TandemConfig | undefined {
+function check(source: Source, raw: unknown, folder: string, files: WhoseFiles | undefined): TandemConfig | undefined {
   if (!isTable(raw)) {
     source.problem([], 'must be a table of sections: cluster, nodes, sites ...');
     return undefined;
@@ -90,7 +101,17 @@ function check(source: Source, raw: unknown, folder: string): TandemConfig | und
   checkCrossReferences(source, raw, sections);
   if (registrar !== undefined) checkRegistrar(source, registrar);
   checkRedis(source, cluster?.redis);
-  if (source.problems.length > 0 || cluster === undefined || registrar === undefined || limits === undefined)
+  if (files !== undefined) {
+    checkReachability(source, sections, limits, cluster === undefined || cluster.redis !== undefined);
+    const redisTls = typeof cluster?.redis === 'object' ? cluster.redis.tls : undefined;
+    checkFiles(source, { sections, tls, redisTls }, folder, files === 'all' ? undefined : files);
+  }
+  if (
+    source.problems.some(({ warning }) => warning !== true) ||
+    cluster === undefined ||
+    registrar === undefined ||
+    limits === undefined
+  )
     return undefined;
   return build({ cluster, registrar, tls, sourceLimits: limits }, sections, folder);
 }

@@ -11,6 +11,8 @@ export interface ConfigProblem {
   /** For example `devices[0].site`; empty for the file as a whole. */
   readonly path: string;
   readonly message: string;
+  /** A node starts all the same, and something does not work. */
+  readonly warning?: true;
 }
 
 /** `file:line:column: path: message`, as compilers write it, so that editors can jump there. */

@@ -46,7 +46,7 @@ function report(source: Source, schema: z.ZodType, raw: unknown, base: Path, iss
     reportUnion(source, schema, raw, base, path, issue);
     return;
   }
-  source.problem(path, issue.code === 'invalid_type' ? typeMessage(issue) : issue.message);
+  source.problem(path, issue.code === 'invalid_type' ? typeMessage(issue) : ownWords(issue));
 }
 
 /** The schema of a table inside an entry. */
@@ -101,6 +101,12 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
 function typeMessage(issue: z.core.$ZodIssueInvalidType): string {
   const standard = issue.message.startsWith('Invalid input');
   return standard ? `must be ${TYPE_NAMES[issue.expected] ?? issue.expected}` : issue.message;
+}
+
+/** The schema's own words where it has some: the library's speak of its inner parts. */
+function ownWords({ code, message }: z.core.$ZodIssue): string {
+  if (!/^(Invalid|Too|Unrecognized)/.test(message)) return message;
+  return code === 'too_small' ? 'is too short' : code === 'too_big' ? 'is too long' : 'has a wrong value';
 }
 
 export function unknownKey(key: string, known: readonly string[]): string {

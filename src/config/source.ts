@@ -10,6 +10,7 @@ import {
   type YAMLError,
 } from 'yaml';
 import { formatPath, type ConfigProblem, type Path } from './problem';
+import { yamlWords } from './yaml-words';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -49,7 +50,7 @@ export class Source {
   ) {
     this.document = parseDocument(text, { lineCounter: this.lines, prettyErrors: false });
     for (const error of [...this.document.errors, ...this.document.warnings].filter(isNotConsequence))
-      this.addAt(error.pos[0], '', firstLine(error.message));
+      this.addAt(error.pos[0], '', yamlWords(error));
     if (this.problems.length === 0) this.value = this.read(this.document.contents, [], { key: 0, value: 0 });
   }
 
@@ -58,15 +59,24 @@ export class Source {
    * part of it that is gives the line. Nothing more is said about a value whose variable is missing.
    */
   problem(path: Path, message: string, at: 'key' | 'value' = 'value'): void {
+    this.report(path, message, at, {});
+  }
+
+  /** Like `problem`, for what does not keep a node from starting. */
+  warning(path: Path, message: string): void {
+    this.report(path, message, 'value', { warning: true });
+  }
+
+  private report(path: Path, message: string, at: 'key' | 'value', kind: Pick<ConfigProblem, 'warning'>): void {
     const name = formatPath(path);
     if (this.broken.has(name)) return;
     for (let length = path.length; length >= 0; length--) {
       const place = this.places.get(formatPath(path.slice(0, length)));
       if (place === undefined) continue;
-      this.addAt(length === path.length ? place[at] : place.key, name, message);
+      this.addAt(length === path.length ? place[at] : place.key, name, message, kind);
       return;
     }
-    this.addAt(0, name, message);
+    this.addAt(0, name, message, kind);
   }
 
   /** A value as it may be shown in a message: what came from the environment is shown as its `${NAME}`. */
@@ -74,9 +84,9 @@ export class Source {
     return JSON.stringify(this.places.get(formatPath(path))?.written ?? value);
   }
 
-  private addAt(offset: number, path: string, message: string): void {
+  private addAt(offset: number, path: string, message: string, kind: Pick<ConfigProblem, 'warning'> = {}): void {
     const { line, col } = this.lines.linePos(offset);
-    this.problems.push({ file: this.file, line: Math.max(1, line), column: Math.max(1, col), path, message });
+    this.problems.push({ file: this.file, line: Math.max(1, line), column: Math.max(1, col), path, message, ...kind });
   }
 
   private read(node: Node | null, path: Path, at: { key: number; value: number }): unknown {
@@ -90,6 +100,12 @@ export class Source {
     const written = isScalar(target) && typeof target.value === 'string' ? target.value : undefined;
     const replaced = written === undefined ? undefined : this.replace(written, path, { key: at.key, value });
     const changed = replaced !== written;
+    if (replaced?.includes('\ufffd') === true)
+      this.addAt(
+        value,
+        formatPath(path),
+        'a character was lost (U+FFFD) when this was saved or set: write it anew, as UTF-8',
+      );
     this.places.set(formatPath(path), { key: at.key, value, written: changed ? written : undefined });
     // An optional key can be left out by leaving its variable empty.
     if (replaced !== undefined) return changed && replaced === '' ? undefined : replaced;
@@ -136,8 +152,4 @@ export class Source {
 /** Of the tokens that the parser could not place, only the first says something. */
 function isNotConsequence(error: YAMLError, index: number, all: readonly YAMLError[]): boolean {
   return error.code !== 'UNEXPECTED_TOKEN' || all.findIndex((other) => other.code === error.code) === index;
-}
-
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0] ?? text;
 }
