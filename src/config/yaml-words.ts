@@ -27,7 +27,12 @@ const WORDS: Partial<Record<YAMLError['code'], string>> = {
 };
 
 /** Messages of the parser that say more than the words above, and speak of the file alone. */
-const CLEAR = [/^Missing closing .quote/, /^Missing , /, /^Tabs are not allowed as indentation$/, /^Map keys must be unique$/];
+const CLEAR = [
+  /^Missing closing .quote/,
+  /^Missing , /,
+  /^Tabs are not allowed as indentation$/,
+  /^Map keys must be unique$/,
+];
 
 export function yamlWords(error: YAMLError): string {
   const line = error.message.split('\n', 1)[0] ?? '';

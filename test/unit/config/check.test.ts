@@ -155,7 +155,8 @@ test.each(cases)('%s is found, at its place', (what, from, to, at, message) => {
   expect(good).toContain(from);
   let text = good.replace(from, to);
   // On one machine, so that the two nodes are known to share it.
-  if (what.startsWith('one folder')) text = text.replaceAll('10.0.0.2:5060', '10.0.0.1:5070').replace(/(.*)8080/s, '$18081');
+  if (what.startsWith('one folder'))
+    text = text.replaceAll('10.0.0.2:5060', '10.0.0.1:5070').replace(/(.*)8080/s, '$18081');
   const found = check(text);
   expect(found).toHaveLength(1);
   expect(found[0]).toMatch(message);
