@@ -63,7 +63,7 @@ export interface TestNode {
 }
 
 export interface ClusterFile {
-  cluster: { name: string; domain: string; secret: string; redis?: string; signalling?: string };
+  cluster: { name: string; domain: string; secret: string; redis?: string; signalling?: string; adminToken?: string };
   registrar: { minExpires: number; defaultExpires: number; maxExpires: number };
   nodes: TestNode[];
   sites: Record<string, { mediaResourceGroupList: string; codecs: string[] }>;
@@ -101,7 +101,16 @@ export function passwordOf(username: string): string {
 }
 
 export interface FilePlace {
-  readonly nodes: readonly { sipPort: number; adminPort: number; stateDir: string; server?: ExternalServer }[];
+  readonly nodes: readonly {
+    sipPort: number;
+    adminPort: number;
+    stateDir: string;
+    server?: ExternalServer;
+    /** Default 127.0.0.1. */
+    address?: string;
+  }[];
+  /** Needed when a node is not on the loopback address. */
+  readonly adminToken?: string;
   readonly redis: string | undefined;
   /** Control address of the engine of a node; nodes without one have no media resources. */
   readonly engines: ReadonlyMap<number, string>;
@@ -139,16 +148,17 @@ export function clusterFile(place: FilePlace): ClusterFile {
       domain,
       secret: place.secret,
       ...(place.redis === undefined ? {} : { redis: place.redis }),
+      ...(place.adminToken === undefined ? {} : { adminToken: place.adminToken }),
     },
     registrar: { minExpires: 5, defaultExpires: 120, maxExpires: 3600 },
-    nodes: place.nodes.map(({ sipPort, adminPort, stateDir, server }, index) => ({
+    nodes: place.nodes.map(({ sipPort, adminPort, stateDir, server, address = '127.0.0.1' }, index) => ({
       id: index + 1,
       name: `${siteOf(index + 1)}-1`,
       site: siteOf(index + 1),
-      listen: [`udp:127.0.0.1:${sipPort}`, `tcp:127.0.0.1:${sipPort}`],
+      listen: [`udp:${address}:${sipPort}`, `tcp:${address}:${sipPort}`],
       drachtio:
         server === undefined ? ('embedded' as const) : { host: server.host, port: server.port, secret: server.secret },
-      admin: `127.0.0.1:${adminPort}`,
+      admin: `${address}:${adminPort}`,
       stateDir,
       drainSeconds: 1,
     })),

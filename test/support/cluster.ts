@@ -5,9 +5,10 @@ import { type BaresipOptions, Phone } from './baresip';
 import { BusProxy } from './bus-proxy';
 import { type ClusterFile, clusterFile, domain, passwordOf, people, type PhoneName } from './cluster-config';
 import { type ConferenceBridge, startConferenceBridge } from './conference-bridge';
-import { externalServer } from './drachtio';
+import { type ExternalServer, externalServer } from './drachtio';
 import { eventually } from './eventually';
 import { type LinphoneOptions, LinphonePhone } from './linphone';
+import type { Network } from './network';
 import { type NodePlace, NodeProcess } from './node-process';
 import { freePort } from './ports';
 import { RedisServer } from './redis';
@@ -29,6 +30,8 @@ export interface ClusterOptions {
   readonly bridges?: readonly number[];
   /** How the media servers are started. */
   readonly engineOptions?: RtpengineOptions;
+  /** Each node runs on the host with its number, Redis and the test on the wire between them; default: all on the loopback address. */
+  readonly network?: (scope: Scope) => Network;
   /** Last changes to the file. */
   readonly change?: (file: ClusterFile) => void;
   /** Default true; false: the test starts the nodes. */
@@ -56,6 +59,7 @@ export class Cluster {
     readonly engines: ReadonlyMap<number, Rtpengine>,
     readonly bridges: ReadonlyMap<number, ConferenceBridge>,
     private readonly proxies: ReadonlyMap<number, BusProxy>,
+    private readonly ownNetwork: Network | undefined,
   ) {}
 
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
@@ -75,7 +79,12 @@ export class Cluster {
 
   private static async prepare(scope: Scope, options: ClusterOptions): Promise<Cluster> {
     const directory = scope.directory('cluster');
-    const redis = options.redis === false ? undefined : await RedisServer.start(scope);
+    const network = options.network?.(scope);
+    const redis =
+      options.redis === false
+        ? undefined
+        : await RedisServer.start(scope, network === undefined ? {} : { address: network.address });
+    const adminToken = network === undefined ? undefined : randomBytes(12).toString('hex');
     const engines = new Map<number, Rtpengine>();
     for (const node of options.engines ?? [1, 2])
       engines.set(node, await Rtpengine.start(scope, options.engineOptions));
@@ -85,12 +94,13 @@ export class Cluster {
       if (engine === undefined) throw new Error(`node ${node} has no media server to stand before its bridge`);
       bridges.set(node, await startConferenceBridge(scope, engine));
     }
-    const places = [];
+    const places: (Omit<NodePlace, 'configFile'> & { readonly server: ExternalServer | undefined })[] = [];
     for (let id = 1; id <= (options.nodes ?? 2); id++) {
       const stateDir = join(directory, `state-${id}`);
       const server = await externalServer(scope, id);
       const sipPort = server?.sipPort ?? (await freePort());
-      places.push({ id, sipPort, adminPort: await freePort(), stateDir, server });
+      const host = network === undefined ? {} : { address: network.addressOf(id), wrapper: network.on(id), adminToken };
+      places.push({ id, sipPort, adminPort: await freePort(), stateDir, server, ...host });
     }
     const file = clusterFile({
       nodes: places,
@@ -98,6 +108,7 @@ export class Cluster {
       engines: new Map([...engines].map(([node, engine]) => [node, engine.control])),
       bridges: new Map([...bridges].map(([node, bridge]) => [node, bridge.resource])),
       secret: randomBytes(24).toString('hex'),
+      adminToken,
     });
     options.change?.(file);
     const configFile = join(directory, 'cluster.yaml');
@@ -112,7 +123,13 @@ export class Cluster {
         writeFileSync(own, JSON.stringify({ ...file, cluster: { ...file.cluster, redis: proxy.url } }, null, 2));
       return new NodeProcess(scope, { ...place, ...options.launch?.(place.id), configFile: own }, directory);
     });
-    return new Cluster(scope, nodes, file, configFile, redis, engines, bridges, proxies);
+    return new Cluster(scope, nodes, file, configFile, redis, engines, bridges, proxies, network);
+  }
+
+  /** The wire between the nodes. */
+  get network(): Network {
+    if (this.ownNetwork === undefined) throw new Error('start the cluster with a network');
+    return this.ownNetwork;
   }
 
   /** What stands between a node and Redis. */
@@ -196,7 +213,14 @@ export class Cluster {
 
   /** A plain SIP peer that talks to a node over UDP. */
   peer(node: number): Promise<SipPeer> {
-    return SipPeer.udp(this.scope, '127.0.0.1', this.node(node).place.sipPort);
+    const { address, place } = this.node(node);
+    return SipPeer.udp(this.scope, address, place.sipPort, this.ownNetwork?.address);
+  }
+
+  /** The same over a TCP connection. */
+  connection(node: number): Promise<SipPeer> {
+    const { address, place } = this.node(node);
+    return SipPeer.tcp(this.scope, address, place.sipPort);
   }
 
   /** Waits until each running node can route to the number. */

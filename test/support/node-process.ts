@@ -47,6 +47,12 @@ export interface NodePlace {
   readonly sipPort: number;
   readonly adminPort: number;
   readonly stateDir: string;
+  /** Its own; default 127.0.0.1. */
+  readonly address?: string;
+  /** Of its HTTP API. */
+  readonly adminToken?: string;
+  /** A command that becomes it, such as setpriv, or one that runs it on another host. */
+  readonly wrapper?: readonly string[];
   /** Arguments of node before the program, and its environment: for measurements. */
   readonly nodeArgs?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
@@ -68,9 +74,18 @@ export class NodeProcess {
     return this.place.id;
   }
 
+  get address(): string {
+    return this.place.address ?? '127.0.0.1';
+  }
+
   /** `127.0.0.1:5060`, for phones. */
   get sip(): string {
-    return `127.0.0.1:${this.place.sipPort}`;
+    return `${this.address}:${this.place.sipPort}`;
+  }
+
+  /** The same in parts. */
+  get sipPlace(): { readonly address: string; readonly port: number } {
+    return { address: this.address, port: this.place.sipPort };
   }
 
   get running(): boolean {
@@ -90,8 +105,8 @@ export class NodeProcess {
     return child.pid;
   }
 
-  /** Starts it without waiting; `wrapper`: a command that becomes it, such as setpriv. */
-  spawn(wrapper: readonly string[] = []): void {
+  /** Starts it without waiting; `wrapper`: as that of its place. */
+  spawn(wrapper: readonly string[] = this.place.wrapper ?? []): void {
     if (!existsSync(program)) throw new Error('dist/main.js is missing: run `npm run build` first');
     mkdirSync(this.place.stateDir, { recursive: true });
     this.process = LaunchedProcess.launch(this.scope, {
@@ -114,7 +129,7 @@ export class NodeProcess {
   }
 
   /** Starts it, and waits until it can take calls. */
-  async start(wrapper: readonly string[] = []): Promise<void> {
+  async start(wrapper: readonly string[] = this.place.wrapper ?? []): Promise<void> {
     this.spawn(wrapper);
     await this.ready();
   }
@@ -163,7 +178,7 @@ export class NodeProcess {
   }
 
   fetch(path: string): Promise<Response> {
-    return fetch(`http://127.0.0.1:${this.place.adminPort}${path}`, { signal: AbortSignal.timeout(5000) });
+    return fetch(this.url(path), { headers: this.credentials, signal: AbortSignal.timeout(5000) });
   }
 
   /** A command of the HTTP API; resolves with status and JSON of the answer. */
@@ -172,10 +187,13 @@ export class NodeProcess {
     path: string,
     body?: object,
   ): Promise<{ readonly status: number; readonly json: unknown }> {
-    const response = await fetch(`http://127.0.0.1:${this.place.adminPort}${path}`, {
+    const headers = this.credentials;
+    const response = await fetch(this.url(path), {
       method,
       signal: AbortSignal.timeout(10_000),
-      ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+      ...(body === undefined
+        ? { headers }
+        : { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(body) }),
     });
     const text = await response.text();
     return { status: response.status, json: text === '' ? undefined : (JSON.parse(text) as unknown) };
@@ -212,6 +230,15 @@ export class NodeProcess {
           .join(' ') === wanted,
       { cap, every: 50 },
     );
+  }
+
+  private url(path: string): string {
+    return `http://${this.address}:${this.place.adminPort}${path}`;
+  }
+
+  private get credentials(): Record<string, string> {
+    const { adminToken } = this.place;
+    return adminToken === undefined ? {} : { authorization: `Bearer ${adminToken}` };
   }
 
   private signalChildren(signal: NodeJS.Signals): void {

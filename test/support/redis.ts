@@ -21,6 +21,8 @@ export interface RedisServerOptions {
   /** Further lines of redis.conf. */
   readonly lines?: readonly string[];
   readonly sentinel?: boolean;
+  /** Where it listens besides the loopback address; its URL is there. */
+  readonly address?: string;
 }
 
 /** The rights in docs/configuration.md. */
@@ -86,7 +88,7 @@ export class RedisServer {
   }
 
   get url(): string {
-    return `${this.options.tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${this.port}`;
+    return `${this.options.tls === undefined ? 'redis' : 'rediss'}://${this.options.address ?? '127.0.0.1'}:${this.port}`;
   }
 
   async start(): Promise<void> {
@@ -135,8 +137,8 @@ export class RedisServer {
   }
 
   private configuration(): string {
-    const { password, user, tls, replicaOf, lines = [], sentinel } = this.options;
-    const common = ['bind 127.0.0.1', 'daemonize no', `dir ${this.directory}`];
+    const { password, user, tls, replicaOf, lines = [], sentinel, address = '' } = this.options;
+    const common = [`bind 127.0.0.1 ${address}`, 'protected-mode no', 'daemonize no', `dir ${this.directory}`];
     const data = sentinel === true ? [] : ['appendonly no', 'save ""', 'repl-diskless-sync-delay 0'];
     return [
       ...common,

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Cluster } from './cluster';
 import { domain, passwordOf, people, type PhoneName } from './cluster-config';
-import { SipPeer } from './sip-peer';
+import type { SipPeer } from './sip-peer';
 import { headerOf, methodOf, statusOf } from './sip-text';
 
 export interface RoamingOptions {
@@ -66,12 +66,11 @@ export class RoamingPhone {
 
   private async register(node: number): Promise<string> {
     const { name, protocol } = this.options;
-    const port = this.cluster.node(node).place.sipPort;
     if (protocol === 'udp') {
-      this.peer ??= await SipPeer.udp(this.cluster.scope, '127.0.0.1', port);
-      this.peer.talkTo(port);
+      this.peer ??= await this.cluster.peer(node);
+      this.peer.talkTo(this.cluster.node(node).place.sipPort);
     } else if (this.peer === undefined) {
-      this.peer = await SipPeer.tcp(this.cluster.scope, '127.0.0.1', port);
+      this.peer = await this.cluster.connection(node);
       this.seen = 0;
     }
     const contact = `${this.peer.contact(name)};+sip.instance="<urn:tandem-test:${name}>"`;

@@ -7,9 +7,14 @@ import { bodyOf, headerOf, methodOf, randomToken, statusOf } from './sip-text';
 export interface EndpointOptions {
   readonly username: string;
   readonly password: string;
+  /** Its own address; default 127.0.0.1. */
+  readonly address?: string;
   /** Its UDP port; left out: a free one. */
   readonly port?: number;
 }
+
+/** A node: its SIP port, when it is on the loopback address. */
+export type SipPlace = number | { readonly address: string; readonly port: number };
 
 /** A call that an endpoint has made. */
 export interface EndpointCall {
@@ -37,7 +42,8 @@ export class SipEndpoint {
   }
 
   static async start(scope: Scope, options: EndpointOptions): Promise<SipEndpoint> {
-    return new SipEndpoint(await SipPeer.udp(scope, '127.0.0.1', 9, '127.0.0.1', options.port ?? 0), options);
+    const { address = '127.0.0.1', port = 0 } = options;
+    return new SipEndpoint(await SipPeer.udp(scope, address, 9, address, port), options);
   }
 
   get port(): number {
@@ -61,9 +67,9 @@ export class SipEndpoint {
     return new Set(polls.map((poll) => this.peer.sourceOf(poll)));
   }
 
-  /** Registers with the node at the port; the final answer. */
+  /** Registers with the node; the final answer. */
   async register(
-    port: number,
+    node: SipPlace,
     options: { expires?: number; user?: string; contact?: string; headers?: readonly string[] } = {},
   ): Promise<string> {
     const { expires = 120, user = this.options.username, contact, headers = [] } = options;
@@ -79,23 +85,23 @@ export class SipEndpoint {
       headers: [`Expires: ${expires}`, ...headers],
       contact: contact ?? `<sip:${user}@${peer.address}:${peer.port}>`,
     };
-    return peer.towards(port).askWithDigest(request, this.options.username, this.options.password);
+    return this.towards(node).askWithDigest(request, this.options.username, this.options.password);
   }
 
-  /** Calls a number through the node at the port, and ends the call when it was answered. */
+  /** Calls a number through the node, and ends the call when it was answered. */
   async call(
-    port: number,
+    node: SipPlace,
     number: string,
     options: { from?: string; whileItLasts?: () => Promise<void> } = {},
   ): Promise<EndpointCall> {
     const { from = this.options.username } = options;
-    const to = this.peer.towards(port);
+    const to = this.towards(node);
     const uri = `sip:${number}@${domain}`;
     const invite = {
       method: 'INVITE',
       uri,
       from: `<sip:${from}@${domain}>`,
-      body: description(this.port),
+      body: description(this.peer.address, this.port),
     };
     const response = await to.askWithDigest(invite, this.options.username, this.options.password);
     const status = statusOf(response);
@@ -105,6 +111,10 @@ export class SipEndpoint {
       await this.bye(to, response);
     }
     return { status, response, sdp: bodyOf(response) };
+  }
+
+  private towards(node: SipPlace): SipPeer {
+    return typeof node === 'number' ? this.peer.towards(node) : this.peer.towards(node.port, node.address);
   }
 
   private async bye(to: SipPeer, response: string): Promise<void> {
@@ -143,18 +153,18 @@ export class SipEndpoint {
     if (this.behaviour === 'silent' || method === 'ACK') return;
     const inDialog = /;tag=/i.test(headerOf(request, 'To') ?? '');
     if (method !== 'INVITE' || inDialog || this.behaviour === 'answers') {
-      const body = method === 'INVITE' ? { body: description(this.port) } : {};
+      const body = method === 'INVITE' ? { body: description(this.peer.address, this.port) } : {};
       this.peer.answer(request, '200 OK', { ...body, tag: `t${this.port}` });
     } else this.peer.answer(request, this.behaviour === 'rings' ? '180 Ringing' : this.behaviour);
   }
 }
 
-function description(port: number): string {
+function description(address: string, port: number): string {
   return [
     'v=0',
-    `o=endpoint ${port} 1 IN IP4 127.0.0.1`,
+    `o=endpoint ${port} 1 IN IP4 ${address}`,
     's=-',
-    'c=IN IP4 127.0.0.1',
+    `c=IN IP4 ${address}`,
     't=0 0',
     `m=audio ${port + 1} RTP/AVP 0`,
     '',

@@ -38,10 +38,11 @@ export class SipPeer {
     readonly received: string[] = [],
   ) {}
 
-  /** The same socket, its address and what it receives, talking to another port. UDP only. */
-  towards(port: number): SipPeer {
+  /** The same socket, its address and what it receives, talking to another port or host. UDP only. */
+  towards(port: number, host?: string): SipPeer {
     if (this.wire.protocol !== 'UDP') throw new Error('only a UDP socket talks to several ports');
-    return new SipPeer({ ...this.wire, port }, this.address, this.port, this.received);
+    const wire = { ...this.wire, port, host: host ?? this.wire.host };
+    return new SipPeer(wire, this.address, this.port, this.received);
   }
 
   /** The port that a UDP request came from. */
@@ -81,7 +82,7 @@ export class SipPeer {
       socket.once('error', reject);
       socket.once('connect', resolve);
     });
-    const peer = new SipPeer({ protocol: 'TCP', socket }, '127.0.0.1', socket.localPort ?? 0);
+    const peer = new SipPeer({ protocol: 'TCP', socket }, socket.localAddress ?? '127.0.0.1', socket.localPort ?? 0);
     let buffer = Buffer.alloc(0);
     socket.on('data', (chunk) => {
       buffer = Buffer.concat([buffer, chunk]);
