@@ -87,7 +87,12 @@ export class CallManagerNode {
     this.nodeConfig = nodeConfig;
     this.stamps = new HybridClock(node, () => this.clock.now());
     this.sipServer = new SipServerProcess({ node: nodeConfig, limits: config.sourceLimits, entry, log, metrics });
-    this.userAgent = new DrachtioUserAgent({ server: this.sipServer.address, clock: this.clock, log });
+    this.userAgent = new DrachtioUserAgent({
+      server: this.sipServer.address,
+      namesFlows: this.sipServer.flows !== undefined,
+      clock: this.clock,
+      log,
+    });
     this.problems = new Problems({ clock: this.clock, log, metrics });
     this.view = new AdminView({ metrics, problems: this.problems, notReady: () => this.notReady() });
   }

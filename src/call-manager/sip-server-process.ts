@@ -29,6 +29,7 @@ export class SipServerProcess {
     const flows: Flows = {
       onClosed: (listener) => void this.flowListeners.push(listener),
       close: (flow) => void this.launching?.then((server) => server.closeFlow(flow)).catch(() => undefined),
+      isOpen: (flow) => this.isFlowOpen(flow),
     };
     this.flows = options.node.drachtio === 'embedded' ? flows : undefined;
   }
@@ -54,6 +55,11 @@ export class SipServerProcess {
     await server?.stop();
   }
 
+  private async isFlowOpen(flow: string): Promise<boolean> {
+    const server = await this.launching?.catch(() => undefined);
+    return server?.isFlowOpen(flow) ?? false;
+  }
+
   private launch(): Promise<LaunchedServer> {
     const { node, entry, log, metrics } = this.options;
     return launchEmbeddedServer({
@@ -63,8 +69,8 @@ export class SipServerProcess {
       limits: this.options.limits,
       ...(node.address === undefined ? {} : { announced: node.address }),
       log: (event, fields) => log.debug(fields, event),
-      onFlowClosed: (flow, at) => {
-        for (const listener of this.flowListeners) listener(flow, at);
+      onFlowClosed: (flow) => {
+        for (const listener of this.flowListeners) listener(flow);
       },
       onExit: (reason) => {
         log.error({ reason }, 'the embedded SIP server has ended; it is started again');

@@ -1,17 +1,16 @@
 import type { CancelTimer, Clock } from '../process/clock';
-import type { SipSource } from '../sip/user-agent';
 
 export interface DepartureOptions {
   readonly clock: Clock;
   /** In what time everybody should be gone who can go, ms. */
   readonly withinMs: number;
-  /** The connections that are open, asked for anew each time. */
-  readonly flows: () => readonly SipSource[];
+  /** The flows of connections that are open, asked for anew each time. */
+  readonly flows: () => readonly string[];
   /** Names of the devices that are in a call. */
   readonly inCalls: () => ReadonlySet<string>;
   /** Names of the devices that are bound to the connection. */
-  readonly devicesOn: (flow: SipSource) => readonly string[];
-  readonly close: (flow: SipSource) => void;
+  readonly devicesOn: (flow: string) => readonly string[];
+  readonly close: (flow: string) => void;
 }
 
 const STEP_MS = 100;

@@ -32,6 +32,7 @@ import {
   type InviteContents,
 } from './incoming';
 import { NodeDevice } from './node-device';
+import { isConnectionBound } from './outgoing';
 import type { DevicesOptions, OtherProcesses } from './ports';
 import type { Station } from './station';
 import { RETRY_AFTER_SECONDS, Stations } from './stations';
@@ -143,15 +144,21 @@ export class Devices implements UserAgentEvents, DeviceRouter {
   };
 
   readonly requested = (transaction: ServerTransaction): void => {
-    this.guard(
-      () => this.answerRequest(transaction),
-      () => transaction.respond(500),
-    );
+    const { request } = transaction;
+    const answer = (): void =>
+      this.guard(
+        () => this.answerRequest(transaction),
+        () => transaction.respond(500),
+      );
+    const { flow } = request.source;
+    if (flow === undefined || this.options.flows === undefined || !bindsConnection(request)) return answer();
+    // It may have waited for long: what came over a connection that is closed binds nobody, and nobody waits for an answer.
+    void this.options.flows.isOpen(flow).then((open) => (open ? answer() : this.dropDead(transaction)));
   };
 
-  readonly invited = ({ request, session }: IncomingInvite): void => {
+  readonly invited = ({ request, session, trustRoute }: IncomingInvite): void => {
     this.guard(
-      () => this.admitInvite(request, session),
+      () => this.admitInvite(request, session, trustRoute),
       () => session.reject(500),
     );
   };
@@ -250,8 +257,15 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     return { ...response, headers: { ...response.headers, ...automatic.headersFor(device) } };
   }
 
-  private admitInvite(request: ReceivedRequest, session: Session): void {
-    const call = this.judgeInvite(request, session);
+  private dropDead(transaction: ServerTransaction): void {
+    const { callId, source } = transaction.request;
+    this.options.metrics.count('tandem_register_total', { result: 'dead' });
+    this.options.log.info({ callId, source }, 'REGISTER dropped: its connection is closed');
+    transaction.respond(408);
+  }
+
+  private admitInvite(request: ReceivedRequest, session: Session, trustRoute: () => void): void {
+    const call = this.judgeInvite(request, session, trustRoute);
     if (!('type' in call)) {
       this.options.onCall(call);
       return;
@@ -260,10 +274,11 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     session.reject(status, options);
   }
 
-  private judgeInvite(request: ReceivedRequest, session: Session): IncomingCall | Refusal {
+  private judgeInvite(request: ReceivedRequest, session: Session, trustRoute: () => void): IncomingCall | Refusal {
     if (this.draining) return { type: 'refused', ...unavailable() };
     const caller = this.identify(request);
     if (caller.type === 'refused') return caller;
+    if (caller.type === 'node' || (caller.type === 'gateway' && caller.gateway.uri !== undefined)) trustRoute();
     const contents = readInvite(request, this.domain);
     return 'type' in contents ? contents : this.toCall(request, session, caller, contents);
   }
@@ -357,6 +372,11 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       fail();
     }
   }
+}
+
+/** A REGISTER that came by a connection, and is no mere question for a challenge. */
+function bindsConnection({ method, source, header }: ReceivedRequest): boolean {
+  return method === 'REGISTER' && isConnectionBound(source) && header('Authorization') !== undefined;
 }
 
 function unavailable(): { status: number; reason: string; headers: Headers } {

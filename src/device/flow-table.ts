@@ -1,5 +1,3 @@
-import type { SipSource } from '../sip/user-agent';
-import { formatAddress } from './outgoing';
 import type { Station } from './station';
 
 /** Stations by the connection that they registered over; several may share one. */
@@ -10,29 +8,28 @@ export class FlowTable {
   /** Where a station is now; one that is not bound to a connection is forgotten. */
   set(station: Station): void {
     this.delete(station);
-    if (!station.connectionBound) return;
-    const place = formatAddress(station.registration.source);
-    this.places.set(station, place);
-    const there = this.stations.get(place);
-    if (there === undefined) this.stations.set(place, new Set([station]));
+    const { flow } = station.registration.source;
+    if (flow === undefined || !station.connectionBound) return;
+    this.places.set(station, flow);
+    const there = this.stations.get(flow);
+    if (there === undefined) this.stations.set(flow, new Set([station]));
     else there.add(station);
   }
 
   delete(station: Station): void {
-    const place = this.places.get(station);
-    if (place === undefined) return;
+    const flow = this.places.get(station);
+    if (flow === undefined) return;
     this.places.delete(station);
-    const there = this.stations.get(place);
+    const there = this.stations.get(flow);
     there?.delete(station);
-    if (there?.size === 0) this.stations.delete(place);
+    if (there?.size === 0) this.stations.delete(flow);
   }
 
-  at(flow: SipSource): readonly Station[] {
-    return [...(this.stations.get(formatAddress(flow)) ?? [])];
+  at(flow: string): readonly Station[] {
+    return [...(this.stations.get(flow) ?? [])];
   }
 
-  /** A source for each connection. */
-  flows(): readonly SipSource[] {
-    return [...this.stations.values()].flatMap(([first]) => (first === undefined ? [] : [first.registration.source]));
+  flows(): readonly string[] {
+    return [...this.stations.keys()];
   }
 }

@@ -1,9 +1,8 @@
 import type { GatewayConfig } from '../config/types';
 import { parseUri, type SipUri } from '../sip-message/uri';
 import { canonicalHost, hostInUri } from '../sip/domain';
-import { sipUri } from '../sip/identity';
 import type { SipSource } from '../sip/user-agent';
-import { formatAddress, isConnectionBound } from './outgoing';
+import { formatAddress, nextHopTo } from './outgoing';
 
 /** Where a gateway is: as configured, or as it has registered. */
 export interface GatewayPlace {
@@ -29,18 +28,10 @@ export function configuredPlace({ uri: text }: GatewayConfig): GatewayPlace | un
   return { uri, contact: text, nextHop: undefined, address, expiresAt: 0 };
 }
 
-/**
- * The place of a gateway that has registered: its contact, by way of the address that the REGISTER came from when that is
- * another one (a NAT, RFC 3581) or a connection: calls go there with other user parts than that of the contact.
- */
+/** The place of a gateway that has registered: its contact, by way of the flow of its REGISTER; calls go there with other user parts. */
 export function registeredPlace(contact: string, source: SipSource, expiresAt: number): GatewayPlace {
-  const uri = sipUriOf(contact);
-  const direct =
-    !isConnectionBound(source) && hostOf(uri) === canonicalHost(source.address) && portOf(uri) === source.port;
-  const transport = source.protocol.toLowerCase();
-  const { port } = source;
-  const nextHop = sipUri(undefined, source.address, { port, parameters: [['transport', transport]] });
-  return { uri, contact, nextHop: direct ? undefined : nextHop, address: formatAddress(source), expiresAt };
+  const nextHop = nextHopTo(source, contact);
+  return { uri: sipUriOf(contact), contact, nextHop, address: formatAddress(source), expiresAt };
 }
 
 /** One that the configuration or the registrar should not have let through leads nowhere. */

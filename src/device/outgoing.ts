@@ -1,7 +1,9 @@
-import { formatIdentity } from '../sip/identity';
+import { formatIdentity, sipUri } from '../sip/identity';
 import { hostInUri } from '../sip/domain';
 import type { Headers, SipSource } from '../sip/user-agent';
+import type { JournaledBinding } from '../registration/journal';
 import type { OutgoingCall } from './device-process';
+import type { Flows } from './ports';
 
 /**
  * The headers with which the callee sees a call: From and P-Asserted-Identity are the caller's line and display name at
@@ -36,4 +38,26 @@ export function parseAddress(text: string): SipSource | undefined {
 /** Whether a device can be reached only over the connection that it has made. */
 export function isConnectionBound(source: SipSource): boolean {
   return source.protocol.toLowerCase() !== 'udp';
+}
+
+/**
+ * The next hop to a device that has registered: the flow that its REGISTER came by, else the source address of that. Undefined:
+ * a WebSocket at a SIP server that names no flows, which finds the connection by the contact.
+ */
+export function nextHopTo(source: SipSource, contact: string): string | undefined {
+  if (source.flow !== undefined) return source.flow;
+  // Such a server calls a WebSocket TCP.
+  if (isConnectionBound(source) && /;transport=wss?([;>?]|$)/i.test(contact)) return undefined;
+  const transport = source.protocol.toLowerCase();
+  return sipUri(undefined, source.address, { port: source.port, parameters: [['transport', transport]] });
+}
+
+/**
+ * Where a device was whose binding is taken up from the journal. The flow of datagrams outlives the SIP server; one that
+ * was not noted is that from the address to any listener.
+ */
+export function journaledSource({ record, flow }: JournaledBinding, flows: Flows | undefined): SipSource | undefined {
+  const source = parseAddress(record.address);
+  if (source === undefined || flows === undefined) return source;
+  return { ...source, flow: flow ?? `${nextHopTo(source, record.contact) ?? ''};flow` };
 }

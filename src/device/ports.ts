@@ -4,7 +4,7 @@ import type { Pid, PidAllocator } from '../process/pid';
 import type { TandemConfig } from '../config/types';
 import type { CompositeSet } from '../registration/composite-set';
 import type { RegistrationJournal } from '../registration/journal';
-import type { SipSource, UserAgent } from '../sip/user-agent';
+import type { UserAgent } from '../sip/user-agent';
 import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
 import type { ClaimStore } from './auto-registration-store';
@@ -19,13 +19,14 @@ export interface NodeEntry {
 }
 
 /**
- * What some SIP servers tell and do besides SIP: a connection over which a REGISTER was accepted is known by the source of
- * that REGISTER. A server that cannot do this is polled over its connections instead.
+ * What some SIP servers tell and do besides SIP: they name the flow by which a REGISTER came (`SipSource.flow`). A server
+ * that cannot do this is polled over its connections instead.
  */
 export interface Flows {
-  /** `at`: when it closed, ms since the epoch. */
-  onClosed(listener: (flow: SipSource, at: number) => void): void;
-  close(flow: SipSource): void;
+  /** Whether a connection is there; if so, `onClosed` is called when it closes, and not before this has said so. Never rejects. */
+  isOpen(flow: string): Promise<boolean>;
+  onClosed(listener: (flow: string) => void): void;
+  close(flow: string): void;
 }
 
 /** What device processes must know of the cluster's nodes. */

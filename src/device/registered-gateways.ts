@@ -12,7 +12,7 @@ import type { ConfiguredDevices } from './configured-devices';
 import { ExpiryQueue } from './expiry-queue';
 import { Gateway, gatewayKey } from './gateway';
 import { registeredPlace } from './gateway-place';
-import { formatAddress, isConnectionBound, parseAddress } from './outgoing';
+import { formatAddress, isConnectionBound, journaledSource } from './outgoing';
 import type { DevicesOptions } from './ports';
 
 /** A gateway that has registered here. */
@@ -40,7 +40,7 @@ export class RegisteredGateways {
   ) {
     this.expiry = new ExpiryQueue(options.clock, (name) => this.remove(name, 'expired'));
     options.composite.onChange((change) => this.followOthers(change));
-    options.flows?.onClosed((flow, at) => this.flowClosed(flow, at));
+    options.flows?.onClosed((flow) => this.flowClosed(flow));
   }
 
   withPid(pid: Pid): Gateway | undefined {
@@ -101,12 +101,9 @@ export class RegisteredGateways {
     for (const [name, { source }] of [...this.byName]) if (isConnectionBound(source)) this.remove(name, 'unreachable');
   }
 
-  /** A connection that closes is the end of what registered over it (claim R7); of one that registered since, polls will tell. */
-  private flowClosed(flow: SipSource, at: number): void {
-    if (!isConnectionBound(flow)) return;
-    const address = formatAddress(flow);
-    for (const [name, { source, binding }] of [...this.byName])
-      if (formatAddress(source) === address && binding.registeredAt <= at) this.remove(name, 'unreachable');
+  /** A connection that closes is the end of what registered over it (claim R7). */
+  private flowClosed(flow: string): void {
+    for (const [name, { source }] of [...this.byName]) if (source.flow === flow) this.remove(name, 'unreachable');
   }
 
   /** The journal keeps what is there: a restart takes it up again. */
@@ -146,7 +143,14 @@ export class RegisteredGateways {
   private keep(process: Gateway, { callId, cseq, registeredAt }: Binding, source: SipSource): void {
     const record = process.record();
     if (isConnectionBound(source)) this.options.journal?.delete(record.key);
-    else this.options.journal?.put({ record, callId, cseq, registeredAt });
+    else
+      this.options.journal?.put({
+        record,
+        callId,
+        cseq,
+        registeredAt,
+        ...(source.flow === undefined ? {} : { flow: source.flow }),
+      });
   }
 
   private remove(name: string, reason: DeletionReason): void {
@@ -170,10 +174,11 @@ export class RegisteredGateways {
     if (held !== undefined && compareStamps(record.stamp, held.stamp) > 0) this.remove(record.device, 'moved');
   }
 
-  private revive({ record, callId, cseq, registeredAt }: JournaledBinding): boolean {
+  private revive(journaled: JournaledBinding): boolean {
+    const { record, callId, cseq, registeredAt } = journaled;
     const { clock, composite, node, stamps } = this.options;
     const gateway = this.devices.gatewayNamed(record.device);
-    const source = parseAddress(record.address);
+    const source = journaledSource(journaled, this.options.flows);
     if (gateway === undefined || gateway.uri !== undefined || source === undefined || isConnectionBound(source))
       return false;
     if (record.expiresAt <= clock.now() || record.key !== gatewayKey(gateway)) return false;

@@ -3,14 +3,12 @@ import type { Stamp } from '../process/hlc';
 import type { Pid } from '../process/pid';
 import { bindingKey } from '../registration/binding-key';
 import type { Assignment, RegistrationRecord } from '../registration/record';
-import { parseUri } from '../sip-message/uri';
-import { canonicalHost } from '../sip/domain';
-import { formatIdentity, sipUri } from '../sip/identity';
+import { formatIdentity } from '../sip/identity';
 import type { Binding } from '../sip/registrar';
 import type { FinalResponse, Session, SipSource, UserAgent } from '../sip/user-agent';
 import { canonicalMac } from './device-identity';
 import type { DeviceProcess, DeviceProfile, OutgoingCall } from './device-process';
-import { callHeaders, formatAddress, isConnectionBound } from './outgoing';
+import { callHeaders, formatAddress, isConnectionBound, nextHopTo } from './outgoing';
 
 export interface StationOptions {
   readonly pid: Pid;
@@ -34,8 +32,6 @@ export interface Registration {
   /** As the phone has reported it. */
   readonly mac?: string | undefined;
 }
-
-const DEFAULT_PORT = 5060;
 
 /** An IPv4 address may come in the form that IPv6 sockets have for it (RFC 4291 §2.5.5.2). */
 function familyOf(address: string): 4 | 6 {
@@ -135,20 +131,10 @@ export class Station implements DeviceProcess {
     return formatAddress(source) === formatAddress(this.current.source);
   }
 
-  /**
-   * The contact, by way of the address that the REGISTER came from when that is another one (RFC 3581: the phone is behind
-   * a NAT). A phone on a connection is found by the SIP server, which knows the connection by the contact.
-   */
+  /** The contact, so that the phone knows itself; where that points does not matter: requests go where its REGISTER came from. */
   private destination(): { uri: string; nextHop?: string } {
     const { binding, source } = this.current;
-    if (this.connectionBound || contactIsAt(binding.contact, source)) return { uri: binding.contact };
-    const nextHop = sipUri(undefined, source.address, { port: source.port, parameters: [['transport', 'udp']] });
-    return { uri: binding.contact, nextHop };
+    const nextHop = nextHopTo(source, binding.contact);
+    return { uri: binding.contact, ...(nextHop === undefined ? {} : { nextHop }) };
   }
-}
-
-function contactIsAt(contact: string, source: SipSource): boolean {
-  const uri = parseUri(contact);
-  if (uri === undefined) return false;
-  return canonicalHost(uri.host) === canonicalHost(source.address) && (uri.port ?? DEFAULT_PORT) === source.port;
 }

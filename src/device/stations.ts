@@ -16,7 +16,7 @@ import { readReportedIdentity } from './device-identity';
 import { ExpiryQueue } from './expiry-queue';
 import { FlowTable } from './flow-table';
 import { MovedBindings } from './moved-bindings';
-import { isConnectionBound, parseAddress } from './outgoing';
+import { isConnectionBound, journaledSource } from './outgoing';
 import { Placement } from './placement';
 import type { PollOutcome, PollSubject } from './poll-policy';
 import { Polls } from './polls';
@@ -63,7 +63,7 @@ export class Stations {
     this.moved = new MovedBindings(options);
     this.polls = this.createPolls();
     options.composite.onChange((change) => this.followOthers(change));
-    options.flows?.onClosed((flow, at) => this.flowClosed(flow, at));
+    options.flows?.onClosed((flow) => this.flowClosed(flow));
     options.metrics.onCollect(() => options.metrics.set('tandem_poll_backlog', this.polls?.backlog ?? 0));
   }
 
@@ -248,12 +248,13 @@ export class Stations {
 
   private publish(station: Station): void {
     const record = station.record();
-    const { binding, mediaResourceGroupList } = station.registration;
+    const { binding, mediaResourceGroupList, source } = station.registration;
     const { callId, cseq, registeredAt } = binding;
     const asked = mediaResourceGroupList === undefined ? {} : { mediaResourceGroupList };
+    const flow = source.flow === undefined ? {} : { flow: source.flow };
     this.expiry.set(record.key, record.expiresAt);
     if (station.connectionBound) this.options.journal?.delete(record.key);
-    else this.options.journal?.put({ record, callId, cseq, registeredAt, ...asked });
+    else this.options.journal?.put({ record, callId, cseq, registeredAt, ...asked, ...flow });
     this.options.composite.put(this.options.node, record);
     this.flows.set(station);
     this.polls?.watch(record.key, this.pollSubject(station));
@@ -294,7 +295,7 @@ export class Stations {
     const { record, callId, cseq, registeredAt, mediaResourceGroupList } = journaled;
     const { clock, composite, node, stamps } = this.options;
     const device = this.devices.named(record.device);
-    const source = parseAddress(record.address);
+    const source = journaledSource(journaled, this.options.flows);
     if (device === undefined || source === undefined || isConnectionBound(source)) return undefined;
     if (record.expiresAt <= clock.now() || this.byKey.has(record.key)) return undefined;
     // The stamp stays: being restored is no news of the phone, which may have gone elsewhere meanwhile.
@@ -361,12 +362,8 @@ export class Stations {
   }
 
   /** A connection that closes is the end of what registered over it, at once (claim R7). */
-  private flowClosed(flow: SipSource, at: number): void {
-    for (const station of this.flows.at(flow)) {
-      // The word of it and the REGISTER come on two ways: this may be an earlier connection from the same port.
-      if (station.registration.binding.registeredAt > at) this.polls?.suspect(station.key, this.pollSubject(station));
-      else this.remove(station.key, 'unreachable');
-    }
+  private flowClosed(flow: string): void {
+    for (const station of this.flows.at(flow)) this.remove(station.key, 'unreachable');
   }
 }
 

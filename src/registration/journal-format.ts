@@ -13,6 +13,8 @@ export interface JournaledBinding {
   readonly registeredAt: number;
   /** The media resource group list that the device asked for (claim M14). */
   readonly mediaResourceGroupList?: string;
+  /** The flow that the REGISTER came by, as the SIP server names it. */
+  readonly flow?: string;
 }
 
 /** What a journal file says, and what of it could not be read. */
@@ -52,8 +54,9 @@ export function deleteLine(key: string): string {
 
 function isBinding(value: unknown): value is JournaledBinding {
   if (!isObject(value)) return false;
-  const { callId, mediaResourceGroupList: list } = value;
+  const { callId, flow, mediaResourceGroupList: list } = value;
   if (list !== undefined && typeof list !== 'string') return false;
+  if (flow !== undefined && typeof flow !== 'string') return false;
   if (typeof callId !== 'string' || callId.length > MAX_CALL_ID_LENGTH) return false;
   return isCount(value.cseq) && isCount(value.registeredAt) && isRegistrationRecord(value.record);
 }

@@ -181,7 +181,7 @@ export async function sipServerCommand(argv: string[]): Promise<void> {
   const server = await runSipServer({
     ...options,
     log: (event, fields) => printError(JSON.stringify({ event, ...fields })),
-    onFlowClosed: (flow) => tellParent({ type: 'flow-closed', flow, at: Date.now() }),
+    onFlowClosed: (flow) => tellParent({ type: 'flow-closed', flow }),
   }).catch((error: unknown) => {
     printError(`sip-server: cannot start: ${error instanceof Error ? error.message : String(error)}`);
     process.exit(exitCodeOf(error));
@@ -200,6 +200,10 @@ export async function sipServerCommand(argv: string[]): Promise<void> {
   process.on('message', (value) => {
     const message = readFlowMessage(value);
     if (message?.type === 'close-flow') server.closeFlow(message.flow);
+    else if (message?.type === 'watch-flows') {
+      const { id, flows } = message;
+      tellParent({ type: 'flows-watched', id, open: flows.map((flow) => server.watchFlow(flow)) });
+    }
   });
   // Without its parent the server has no application, and nobody would ever end it.
   if (options.parent || process.send !== undefined) process.on('disconnect', () => process.exit(0));

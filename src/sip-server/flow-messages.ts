@@ -1,35 +1,35 @@
-/** A connection of a client, as drachtio's control protocol names it: WebSockets are `tcp`. */
-export interface FlowAddress {
-  readonly protocol: string;
-  readonly address: string;
-  readonly port: number;
-}
-
 /**
  * What the embedded SIP server and the process that forked it say to each other beside the control protocol, which has
- * no word for a connection that closes.
+ * no word for connections. Flows go by the names that `NamedFlows` gives them.
  */
 export type FlowMessage =
-  /** From the server: a connection over which a REGISTER was accepted is closed, since `at` (ms since the epoch). */
-  | { readonly type: 'flow-closed'; readonly flow: FlowAddress; readonly at: number }
+  /** From the server: a flow that is watched is closed. */
+  | { readonly type: 'flow-closed'; readonly flow: string }
   /** To the server: close it. */
-  | { readonly type: 'close-flow'; readonly flow: FlowAddress };
+  | { readonly type: 'close-flow'; readonly flow: string }
+  /** To the server: which of them are open? Those are watched from now on. */
+  | { readonly type: 'watch-flows'; readonly id: number; readonly flows: readonly string[] }
+  /** From the server, in the same order. What closes afterwards is told afterwards. */
+  | { readonly type: 'flows-watched'; readonly id: number; readonly open: readonly boolean[] };
 
 /** Undefined for anything else. */
 export function readFlowMessage(value: unknown): FlowMessage | undefined {
-  if (typeof value !== 'object' || value === null || !('type' in value) || !('flow' in value)) return undefined;
-  const flow = readFlow(value.flow);
-  if (flow === undefined) return undefined;
-  if (value.type === 'close-flow') return { type: 'close-flow', flow };
-  if (value.type === 'flow-closed' && 'at' in value && typeof value.at === 'number')
-    return { type: 'flow-closed', flow, at: value.at };
+  if (typeof value !== 'object' || value === null || !('type' in value)) return undefined;
+  if ('flow' in value && typeof value.flow === 'string') {
+    const { type, flow } = value;
+    return type === 'flow-closed' || type === 'close-flow' ? { type, flow } : undefined;
+  }
+  if (!('id' in value) || typeof value.id !== 'number') return undefined;
+  const { type, id } = value;
+  if (type === 'watch-flows' && 'flows' in value && isListOf(value.flows, 'string'))
+    return { type, id, flows: value.flows };
+  if (type === 'flows-watched' && 'open' in value && isListOf(value.open, 'boolean'))
+    return { type, id, open: value.open };
   return undefined;
 }
 
-function readFlow(value: unknown): FlowAddress | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  if (!('protocol' in value) || !('address' in value) || !('port' in value)) return undefined;
-  const { protocol, address, port } = value;
-  if (typeof protocol !== 'string' || typeof address !== 'string' || typeof port !== 'number') return undefined;
-  return { protocol, address, port };
+function isListOf(value: unknown, type: 'string'): value is string[];
+function isListOf(value: unknown, type: 'boolean'): value is boolean[];
+function isListOf(value: unknown, type: string): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === type);
 }

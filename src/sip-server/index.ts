@@ -6,11 +6,9 @@ import { Acquaintances } from './acquaintances';
 import { CallEvents } from './core/call-events';
 import { DEFAULT_TIMERS, type CoreContext, type SipTimers } from './core/context';
 import { Deliveries } from './core/deliveries';
-import { RegisteredContacts } from './core/registered-contacts';
-import { RegisteredFlows } from './core/registered-flows';
+import { NamedFlows } from './core/named-flows';
 import { SipCore } from './core/sip-core';
 import { DEFAULT_SOURCE_LIMITS, SourceLimits, type SourceLimitOptions } from './core/source-limits';
-import type { FlowAddress } from './flow-messages';
 import type { Flow, ListenPoint } from './layers';
 import { systemLocator, type Locate } from './locate';
 import { noLog, type Log } from './log';
@@ -34,8 +32,8 @@ export interface SipServerOptions {
   readonly timers?: SipTimers;
   /** How host names are found; by the DNS of this machine when left out. */
   readonly locate?: Locate;
-  /** A connection is closed over which a REGISTER was accepted. */
-  readonly onFlowClosed?: (flow: FlowAddress) => void;
+  /** A flow that is watched is closed. */
+  readonly onFlowClosed?: (flow: string) => void;
 }
 
 export interface RunningSipServer {
@@ -45,8 +43,9 @@ export interface RunningSipServer {
   readonly size: SipCore['size'];
   /** Transactions that are not yet terminated. */
   readonly transactions: { readonly client: number; readonly server: number };
-  /** Closes a connection over which a REGISTER was accepted; nothing when there is none. */
-  closeFlow(flow: FlowAddress): void;
+  /** As `NamedFlows.close` and `NamedFlows.watch`. */
+  closeFlow(flow: string): void;
+  watchFlow(flow: string): boolean;
   stop(): Promise<void>;
 }
 
@@ -76,10 +75,7 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
     maxServerTransactions: MAX_SERVER_TRANSACTIONS,
   });
   const routes = new RouteTable<Application>();
-  const flows = new RegisteredFlows(
-    (connection) => transport.isOpen(connection),
-    (flow) => options.onFlowClosed?.(flow),
-  );
+  const flows = new NamedFlows(transport, (flow) => options.onFlowClosed?.(flow));
   const context: CoreContext = {
     transactions,
     clock,
@@ -88,7 +84,6 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
     events: new CallEvents(routes, clock),
     acquaintances,
     deliveries: new Deliveries(clock),
-    contacts: new RegisteredContacts(),
     flows,
     locate: options.locate ?? systemLocator(clock),
     log,
@@ -112,10 +107,8 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
       get transactions() {
         return transactions.open;
       },
-      closeFlow: (flow) => {
-        const connection = flows.find(flow);
-        if (connection !== undefined) transport.finish(connection);
-      },
+      closeFlow: (flow) => flows.close(flow),
+      watchFlow: (flow) => flows.watch(flow),
       stop,
     };
   } catch (error) {

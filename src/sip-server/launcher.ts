@@ -4,7 +4,8 @@ import { createInterface } from 'node:readline';
 import type { SourceLimitsConfig, ListenConfig, TlsConfig } from '../config/types';
 import { ConfigurationError, ExitCode } from '../process/exit';
 import { SECRET_VARIABLE } from './command';
-import { readFlowMessage, type FlowAddress, type FlowMessage } from './flow-messages';
+import { readFlowMessage, type FlowMessage } from './flow-messages';
+import { FlowQuestions } from './flow-questions';
 import { hostAndPort, parseHostAndPort } from './host';
 import type { Log } from './log';
 
@@ -20,8 +21,8 @@ export interface LaunchOptions {
   readonly log?: Log;
   /** The server has ended without `stop` being asked for. */
   readonly onExit: (reason: string) => void;
-  /** A connection over which a REGISTER was accepted has closed at `at`, ms since the epoch. */
-  readonly onFlowClosed?: (flow: FlowAddress, at: number) => void;
+  /** A flow that was found open has closed. */
+  readonly onFlowClosed?: (flow: string) => void;
 }
 
 export interface LaunchedServer {
@@ -29,8 +30,10 @@ export interface LaunchedServer {
   readonly port: number;
   readonly secret: string;
   readonly pid: number;
-  /** Closes a connection over which a REGISTER was accepted. */
-  closeFlow(flow: FlowAddress): void;
+  /** Closes a flow that has a name. */
+  closeFlow(flow: string): void;
+  /** Whether a flow is open; if so, `onFlowClosed` will tell when it closes. Never rejects. */
+  isFlowOpen(flow: string): Promise<boolean>;
   /** Ends the server; done when it is gone. */
   stop(): Promise<void>;
 }
@@ -61,12 +64,14 @@ export async function launchEmbeddedServer(options: LaunchOptions): Promise<Laun
   }
   child.on('message', (value) => {
     const message = readFlowMessage(value);
-    if (message?.type === 'flow-closed') options.onFlowClosed?.(message.flow, message.at);
+    if (message?.type === 'flow-closed') options.onFlowClosed?.(message.flow);
+    else if (message?.type === 'flows-watched') questions.answered(message.id, message.open);
   });
-  const closeFlow = (flow: FlowAddress): void => {
-    const message: FlowMessage = { type: 'close-flow', flow };
+  const tell = (message: FlowMessage): void => {
     if (child.connected) child.send(message, () => undefined);
   };
+  const questions = new FlowQuestions(tell);
+  child.once('disconnect', () => questions.end());
   let stopping = false;
   const gone = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code ?? 'unknown'}`));
@@ -81,7 +86,15 @@ export async function launchEmbeddedServer(options: LaunchOptions): Promise<Laun
     void gone.then((reason) => {
       if (!stopping) options.onExit(reason);
     });
-    return { host, port, secret, pid: child.pid ?? 0, closeFlow, stop };
+    return {
+      host,
+      port,
+      secret,
+      pid: child.pid ?? 0,
+      closeFlow: (flow) => tell({ type: 'close-flow', flow }),
+      isFlowOpen: (flow) => questions.ask(flow),
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

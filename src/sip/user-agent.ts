@@ -9,6 +9,11 @@ export interface SipSource {
   readonly protocol: string;
   readonly address: string;
   readonly port: number;
+  /**
+   * Of a REGISTER: the flow that it came by, as next hop for requests to its sender. What is sent there arrives by that flow
+   * or not at all. Undefined: the SIP server has no names for flows.
+   */
+  readonly flow?: string;
 }
 
 /** Reads headers of a received message; names in any case; several of one name are joined with a comma. */
@@ -139,12 +144,17 @@ export type SessionSignal =
 export interface IncomingInvite {
   readonly request: ReceivedRequest;
   readonly session: Session;
+  /**
+   * The peer is one of the configuration: requests in the dialog follow its Contact and its Record-Route (RFC 3261 section
+   * 12.2.1.1). To anybody else they go where the INVITE came from. To be called before the first response.
+   */
+  readonly trustRoute: () => void;
 }
 
 export interface OutgoingInvite {
   /** Request URI. */
   readonly uri: string;
-  /** Next hop, when it is not the request URI: `sip:127.0.0.1:5062;transport=udp`. */
+  /** Next hop, when it is not the request URI: `sip:127.0.0.1:5062;transport=udp`, or a flow, to which the dialog keeps. */
   readonly nextHop?: string;
   /** Without it the callee makes the offer. */
   readonly sdp?: string;

@@ -18,6 +18,7 @@ export async function startSipCaller(scope: Scope): Promise<SipCaller> {
   scope.defer(() => server.stop());
   const control = { host: '127.0.0.1', port: server.control.port, secret: 'secret' };
   const userAgent = new DrachtioUserAgent({
+    namesFlows: false,
     server: () => Promise.resolve(control),
     clock: systemClock,
     log: silentLogger,

@@ -226,9 +226,9 @@ export class SipPeer {
   answer(
     request: string,
     status: string,
-    options: { body?: string; headers?: readonly string[]; tag?: string } = {},
+    options: { body?: string; headers?: readonly string[]; tag?: string; contact?: string } = {},
   ): void {
-    const { body = '', headers = [], tag = 'peer' } = options;
+    const { body = '', headers = [], tag = 'peer', contact = this.contact('peer') } = options;
     const copied = (name: string): string[] =>
       request.split('\r\n').filter((line) => line.toLowerCase().startsWith(`${name.toLowerCase()}:`));
     const to = copied('To')[0] ?? 'To: <sip:unknown@invalid>';
@@ -241,7 +241,7 @@ export class SipPeer {
         /;tag=/i.test(to) ? to : `${to};tag=${tag}`,
         ...copied('Call-ID'),
         ...copied('CSeq'),
-        `Contact: <sip:peer@${this.host}:${this.port};transport=${this.wire.protocol.toLowerCase()}>`,
+        `Contact: ${contact}`,
         ...headers,
         ...(body === '' ? [] : ['Content-Type: application/sdp']),
         `Content-Length: ${Buffer.byteLength(body)}`,

@@ -14,7 +14,7 @@ import { DialogRecord, type DialogTable } from './dialog-table';
 import { answerEarlyUpdate } from './early-update';
 import type { Incoming, IncomingTable } from './incoming';
 import { nextReliableSequence, sendReliably } from './reliable';
-import { buildResponse, chosenTag, needsContact, offers100rel, requires100rel } from './server-responses';
+import { buildResponse, chosenTag, keepsToFlow, needsContact, offers100rel, requires100rel } from './server-responses';
 
 /** Responses that applications give to requests from the network. */
 export class ApplicationResponses {
@@ -46,6 +46,7 @@ export class ApplicationResponses {
       this.incoming.abandon(incoming, 500);
       return application.reply(commandId, `NOK|${nok.connectionGone}`);
     }
+    incoming.keepsToFlow ||= keepsToFlow(text);
     if (!incoming.tagUsed) incoming.localTag = chosenTag(text) ?? incoming.localTag;
     if (text.status < 200) return this.provisional(incoming, commandId, text);
     this.final(incoming, commandId, text);
@@ -139,10 +140,8 @@ export class ApplicationResponses {
     this.replySent(incoming, commandId, response);
     this.record(incoming, response);
     if (dialog !== undefined) this.afterFinal(incoming, dialog, response, session);
-    if (!accepted) return;
     // Anybody's OPTIONS may get its 200.
-    if (incoming.head.method !== 'OPTIONS') this.context.acquaintances.known(incoming.transaction.flow);
-    this.learnContact(incoming, response);
+    if (accepted && incoming.head.method !== 'OPTIONS') this.context.acquaintances.known(incoming.transaction.flow);
   }
 
   /** For call detail records. */
@@ -177,14 +176,6 @@ export class ApplicationResponses {
     if (over && /^\s*terminated/i.test(getHeader(request, 'Subscription-State') ?? '')) this.life.end(dialog);
   }
 
-  private learnContact(incoming: Incoming, response: SipResponse): void {
-    const { method } = incoming.head;
-    if (method !== 'REGISTER' && method !== 'SUBSCRIBE') return;
-    const { request, flow } = incoming.transaction;
-    this.context.contacts.learn(request, response, flow, this.context.clock.now());
-    if (method === 'REGISTER' && response.status < 300) this.context.flows.learn(flow);
-  }
-
   /** False: there is a dialog of that name already, made by another fork of the same INVITE. */
   private makeDialog(incoming: Incoming, response: SipResponse, confirmed: boolean): boolean {
     if (incoming.dialog !== undefined) {
@@ -193,7 +184,8 @@ export class ApplicationResponses {
     }
     const { request, flow } = incoming.transaction;
     const localContact = getHeader(response, 'Contact') ?? ownContact(flow.local, request.uri);
-    const state = dialogAsServer({ request, flow, localTag: incoming.localTag, localContact, confirmed });
+    const { localTag, keepsToFlow: byFlow } = incoming;
+    const state = dialogAsServer({ request, flow, localTag, localContact, confirmed, byFlow });
     if (this.dialogs.get(state.id) !== undefined) return false;
     const record = new DialogRecord(state, incoming.application);
     this.dialogs.add(record);

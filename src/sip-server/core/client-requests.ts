@@ -17,7 +17,7 @@ import type { CoreContext, RequestHead } from './context';
 import type { DialogLife } from './dialog-life';
 import type { AcceptedInvite, DialogRecord, DialogTable } from './dialog-table';
 import type { IncomingTable } from './incoming';
-import { hopOfContact, hopOfUri, parseRouteUri, type NextHop } from './next-hop';
+import { hopOfUri, parseRouteUri, type NextHop } from './next-hop';
 import { OutgoingTable } from './outgoing';
 import {
   buildAck,
@@ -30,8 +30,6 @@ import {
 } from './outgoing-request';
 import { Sender } from './sender';
 
-/** Requests of these methods look for a registered connection of their target. */
-const TO_REGISTERED = new Set(['INVITE', 'OPTIONS', 'NOTIFY', 'MESSAGE']);
 const REFRESH_AGAIN_SECONDS = 20;
 /** What an own BYE with such a reason is in call detail records. */
 const STOPS: ReadonlyMap<string, StopReason> = new Map([
@@ -90,11 +88,9 @@ export class ClientRequests {
     if (command.routeUri !== '' && given === undefined) return refuse(nok.invalidRequestUri(text.startLine));
     const target = given ?? uri;
     if (target.scheme === 'tel') return refuse(nok.invalidRequestUri(text.startLine));
-    const registered = TO_REGISTERED.has(text.method)
-      ? hopOfContact(uri, transport, this.context.contacts, this.context.clock.now())
-      : undefined;
-    if (registered === undefined && isOwnAddress(target, transport.points)) return refuse(nok.toMyself);
-    const hop = registered ?? hopOfUri(target, transport);
+    const flow = given === undefined ? undefined : this.context.flows.hopOf(command.routeUri);
+    if (flow === undefined && isOwnAddress(target, transport.points)) return refuse(nok.toMyself);
+    const hop = flow ?? hopOfUri(target, transport);
     if (hop.kind === 'no-transport') return refuse(nok.noTransport);
     const built = buildRequest(text, hop.point, {
       callId: randomUUID,

@@ -151,7 +151,7 @@ export class ClientResponses implements ResponseHandler {
     const { request } = outgoing;
     const point = flow?.local ?? this.context.transactions.transport.points[0];
     const localContact = getHeader(request, 'Contact') ?? (point === undefined ? '' : ownContact(point, request.uri));
-    return dialogAsClient({ request, response, flow, localContact });
+    return dialogAsClient({ request, response, flow, localContact, keepTo: outgoing.flow });
   }
 
   /** A second 2xx: the same one again, or another fork, which is acknowledged and ended (RFC 3261 section 13.2.2.4). */

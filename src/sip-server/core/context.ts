@@ -13,8 +13,7 @@ import type { Acquaintances } from '../acquaintances';
 import type { CallEvents } from './call-events';
 import type { Deliveries } from './deliveries';
 import type { Locate } from '../locate';
-import type { RegisteredContacts } from './registered-contacts';
-import type { RegisteredFlows } from './registered-flows';
+import type { NamedFlows } from './named-flows';
 
 /** RFC 3261 section 17.1.1.1, ms. */
 export interface SipTimers {
@@ -30,8 +29,7 @@ export interface CoreContext {
   readonly clock: Clock;
   readonly timers: SipTimers;
   readonly routes: RouteTable<Application>;
-  readonly contacts: RegisteredContacts;
-  readonly flows: RegisteredFlows;
+  readonly flows: NamedFlows;
   readonly events: CallEvents;
   readonly acquaintances: Acquaintances;
   readonly deliveries: Deliveries;

@@ -22,6 +22,8 @@ export interface Incoming {
   localTag: string;
   /** The application may choose the tag with its first response. */
   tagUsed: boolean;
+  /** The dialog that this makes keeps to the flow that it came by. */
+  keepsToFlow: boolean;
   /** A final response was given. */
   answered: boolean;
   stopSilence: CancelTimer | undefined;
@@ -70,6 +72,7 @@ export class IncomingTable {
       dialog,
       localTag: head.toTag === '' ? newTag() : head.toTag,
       tagUsed: head.toTag !== '',
+      keepsToFlow: false,
       answered: false,
       stopSilence: undefined,
       earlyUpdate: undefined,
@@ -159,8 +162,8 @@ export class IncomingTable {
   /** Gives the request to its application. */
   deliver(incoming: Incoming, dialogId: string, outsideDialog: boolean): void {
     const { transaction, application } = incoming;
-    const message = serialize(transaction.request);
-    const { flow } = transaction;
+    const { flow, request } = transaction;
+    const message = serialize(request.method === 'REGISTER' ? this.context.flows.named(request, flow) : request);
     const rest = sipFrame(
       'network',
       message.length,

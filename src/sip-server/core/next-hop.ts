@@ -4,21 +4,26 @@ import type { Destination, ListenPoint, Protocol, TransportLayer } from '../laye
 import type { Locate, Target } from '../locate';
 import { parseUri, type SipUri } from '../../sip-message/uri';
 import { defaultPort } from './addresses';
-import type { RegisteredContacts } from './registered-contacts';
 
 /** Where a request goes next, before names are looked up. */
 export type NextHop =
-  | { readonly kind: 'address'; readonly destination: Destination; readonly point: ListenPoint }
+  | {
+      readonly kind: 'address';
+      readonly destination: Destination;
+      readonly point: ListenPoint;
+      /** The application has named a flow: what the peer says of itself changes nothing. */
+      readonly isFlow?: true;
+    }
   /** `point`: the listener to be named in the request; another one sends it when DNS chooses another transport. */
   | { readonly kind: 'name'; readonly protocol: Protocol; readonly target: Target; readonly point: ListenPoint }
-  /** The contact registered on a connection that is closed. */
+  /** A flow whose connection is closed. */
   | { readonly kind: 'gone'; readonly point: ListenPoint; readonly protocol: Protocol }
   /** The URI asks for a transport that no listener has. */
   | { readonly kind: 'no-transport' };
 
 const PROTOCOLS: ReadonlySet<string> = new Set(['udp', 'tcp', 'tls', 'ws', 'wss']);
 
-function isProtocol(text: string): text is Protocol {
+export function isProtocol(text: string): text is Protocol {
   return PROTOCOLS.has(text);
 }
 
@@ -74,33 +79,21 @@ function firstPoint(transport: TransportLayer, host: string): ListenPoint | unde
   return first === undefined ? undefined : (transport.pointFor(first.protocol, host) ?? first);
 }
 
-/** As `hopOfUri`, but a contact that registered over a connection is reached on that connection. */
-export function hopOfContact(
-  uri: SipUri,
-  transport: TransportLayer,
-  contacts: RegisteredContacts,
-  now: number,
-): NextHop | undefined {
-  const registered = contacts.find(uri, now);
-  if (registered === undefined) return undefined;
-  const { flow, connection } = registered;
-  if (!transport.isOpen(connection)) return { kind: 'gone', point: flow.local, protocol: flow.protocol };
-  return hopOnConnection(
-    { protocol: flow.protocol, address: flow.remoteAddress, port: flow.remotePort, connection },
-    flow.local,
-  );
-}
-
-function hopOnConnection(destination: Destination, point: ListenPoint): NextHop {
-  return { kind: 'address', destination, point };
-}
-
 /** A hop remembered by a dialog; undefined when it was a connection that is closed: the target's URI is tried then. */
 export function hopOfDestination(remembered: Destination, transport: TransportLayer): NextHop | undefined {
   const { protocol, address, connection } = remembered;
   const point = transport.pointFor(protocol, address);
   if (point === undefined || (connection !== undefined && !transport.isOpen(connection))) return undefined;
   return { kind: 'address', destination: remembered, point };
+}
+
+/** The way of a dialog that keeps to its flow: that, or nothing. */
+export function hopOfFlow(flow: Destination, transport: TransportLayer): NextHop {
+  const { protocol, address, connection } = flow;
+  const point = flow.local ?? transport.pointFor(protocol, address);
+  if (point === undefined) return { kind: 'no-transport' };
+  if (connection !== undefined && !transport.isOpen(connection)) return { kind: 'gone', point, protocol };
+  return { kind: 'address', destination: flow, point, isFlow: true };
 }
 
 /** The same hop, left from a certain listener when that speaks the protocol. */

@@ -1,6 +1,6 @@
 import type { SipRequest } from '../../sip-message/message';
 import type { Application } from '../control/application';
-import type { ClientTransaction, ServerTransaction } from '../layers';
+import type { ClientTransaction, Destination, ServerTransaction } from '../layers';
 import type { DialogRecord } from './dialog-table';
 
 /** Who waits for the responses to a request of ours. */
@@ -27,6 +27,8 @@ export interface Outgoing {
   readonly inDialog: boolean;
   /** As on the wire, once it has been there. */
   request: SipRequest;
+  /** The flow that the application has named: a dialog that it makes keeps to that. */
+  readonly flow: Destination | undefined;
   client: ClientTransaction | undefined;
   /** A final response, or a failure in place of one. */
   finished: boolean;

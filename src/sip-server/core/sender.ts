@@ -13,8 +13,8 @@ import { newBranch, newTag, readHead, type CoreContext } from './context';
 import type { DialogRecord } from './dialog-table';
 import {
   destinationsOf,
-  hopOfContact,
   hopOfDestination,
+  hopOfFlow,
   hopOfUri,
   leavingFrom,
   type Located,
@@ -40,17 +40,14 @@ export class Sender {
 
   /** Where a request in the dialog goes. */
   hopInDialog(state: DialogState): NextHop {
-    return leavingFrom(this.chooseHop(state), state.local);
+    const hop = this.chooseHop(state);
+    return state.byFlow ? hop : leavingFrom(hop, state.local);
   }
 
   private chooseHop(state: DialogState): NextHop {
     const { transport } = this.context.transactions;
-    const target = parseUri(state.remoteTarget);
-    if (target !== undefined && state.routeSet.length === 0) {
-      const now = this.context.clock.now();
-      const registered = hopOfContact(target, transport, this.context.contacts, now);
-      if (registered !== undefined && registered.kind !== 'gone') return registered;
-    }
+    if (state.byFlow)
+      return state.nextHop === undefined ? { kind: 'no-transport' } : hopOfFlow(state.nextHop, transport);
     if (state.nextHop !== undefined) {
       const remembered = hopOfDestination(state.nextHop, transport);
       if (remembered !== undefined) return remembered;
@@ -94,6 +91,7 @@ export class Sender {
       dialog: parts.dialog,
       inDialog: parts.dialog !== undefined,
       request,
+      flow: hop.kind === 'address' && hop.isFlow === true ? hop.destination : undefined,
       client: undefined,
       finished: false,
       cancelled: false,

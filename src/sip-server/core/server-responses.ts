@@ -6,9 +6,10 @@ import { sessionAsServer, type SessionInterval } from '../dialog/session-timer';
 import { ownContact, replaceLocalhost } from './addresses';
 import { isSdp } from './context';
 import type { Incoming } from './incoming';
+import { FLOW_HEADER } from './named-flows';
 
-/** Headers of a response that come from the request, never from the application. */
-const FROM_REQUEST = new Set(['From', 'To', 'Call-ID', 'CSeq']);
+/** Headers of a response that come from the request, never from the application; and what is for the server itself. */
+const NOT_FROM_APPLICATION = new Set(['From', 'To', 'Call-ID', 'CSeq', FLOW_HEADER]);
 /** Methods whose accepted requests make or refresh a target. */
 const WITH_CONTACT_IN_DIALOG = new Set(['INVITE', 'SUBSCRIBE']);
 
@@ -16,6 +17,11 @@ const WITH_CONTACT_IN_DIALOG = new Set(['INVITE', 'SUBSCRIBE']);
 export function chosenTag(text: ApplicationResponseText): string | undefined {
   const match = /;\s*tag=([^\s;>]+)/.exec(valueOf(text.headers, 'To') ?? '');
   return match?.[1];
+}
+
+/** Whether the application wants the dialog to keep to the flow of its INVITE. */
+export function keepsToFlow(text: ApplicationResponseText): boolean {
+  return valueOf(text.headers, FLOW_HEADER) !== undefined;
 }
 
 /** Whether the caller can do reliable provisional responses (RFC 3262). */
@@ -51,7 +57,7 @@ export function buildResponse(
   if (makesDialog)
     for (const value of rawHeaders(request, 'Record-Route')) response.headers.push({ name: 'Record-Route', value });
   const given = text.headers
-    .filter((field) => !FROM_REQUEST.has(field.name))
+    .filter((field) => !NOT_FROM_APPLICATION.has(field.name))
     .map((field) => replaceLocalhost(field, flow.local) ?? field);
   if (options.contact && valueOf(given, 'Contact') === undefined) {
     response.headers.push({

@@ -125,7 +125,6 @@ export class SipCore implements ControlHandler, TransactionEvents {
   private sweep(): void {
     this.stopSweep = this.context.clock.setTimer(SWEEP_MS, () => {
       const now = this.context.clock.now();
-      this.context.contacts.sweep(now);
       this.proxies.sweep(now);
       this.sweep();
     });

@@ -31,6 +31,8 @@ export interface DialogState {
   readonly localContact: string;
   /** Where requests go instead of the target: the peer is behind a NAT, or on a connection that it opened. */
   readonly nextHop: Destination | undefined;
+  /** Requests go to `nextHop` and nowhere else, whatever route set and target say. */
+  readonly byFlow: boolean;
   /** The listener that the peer knows us by. */
   readonly local: ListenPoint | undefined;
 }
@@ -66,6 +68,8 @@ export function dialogAsServer(parts: {
   readonly localTag: string;
   readonly localContact: string;
   readonly confirmed: boolean;
+  /** As `DialogState.byFlow`: the flow of the request. */
+  readonly byFlow: boolean;
 }): DialogState {
   const { request, flow, localTag } = parts;
   const callId = getHeader(request, 'Call-ID') ?? '';
@@ -73,6 +77,7 @@ export function dialogAsServer(parts: {
   const sequence = sequenceOf(request);
   const routeSet = getHeaders(request, 'Record-Route');
   const target = contactUri(request) ?? parseNameAddr(from)?.uri ?? '';
+  const callerHop = routeSet.length > 0 ? undefined : hopOfCaller(target, flow);
   return {
     id: dialogId(callId, tagOf(from)),
     usage: request.method === 'SUBSCRIBE' ? 'SUBSCRIBE' : 'INVITE',
@@ -88,7 +93,8 @@ export function dialogAsServer(parts: {
     remoteTarget: target,
     routeSet,
     localContact: parts.localContact,
-    nextHop: routeSet.length > 0 ? undefined : hopOfCaller(target, flow),
+    nextHop: parts.byFlow ? wholeFlow(flow) : callerHop,
+    byFlow: parts.byFlow,
     local: flow.local,
   };
 }
@@ -99,8 +105,10 @@ export function dialogAsClient(parts: {
   readonly response: SipResponse;
   readonly flow: Flow | undefined;
   readonly localContact: string;
+  /** The flow that the request was sent on, when the dialog has to keep to it. */
+  readonly keepTo: Destination | undefined;
 }): DialogState {
-  const { request, response, flow } = parts;
+  const { request, response, flow, keepTo } = parts;
   const callId = getHeader(request, 'Call-ID') ?? '';
   const from = getHeader(request, 'From') ?? '';
   const to = getHeader(response, 'To') ?? '';
@@ -121,8 +129,9 @@ export function dialogAsClient(parts: {
     remoteTarget: target,
     routeSet,
     localContact: parts.localContact,
-    nextHop: flow === undefined ? undefined : hopOfCallee(target, routeSet, flow),
-    local: flow?.local,
+    nextHop: keepTo ?? (flow === undefined ? undefined : hopOfCallee(target, routeSet, flow)),
+    byFlow: keepTo !== undefined,
+    local: keepTo?.local ?? flow?.local,
   };
 }
 
@@ -146,12 +155,21 @@ export function refreshTarget(state: DialogState, method: string, message: SipMe
   if ((method === 'NOTIFY' || method === 'REFER') && state.usage === 'INVITE') return state;
   const target = contactUri(message);
   if (target === undefined || parseUri(target) === undefined) return state;
-  const hop = flow === undefined || state.routeSet.length > 0 ? state.nextHop : hopAfterRefresh(state, target, flow);
+  const hop = hopAfterRefresh(state, target, message, flow);
   if (target === state.remoteTarget && hop === state.nextHop) return state;
   return { ...state, remoteTarget: target, nextHop: hop };
 }
 
-function hopAfterRefresh(state: DialogState, target: string, flow: Flow): Destination | undefined {
+/** A peer that keeps to its flow is where its last request came from: a phone may have lost its connection meanwhile. */
+function hopAfterRefresh(
+  state: DialogState,
+  target: string,
+  message: SipMessage,
+  flow: Flow | undefined,
+): Destination | undefined {
+  if (flow === undefined) return state.nextHop;
+  if (state.byFlow) return message.kind === 'request' ? wholeFlow(flow) : state.nextHop;
+  if (state.routeSet.length > 0) return state.nextHop;
   return state.role === 'uas' ? hopOfCaller(target, flow) : hopOfCallee(target, state.routeSet, flow);
 }
 
@@ -162,6 +180,11 @@ function flowHop(flow: Flow): Destination {
     port: flow.remotePort,
     ...(flow.connection === undefined ? {} : { connection: flow.connection }),
   };
+}
+
+/** With the listener: a NAT lets nobody else in. */
+function wholeFlow(flow: Flow): Destination {
+  return { ...flowHop(flow), local: flow.local };
 }
 
 /** Requests to a caller without Record-Route: on its connection; over UDP to its source address when NAT shows. */

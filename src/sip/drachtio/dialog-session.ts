@@ -14,6 +14,8 @@ import type { SrfAck, SrfApplication, SrfRequest, SrfResponse } from './srf';
 /** What a session needs of its user agent. */
 export interface SessionHost {
   readonly application: SrfApplication;
+  /** As `DrachtioOptions.namesFlows`. */
+  readonly namesFlows: boolean;
   /** The session's dialog exists from here on. */
   bind(dialogId: string, session: DialogSession): void;
   unbind(session: DialogSession, dialogId: string | undefined): void;

@@ -33,6 +33,8 @@ export type ServerAddress = () => Promise<{ readonly host: string; readonly port
 
 export interface DrachtioOptions {
   readonly server: ServerAddress;
+  /** The embedded server, which has names for flows, and takes them as next hops. */
+  readonly namesFlows: boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -112,7 +114,8 @@ export class DrachtioUserAgent implements UserAgent {
       const connection: Connection = new Connection(address, this.options, {
         opened: (listen) => this.opened(connection, listen),
         closed: (why) => this.closed(connection, why),
-        invited: (session, request) => this.events?.invited({ request, session }),
+        invited: (session, request) =>
+          this.events?.invited({ request, session, trustRoute: () => session.trustRoute() }),
         requested: (transaction) => this.events?.requested(transaction),
       });
     } catch (error) {
@@ -164,13 +167,14 @@ export class DrachtioUserAgent implements UserAgent {
 interface ConnectionEvents {
   opened(listen: readonly ListenAddress[]): void;
   closed(why: string): void;
-  invited(session: Session, request: ReturnType<typeof receivedRequest>): void;
+  invited(session: ServerSession, request: ReturnType<typeof receivedRequest>): void;
   requested(transaction: ServerTransaction): void;
 }
 
 /** One connection to the server, and the sessions that live on it. */
 class Connection implements SessionHost {
   readonly application: SrfApplication;
+  readonly namesFlows: boolean;
   private readonly sessions = new Set<DialogSession>();
   private readonly dialogs = new Map<string, DialogSession>();
   private readonly pending = new Set<(response: FinalResponse) => void>();
@@ -183,6 +187,7 @@ class Connection implements SessionHost {
     private readonly options: DrachtioOptions,
     private readonly events: ConnectionEvents,
   ) {
+    this.namesFlows = options.namesFlows;
     this.application = createSrf();
     this.application.use((request, response) => this.dispatch(request, response));
     for (const method of ROUTED) this.application.use(method, (request, response) => this.dispatch(request, response));
@@ -295,7 +300,7 @@ class Connection implements SessionHost {
       this.sessions.add(session);
       this.events.invited(session, receivedRequest(request));
     } else if (request.method !== 'ACK') {
-      this.events.requested(serverTransaction(request, response));
+      this.events.requested(serverTransaction(request, response, this.namesFlows));
     }
   }
 
@@ -327,10 +332,10 @@ function lostConnection(options: DrachtioOptions): Connection {
   return new Connection(undefined, options, { opened: nothing, closed: nothing, invited: nothing, requested: nothing });
 }
 
-function serverTransaction(request: SrfRequest, response: SrfResponse): ServerTransaction {
+function serverTransaction(request: SrfRequest, response: SrfResponse, namesFlows: boolean): ServerTransaction {
   let answered = false;
   return {
-    request: receivedRequest(request),
+    request: receivedRequest(request, namesFlows),
     respond(status: number, options?: ResponseOptions) {
       if (answered) return;
       answered = status >= 200;

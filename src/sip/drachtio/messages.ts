@@ -20,7 +20,15 @@ export function sdpOf(message: SrfMessage): string | undefined {
   return type === undefined || /^\s*application\/sdp\b/i.test(type) ? body : undefined;
 }
 
-export function receivedRequest(request: SrfRequest): ReceivedRequest {
+/**
+ * In a REGISTER: the next hop that leads to its sender. In our responses to an INVITE: its dialog keeps to the flow. Only
+ * the embedded server knows it; from another one it would be what the sender has written.
+ */
+export const FLOW_HEADER = 'X-Tandem-Flow';
+
+/** `namesFlows`: the SIP server is the embedded one. */
+export function receivedRequest(request: SrfRequest, namesFlows = false): ReceivedRequest {
+  const flow = namesFlows && request.method === 'REGISTER' ? request.get(FLOW_HEADER) : undefined;
   return {
     method: request.method,
     uri: request.uri,
@@ -32,6 +40,7 @@ export function receivedRequest(request: SrfRequest): ReceivedRequest {
       protocol: request.protocol,
       address: request.source_address,
       port: request.source_port,
+      ...(flow === undefined ? {} : { flow }),
     },
   };
 }

@@ -1,11 +1,12 @@
 import type { SessionSignal } from '../user-agent';
 import { DialogSession, type SessionHost } from './dialog-session';
-import { reasonText, responseParts, sendableStatus } from './messages';
+import { FLOW_HEADER, reasonText, responseParts, sendableStatus } from './messages';
 import type { SrfRequest, SrfResponse } from './srf';
 
 /** The session of an INVITE that we received. */
 export class ServerSession extends DialogSession {
   private state: 'ringing' | 'answering' | 'confirmed' = 'ringing';
+  private routeIsTrusted = false;
 
   constructor(
     id: string,
@@ -23,16 +24,23 @@ export class ServerSession extends DialogSession {
     return this.invite.get('Call-ID') ?? '';
   }
 
+  /** As `IncomingInvite.trustRoute`. */
+  trustRoute(): void {
+    this.routeIsTrusted = true;
+  }
+
   progress(status: number, options: { reason?: string; sdp?: string; headers?: Record<string, string> } = {}): void {
     if (this.state !== 'ringing' || this.over) return;
-    this.guard('provisional', () => this.response.send(sendableStatus(status), options.reason, responseParts(options)));
+    this.guard('provisional', () =>
+      this.response.send(sendableStatus(status), options.reason, this.withRoute(options)),
+    );
   }
 
   answer(options: { sdp: string; headers?: Record<string, string> }): void {
     if (this.state !== 'ringing' || this.over) return;
     this.state = 'answering';
     const sent = this.guard('200', () =>
-      this.response.send(200, undefined, responseParts(options), (error) => this.answered(error)),
+      this.response.send(200, undefined, this.withRoute(options), (error) => this.answered(error)),
     );
     if (!sent) this.cancelled('SIP server is not reachable');
   }
@@ -41,6 +49,12 @@ export class ServerSession extends DialogSession {
     if (this.state !== 'ringing' || this.over) return;
     this.guard('rejection', () => this.response.send(sendableStatus(status), options.reason, responseParts(options)));
     this.finish();
+  }
+
+  private withRoute(options: Parameters<typeof responseParts>[0]): ReturnType<typeof responseParts> {
+    const parts = responseParts(options);
+    if (this.routeIsTrusted || !this.host.namesFlows) return parts;
+    return { ...parts, headers: { ...parts.headers, [FLOW_HEADER]: 'keep' } };
   }
 
   cancel(): void {

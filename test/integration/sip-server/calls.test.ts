@@ -323,28 +323,70 @@ describe('drachtio-srf on the embedded server', () => {
     expect(headerOf(ack, 'CSeq')).toBe((headerOf(second, 'CSeq') ?? '').replace('INVITE', 'ACK'));
   });
 
-  test('a contact registered over TCP is called on its connection, and is gone when that is', async () => {
+  test('the flow of a REGISTER is named to the application, and named by it leads there; the contact is no way', async () => {
     const running = await startServer(scope);
+    let flow = '';
     const app = await connectApp(scope, running, (one) =>
-      one.use('register', (req, res: AppResponse) =>
-        res.send(200, { headers: { Contact: `${req.get('Contact')};expires=60` } }),
-      ),
+      one.use('register', (req, res: AppResponse) => {
+        flow = req.get('X-Tandem-Flow');
+        res.send(200, { headers: { Contact: `${req.get('Contact')};expires=60` } });
+      }),
     );
     const peer = await tcpPeer(scope, running);
     const register = peer
-      .request({ method: 'REGISTER', uri: 'sip:127.0.0.1', from: '<sip:tim@127.0.0.1>' })
+      .request({
+        method: 'REGISTER',
+        uri: 'sip:127.0.0.1',
+        from: '<sip:tim@127.0.0.1>',
+        headers: ['X-Tandem-Flow: sip:127.0.0.1:9;transport=udp;flow'],
+      })
       .replace(/Contact: .*/, 'Contact: <sip:tim@abc.invalid;transport=tcp>');
     peer.send(register);
-    await peer.message('200', is.response(200, 'REGISTER'));
-    const placed = app.createUAC('sip:tim@abc.invalid;transport=tcp', {
-      localSdp: OFFER,
-      headers: { From: 'sip:1@localhost', Contact: 'sip:1@localhost' },
-    });
+    const ok = await peer.message('200', is.response(200, 'REGISTER'));
+    expect(ok).not.toContain('Tandem');
+    expect(flow).toContain(`sip:127.0.0.1:${peer.port};transport=tcp;flow=`);
+    const headers = { From: 'sip:1@localhost', Contact: 'sip:1@localhost' };
+    const call = (proxy?: string) =>
+      app.createUAC('sip:tim@abc.invalid;transport=tcp', {
+        localSdp: OFFER,
+        headers,
+        ...(proxy === undefined ? {} : { proxy }),
+      });
+    await expect(call()).rejects.toThrow();
+    expect(peer.requests('INVITE')).toEqual([]);
+    const placed = call(flow);
     const invite = await peer.message('INVITE', is.request('INVITE'));
     expect(headerOf(invite, 'Contact')).toBe(`<sip:1@127.0.0.1:${running.tcp};transport=tcp>`);
     expect(headerOf(invite, 'From')).toContain(`sip:1@127.0.0.1:${running.tcp}`);
     peer.answer(invite, '486 Busy Here');
     await expect(placed).rejects.toMatchObject({ status: 486 });
+  });
+
+  test('a dialog on a flow keeps to it: Contact, Record-Route and maddr of the callee lead nowhere else', async () => {
+    const running = await startServer(scope);
+    let flow = '';
+    const app = await connectApp(scope, running, (one) =>
+      one.use('register', (req, res: AppResponse) => {
+        flow = req.get('X-Tandem-Flow');
+        res.send(200);
+      }),
+    );
+    const [peer, decoy] = [await udpPeer(scope, running), await udpPeer(scope, running)];
+    await peer.ask({ method: 'REGISTER', uri: 'sip:127.0.0.1', from: '<sip:tim@127.0.0.1>' });
+    const elsewhere = `sip:tim@127.0.0.1:${decoy.port};maddr=127.0.0.1`;
+    const placed = app.createUAC(elsewhere, { localSdp: OFFER, proxy: flow });
+    const invite = await peer.message('INVITE', is.request('INVITE'));
+    expect(invite).toContain(`INVITE ${elsewhere} SIP/2.0`);
+    const headers = [`Record-Route: <sip:127.0.0.1:${decoy.port};lr>`];
+    peer.answer(invite, '200 OK', { body: ANSWER, headers, contact: `<${elsewhere}>` });
+    await peer.message('ACK', is.request('ACK'));
+    const dialog = await placed;
+    void dialog.request({ method: 'INFO' }).catch(() => undefined);
+    const info = await peer.message('INFO', is.request('INFO'));
+    expect(headerOf(info, 'Route')).toBe(`<sip:127.0.0.1:${decoy.port};lr>`);
+    void dialog.destroy().catch(() => undefined);
+    await peer.message('BYE', is.request('BYE'));
+    expect(decoy.received).toEqual([]);
   });
 
   test('RFC 3261 §15: a BYE of the application waits for the ACK of its 200', async () => {

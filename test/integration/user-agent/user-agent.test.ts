@@ -50,7 +50,7 @@ class End {
   constructor(readonly sipPort: number) {
     const server = (): Promise<{ host: string; port: number; secret: string }> =>
       this.control === undefined ? Promise.reject(new Error('not running')) : Promise.resolve(this.control);
-    this.agent = new DrachtioUserAgent({ server, clock: systemClock, log: silentLogger });
+    this.agent = new DrachtioUserAgent({ server, namesFlows: false, clock: systemClock, log: silentLogger });
   }
 
   static async start(): Promise<End> {

@@ -71,7 +71,7 @@ class Node {
       const request = receivedRequest({ method, uri, source: place(last), headers: { ...headers, ...more } });
       if (method === 'INVITE') {
         const session = new FakeSession();
-        this.devices.invited({ request, session });
+        this.devices.invited({ request, session, trustRoute: () => undefined });
         return session.told[0] ?? { status: 0 };
       }
       this.devices.requested({ request, respond: (status, rest = {}) => void answers.push({ status, ...rest }) });

@@ -129,6 +129,7 @@ describe('claim R2: calls to a station', () => {
     expect(node.userAgent.invites).toEqual([
       {
         uri: 'sip:alice@10.0.0.7:5062',
+        nextHop: 'sip:10.0.0.7:5062;transport=udp',
         sdp: 'v=0\r\n',
         headers: {
           Supported: 'timer',

@@ -14,21 +14,31 @@ function deletions(node: TestNode): string[] {
 
 /** A SIP server that tells of its connections. */
 class FakeFlows implements Flows {
-  readonly closed: SipSource[] = [];
+  readonly closed: string[] = [];
+  /** Of those that nobody has closed, too. */
+  readonly gone = new Set<string>();
   private readonly listeners: Parameters<Flows['onClosed']>[0][] = [];
+
+  isOpen(flow: string): Promise<boolean> {
+    return Promise.resolve(!this.gone.has(flow));
+  }
 
   onClosed(listener: Parameters<Flows['onClosed']>[0]): void {
     this.listeners.push(listener);
   }
 
-  close(flow: SipSource): void {
+  close(flow: string): void {
     this.closed.push(flow);
   }
 
-  tell(flow: SipSource, at: number): void {
-    for (const listener of this.listeners) listener(flow, at);
+  /** The connection closes. */
+  tell(flow: string): void {
+    this.gone.add(flow);
+    for (const listener of this.listeners) listener(flow);
   }
 }
+
+const flow = (id: number, port = TCP.port): string => `sip:${TCP.address}:${port};transport=tcp;flow=here.${id}`;
 
 describe('claim R7: a connection that closes', () => {
   function start(): { node: TestNode; flows: FakeFlows } {
@@ -36,52 +46,95 @@ describe('claim R7: a connection that closes', () => {
     return { flows, node: new TestNode({ config: noGateways, flows }).start() };
   }
 
-  test('takes what registered over it, at once, and nothing else', () => {
+  test('takes what registered over it, at once, and nothing else', async () => {
     const { node, flows } = start();
     node.register();
-    node.register({ username: 'bob', source: TCP });
-    flows.tell({ ...TCP, port: 1 }, node.clock.now());
+    await node.registerOver(flow(1), { username: 'bob' });
+    flows.tell(flow(2));
     expect(deletions(node)).toEqual([]);
-    flows.tell(TCP, node.clock.now());
+    flows.tell(flow(1));
     expect(deletions(node)).toEqual(['1.dp.2 unreachable']);
-    flows.tell(TCP, node.clock.now());
+    flows.tell(flow(1));
     expect(deletions(node)).toHaveLength(1);
   });
 
-  test('takes a gateway that registered over it', () => {
+  test('takes a gateway that registered over it', async () => {
     const flows = new FakeFlows();
     const node = new TestNode({ config: config({ gateways: [{ ...GATEWAY, uri: undefined }] }), flows }).start();
-    expect(node.register({ username: 'trunk', source: TCP }).status).toBe(200);
-    flows.tell(TCP, node.clock.now() - 1);
+    expect((await node.registerOver(flow(1), { username: 'trunk' })).status).toBe(200);
+    flows.tell(flow(2));
     expect(deletions(node)).toEqual([]);
-    flows.tell(TCP, node.clock.now());
+    flows.tell(flow(1));
     expect(deletions(node)).toEqual(['1.gp.1 unreachable']);
   });
 
-  test('does not take a phone that has registered over a newer connection', () => {
+  test('does not take a phone that has registered over a newer connection', async () => {
     const { node, flows } = start();
     const contact = '<sip:bob@10.0.0.9>;+sip.instance="<urn:bob>"';
-    node.register({ username: 'bob', source: TCP, contact });
-    node.register({ username: 'bob', source: { ...TCP, port: 44_444 }, contact });
-    flows.tell(TCP, node.clock.now());
+    await node.registerOver(flow(1), { username: 'bob', contact });
+    await node.registerOver(flow(2, 44_444), { username: 'bob', contact });
+    flows.tell(flow(1));
     expect(deletions(node)).toEqual([]);
-    flows.tell({ ...TCP, port: 44_444 }, node.clock.now());
+    flows.tell(flow(2, 44_444));
     expect(deletions(node)).toEqual(['1.dp.1 unreachable']);
   });
 
-  test('word of an earlier one from the same port leads to a question, not to a deletion', async () => {
+  test('an earlier one from the same port is another one', async () => {
     const { node, flows } = start();
-    const closedAt = node.clock.now();
-    node.clock.advance(10);
-    node.register({ username: 'bob', source: TCP });
-    flows.tell(TCP, closedAt);
-    await settle();
-    expect(node.userAgent.requests).toMatchObject([{ method: 'OPTIONS' }]);
+    await node.registerOver(flow(1), { username: 'bob' });
+    await node.registerOver(flow(2), { username: 'bob' });
+    flows.tell(flow(1));
     expect(deletions(node)).toEqual([]);
-    node.userAgent.answerTo = () => 410;
-    flows.tell(TCP, closedAt);
-    await settle();
-    expect(deletions(node)).toEqual(['1.dp.1 unreachable']);
+  });
+});
+
+describe('a REGISTER whose connection is closed when its turn comes', () => {
+  const contact = '<sip:bob@10.0.0.9>;+sip.instance="<urn:bob>"';
+
+  function closed(): { node: TestNode; flows: FakeFlows } {
+    const flows = new FakeFlows();
+    const node = new TestNode({ config: noGateways, flows }).start();
+    flows.gone.add(flow(1));
+    return { node, flows };
+  }
+
+  test('binds nobody, and the entry of another node stays', async () => {
+    const { node } = closed();
+    const other = new TestNode({ config: noGateways, node: 2 }).start();
+    other.register({ username: 'bob', contact });
+    const [there] = [...other.composite.of(2)];
+    node.composite.put(2, there!);
+    expect((await node.registerOver(flow(1), { username: 'bob', contact })).status).toBe(408);
+    expect(node.records()).toEqual([]);
+    expect([...node.composite.of(2)]).toEqual([there]);
+    expect(deletions(node)).toEqual([]);
+  });
+
+  test('removes nobody, here and elsewhere', async () => {
+    const { node } = closed();
+    node.register({ username: 'bob', contact });
+    const answer = await node.registerOver(flow(1), { username: 'bob', contact: '*', expires: '0' });
+    expect(answer.status).toBe(408);
+    expect(node.records()).toHaveLength(1);
+  });
+
+  test('word of the closing comes before or after it: nothing is left either way', async () => {
+    for (const order of ['before', 'after'] as const) {
+      const flows = new FakeFlows();
+      const node = new TestNode({ config: noGateways, flows }).start();
+      if (order === 'before') flows.tell(flow(1));
+      await node.registerOver(flow(1), { username: 'bob', contact });
+      if (order === 'after') flows.tell(flow(1));
+      expect(node.records()).toEqual([]);
+    }
+  });
+
+  test('without credentials nobody is asked', () => {
+    const flows = new FakeFlows();
+    flows.isOpen = () => Promise.reject(new Error('asked'));
+    const node = new TestNode({ config: noGateways, flows }).start();
+    const source: SipSource = { ...TCP, flow: flow(1) };
+    expect(node.send({ source, headers: { To: '<sip:bob@acme.example>' } }).status).toBe(401);
   });
 });
 
@@ -183,10 +236,10 @@ describe('claim R15: where a phone should be', () => {
     expect(node.devices.waitingToMove).toBe(0);
   });
 
-  test('a node that is alone does not wait for phones to move, and closes nothing', () => {
+  test('a node that is alone does not wait for phones to move, and closes nothing', async () => {
     const flows = new FakeFlows();
     const node = new TestNode({ config: noGateways, flows }).start();
-    node.register({ source: TCP });
+    await node.registerOver(flow(1));
     node.devices.drain(10_000);
     node.clock.advance(10_000);
     expect(node.devices.waitingToMove).toBe(0);
@@ -195,7 +248,7 @@ describe('claim R15: where a phone should be', () => {
 });
 
 describe('claim R15: departure of phones on connections', () => {
-  const flow = (port: number): SipSource => ({ ...TCP, port });
+  const portOf = (name: string): number => Number(/:(\d+);/.exec(name)?.[1]);
 
   function depart(count: number, busy: Set<string>): { clock: SimulatedClock; closed: number[]; departure: Departure } {
     const clock = new SimulatedClock();
@@ -203,10 +256,11 @@ describe('claim R15: departure of phones on connections', () => {
     const departure = new Departure({
       clock,
       withinMs: 5000,
-      flows: () => Array.from({ length: count }, (_, port) => flow(port)).filter(({ port }) => !closed.includes(port)),
+      flows: () =>
+        Array.from({ length: count }, (_, port) => flow(1, port)).filter((name) => !closed.includes(portOf(name))),
       inCalls: () => busy,
-      devicesOn: ({ port }) => [`phone-${port}`],
-      close: ({ port }) => void closed.push(port),
+      devicesOn: (name) => [`phone-${portOf(name)}`],
+      close: (name) => void closed.push(portOf(name)),
     });
     return { clock, closed, departure };
   }

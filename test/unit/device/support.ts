@@ -154,12 +154,28 @@ export interface NodeOptions {
   readonly userAgent?: FakeUserAgent;
 }
 
+export interface RegisterOptions {
+  readonly username?: string;
+  readonly contact?: string;
+  readonly expires?: string;
+  readonly source?: SipSource;
+  readonly callId?: string;
+  readonly headers?: Headers;
+}
+
+function only(answers: readonly Answer[]): Answer {
+  expect(answers).toHaveLength(1);
+  return answers[0]!;
+}
+
 /** The room of one node, with everything around it in memory. */
 export class TestNode {
   readonly clock: SimulatedClock;
   readonly composite: CompositeSet;
   readonly userAgent: FakeUserAgent;
   readonly changes: RegistrationChange[] = [];
+  /** Call-IDs of the calls that came from peers of the configuration. */
+  readonly trusted: string[] = [];
   readonly calls: IncomingCall[] = [];
   readonly peers = new Map<number, NodeEntry>();
   readonly metrics = createMetrics({ process: false });
@@ -199,18 +215,25 @@ export class TestNode {
 
   /** A request that is no INVITE; the answer. */
   send(options: RequestOptions): Answer {
+    return only(this.ask(options));
+  }
+
+  private ask(options: RequestOptions): Answer[] {
     const answers: Answer[] = [];
     this.devices.requested({
       request: receivedRequest(options),
       respond: (status, answer = {}) => void answers.push({ status, ...answer }),
     });
-    expect(answers).toHaveLength(1);
-    return answers[0]!;
+    return answers;
   }
 
   invite(options: RequestOptions): FakeSession {
     const session = new FakeSession(options.callId);
-    this.devices.invited({ request: receivedRequest({ method: 'INVITE', ...options }), session });
+    this.devices.invited({
+      request: receivedRequest({ method: 'INVITE', ...options }),
+      session,
+      trustRoute: () => void this.trusted.push(session.callId),
+    });
     return session;
   }
 
@@ -224,20 +247,25 @@ export class TestNode {
 
   private cseq = 0;
 
-  register(
-    options: {
-      username?: string;
-      contact?: string;
-      expires?: string;
-      source?: SipSource;
-      callId?: string;
-      headers?: Headers;
-    } = {},
-  ): Answer {
+  register(options: RegisterOptions = {}): Answer {
+    return this.send(this.registration(options));
+  }
+
+  /** As `register`, at a node whose SIP server is asked first whether the connection is there. */
+  async registerOver(flow: string, options: RegisterOptions = {}): Promise<Answer> {
+    const [, address = '', port = ''] = /^sip:([^:]+):(\d+);/.exec(flow) ?? [];
+    const source: SipSource = { protocol: 'tcp', address, port: Number(port), flow };
+    const answers = this.ask(this.registration({ source, ...options }));
+    await settle();
+    return only(answers);
+  }
+
+  private registration(options: RegisterOptions): RequestOptions {
     const { username = 'alice', source = PHONE, expires } = options;
     const uri = `sip:${DOMAIN}`;
     this.cseq += 1;
-    return this.send({
+    return {
+      method: 'REGISTER',
       uri,
       callId: options.callId ?? `register-${username}`,
       source,
@@ -250,7 +278,7 @@ export class TestNode {
         Contact: options.contact ?? `<sip:${username}@${source.address}:${source.port}>`,
         ...(expires === undefined ? {} : { Expires: expires }),
       },
-    });
+    };
   }
 
   call(dialled: string, options: RequestOptions & { username?: string; from?: string } = {}): FakeSession {

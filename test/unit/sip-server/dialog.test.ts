@@ -60,9 +60,22 @@ function ok(extra: string[]): SipResponse {
 }
 
 const asServer = (request: SipRequest, on: Flow = flow): DialogState =>
-  dialogAsServer({ request, flow: on, localTag: 'us', localContact: '<sip:127.0.0.1:5060>', confirmed: true });
+  dialogAsServer({
+    request,
+    flow: on,
+    localTag: 'us',
+    localContact: '<sip:127.0.0.1:5060>',
+    confirmed: true,
+    byFlow: false,
+  });
 const asClient = (response: SipResponse, on: Flow = flow): DialogState =>
-  dialogAsClient({ request: invite(), response, flow: on, localContact: '<sip:127.0.0.1:5060>' });
+  dialogAsClient({
+    request: invite(),
+    response,
+    flow: on,
+    localContact: '<sip:127.0.0.1:5060>',
+    keepTo: undefined,
+  });
 
 describe('a dialog', () => {
   test('RFC 3261 §12.1.1: as server it takes target, route and sequence from the request', () => {

@@ -12,7 +12,7 @@ import type { ListenPoint, ServerTransaction } from '../../layers';
 import { isOwnAddress } from '../addresses';
 import { remoteOf, type CoreContext, type RequestHead } from '../context';
 import type { Incoming, IncomingTable } from '../incoming';
-import { destinationsOf, hopOfContact, hopOfDestination, hopOfUri, parseRouteUri, type NextHop } from '../next-hop';
+import { destinationsOf, hopOfDestination, hopOfUri, parseRouteUri, type NextHop } from '../next-hop';
 import { Challenges } from './challenges';
 import {
   applyHeaders,
@@ -86,10 +86,7 @@ export class Proxies {
     const prepare = (target: Target, ready: (prepared: Prepared | number) => void): void => {
       const uri = parseRouteUri(target.uri);
       if (uri === undefined) return ready(503);
-      const now = this.context.clock.now();
-      const { transport } = this.context.transactions;
-      const hop = hopOfContact(uri, transport, this.context.contacts, now) ?? hopOfUri(uri, transport);
-      this.prepare(hop, ready, (point) => {
+      this.prepare(hopOfUri(uri, this.context.transactions.transport), ready, (point) => {
         const copy = this.copyFor(transaction.request, target);
         if (options.remainInDialog) recordRoute(copy, transaction.flow.local, point);
         applyHeaders(copy, headers, point);
@@ -259,10 +256,6 @@ export class Proxies {
     const direct = getHeaders(copy, 'Route').length === 0;
     const uri = followRoutes(copy);
     if (uri === undefined || uri.scheme === 'tel' || isOwnAddress(uri, points)) return { kind: 'no-transport' };
-    const registered = direct
-      ? hopOfContact(uri, transport, this.context.contacts, this.context.clock.now())
-      : undefined;
-    if (registered !== undefined) return registered;
     const toCaller = direct && head.toTag === dialog.callerTag;
     const remembered =
       toCaller && dialog.callerHop !== undefined ? hopOfDestination(dialog.callerHop, transport) : undefined;
