@@ -1,4 +1,5 @@
 import type { Bus } from '../cluster/bus';
+import type { Cluster } from '../cluster/cluster';
 import { MemoryBus, MemoryExchange } from '../cluster/memory/memory-bus';
 import { RedisBus } from '../cluster/redis/redis-bus';
 import type { TandemConfig } from '../config/types';
@@ -38,4 +39,13 @@ export function createTable(
     routes: config.routes,
     signalling: config.cluster.signalling,
   });
+}
+
+/** What the node directory says of another node. */
+export function entryOf(
+  cluster: Cluster,
+  node: number,
+): { readonly sipAddress: string; readonly boot: number; readonly live: boolean } | undefined {
+  const peer = cluster.peer(node);
+  return peer === undefined ? undefined : { sipAddress: peer.address, boot: peer.boot, live: peer.live };
 }

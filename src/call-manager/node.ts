@@ -23,11 +23,12 @@ import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
 import { AdminView, RecentCalls } from './admin-view';
 import { createConferences } from './conferences';
-import { createBus, createTable } from './makers';
+import { createBus, createTable, entryOf } from './makers';
 import { Problems } from './problems';
 import { startMediaResources } from './media-resources';
 import { SipServerProcess } from './sip-server-process';
 import { WaitingEvents } from './waiting-events';
+import { persistenceAdvice, Watch } from './watch';
 import { countCalls, watchGauges } from './measurements';
 
 export interface NodeOptions {
@@ -58,6 +59,7 @@ interface Parts {
   readonly resources: ResourceProcesses;
   readonly orphans: OrphanedSessions;
   readonly journal: RegistrationJournal;
+  readonly watch: Watch;
 }
 
 /** One call manager: builds it from the rooms, and takes it down again in the right order. */
@@ -105,7 +107,10 @@ export class CallManagerNode {
   async start(): Promise<void> {
     const { log, node } = this.options;
     this.admin = await this.createAdmin();
-    await mkdir(this.nodeConfig.stateDir, { recursive: true, mode: 0o755 });
+    // Without it the node runs all the same: what is kept there says what is lost.
+    await mkdir(this.nodeConfig.stateDir, { recursive: true, mode: 0o755 }).catch((error: unknown) =>
+      log.warn({ error }, 'the state directory cannot be made'),
+    );
     const embedded = this.nodeConfig.drachtio === 'embedded';
     this.listen = await this.userAgent.start(this.waiting, embedded ? SIP_SERVER_START_MS : undefined);
     const sipAddress = this.sipAddress();
@@ -126,6 +131,7 @@ export class CallManagerNode {
     if (this.stopping) reasons.push('draining');
     const { drachtio } = this.nodeConfig;
     const where = drachtio === 'embedded' ? '' : `: no drachtio-server at ${drachtio.host}:${drachtio.port}`;
+    reasons.push(...(this.parts?.watch.notReady() ?? []));
     if (this.listen.length === 0) reasons.push(`the SIP server is not connected${where}`);
     return reasons;
   }
@@ -156,6 +162,7 @@ export class CallManagerNode {
       parts.conferences.stop();
       await this.quietly('media resources', parts.resources.stop());
       parts.orphans.stop();
+      parts.watch.stop();
     }
     if (cluster !== undefined) await this.quietly('cluster', cluster.stop());
     this.userAgent.stop();
@@ -199,7 +206,15 @@ export class CallManagerNode {
     const { clock, composite, deviceManager, stamps, userAgent } = this;
     const pids = new PidAllocator(node);
     const table = createTable(config, node, composite, () => clock.now());
-    const journal = await RegistrationJournal.open({ directory: this.nodeConfig.stateDir, clock, log });
+    const { stateDir } = this.nodeConfig;
+    const journal = await RegistrationJournal.open({
+      directory: stateDir,
+      identity: { cluster: config.cluster.name, node },
+      clock,
+      log,
+      onTrouble: (reason) => this.problems.set('journal', reason && persistenceAdvice(reason)),
+    });
+    const givenNumbers = new ClaimFile(stateDir, log, config.cluster.name);
     const { processes: resources, orphans } = await startMediaResources({
       config,
       node: this.nodeConfig,
@@ -254,7 +269,7 @@ export class CallManagerNode {
       composite,
       nodes,
       journal,
-      givenNumbers: new ClaimFile(this.nodeConfig.stateDir, log),
+      givenNumbers,
       pids,
       stamps,
       log,
@@ -317,7 +332,14 @@ export class CallManagerNode {
       now: () => clock.now(),
       homes: () => devices.homes(),
     });
-    return { devices, calls, conferences, resources, orphans, journal };
+    const watch = new Watch({
+      clock,
+      problems: this.problems,
+      mendGivenNumbers: () => givenNumbers.mend(),
+      sipServer: () => this.sipServer.pid,
+    });
+    watch.start();
+    return { devices, calls, conferences, resources, orphans, journal, watch };
   }
 
   private async createAdmin(): Promise<AdminServer | undefined> {
@@ -376,12 +398,4 @@ export class CallManagerNode {
 
 function pick(devices: Devices): Pick<Devices, 'invited' | 'requested'> {
   return { invited: devices.invited, requested: devices.requested };
-}
-
-function entryOf(
-  cluster: Cluster,
-  node: number,
-): { readonly sipAddress: string; readonly boot: number; readonly live: boolean } | undefined {
-  const peer = cluster.peer(node);
-  return peer === undefined ? undefined : { sipAddress: peer.address, boot: peer.boot, live: peer.live };
 }

@@ -13,6 +13,8 @@ export class SipServerProcess {
   /** Undefined: drachtio's control protocol has no word for connections. */
   readonly flows: Flows | undefined;
   private launching: Promise<LaunchedServer> | undefined;
+  /** Process number of the embedded one. */
+  pid: number | undefined;
   private readonly flowListeners: Parameters<Flows['onClosed']>[0][] = [];
   private stopped = false;
 
@@ -41,7 +43,8 @@ export class SipServerProcess {
     if (this.stopped) throw new Error('the node stops');
     this.launching ??= this.launch();
     try {
-      const { host, port, secret } = await this.launching;
+      const { host, port, secret, pid } = await this.launching;
+      this.pid = pid;
       return { host, port, secret };
     } catch (error) {
       this.launching = undefined;

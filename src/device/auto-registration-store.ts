@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../telemetry/logger';
 import { canonicalMac } from './device-identity';
@@ -15,15 +15,20 @@ export interface ClaimStore {
 
 /**
  * A file with a line for each claim, in the node's state directory. A line is there before the phone is told its number;
- * new devices are rare, so that a synchronous write costs nothing. A file that cannot be read or written is reported.
+ * new devices are rare, so that a synchronous write costs nothing. A file that cannot be read or written is reported, and
+ * written whole as soon as it can be. That of another cluster is set aside.
  */
 export class ClaimFile implements ClaimStore {
   private readonly path: string;
-  private failed = false;
+  private held: Claim[] = [];
+  /** Which file it is that we write, by device and inode; undefined: none that has everything. */
+  private place: string | undefined;
+  private reported = false;
 
   constructor(
     private readonly directory: string,
     private readonly log: Logger,
+    private readonly cluster = '',
   ) {
     this.path = join(directory, FILE_NAME);
   }
@@ -34,39 +39,101 @@ export class ClaimFile implements ClaimStore {
     try {
       lines = readFileSync(this.path, 'utf8').split('\n');
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) this.fail('read', error);
+      if (!isMissing(error)) this.report('read', error);
+      return [];
+    }
+    const whose = clusterOf(lines[0] ?? '');
+    if (whose !== undefined && whose !== this.cluster) {
+      this.guard('set aside', () => renameSync(this.path, `${this.path}.foreign`));
+      this.log.warn(
+        { path: this.path, cluster: whose },
+        'the given numbers are those of another cluster and are not used',
+      );
       return [];
     }
     const claims = lines.flatMap((line) => parseClaim(line) ?? []);
-    const damaged = lines.filter((line) => line !== '').length - claims.length;
+    const damaged = lines.slice(whose === undefined ? 0 : 1).filter((line) => line !== '').length - claims.length;
     if (damaged > 0) this.log.warn({ path: this.path, damaged }, 'lines of given numbers are damaged and left out');
-    this.guard('write', () => {
-      writeFileSync(`${this.path}.new`, claims.map(lineOf).join(''), { mode: PRIVATE, flush: true });
-      renameSync(`${this.path}.new`, this.path);
-    });
+    this.held = claims;
+    this.guard('write', () => this.writeWhole());
     return claims;
   }
 
   append(claim: Claim): void {
+    this.held.push(claim);
     this.guard('write', () => {
-      mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+      if (this.place === undefined || this.place !== placeOf(this.path)) return this.writeWhole();
       appendFileSync(this.path, lineOf(claim), { mode: PRIVATE });
     });
   }
 
-  private guard(step: string, work: () => void): void {
+  /** Writes everything when the file has not got it, be it removed or on a disk that was full. Undefined: all is well; else why not. */
+  mend(): string | undefined {
+    if (this.held.length === 0 || (this.place !== undefined && this.place === placeOf(this.path))) return undefined;
+    return this.guard('write', () => this.writeWhole());
+  }
+
+  private writeWhole(): void {
+    const text = [
+      this.cluster === '' ? '' : `${JSON.stringify({ cluster: this.cluster })}\n`,
+      ...this.held.map(lineOf),
+    ];
+    const temporary = `${this.path}.new`;
+    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    try {
+      writeFileSync(temporary, text.join(''), { mode: PRIVATE, flush: true });
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
+    renameSync(temporary, this.path);
+    this.place = placeOf(this.path);
+    this.reported = false;
+  }
+
+  /** Why it failed. */
+  private guard(step: string, work: () => void): string | undefined {
     try {
       work();
+      return undefined;
     } catch (error) {
-      this.fail(step, error);
+      this.place = undefined;
+      this.report(step, error);
+      return error instanceof Error ? error.message : String(error);
     }
   }
 
-  private fail(step: string, error: unknown): void {
-    if (this.failed) return;
-    this.failed = true;
+  private report(step: string, error: unknown): void {
+    if (this.reported) return;
+    this.reported = true;
     const consequence = 'given numbers are not kept over a restart of this node, unless another node knows them';
     this.log.warn({ path: this.path, step, error: String(error) }, consequence);
+  }
+}
+
+/** Device and inode; a text that no file has when there is none. */
+function placeOf(path: string): string {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    return 'nowhere';
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+/** The first line says whose file it is; older files have none. */
+function clusterOf(line: string): string | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isObject(value) && typeof value.cluster === 'string' && value.identity === undefined
+      ? value.cluster
+      : undefined;
+  } catch {
+    return undefined;
   }
 }
 

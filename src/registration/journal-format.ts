@@ -17,9 +17,17 @@ export interface JournaledBinding {
   readonly flow?: string;
 }
 
+/** Whose journal it is. */
+export interface JournalIdentity {
+  readonly cluster: string;
+  readonly node: number;
+}
+
 /** What a journal file says, and what of it could not be read. */
 export interface JournalContents {
   readonly bindings: Map<string, JournaledBinding>;
+  /** Undefined: the file does not say whose it is. */
+  readonly identity: JournalIdentity | undefined;
   /** Complete lines whose checksum or content is wrong. */
   readonly corruptLines: number;
   /** The file ends within a line: the process or the machine died while it wrote. */
@@ -28,6 +36,8 @@ export interface JournalContents {
 }
 
 const CHECKSUM_LENGTH = 16;
+/** In place of the checksum of a line that must not count any more. It is written over it, for which a full disk has room. */
+export const STRUCK = '-'.repeat(CHECKSUM_LENGTH);
 const MAX_CALL_ID_LENGTH = 1024;
 const LINE_END = 0x0a;
 /** A few milliseconds of work. */
@@ -52,6 +62,16 @@ export function deleteLine(key: string): string {
   return line({ delete: key });
 }
 
+/** The first line of a file. */
+export function identityLine({ cluster, node }: JournalIdentity): string {
+  return line({ journal: { cluster, node } });
+}
+
+function readIdentity(value: unknown): JournalIdentity | undefined {
+  if (!isObject(value) || typeof value.cluster !== 'string' || !isCount(value.node)) return undefined;
+  return { cluster: value.cluster, node: value.node };
+}
+
 function isBinding(value: unknown): value is JournaledBinding {
   if (!isObject(value)) return false;
   const { callId, flow, mediaResourceGroupList: list } = value;
@@ -61,24 +81,40 @@ function isBinding(value: unknown): value is JournaledBinding {
   return isCount(value.cseq) && isCount(value.registeredAt) && isRegistrationRecord(value.record);
 }
 
-/** Applies one line; `false` when it is corrupt. */
-function applyLine(text: string, bindings: Map<string, JournaledBinding>): boolean {
+type Line =
+  | { readonly type: 'put'; readonly binding: JournaledBinding }
+  | { readonly type: 'delete'; readonly key: string }
+  | { readonly type: 'identity'; readonly identity: JournalIdentity }
+  | { readonly type: 'struck' }
+  | { readonly type: 'corrupt' };
+
+function readLine(text: string): Line {
   const json = text.slice(CHECKSUM_LENGTH + 1);
-  if (text[CHECKSUM_LENGTH] !== ' ' || text.slice(0, CHECKSUM_LENGTH) !== checksum(json)) return false;
+  const sum = text.slice(0, CHECKSUM_LENGTH);
+  if (text[CHECKSUM_LENGTH] !== ' ') return { type: 'corrupt' };
+  if (sum === STRUCK) return { type: 'struck' };
+  if (sum !== checksum(json)) return { type: 'corrupt' };
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch {
-    return false;
+    return { type: 'corrupt' };
   }
-  if (!isObject(value)) return false;
-  if (typeof value.delete === 'string') {
-    bindings.delete(value.delete);
-    return true;
+  if (!isObject(value)) return { type: 'corrupt' };
+  if (typeof value.delete === 'string') return { type: 'delete', key: value.delete };
+  const identity = readIdentity(value.journal);
+  if (identity !== undefined) return { type: 'identity', identity };
+  return isBinding(value.put) ? { type: 'put', binding: value.put } : { type: 'corrupt' };
+}
+
+/** Where each complete line begins, and the line; the last number is where the text behind them begins. */
+function* linesOf(bytes: Buffer): Generator<{ readonly at: number; readonly line: Line }, number> {
+  let start = 0;
+  for (let end = bytes.indexOf(LINE_END); end >= 0; end = bytes.indexOf(LINE_END, start)) {
+    yield { at: start, line: readLine(bytes.toString('utf8', start, end)) };
+    start = end + 1;
   }
-  if (!isBinding(value.put)) return false;
-  bindings.set(value.put.record.key, value.put);
-  return true;
+  return start;
 }
 
 /**
@@ -87,14 +123,34 @@ function applyLine(text: string, bindings: Map<string, JournaledBinding>): boole
  */
 export async function parseJournal(bytes: Buffer): Promise<JournalContents> {
   const bindings = new Map<string, JournaledBinding>();
+  let identity: JournalIdentity | undefined;
   let corruptLines = 0;
   let lines = 0;
-  let start = 0;
-  for (let end = bytes.indexOf(LINE_END); end >= 0; end = bytes.indexOf(LINE_END, start)) {
+  const reader = linesOf(bytes);
+  for (;;) {
+    const next = reader.next();
+    if (next.done === true) return { bindings, identity, corruptLines, tornTail: next.value < bytes.length, lines };
+    const { line: read } = next.value;
     lines += 1;
-    if (!applyLine(bytes.toString('utf8', start, end), bindings)) corruptLines += 1;
-    start = end + 1;
+    if (read.type === 'put') bindings.set(read.binding.record.key, read.binding);
+    else if (read.type === 'delete') bindings.delete(read.key);
+    else if (read.type === 'identity') identity ??= read.identity;
+    else if (read.type === 'corrupt') corruptLines += 1;
     if (lines % LINES_AT_ONCE === 0) await nextTurn();
   }
-  return { bindings, corruptLines, tornTail: start < bytes.length, lines };
+}
+
+/** Where the lines begin that would restore what is not so any more, by what `isCurrent` says of a binding. */
+export function staleLines(bytes: Buffer, isCurrent: (binding: JournaledBinding) => boolean): readonly number[] {
+  const puts = new Map<string, { readonly at: number[]; stale: boolean }>();
+  for (const { at, line: read } of linesOf(bytes)) {
+    if (read.type === 'delete') puts.delete(read.key);
+    if (read.type !== 'put') continue;
+    const { key } = read.binding.record;
+    const known = puts.get(key) ?? { at: [], stale: false };
+    known.at.push(at);
+    known.stale = !isCurrent(read.binding);
+    puts.set(key, known);
+  }
+  return [...puts.values()].flatMap(({ at, stale }) => (stale ? at : []));
 }

@@ -1,7 +1,17 @@
-import { mkdir, open, readFile, rename, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../process/clock';
-import { deleteLine, parseJournal, putLine, type JournaledBinding } from './journal-format';
+import { parsePid } from '../process/pid';
+import {
+  deleteLine,
+  identityLine,
+  parseJournal,
+  putLine,
+  staleLines,
+  STRUCK,
+  type JournaledBinding,
+  type JournalIdentity,
+} from './journal-format';
 
 export type { JournaledBinding } from './journal-format';
 
@@ -13,13 +23,19 @@ export interface JournalLog {
 export interface JournalOptions {
   /** The node's state directory; made when it is not there. */
   readonly directory: string;
+  /** Whose it is: nothing of another node's or another cluster's journal is believed. */
+  readonly identity?: JournalIdentity;
   readonly clock: Clock;
   readonly log: JournalLog;
+  /** Called when it cannot be written, with the reason, and with undefined when it can be again. */
+  readonly onTrouble?: (reason: string | undefined) => void;
 }
 
 const FILE_NAME = 'registrations.journal';
 const PRIVATE = 0o600;
 const SYNC_INTERVAL_MS = 1000;
+/** How often it is looked whether the file is still there, and after a failure whether it can be written again. */
+const WATCH_INTERVAL_MS = 5000;
 /** The file is written anew when it has more than twice the lines that are needed, and this many more. */
 const COMPACTION_SLACK = 1000;
 
@@ -31,7 +47,9 @@ const COMPACTION_SLACK = 1000;
  * second of registrations, which the phones repeat by themselves; no REGISTER waits for the disk. A compacted file is
  * synchronised before it takes the place of the old one.
  *
- * A disk that fails is reported and costs the journal, never the registrations.
+ * A disk that fails is reported and costs the journal, never the registrations. It is tried again, and then everything is
+ * written. Meanwhile what stands in the file and is not so any more is struck out in place, for which a full disk has
+ * room: a restart may know less, never what was.
  */
 export class RegistrationJournal {
   private readonly path: string;
@@ -40,10 +58,16 @@ export class RegistrationJournal {
   private lines = 0;
   private working: Promise<void> | undefined;
   private file: FileHandle | undefined;
+  /** Which file it is that we write, by device and inode; undefined: none yet. */
+  private place: string | undefined;
   private failed = false;
+  /** It is being written anew: what changes meanwhile comes behind that. */
+  private mending = false;
+  private due: 'nothing' | 'strike' | 'mend' = 'nothing';
   private closed = false;
   private lastSync = 0;
   private cancelSync: (() => void) | undefined;
+  private cancelWatch: () => void = () => undefined;
 
   private constructor(private readonly options: JournalOptions) {
     this.path = join(options.directory, FILE_NAME);
@@ -56,6 +80,7 @@ export class RegistrationJournal {
   static async open(options: JournalOptions): Promise<RegistrationJournal> {
     const journal = new RegistrationJournal(options);
     if (!(await journal.read())) await journal.guard('write', () => journal.compact());
+    journal.watch();
     return journal;
   }
 
@@ -83,7 +108,9 @@ export class RegistrationJournal {
     if (this.closed) return;
     this.closed = true;
     this.cancelSync?.();
+    this.cancelWatch();
     await this.working;
+    if (this.failed) await this.mend();
     await this.guard('close', async () => {
       await this.file?.sync();
       await this.file?.close();
@@ -92,18 +119,31 @@ export class RegistrationJournal {
   }
 
   private append(line: string): void {
-    if (this.closed || this.failed) return;
-    this.pending.push(line);
-    this.working ??= this.drain().finally(() => (this.working = undefined));
+    if (this.closed) return;
+    if (!this.failed || this.mending) this.pending.push(line);
+    else if (this.due === 'nothing') this.due = 'strike';
+    this.wake();
   }
 
-  private async drain(): Promise<void> {
+  private wake(): void {
+    this.working ??= this.work().finally(() => (this.working = undefined));
+  }
+
+  private async work(): Promise<void> {
     // Lets the changes of one burst gather into one write.
     await Promise.resolve();
-    while (this.pending.length > 0 && !this.failed) {
-      const batch = this.pending;
-      this.pending = [];
-      await this.guard('write', () => this.write(batch));
+    for (;;) {
+      if (this.failed) {
+        const due = this.due;
+        this.due = 'nothing';
+        if (due === 'nothing') return;
+        await (due === 'mend' ? this.mend() : this.strike());
+      } else {
+        const batch = this.pending;
+        this.pending = [];
+        if (batch.length === 0) return;
+        await this.guard('write', () => this.write(batch));
+      }
     }
   }
 
@@ -112,7 +152,10 @@ export class RegistrationJournal {
       await this.compact();
       return;
     }
-    this.file ??= await open(this.path, 'a', PRIVATE);
+    if (this.file === undefined) {
+      this.file = await open(this.path, 'a', PRIVATE);
+      this.place = await placeOf(this.file);
+    }
     await this.file.appendFile(batch.join(''));
     this.lines += batch.length;
     this.scheduleSync();
@@ -132,12 +175,79 @@ export class RegistrationJournal {
     });
   }
 
+  /** Somebody may remove the file or the directory, or put another in its place; and a disk may have room again. */
+  private watch(): void {
+    this.cancelWatch = this.options.clock.setTimer(WATCH_INTERVAL_MS, () => {
+      void this.look().finally(() => {
+        if (!this.closed) this.watch();
+      });
+    });
+  }
+
+  private async look(): Promise<void> {
+    const { place, idle } = this;
+    if (!this.failed && idle && place !== undefined) {
+      const now = await placeOf(this.path).catch(() => 'nowhere');
+      // A compaction that began meanwhile puts another there itself.
+      if (now !== place && place === this.place && this.working === undefined)
+        this.fail('watch', new Error('the file was removed, or another is in its place'));
+    }
+    if (!this.failed || this.closed) return;
+    this.due = 'mend';
+    this.wake();
+  }
+
+  /** Nothing is being written. */
+  private get idle(): boolean {
+    return this.working === undefined;
+  }
+
+  /** Tries to write everything; when that cannot be done, sees that the file says nothing that is not so. */
+  private async mend(): Promise<void> {
+    this.mending = true;
+    try {
+      await this.compact();
+      this.failed = false;
+      this.options.onTrouble?.(undefined);
+      this.options.log.warn({ path: this.path, bindings: this.live.size }, 'registration journal is written again');
+    } catch (error) {
+      this.pending = [];
+      this.options.onTrouble?.(this.trouble(error));
+      await this.strike();
+    } finally {
+      this.mending = false;
+    }
+  }
+
+  /** Needs no room on the disk. Where it fails all the same nothing is better than the past. */
+  private async strike(): Promise<void> {
+    try {
+      const stale = staleLines(await readFile(this.path), ({ record }) => {
+        const held = this.live.get(record.key)?.record;
+        return held !== undefined && held.contact === record.contact && held.address === record.address;
+      });
+      if (stale.length === 0) return;
+      const file = await open(this.path, 'r+');
+      try {
+        for (const at of stale) await file.write(STRUCK, at);
+        await file.datasync();
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (!isMissing(error)) await rm(this.path, { force: true }).catch(() => undefined);
+    }
+  }
+
   /** `live` already has everything that was pending when this was called, and perhaps more: applying a line twice does no harm. */
   private async compact(): Promise<void> {
     const temporary = `${this.path}.new`;
     const bindings = this.bindings();
+    const { directory, identity } = this.options;
+    await mkdir(directory, { recursive: true, mode: 0o700 });
     const file = await open(temporary, 'w', PRIVATE);
     try {
+      if (identity !== undefined) await file.appendFile(identityLine(identity));
       for (let at = 0; at < bindings.length; at += COMPACTION_SLACK)
         await file.appendFile(
           bindings
@@ -147,36 +257,59 @@ export class RegistrationJournal {
         );
       await file.sync();
     } catch (error) {
-      await file.close();
+      await file.close().catch(() => undefined);
+      // It would hold the room that the file itself needs.
+      await rm(temporary, { force: true }).catch(() => undefined);
       throw error;
     }
     await rename(temporary, this.path);
     const old = this.file;
     this.file = file;
-    this.lines = bindings.length;
+    this.place = await placeOf(file);
+    this.lines = bindings.length + (identity === undefined ? 0 : 1);
     await old?.close();
   }
 
   /** `true`: the file may be written on as it is. */
   private async read(): Promise<boolean> {
-    const { log, directory } = this.options;
+    const { log, directory, identity } = this.options;
     let bytes: Buffer;
     try {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       bytes = await readFile(this.path);
+      this.place = await placeOf(this.path);
     } catch (error) {
       if (!isMissing(error)) log.warn({ path: this.path, error: String(error) }, 'registration journal not readable');
       return false;
     }
-    const { bindings, corruptLines, tornTail, lines } = await parseJournal(bytes);
+    const contents = await parseJournal(bytes);
+    const { bindings, corruptLines, tornTail, lines } = contents;
+    const whose = contents.identity;
+    if (identity !== undefined && whose !== undefined && !isSame(whose, identity)) {
+      await this.setAside(whose);
+      return false;
+    }
+    // Older files do not say whose they are; their records do.
+    for (const [key, { record }] of bindings)
+      if (identity !== undefined && parsePid(record.pid)?.node !== identity.node) bindings.delete(key);
     this.live = bindings;
     this.lines = lines;
-    if (corruptLines === 0 && !tornTail) return !this.tooLong(0);
+    if (corruptLines === 0 && !tornTail) return !this.tooLong(0) && (identity === undefined || whose !== undefined);
     log.warn(
       { path: this.path, corruptLines, tornTail, restored: bindings.size },
       'registration journal was damaged; damaged lines are skipped, their phones must register again',
     );
     return false;
+  }
+
+  /** Phones of another node are none of ours; that node may want its file back. */
+  private async setAside(whose: JournalIdentity): Promise<void> {
+    const aside = `${this.path}.foreign`;
+    await rename(this.path, aside).catch(() => undefined);
+    this.options.log.warn(
+      { path: this.path, cluster: whose.cluster, node: whose.node, kept: aside },
+      'the registration journal is that of another node and is not used: give each node a stateDir of its own',
+    );
   }
 
   private tooLong(more: number): boolean {
@@ -195,11 +328,31 @@ export class RegistrationJournal {
     if (this.failed) return;
     this.failed = true;
     this.pending = [];
+    this.due = 'mend';
+    void this.file?.close().catch(() => undefined);
+    this.file = undefined;
     this.options.log.warn(
       { path: this.path, step: what, error: String(error) },
-      'registration journal cannot be written; registrations go on, but a restart will not restore them',
+      'registration journal cannot be written; registrations go on, but a restart will not restore them; it is tried again',
     );
+    this.options.onTrouble?.(this.trouble(error));
+    // A full disk is tried again later; what must be struck out is at once.
+    if (!this.closed) this.wake();
   }
+
+  private trouble(error: unknown): string {
+    const reason = error instanceof Error ? error.message : String(error);
+    return `the registration journal cannot be written: ${reason}`;
+  }
+}
+
+async function placeOf(file: FileHandle | string): Promise<string> {
+  const { dev, ino } = typeof file === 'string' ? await stat(file) : await file.stat();
+  return `${dev}:${ino}`;
+}
+
+function isSame(one: JournalIdentity, other: JournalIdentity): boolean {
+  return one.cluster === other.cluster && one.node === other.node;
 }
 
 function isMissing(error: unknown): boolean {

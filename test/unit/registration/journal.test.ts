@@ -1,6 +1,8 @@
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -14,6 +16,7 @@ import fc from 'fast-check';
 import { SimulatedClock } from '../../../src/process/clock';
 import { RegistrationJournal, type JournaledBinding } from '../../../src/registration/journal';
 import { parseJournal, putLine } from '../../../src/registration/journal-format';
+import { eventuallyTrue } from '../../support/eventually';
 import { NOW, record } from './support';
 
 let directory: string;
@@ -241,5 +244,146 @@ describe('the journal of local registrations', () => {
     await journal.close();
     expect(warnings.length).toBeGreaterThan(0);
     directory = join(directory, '..', '..', 'state');
+  });
+
+  describe('on a disk that fails, and is mended', () => {
+    const identity = { cluster: 'acme', node: 1 };
+    let time: SimulatedClock;
+    let troubles: (string | undefined)[];
+
+    beforeEach(() => {
+      time = new SimulatedClock(NOW);
+      troubles = [];
+    });
+
+    const openWatched = (): Promise<RegistrationJournal> =>
+      RegistrationJournal.open({
+        directory,
+        identity,
+        clock: time,
+        log: { warn: (details, message) => void warnings.push({ ...details, message }) },
+        onTrouble: (reason) => void troubles.push(reason),
+      });
+    /** Lets the journal look at its file again and again until something holds. */
+    const until = (what: string, accept: () => boolean | Promise<boolean>): Promise<unknown> =>
+      eventuallyTrue(
+        what,
+        () => {
+          time.advance(5000);
+          return accept();
+        },
+        { cap: 15_000, every: 20 },
+      );
+    const text = (): string => readFileSync(path(), 'utf8');
+    const inFile = async (): Promise<ReadonlyMap<string, JournaledBinding>> =>
+      (await parseJournal(readFileSync(path()))).bindings;
+    const reread = async (): Promise<string[]> => {
+      const journal = await openWatched();
+      await journal.close();
+      return devices(journal);
+    };
+
+    test.each([
+      ['the file is removed', () => rmSync(path())],
+      ['the directory is removed', () => rmSync(directory, { recursive: true })],
+      [
+        'another file is in its place',
+        () => {
+          rmSync(path());
+          writeFileSync(path(), '');
+        },
+      ],
+    ])('when %s it is written whole, with what changed meanwhile', async (_what, damage) => {
+      const journal = await openWatched();
+      for (const device of ['a', 'b', 'c']) journal.put(binding(device));
+      await until('they are in the file', () => text().includes('call-c'));
+      damage();
+      journal.delete(binding('b').record.key);
+      await until('it was noticed and mended', () => troubles.length >= 2 && troubles.at(-1) === undefined);
+      journal.put(binding('d'));
+      await until('it goes on', () => text().includes('call-d'));
+      // As after SIGKILL: it was not closed.
+      expect([...(await inFile()).values()].map(({ record: { device } }) => device).sort()).toEqual(['a', 'c', 'd']);
+      await journal.close();
+    });
+
+    /** A tmpfs of 256 KiB; undefined: only root may mount one. */
+    const smallDisk = (): boolean => {
+      if (process.getuid?.() !== 0) return false;
+      mkdirSync(directory, { recursive: true });
+      try {
+        execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'none', directory], { stdio: 'pipe' });
+        return true;
+      } catch {
+        return false;
+      }
+    };
+
+    test('a full disk loses the new and never brings back the old; with room everything is written', async () => {
+      // Only root may mount one.
+      if (!smallDisk()) return;
+      try {
+        const filler = join(directory, 'filler');
+        const journal = await openWatched();
+        for (const device of ['a', 'b', 'c']) journal.put(binding(device));
+        await until('they are in the file', () => text().includes('call-c'));
+        const fill = (): void => {
+          try {
+            for (;;) appendFileSync(filler, Buffer.alloc(512));
+          } catch {
+            // Full.
+          }
+        };
+        fill();
+        for (let count = 0; count < 200; count++) journal.put(binding(`new-${count}`));
+        await until('it cannot be written', () => troubles.at(-1)?.includes('ENOSPC') === true);
+        fill();
+        journal.delete(binding('a').record.key);
+        journal.put({ ...binding('b'), record: { ...binding('b').record, contact: 'sip:b@192.0.2.77:5060' } });
+        // What a restart would find: not the phone that left, nor the place where another was.
+        await until('both are struck out', async () => {
+          const now = await inFile();
+          const old = now.get(binding('b').record.key)?.record.contact === binding('b').record.contact;
+          return !now.has(binding('a').record.key) && !old;
+        });
+        const found = await inFile();
+        expect(found.has(binding('c').record.key)).toBe(true);
+        expect(troubles.at(-1)).toContain('ENOSPC');
+
+        rmSync(filler);
+        await until('it is written', () => troubles.at(-1) === undefined);
+        const whole = await inFile();
+        expect(whole.size).toBe(journal.bindings().length);
+        expect(whole.has(binding('a').record.key)).toBe(false);
+        await journal.close();
+      } finally {
+        execFileSync('umount', ['--lazy', directory]);
+      }
+    });
+
+    test.each([
+      ['another node', { cluster: 'acme', node: 2 }],
+      ['another cluster', { cluster: 'other', node: 1 }],
+    ])('the journal of %s is not believed, and kept', async (_whose, other) => {
+      const foreign = await RegistrationJournal.open({
+        directory,
+        identity: other,
+        clock: time,
+        log: { warn: () => 0 },
+      });
+      foreign.put(binding('a'));
+      await foreign.close();
+      const before = text();
+      expect(await reread()).toEqual([]);
+      expect(readFileSync(`${path()}.foreign`, 'utf8')).toBe(before);
+      expect(warnings).toMatchObject([{ cluster: other.cluster, node: other.node }]);
+    });
+
+    test('an older file, which does not say whose it is, is believed as far as its records are ours', async () => {
+      await written(binding('a'), { ...binding('b'), record: record('b', '2.dp.1') });
+      expect(await reread()).toEqual(['a']);
+      expect(await reread()).toEqual(['a']);
+      expect(readFileSync(path(), 'utf8')).toContain('"journal":{"cluster":"acme","node":1}');
+    });
   });
 });
