@@ -191,6 +191,7 @@ export class CallManagerNode {
         warn: (message, fields) => log.warn(fields ?? {}, message),
         error: (message, fields) => log.error(fields ?? {}, message),
       },
+      onMovedBinding: (key, outcome) => this.parts?.devices.movedBinding(key, outcome),
       onPeersChanged: () => this.membershipChanged(),
       onFatal,
     });

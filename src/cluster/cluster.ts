@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { CancelTimer } from '../process/clock';
 import type { RegistrationChange } from '../registration/composite-set';
+import { deletionReason } from '../registration/record';
 import { Convergence } from './convergence';
 import { silentMetrics, type Metrics } from '../telemetry/metrics';
 import { Envelope, type Refusal } from './envelope';
@@ -13,7 +14,6 @@ import type { Peer } from './protocol/peer';
 import { StartProbe } from './protocol/start-probe';
 import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS, TICK_INTERVAL_MS } from './protocol/timing';
 import type { ClusterMessage } from './schema';
-import { deletionReason } from './wire';
 
 /** The node cannot start: its number is in use. */
 export class NodeNumberTakenError extends Error {
@@ -276,6 +276,13 @@ export class Cluster {
       case 'own-moved':
         composite.delete(node, effect.key, 'moved');
         return;
+      case 'own-gone':
+        composite.delete(node, effect.key, effect.reason);
+        return log.info('an entry of ours is dead, as another node knows', { key: effect.key, reason: effect.reason });
+      case 'own-back':
+        return this.options.onMovedBinding?.(effect.key, 'back');
+      case 'own-settled':
+        return this.options.onMovedBinding?.(effect.key, 'settled');
       case 'peer-online':
         this.metrics.count('tandem_cluster_transitions_total', { to: 'on-line' });
         log.info('a node is on-line', { peer: effect.node, boot: effect.boot, address: effect.address });

@@ -27,6 +27,8 @@ export interface ClusterOptions {
   readonly sipAddress: string;
   readonly log: ClusterLog;
   readonly metrics?: Metrics;
+  /** What became of an own entry that was deleted with the reason `moved`: see the effects `own-back` and `own-settled`. */
+  readonly onMovedBinding?: (key: string, outcome: 'back' | 'settled') => void;
   /** A node came on-line or went off-line, or the bus was lost or is back. */
   readonly onPeersChanged?: () => void;
   /** Another process runs with our number: deregister everything and exit with this message. */

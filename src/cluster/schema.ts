@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { isPid } from '../process/pid';
+import { DELETION_REASONS } from '../registration/record';
+import { isKey } from '../registration/validate';
 import type { ProcessMessage } from './messenger';
 import type { ProtocolMessage } from './protocol/messages';
 import { readChanges, readRecords } from './wire';
@@ -48,6 +50,15 @@ const schema: z.ZodType<ClusterMessage> = z.discriminatedUnion('type', [
     ...header,
     first: count.min(1),
     changes: readBy(readChanges, 1),
+  }),
+  z.strictObject({
+    type: z.literal('gone'),
+    ...header,
+    reason: z.enum(DELETION_REASONS),
+    entries: z
+      .array(z.strictObject({ key: z.string().refine(isKey), stamp }))
+      .min(1)
+      .max(1_000),
   }),
   z.strictObject({
     type: z.literal('pull'),

@@ -1,5 +1,5 @@
 import { bindingKey } from '../registration/binding-key';
-import type { DeletionReason, RegistrationRecord } from '../registration/record';
+import { deletionReason, type RegistrationRecord } from '../registration/record';
 import { isCount, isKey, isRegistrationRecord } from '../registration/validate';
 import type { ProcessMessage } from './messenger';
 import type { Change, ProtocolMessage } from './protocol/messages';
@@ -10,15 +10,9 @@ import type { Change, ProtocolMessage } from './protocol/messages';
  */
 type Row = readonly unknown[];
 
-const REASONS: readonly DeletionReason[] = ['unregistered', 'expired', 'unreachable', 'moved', 'replaced', 'stopped'];
 const RECORD_FIELDS = 13;
 const STAMP_FIELDS = 6;
 const DELETE_FIELDS = 3;
-
-/** The reason of a deletion as it goes to the other nodes. */
-export function deletionReason(text: unknown): DeletionReason | undefined {
-  return REASONS.find((reason) => reason === text);
-}
 
 /** A message as JSON. */
 export function writeMessage(message: ProtocolMessage | ProcessMessage): string {

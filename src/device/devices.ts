@@ -33,7 +33,7 @@ import {
 } from './incoming';
 import { NodeDevice } from './node-device';
 import { isConnectionBound } from './outgoing';
-import type { DevicesOptions, OtherProcesses } from './ports';
+import type { DevicesOptions, MovedOutcome, OtherProcesses } from './ports';
 import type { Station } from './station';
 import { RETRY_AFTER_SECONDS, Stations } from './stations';
 
@@ -108,6 +108,12 @@ export class Devices implements UserAgentEvents, DeviceRouter {
   drain(withinMs: number): void {
     this.draining = true;
     this.stationTable.drain(withinMs);
+  }
+
+  /** As `Stations.movedBinding`. */
+  movedBinding(key: string, outcome: MovedOutcome): void {
+    this.stationTable.movedBinding(key, outcome);
+    this.gatewayTable.movedBinding(key, outcome);
   }
 
   /** Phones that could still move before a stop. */

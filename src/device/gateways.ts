@@ -11,7 +11,7 @@ import type { SipDomain } from '../sip/domain';
 import type { RegisterResponse } from '../sip/registrar';
 import { Gateway } from './gateway';
 import { configuredPlace, hostOf, portOf, type GatewayPlace } from './gateway-place';
-import type { DevicesOptions, HostResolver } from './ports';
+import type { DevicesOptions, HostResolver, MovedOutcome } from './ports';
 import { RegisteredGateways } from './registered-gateways';
 
 const LOOK_UP_INTERVAL_MS = 60_000;
@@ -64,6 +64,11 @@ export class Gateways {
   /** The SIP server and with it every connection is gone. */
   dropConnections(): void {
     this.registered.dropConnections();
+  }
+
+  /** As `Stations.movedBinding`. */
+  movedBinding(key: string, outcome: MovedOutcome): void {
+    this.registered.movedBinding(key, outcome);
   }
 
   /** An authenticated REGISTER; one with an address in the configuration does not register. */

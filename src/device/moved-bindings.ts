@@ -1,12 +1,24 @@
 import type { DeviceConfig } from '../config/types';
+import { compareStamps, type Stamp } from '../process/hlc';
+import { bindingKey } from '../registration/binding-key';
+import type { RegistrationChange } from '../registration/composite-set';
+import type { RegistrationRecord } from '../registration/record';
 import { parseCSeq } from '../sip-message/cseq';
 import type { ReceivedRequest } from '../sip/user-agent';
+import { isConnectionBound } from './outgoing';
 import type { DevicesOptions } from './ports';
+import type { Registration } from './station';
 
 /** What a phone said last in a registration. */
 export interface LastWord {
   readonly callId: string;
   readonly cseq: number;
+}
+
+/** A binding as it was here. */
+export interface KeptBinding {
+  readonly device: DeviceConfig;
+  readonly registration: Registration;
 }
 
 /** Phones that go back to a node of theirs take leave of the one they were with soon after. */
@@ -18,10 +30,19 @@ const NEXT_REQUESTS = 2;
 /** Bindings that were here and have moved to other nodes, and the removal of those that are elsewhere. */
 export class MovedBindings {
   private readonly moved = new Map<string, LastWord & { readonly at: number }>();
+  /** By binding key: what comes back when the newer registration turns out to be none. The cluster says how long it is kept. */
+  private readonly kept = new Map<string, KeptBinding>();
+  /** Devices that have left with everything that they have anywhere: until when something of that may turn up. */
+  private readonly left = new Map<string, { readonly stamp: Stamp; readonly until: number }>();
 
   constructor(
-    private readonly options: Pick<DevicesOptions, 'boot' | 'clock' | 'composite' | 'node' | 'pids' | 'stamps'>,
-  ) {}
+    private readonly options: Pick<
+      DevicesOptions,
+      'boot' | 'clock' | 'composite' | 'config' | 'node' | 'pids' | 'stamps'
+    >,
+  ) {
+    options.composite.onChange((change) => this.endWhatHasLeft(change));
+  }
 
   /** The phone has registered with another node since. */
   note(key: string, { callId, cseq }: LastWord): void {
@@ -34,20 +55,101 @@ export class MovedBindings {
     }
   }
 
+  keep(key: string, binding: KeptBinding): void {
+    this.kept.set(key, binding);
+  }
+
+  /** What was kept of the binding, once. */
+  take(key: string): KeptBinding | undefined {
+    const kept = this.kept.get(key);
+    this.kept.delete(key);
+    return kept;
+  }
+
+  /** This connection is closed: what came over it does not come back. Without one: all of them. */
+  connectionClosed(flow?: string): void {
+    for (const [key, { registration }] of this.kept) {
+      const { source } = registration;
+      if (isConnectionBound(source) && (flow === undefined || source.flow === flow)) this.kept.delete(key);
+    }
+  }
+
   /**
    * The phone leaves (a REGISTER that removes), and what it removes is not here. Has it come to us since the node that controls it is silent?
    * Then its binding is taken over and deleted: that node hears of a newer registration and gives its own up (procedure B). A
-   * phone that only takes leave of us, whom it has left for that node before, stays there.
+   * phone that only takes leave of us, whom it has left for that node before, stays there. What nobody here knows of is ended all
+   * the same: its node may be cut off, or down, and come back with it. `wasHere`: it was registered here, and may mean no more than that.
    */
-  removeElsewhere(device: DeviceConfig, identities: readonly string[] | 'all', request: ReceivedRequest): void {
-    if (identities.length === 0) return;
-    const { boot, composite, node, pids, stamps } = this.options;
-    for (const { owner, record } of [...composite.ofDevice(device.name)]) {
-      if (owner === node || (identities !== 'all' && !identities.includes(record.instance))) continue;
-      if (this.continues(record.key, request)) continue;
-      composite.put(node, { ...record, pid: pids.allocate('dp'), boot, stamp: stamps.next() });
-      composite.delete(node, record.key, 'unregistered');
+  removeElsewhere(
+    device: DeviceConfig,
+    identities: readonly string[] | 'all',
+    request: ReceivedRequest,
+    wasHere: boolean,
+  ): void {
+    const { composite, node, stamps } = this.options;
+    const elsewhere = composite.ofDevice(device.name).filter(({ owner }) => owner !== node);
+    for (const [key, { device: of, registration }] of this.kept)
+      if (of.name === device.name && (identities === 'all' || identities.includes(registration.binding.identity)))
+        this.kept.delete(key);
+    if (identities === 'all') {
+      const meant = elsewhere.filter(({ record }) => !this.continues(record.key, request));
+      for (const { record } of meant) this.end(record);
+      // Who only takes leave of us has something elsewhere that stays.
+      if (!wasHere && meant.length === elsewhere.length) this.leaves(device);
+      return;
     }
+    for (const identity of identities) {
+      const key = bindingKey(device.name, identity);
+      if (this.continues(key, request)) continue;
+      const known = elsewhere.find(({ record }) => record.key === key)?.record;
+      this.end(known ?? this.unknown(device, identity), stamps.next());
+    }
+  }
+
+  /** Told to all, as ours with a newer stamp that is deleted at once: from then on the cluster knows what is older as dead. */
+  private end(record: RegistrationRecord, stamp = this.options.stamps.next()): void {
+    const { boot, composite, node, pids } = this.options;
+    composite.put(node, { ...record, pid: pids.allocate('dp'), boot, stamp });
+    composite.delete(node, record.key, 'unregistered');
+  }
+
+  private unknown(device: DeviceConfig, identity: string): RegistrationRecord {
+    const { boot, node, stamps } = this.options;
+    return {
+      key: bindingKey(device.name, identity),
+      kind: 'station',
+      device: device.name,
+      lines: [],
+      instance: identity,
+      pid: `${node}.dp.0`,
+      boot,
+      contact: '',
+      address: '',
+      stamp: stamps.next(),
+      expiresAt: this.longestLife,
+    };
+  }
+
+  /** Whatever was registered until now is over by then. */
+  private get longestLife(): number {
+    return this.options.clock.now() + this.options.config.registrar.maxExpires * 1000;
+  }
+
+  private leaves({ name }: DeviceConfig): void {
+    const now = this.options.clock.now();
+    this.left.delete(name);
+    this.left.set(name, { stamp: this.options.stamps.next(), until: this.longestLife });
+    for (const [oldest, { until }] of this.left) {
+      if (this.left.size <= CAPACITY && now < until) return;
+      this.left.delete(oldest);
+    }
+  }
+
+  private endWhatHasLeft(change: RegistrationChange): void {
+    const { record, owner } = change;
+    const left = change.type === 'put' && owner !== this.options.node ? this.left.get(record.device) : undefined;
+    if (left === undefined || compareStamps(record.stamp, left.stamp) > 0) return;
+    if (this.options.clock.now() < left.until) this.end(record, left.stamp);
   }
 
   /** The request follows at once upon the last one of the registration that was here, and is about that. */

@@ -35,6 +35,9 @@ export interface NodeDirectory {
   find(node: number): NodeEntry | undefined;
 }
 
+/** What became of a binding whose device has registered with another node. */
+export type MovedOutcome = 'back' | 'settled';
+
 /** Device processes of this node that are no devices of the configuration: conferences. */
 export interface OtherProcesses {
   withPid(pid: Pid): (DeviceProcess & { takes(digits: string): boolean }) | undefined;

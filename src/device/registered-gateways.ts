@@ -3,7 +3,7 @@ import { compareStamps, type Stamp } from '../process/hlc';
 import type { Pid } from '../process/pid';
 import type { RegistrationChange } from '../registration/composite-set';
 import type { JournaledBinding } from '../registration/journal';
-import type { DeletionReason } from '../registration/record';
+import { deletionReason, type DeletionReason } from '../registration/record';
 import type { SipDomain } from '../sip/domain';
 import { readContacts } from '../sip/register-contacts';
 import { register, type Binding, type RegisterResponse } from '../sip/registrar';
@@ -13,7 +13,7 @@ import { ExpiryQueue } from './expiry-queue';
 import { Gateway, gatewayKey } from './gateway';
 import { registeredPlace } from './gateway-place';
 import { formatAddress, isConnectionBound, journaledSource } from './outgoing';
-import type { DevicesOptions } from './ports';
+import type { DevicesOptions, MovedOutcome } from './ports';
 
 /** A gateway that has registered here. */
 interface Held {
@@ -30,6 +30,8 @@ interface Held {
 export class RegisteredGateways {
   private readonly byName = new Map<string, Held>();
   private readonly byPid = new Map<Pid, Gateway>();
+  /** Those that have registered with other nodes since, by key: see `movedBinding`. */
+  private readonly kept = new Map<string, Held>();
   private readonly expiry: ExpiryQueue;
 
   constructor(
@@ -39,7 +41,7 @@ export class RegisteredGateways {
     private readonly serverIsUp: () => boolean,
   ) {
     this.expiry = new ExpiryQueue(options.clock, (name) => this.remove(name, 'expired'));
-    options.composite.onChange((change) => this.followOthers(change));
+    options.composite.onChange((change) => this.followTable(change));
     options.flows?.onClosed((flow) => this.flowClosed(flow));
   }
 
@@ -98,11 +100,13 @@ export class RegisteredGateways {
 
   /** The SIP server and with it every connection is gone. */
   dropConnections(): void {
+    for (const [key, { source }] of this.kept) if (isConnectionBound(source)) this.kept.delete(key);
     for (const [name, { source }] of [...this.byName]) if (isConnectionBound(source)) this.remove(name, 'unreachable');
   }
 
   /** A connection that closes is the end of what registered over it (claim R7). */
   private flowClosed(flow: string): void {
+    for (const [key, { source }] of this.kept) if (source.flow === flow) this.kept.delete(key);
     for (const [name, { source }] of [...this.byName]) if (source.flow === flow) this.remove(name, 'unreachable');
   }
 
@@ -127,6 +131,7 @@ export class RegisteredGateways {
         serverIsUp: this.serverIsUp,
         onSilent: () => this.remove(gateway.name, 'unreachable'),
       });
+    this.kept.delete(process.key);
     this.byName.set(gateway.name, { process, binding, source, stamp });
     this.byPid.set(process.pid, process);
     this.expiry.set(gateway.name, binding.expiresAt);
@@ -166,12 +171,23 @@ export class RegisteredGateways {
     this.options.log.info({ gateway: name, pid: process.pid, reason }, 'gateway deleted');
   }
 
-  /** Procedure B: it has registered with another node since (claims R6, R11, R15). */
-  private followOthers(change: RegistrationChange): void {
-    const { record } = change;
-    if (change.type !== 'put' || change.owner === this.options.node || record.kind !== 'gateway') return;
+  /** As `Stations.followTable`. */
+  private followTable(change: RegistrationChange): void {
+    const { record, owner, type } = change;
+    if (type !== 'delete' || owner !== this.options.node || record.kind !== 'gateway') return;
     const held = this.byName.get(record.device);
-    if (held !== undefined && compareStamps(record.stamp, held.stamp) > 0) this.remove(record.device, 'moved');
+    // One that does not answer is withdrawn by its own process, and deleted by that.
+    if (held?.process.pid !== record.pid || change.reason === 'unreachable') return;
+    if (change.reason === 'moved') this.kept.set(record.key, held);
+    this.remove(record.device, deletionReason(change.reason) ?? 'unregistered');
+  }
+
+  /** As `Stations.movedBinding`. */
+  movedBinding(key: string, outcome: MovedOutcome): void {
+    const kept = this.kept.get(key);
+    this.kept.delete(key);
+    if (outcome === 'settled' || kept === undefined || kept.binding.expiresAt <= this.options.clock.now()) return;
+    this.bind(kept.process.gateway, kept.binding, kept.source, kept.stamp);
   }
 
   private revive(journaled: JournaledBinding): boolean {

@@ -5,7 +5,7 @@ import type { Pid } from '../process/pid';
 import { bindingKey } from '../registration/binding-key';
 import type { RegistrationChange } from '../registration/composite-set';
 import type { JournaledBinding } from '../registration/journal';
-import type { DeletionReason } from '../registration/record';
+import { deletionReason, type DeletionReason } from '../registration/record';
 import type { SipDomain } from '../sip/domain';
 import { register, type Binding, type BindingChange, type RegisterResponse } from '../sip/registrar';
 import { parseVia } from '../sip-message/via';
@@ -20,12 +20,11 @@ import { isConnectionBound, journaledSource } from './outgoing';
 import { Placement } from './placement';
 import type { PollOutcome, PollSubject } from './poll-policy';
 import { Polls } from './polls';
-import type { DevicesOptions } from './ports';
+import type { DevicesOptions, MovedOutcome } from './ports';
+import { askedList, growth } from './registration-request';
 import { Station, type Registration } from './station';
 
 const MAX_CONTACTS = 10;
-/** In a REGISTER: the media resource group list that the device wants (claim M14). */
-export const LIST_HEADER = 'X-Tandem-Media-Resource-Group-List';
 /** What a phone that is turned away should wait before it tries here again, seconds. */
 export const RETRY_AFTER_SECONDS = 30;
 const LONGEST_ANSWER_MS = 5000;
@@ -62,7 +61,7 @@ export class Stations {
     this.placement = new Placement(options);
     this.moved = new MovedBindings(options);
     this.polls = this.createPolls();
-    options.composite.onChange((change) => this.followOthers(change));
+    options.composite.onChange((change) => this.followTable(change));
     options.flows?.onClosed((flow) => this.flowClosed(flow));
     options.metrics.onCollect(() => options.metrics.set('tandem_poll_backlog', this.polls?.backlog ?? 0));
   }
@@ -122,7 +121,8 @@ export class Stations {
     if (more > 0 && this.byKey.size + more > capacity)
       return this.turnAway(request, device, 'at-capacity', 'At Capacity');
     for (const change of changes) this.apply(change, device, request);
-    this.moved.removeElsewhere(device, removedElsewhere, request);
+    const wasHere = changes.some(({ type }) => type === 'unbind');
+    this.moved.removeElsewhere(device, removedElsewhere, request, wasHere);
     metrics.count('tandem_register_total', { result: outcome });
     return response;
   }
@@ -148,6 +148,7 @@ export class Stations {
   /** The SIP server and with it every connection is gone. That phones cannot be asked is no failure of theirs. */
   serverLost(): void {
     this.polls?.pause();
+    this.moved.connectionClosed();
     for (const station of this.all()) if (station.connectionBound) this.remove(station.key, 'unreachable');
   }
 
@@ -223,6 +224,7 @@ export class Stations {
   }
 
   private add(device: DeviceConfig, registration: Registration): Station {
+    this.moved.take(bindingKey(device.name, registration.binding.identity));
     const { pids, boot, userAgent, log } = this.options;
     const station = new Station(
       {
@@ -271,14 +273,30 @@ export class Stations {
     if (siblings?.size === 0) this.byDevice.delete(station.device.name);
   }
 
-  /** Procedure B: the device has registered with another node since (claims R6, R11, R15). */
-  private followOthers(change: RegistrationChange): void {
-    if (change.type !== 'put' || change.owner === this.options.node) return;
-    const { key, stamp } = change.record;
+  /**
+   * The cluster took an entry of ours off the table: its phone has registered with another node since (procedure B; claims R6, R11,
+   * R15), and comes back if that turns out to be wrong; or it has left.
+   */
+  private followTable(change: RegistrationChange): void {
+    if (change.type !== 'delete' || change.owner !== this.options.node) return;
+    const { key } = change.record;
     const station = this.byKey.get(key);
-    if (station === undefined || compareStamps(stamp, station.registration.stamp) <= 0) return;
-    this.moved.note(key, station.registration.binding);
-    this.remove(key, 'moved');
+    if (station === undefined) return;
+    const { device, registration } = station;
+    if (change.reason === 'moved') {
+      this.moved.note(key, registration.binding);
+      this.moved.keep(key, { device, registration });
+    }
+    this.remove(key, deletionReason(change.reason) ?? 'unregistered');
+  }
+
+  /** `back`: what a phone had moved to is gone, and its binding here is the newest again; it is asked whether it is there. */
+  movedBinding(key: string, outcome: MovedOutcome): void {
+    const kept = this.moved.take(key);
+    const { clock, log } = this.options;
+    if (outcome === 'settled' || kept === undefined || kept.registration.binding.expiresAt <= clock.now()) return;
+    log.info({ device: kept.device.name }, 'a phone that had moved is ours again: where it went it is not');
+    this.polls?.suspect(key, this.pollSubject(this.add(kept.device, kept.registration)));
   }
 
   private restoreOne(journaled: JournaledBinding): boolean {
@@ -363,6 +381,7 @@ export class Stations {
 
   /** A connection that closes is the end of what registered over it, at once (claim R7). */
   private flowClosed(flow: string): void {
+    this.moved.connectionClosed(flow);
     for (const station of this.flows.at(flow)) this.remove(station.key, 'unreachable');
   }
 }
@@ -370,22 +389,4 @@ export class Stations {
 /** How long a phone has for its answer, ms: time for a few retransmissions, and no longer than until its next poll. */
 function answerTime(pollSeconds: number): number {
   return Math.min(LONGEST_ANSWER_MS, pollSeconds * 1000);
-}
-
-/** How many bindings more there are after the changes. */
-function growth(changes: readonly BindingChange[]): number {
-  return changes.reduce((sum, change) => {
-    if (change.type === 'unbind') return sum - 1;
-    return change.previous === undefined ? sum + 1 : sum;
-  }, 0);
-}
-
-type AskedList = Pick<Registration, 'mediaResourceGroupList'>;
-
-/** The list that comes with a REGISTER (claim M14): of devices that may choose, and only one that there is. */
-function askedList(request: ReceivedRequest, device: DeviceConfig, config: DevicesOptions['config']): AskedList {
-  if (!device.acceptListFromDevice) return {};
-  const asked = request.header(LIST_HEADER)?.trim();
-  const known = config.mediaResourceGroupLists.find(({ name }) => name === asked);
-  return known === undefined ? {} : { mediaResourceGroupList: known.name };
 }

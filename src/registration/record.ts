@@ -48,7 +48,14 @@ export function sameAssignment(a: Assignment | undefined, b: Assignment | undefi
   return a.identity === b.identity && compareStamps(a.at, b.at) === 0;
 }
 
-export type DeletionReason = 'unregistered' | 'expired' | 'unreachable' | 'moved' | 'replaced' | 'stopped';
+export const DELETION_REASONS = ['unregistered', 'expired', 'unreachable', 'moved', 'replaced', 'stopped'] as const;
+
+export type DeletionReason = (typeof DELETION_REASONS)[number];
+
+/** The reason of a deletion as its owner gives it; `undefined` for what others make of its silence. */
+export function deletionReason(text: unknown): DeletionReason | undefined {
+  return DELETION_REASONS.find((reason) => reason === text);
+}
 
 /** The node that a record's PID belongs to. */
 export function ownerOf(record: RegistrationRecord): number {

@@ -28,6 +28,13 @@ const EVERYTHING = [
   'fault corrupted',
   'fault clock set',
   'fault twin',
+  'fault hung SIP server',
+  'fault late request',
+  'fault old journal',
+  'fault lost journal',
+  'own-back',
+  'own-gone',
+  'gone',
 ];
 
 describe('claim R18: tables become consistent in the end whatever is lost, late, doubled, reordered, cut off, paused or corrupted', () => {

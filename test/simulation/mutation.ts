@@ -13,6 +13,8 @@ export interface Mutation {
   readonly boot?: (boot: number) => number;
   /** `true`: what the core wants is not done. */
   readonly swallows?: (effect: Effect) => boolean;
+  /** A node gives an entry up as soon as it hears of a newer one, and keeps nothing of it. */
+  readonly hearsay?: boolean;
   /** A node hears its own polls although the bus does not carry them. */
   readonly hearsItself?: boolean;
 }
@@ -22,6 +24,10 @@ export const UNCHANGED: Mutation = {};
 function presentPeer(node: SimulatedNode, message: ProtocolMessage) {
   const peer = node.protocol?.peer(message.node);
   return peer?.live === true && peer.boot === message.boot && peer.synced ? peer : undefined;
+}
+
+function isDispute(effect: Effect): boolean {
+  return effect.type === 'publish' && effect.message.type === 'gone';
 }
 
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
@@ -47,4 +53,10 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'no bus-lost rule': { hearsItself: true },
   /** A node keeps its entry when the device has registered elsewhere. */
   'no moved': { swallows: (effect) => effect.type === 'own-moved' },
+  /** The newer entry need not be confirmed: it may be of an old request, over a connection that is closed. */
+  'no confirmation': { hearsay: true },
+  /** That a phone has left is forgotten by the node at which it did. */
+  'no graves, left elsewhere': { swallows: isDispute },
+  /** What a node restores is not compared with what the others know as deleted. */
+  'no graves, old journal': { swallows: isDispute },
 };

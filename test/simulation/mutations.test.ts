@@ -12,6 +12,9 @@ const BREAKS: Readonly<Record<string, RegExp>> = {
   'no order': /^deleted entry came back|^tables differ/,
   'no bus-lost rule': /^purged while the bus was lost/,
   'no moved': /^held twice/,
+  'no confirmation': /^lost/,
+  'no graves, left elsewhere': /^left at another node, and there again/,
+  'no graves, old journal': /^left, and restored/,
 };
 
 function firstFailure(name: string): { readonly seed: number; readonly outcome: Outcome; readonly broken: string } {

@@ -1,3 +1,4 @@
+import type { RegistrationRecord } from '../../src/registration/record';
 import { POLL_INTERVAL_MS } from '../../src/cluster/protocol/timing';
 import type { Mutation } from './mutation';
 import type { SimulatedNode } from './simulated-node';
@@ -33,6 +34,16 @@ interface Device {
   readonly line: string;
   /** Where it last got a 200. */
   home: SimulatedNode | undefined;
+  /** It can be reached only over its connection, which it closes when it leaves for another node. */
+  readonly bound: boolean;
+  /** Where its last REGISTER came from. */
+  address: string;
+  /** Its last registration ends within the run. */
+  brief: boolean;
+  /** It has taken leave at some time: only clocks that are right tell whether it has come again since. */
+  hasLeft: boolean;
+  /** It has taken leave since: where, and where it was registered. */
+  left: { readonly at: SimulatedNode; readonly from: SimulatedNode; readonly when: number } | undefined;
 }
 
 /** One run, everything by chance from one seed: a time of faults, then quiet. */
@@ -42,6 +53,9 @@ export class Scenario {
   private readonly devices: Device[];
   private readonly size: number;
   private readonly delayMs: number;
+  /** What the journal of a node had when its disk became full. */
+  private readonly oldJournals = new Map<number, readonly RegistrationRecord[]>();
+  private connections = 0;
 
   constructor(seed: number, mutation?: Mutation) {
     this.world = new World(seed, mutation);
@@ -55,6 +69,11 @@ export class Scenario {
       key: `phone-${index}`,
       line: String(1000 + (index % Math.ceil(devices * 0.7))),
       home: undefined,
+      bound: random.chance(0.5),
+      address: '',
+      brief: false,
+      hasLeft: false,
+      left: undefined,
     }));
   }
 
@@ -106,7 +125,9 @@ export class Scenario {
     else if (dice < 67) node.crash();
     else if (dice < 69) node.leave();
     else if (dice < 78) this.restart(node);
-    else if (dice < 82) this.pause(node);
+    else if (dice < 80) this.pause(node);
+    else if (dice < 81) this.hang(node);
+    else if (dice < 83) this.diskIsFull(node);
     else if (dice < 85) this.setClock(node);
     else if (dice < 87) this.corrupt(node);
     else this.bus(node, numbers, dice);
@@ -120,16 +141,61 @@ export class Scenario {
     if (dice < 35) this.register(device, node);
     else if (dice < 40 && home !== undefined) this.register(device, this.world.node(home.number));
     else if (dice < 48) home?.refresh(device.key);
-    else if (home !== undefined && !home.paused) {
-      home.unregister(device.key, random.pick(['unregistered', 'unreachable'] as const));
+    else if (dice < 52) this.takeLeave(device, node);
+    else if (dice < 56 && home !== undefined) this.takeLeave(device, home);
+    else if (home?.answers === true) {
+      home.unregister(device.key, 'unreachable');
       device.home = undefined;
     }
   }
 
   /** A device registers here, and by that moves when it was elsewhere; some soon expire. */
   private register(device: Device, node: SimulatedNode): void {
-    const lifetime = this.world.random.chance(0.1) ? 1_000 + this.world.random.below(5_000) : 120_000;
-    if (node.register(device.key, this.size, device.line, lifetime) !== undefined) device.home = node;
+    const { random } = this.world;
+    if (!node.answers) return this.registerInVain(device, node);
+    const brief = random.chance(0.1);
+    const lifetime = brief ? 1_000 + random.below(5_000) : 120_000;
+    this.connections += 1;
+    const before = { home: device.home, address: device.address };
+    device.address = device.bound ? `tcp:127.0.0.1:${this.connections}` : 'udp:127.0.0.1:5062';
+    if (node.register(device.key, this.size, device.line, lifetime, device.address) === undefined) return;
+    Object.assign(device, { home: node, left: undefined, brief });
+    if (device.bound && before.home !== undefined) this.close(device.key, before.home, before.address);
+  }
+
+  /** The node does not answer: the phone closes its connection, and goes elsewhere. What it sent is handled later all the same. */
+  private registerInVain(device: Device, node: SimulatedNode): void {
+    const { world } = this;
+    if (!device.bound || !node.online || device.home === node) return;
+    world.seen.add('fault late request');
+    this.connections += 1;
+    const address = `tcp:127.0.0.1:${this.connections}`;
+    node.receiveSip(() => node.register(device.key, this.size, device.line, 120_000, address));
+    this.close(device.key, node, address);
+    const others = world.running.filter((other) => other !== node && other.answers);
+    const other = world.random.pick(others);
+    if (other !== undefined) this.register(device, other);
+  }
+
+  /** A node notices a while after a connection was closed, and after what had come over it. */
+  private close(key: string, node: SimulatedNode, address: string): void {
+    const { agenda, random } = this.world;
+    const delay = random.below(random.chance(0.7) ? 300 : 5_000);
+    node.receiveSip(() => agenda.after(delay, () => node.receiveSip(() => node.connectionClosed(key, address))));
+  }
+
+  /** A phone takes leave, of the node that has it or of another one. */
+  private takeLeave(device: Device, node: SimulatedNode): void {
+    const { home: from } = device;
+    if (!node.answers || from === undefined) return;
+    const hadIt = node.composite.get(node.number, device.key) !== undefined;
+    const when = this.world.agenda.now;
+    node.takeLeave(device.key);
+    device.hasLeft = true;
+    // It takes leave of a node that it has left before: where it is now it stays.
+    if (hadIt && from !== node) return;
+    device.home = undefined;
+    device.left = { at: node, from, when };
   }
 
   /** So many entries that a snapshot takes several chunks. */
@@ -147,10 +213,30 @@ export class Scenario {
     }
   }
 
+  private hang(node: SimulatedNode): void {
+    this.world.seen.add('fault hung SIP server');
+    node.sip.hang(200 + this.world.random.below(8_000));
+  }
+
+  /** From now on its journal does not follow, until the process that writes it ends. Phones leave meanwhile, and it may end soon. */
+  private diskIsFull(node: SimulatedNode): void {
+    const { random } = this.world;
+    if (!node.online || this.oldJournals.has(node.number)) return;
+    this.oldJournals.set(node.number, journalOf(node));
+    for (const device of this.devices) if (device.home === node && random.chance(0.5)) this.takeLeave(device, node);
+    this.world.runFor(random.below(2_000));
+    if (random.chance(0.5)) node.crash();
+  }
+
   private restart(before: SimulatedNode): void {
     if (before.running) return;
-    const journal = this.world.random.chance(0.5) ? [...before.composite.of(before.number)] : [];
-    this.world.start(before.number, this.skew(), journal, this.drift());
+    const { random, seen } = this.world;
+    const old = this.oldJournals.get(before.number);
+    const lost = random.chance(0.3);
+    if (lost) seen.add('fault lost journal');
+    else if (old !== undefined) seen.add('fault old journal');
+    this.oldJournals.delete(before.number);
+    this.world.start(before.number, this.skew(), lost ? [] : (old ?? journalOf(before)), this.drift());
   }
 
   private setClock(node: SimulatedNode): void {
@@ -166,7 +252,7 @@ export class Scenario {
   private bus(node: SimulatedNode, numbers: readonly number[], dice: number): void {
     const { world } = this;
     const { random } = world;
-    if (dice < 89) world.sides = new Map(numbers.map((number) => [number, random.below(2)]));
+    if (dice < 89) this.part(numbers);
     else if (dice < 91)
       for (const from of numbers)
         for (const to of numbers) if (from !== to && random.chance(0.2)) world.cuts.add(`${from}>${to}`);
@@ -174,6 +260,17 @@ export class Scenario {
     else if (dice === 94) node.mute = !node.mute;
     else if (dice === 95) node.deafSince = node.deafSince === undefined ? world.agenda.now : undefined;
     else if (dice >= 96) world.busUp = !world.busUp;
+  }
+
+  /** Two halves that do not hear each other; phones come and go in both of them. */
+  private part(numbers: readonly number[]): void {
+    const { world } = this;
+    const { random } = world;
+    world.sides = new Map(numbers.map((number) => [number, random.below(2)]));
+    if (!random.chance(0.3)) return;
+    world.runFor(random.below(6_000));
+    for (const device of this.devices)
+      if (random.chance(0.2)) this.takeLeave(device, world.node(random.pick(numbers) ?? 1));
   }
 
   private reconnect(): void {
@@ -193,7 +290,10 @@ export class Scenario {
     world.faults = NO_FAULTS;
     world.busUp = true;
     this.reconnect();
-    for (const node of [...world.nodes.values(), ...world.twins]) node.wake(random.chance(0.5));
+    for (const node of [...world.nodes.values(), ...world.twins]) {
+      node.wake(random.chance(0.5));
+      node.sip.goOn();
+    }
     if (random.chance(0.3)) this.corrupt(random.pick(world.running) ?? world.node(1));
     const changes = random.chance(0.5) ? 10 : 0;
     for (let change = 0; change < changes; change++) {
@@ -208,8 +308,45 @@ export class Scenario {
   private judge(): string[] {
     const { world } = this;
     const wrong = world.differences();
-    if (this.clocks !== 'wild') wrong.push(...world.heldTwice());
-    if (this.clocks === 'right') wrong.push(...this.misplaced());
+    if (this.clocks !== 'wild') wrong.push(...world.heldTwice(), ...this.lost());
+    if (this.clocks === 'right') wrong.push(...this.misplaced(), ...this.undead());
+    return wrong;
+  }
+
+  private holderOf(key: string): SimulatedNode | undefined {
+    return this.world.running.find((node) => node.composite.get(node.number, key) !== undefined);
+  }
+
+  /** A device whose registration stands, as far as it knows itself, is in the tables, wherever. */
+  private lost(): string[] {
+    const wrong: string[] = [];
+    for (const { key, home, brief, hasLeft } of this.devices) {
+      if (
+        home?.running !== true ||
+        brief ||
+        (hasLeft && this.clocks !== 'right') ||
+        home.endedBy.get(key) === 'expired'
+      )
+        continue;
+      if (this.holderOf(key) === undefined)
+        wrong.push(`lost: ${key} registered with node ${home.number}, and nobody has it`);
+    }
+    return wrong;
+  }
+
+  /** A device that has left is in no table, as long as a node lives that has heard of it. */
+  private undead(): string[] {
+    const wrong: string[] = [];
+    for (const { key, left } of this.devices) {
+      if (left === undefined) continue;
+      if (!this.world.running.some((node) => (node.witnessed.get(key) ?? 0) >= left.when)) continue;
+      const holder = this.holderOf(key);
+      if (holder === undefined) continue;
+      const elsewhere = left.at !== left.from && left.from === holder;
+      wrong.push(
+        `${elsewhere ? 'left at another node, and there again' : 'left, and restored'}: ${key} at node ${holder.number}`,
+      );
+    }
     return wrong;
   }
 
@@ -218,10 +355,15 @@ export class Scenario {
     const wrong: string[] = [];
     for (const { key, home } of this.devices) {
       if (home?.running !== true || home.endedBy.get(key) !== 'moved') continue;
-      const holder = this.world.running.find((node) => node.composite.get(node.number, key) !== undefined);
+      const holder = this.holderOf(key);
       if (holder !== undefined && holder !== home)
         wrong.push(`misplaced: ${key} is held by node ${holder.number}, but registered with node ${home.number} last`);
     }
     return wrong;
   }
+}
+
+/** What is on the disk of a node: phones on connections are not. */
+function journalOf(node: SimulatedNode): RegistrationRecord[] {
+  return [...node.composite.of(node.number)].filter(({ address }) => address.startsWith('udp:'));
 }

@@ -9,15 +9,15 @@ import {
   PROOF_MAX_AGE_MS,
   TICK_INTERVAL_MS,
 } from '../../src/cluster/protocol/timing';
-import { deletionReason } from '../../src/cluster/wire';
-import { HybridClock } from '../../src/process/hlc';
+import { compareStamps, HybridClock } from '../../src/process/hlc';
 import { formatPid, type Pid } from '../../src/process/pid';
 import { CompositeSet } from '../../src/registration/composite-set';
-import type { DeletionReason, RegistrationRecord } from '../../src/registration/record';
+import { deletionReason, type DeletionReason, type RegistrationRecord } from '../../src/registration/record';
 import type { Agenda } from './agenda';
 import type { Mutation } from './mutation';
 import type { Random } from './random';
 import { WrongClock } from './simulated-clock';
+import { SimulatedSipServer } from './simulated-sip-server';
 
 export interface SimulatedWorld {
   readonly agenda: Agenda;
@@ -40,6 +40,7 @@ export class SimulatedNode {
   readonly composite = new CompositeSet();
   readonly events: Effect[] = [];
   readonly hybridClock: HybridClock;
+  readonly sip: SimulatedSipServer;
   protocol: NodeProtocol | undefined;
   boot = 0;
   running = true;
@@ -55,11 +56,15 @@ export class SimulatedNode {
   readonly since = new Map<string, number>();
   /** Why local entries ended. */
   readonly endedBy = new Map<string, string>();
+  /** When it last heard of a device that it has left. */
+  readonly witnessed = new Map<string, number>();
   /** Entries whose time is over are deleted. */
   sweeps = true;
   private readonly clock: WrongClock;
   private probe: StartProbe | undefined;
   private pausedInbox: (() => void)[] | undefined;
+  /** Bindings that have moved to other nodes. */
+  private readonly kept = new Map<string, RegistrationRecord>();
   private flushArmed = false;
   private instance = 0;
   private corrupting = false;
@@ -76,8 +81,11 @@ export class SimulatedNode {
     drift = 0,
   ) {
     this.clock = new WrongClock(() => this.world.agenda.now, skewMs, drift);
+    this.sip = new SimulatedSipServer(world.agenda);
     this.hybridClock = new HybridClock(number, () => this.now());
     this.composite.onChange((change) => {
+      if (change.type === 'delete' && change.reason === 'unregistered')
+        this.witnessed.set(change.record.key, world.agenda.now);
       if (change.owner !== number) return this.watchForResurrection(change);
       const replaced = change.type === 'put' && change.previous?.pid === change.record.pid;
       if (change.type === 'delete') this.endedBy.set(change.record.key, change.reason);
@@ -126,8 +134,27 @@ export class SimulatedNode {
     }
   }
 
-  register(key: string, size = 0, line = key, lifetimeMs = 120_000): RegistrationRecord | undefined {
+  /** Whether a request of a phone is answered now. */
+  get answers(): boolean {
+    return this.online && !this.paused && !this.sip.hangs;
+  }
+
+  /** What comes by SIP: it is handled when the SIP server runs, however late. */
+  receiveSip(handle: () => void): void {
+    if (!this.online) return;
+    if (this.pausedInbox === undefined) this.sip.receive(handle);
+    else this.pausedInbox.push(() => this.receiveSip(handle));
+  }
+
+  register(
+    key: string,
+    size = 0,
+    line = key,
+    lifetimeMs = 120_000,
+    address = 'udp:127.0.0.1:5062',
+  ): RegistrationRecord | undefined {
     if (!this.online || this.paused) return undefined;
+    this.kept.delete(key);
     const record: RegistrationRecord = {
       key,
       kind: 'station',
@@ -137,7 +164,7 @@ export class SimulatedNode {
       pid: this.newPid(),
       boot: this.boot,
       contact: `sip:${key}@127.0.0.1:5062;x=${'x'.repeat(size)}`,
-      address: 'udp:127.0.0.1:5062',
+      address,
       stamp: this.hybridClock.next(),
       expiresAt: this.now() + lifetimeMs,
     };
@@ -153,6 +180,20 @@ export class SimulatedNode {
 
   unregister(key: string, reason: DeletionReason = 'unregistered'): void {
     if (this.online && !this.paused) this.composite.delete(this.number, key, reason);
+  }
+
+  /** A connection is closed: what registered over it is gone. */
+  connectionClosed(key: string, address: string): void {
+    if (this.kept.get(key)?.address === address) this.kept.delete(key);
+    if (this.composite.get(this.number, key)?.address === address) this.unregister(key, 'unreachable');
+  }
+
+  /** A phone leaves at this node, wherever it is registered. */
+  takeLeave(key: string): void {
+    if (!this.online || this.paused) return;
+    this.kept.delete(key);
+    if (this.composite.get(this.number, key) === undefined) this.register(key);
+    this.unregister(key);
   }
 
   refute(node: number): void {
@@ -256,7 +297,8 @@ export class SimulatedNode {
     this.disturbedAt = this.world.agenda.now;
     const self = { node: this.number, boot: this.boot, token: this.token, address: `127.0.0.1:506${this.number}` };
     this.protocol = new NodeProtocol(self, this.hybridClock, this.now());
-    for (const record of this.journal) this.put({ ...record, pid: this.newPid(), boot: this.boot });
+    for (const record of this.journal)
+      if (record.expiresAt > this.now()) this.put({ ...record, pid: this.newPid(), boot: this.boot });
     this.perform(this.protocol.start(this.now()));
     this.armTick();
     this.armSweep();
@@ -286,17 +328,22 @@ export class SimulatedNode {
 
   private perform(effects: readonly Effect[]): void {
     for (const effect of effects) {
+      if (this.world.mutation.swallows?.(effect) === true) continue;
       if (effect.type === 'publish') {
+        this.world.seen.add(effect.message.type);
         this.world.send(this, effect.to, effect.message);
         continue;
       }
-      if (this.world.mutation.swallows?.(effect) === true) continue;
       this.events.push(effect);
       this.world.seen.add(kindOf(effect));
       if (effect.type === 'put') this.composite.put(effect.owner, effect.record);
       if (effect.type === 'delete') this.composite.delete(effect.owner, effect.key, effect.reason);
       if (effect.type === 'purge') this.composite.purge(effect.owner, effect.reason);
-      if (effect.type === 'own-moved') this.composite.delete(this.number, effect.key, 'moved');
+      if (effect.type === 'put' && this.world.mutation.hearsay === true) this.believe(effect.record);
+      if (effect.type === 'own-moved') this.withdraw(effect.key);
+      if (effect.type === 'own-back') this.takeBack(effect.key);
+      if (effect.type === 'own-settled') this.kept.delete(effect.key);
+      if (effect.type === 'own-gone') this.composite.delete(this.number, effect.key, effect.reason);
       if (effect.type === 'peer-offline' && effect.reason === 'silent') this.watchForFreeze(effect.node);
       if (effect.type === 'fatal') {
         this.fatal = true;
@@ -304,6 +351,23 @@ export class SimulatedNode {
       }
     }
     this.armFlush();
+  }
+
+  private withdraw(key: string): void {
+    const record = this.composite.delete(this.number, key, 'moved');
+    if (record !== undefined) this.kept.set(key, record);
+  }
+
+  private takeBack(key: string): void {
+    const record = this.kept.get(key);
+    this.kept.delete(key);
+    if (record !== undefined && record.expiresAt > this.now()) this.put({ ...record, pid: this.newPid() });
+  }
+
+  /** Without the rule that a newer entry must be confirmed: it is taken for true as soon as it is heard. */
+  private believe({ key, stamp }: RegistrationRecord): void {
+    const own = this.composite.get(this.number, key);
+    if (own !== undefined && compareStamps(stamp, own.stamp) > 0) this.composite.delete(this.number, key, 'moved');
   }
 
   private armFlush(): void {

@@ -1,7 +1,10 @@
 import type { HybridClock } from '../../process/hlc';
 import type { Effect, Report } from './effects';
+import { Graves } from './graves';
 import type { Deltas, Destination, Header, Poll, ProtocolMessage } from './messages';
 import { OwnLog } from './own-log';
+import { Ownership } from './ownership';
+import type { Peer } from './peer';
 
 /** Who this node is. `token` is random and new for each process. */
 export interface Self {
@@ -12,9 +15,15 @@ export interface Self {
   readonly address: string;
 }
 
-/** What the parts of the protocol core share: our identity, our log, and the effects that are being collected. */
+/** What the parts of the protocol core share: our identity, our log, what is known of the others, and the effects that are being collected. */
 export class Context {
   readonly own = new OwnLog();
+  readonly peers = new Map<number, Peer>();
+  readonly ownership = new Ownership(this);
+  /** Entries that their devices have ended, whoever held them. */
+  readonly graves = new Graves();
+  /** Our time, as it was last said. */
+  now = 0;
   private effects: Effect[] = [];
   private polls = 0;
 

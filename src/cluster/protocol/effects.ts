@@ -1,4 +1,4 @@
-import type { RegistrationRecord } from '../../registration/record';
+import type { DeletionReason, RegistrationRecord } from '../../registration/record';
 import type { Destination, ProtocolMessage } from './messages';
 
 export type OfflineReason = 'silent' | 'goodbye' | 'restarted';
@@ -21,8 +21,17 @@ export type Effect =
   | { readonly type: 'put'; readonly owner: number; readonly record: RegistrationRecord }
   | { readonly type: 'delete'; readonly owner: number; readonly key: string; readonly reason: string }
   | { readonly type: 'purge'; readonly owner: number; readonly reason: string }
-  /** The device of our own entry has registered elsewhere since: delete it, reason `moved`. */
+  /** The device of our own entry has registered elsewhere since: take it off the table, reason `moved`, and keep the binding. */
   | { readonly type: 'own-moved'; readonly key: string; readonly to: number }
+  /**
+   * What it had moved to is gone: the binding that was kept is the device's again. With the stamp that it had: this is no
+   * news of the device, which may have registered with a third node meanwhile.
+   */
+  | { readonly type: 'own-back'; readonly key: string }
+  /** A binding that was kept is not needed any more. */
+  | { readonly type: 'own-settled'; readonly key: string }
+  /** Our own entry is known to be dead: delete it. */
+  | { readonly type: 'own-gone'; readonly key: string; readonly reason: DeletionReason }
   | { readonly type: 'peer-online'; readonly node: number; readonly boot: number; readonly address: string }
   | { readonly type: 'peer-offline'; readonly node: number; readonly boot: number; readonly reason: OfflineReason }
   | { readonly type: 'bus-lost' }

@@ -26,7 +26,6 @@ interface PublishedPoll {
  * declared dead because the bus is.
  */
 export class Membership {
-  readonly peers = new Map<number, Peer>();
   bus: 'unknown' | 'alive' | 'lost' = 'unknown';
   private readonly published: PublishedPoll[] = [];
   private nextPollAt: number;
@@ -39,7 +38,12 @@ export class Membership {
     private readonly replication: Replication,
     now: number,
   ) {
+    context.now = now;
     this.nextPollAt = this.lastTick = this.lastRound = this.busHeardAt = now;
+  }
+
+  get peers(): Map<number, Peer> {
+    return this.context.peers;
   }
 
   /** Says hello: everybody answers with a poll, from which we see what we miss of them. */
@@ -164,6 +168,7 @@ export class Membership {
   private forgive(now: number): void {
     this.lastRound = now;
     for (const peer of this.peers.values()) peer.forgive(now);
+    this.context.ownership.forgive(now);
   }
 
   private peerFor(node: number): Peer | undefined {
@@ -192,6 +197,7 @@ export class Membership {
     const wasLive = peer.live;
     if (peer.table.count > 0) this.context.emit({ type: 'purge', owner: peer.node, reason: 'node-offline' });
     peer.goOffline();
+    this.context.ownership.purged();
     if (wasLive) this.context.emit({ type: 'peer-offline', node: peer.node, boot: peer.boot, reason });
   }
 

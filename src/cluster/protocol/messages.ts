@@ -63,6 +63,19 @@ export interface Deltas extends Header {
   readonly changes: readonly Change[];
 }
 
+/** An entry that was deleted, by its key and the newest stamp that it had. */
+export interface DeadEntry {
+  readonly key: string;
+  readonly stamp: Stamp;
+}
+
+/** "These entries of yours are older than their own deletion": their owner deletes them, unless it has newer ones. */
+export interface Gone extends Header {
+  readonly type: 'gone';
+  readonly reason: DeletionReason;
+  readonly entries: readonly DeadEntry[];
+}
+
 /**
  * Asks a node for a part of its snapshot, counted from 0; without `snapshot`, of a new snapshot. With `after`
  * the changes after that sequence do: the answer is deltas, or a snapshot when they are forgotten.
@@ -91,7 +104,7 @@ export interface Chunk extends Header {
   readonly gone: boolean;
 }
 
-export type ProtocolMessage = Poll | Goodbye | Probe | Taken | Known | Deltas | Pull | Chunk;
+export type ProtocolMessage = Poll | Goodbye | Probe | Taken | Known | Deltas | Gone | Pull | Chunk;
 
 /** Where a message goes: to the poll channel, to everybody, to one node. */
 export type Destination = 'poll' | 'cluster' | number;

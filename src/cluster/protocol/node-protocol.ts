@@ -4,7 +4,7 @@ import { isRegistrationRecord } from '../../registration/validate';
 import { Context, type Self } from './context';
 import type { Effect } from './effects';
 import { Membership } from './membership';
-import type { ProtocolMessage } from './messages';
+import type { Gone, ProtocolMessage } from './messages';
 import type { Peer } from './peer';
 import { Replication } from './replication';
 import { recordBytes } from './sizes';
@@ -36,6 +36,7 @@ export class NodeProtocol {
 
   receive(message: ProtocolMessage, now: number): Effect[] {
     if (this.ended) return [];
+    this.context.now = now;
     if (!this.context.hybridClock.merge(message.at)) this.membership.clockAhead(message, now);
     if (message.type === 'known' && message.to === this.context.self.token) this.learnHighest(message.highest);
     else if (message.node === this.context.self.node) this.receiveFromOwnNumber(message, now);
@@ -46,8 +47,11 @@ export class NodeProtocol {
   /** Call every `TICK_INTERVAL_MS`; being called much later says that the process was paused. */
   tick(now: number): Effect[] {
     if (this.ended) return [];
+    this.context.now = now;
     this.membership.tick(now);
     for (const peer of this.membership.peers.values()) if (peer.live) this.replication.tick(peer, now);
+    this.context.ownership.tick(now, this.busAlive);
+    this.context.graves.prune(now);
     this.context.own.forgetIdleSnapshots(now);
     return this.context.take();
   }
@@ -62,12 +66,8 @@ export class NodeProtocol {
     }
     this.context.hybridClock.merge(record.stamp);
     this.context.own.put(record);
-    for (const peer of this.membership.peers.values()) {
-      const theirs = peer.get(record.key);
-      if (theirs === undefined || peer.disbelieved.has(record.key)) continue;
-      if (compareStamps(theirs.stamp, record.stamp) > 0)
-        this.context.emit({ type: 'own-moved', key: record.key, to: peer.node });
-    }
+    this.context.ownership.put(record);
+    if (this.context.graves.of(record) === undefined) this.context.graves.forget(record.key);
     if (this.context.own.full) this.context.flush();
     return this.context.take();
   }
@@ -75,7 +75,8 @@ export class NodeProtocol {
   /** A local entry is gone. */
   localDelete(key: string, reason: DeletionReason): Effect[] {
     if (this.ended) return [];
-    this.context.own.delete(key, reason);
+    const record = this.context.own.delete(key, reason);
+    if (record !== undefined && reason === 'unregistered') this.replication.bury(record, reason);
     if (this.context.own.full) this.context.flush();
     return this.context.take();
   }
@@ -147,6 +148,8 @@ export class NodeProtocol {
         if (peer !== undefined) this.replication.deltas(peer, message, now);
         return;
       }
+      case 'gone':
+        return this.gone(message);
       case 'pull':
         return this.replication.serve(message, now);
       case 'chunk': {
@@ -175,6 +178,15 @@ export class NodeProtocol {
         message.boot,
         `another process runs as node ${node}, with a newer incarnation (${message.boot} after ${boot})`,
       );
+  }
+
+  /** What we hold that is known to be dead: unless we have it newer. */
+  private gone({ reason, entries }: Gone): void {
+    for (const { key, stamp } of entries) {
+      const own = this.context.own.table.get(key);
+      if (own !== undefined && compareStamps(own.stamp, stamp) <= 0)
+        this.context.emit({ type: 'own-gone', key, reason });
+    }
   }
 
   private learnHighest(highest: number): void {

@@ -35,10 +35,11 @@ export class OwnLog {
     this.append(previous !== undefined && isRefresh(previous, record) ? restamp(record) : { op: 'put', record });
   }
 
-  delete(key: string, reason: DeletionReason): boolean {
-    if (this.table.delete(key) === undefined) return false;
-    this.append({ op: 'delete', key, reason });
-    return true;
+  /** The entry as it was; `undefined` when there was none. */
+  delete(key: string, reason: DeletionReason): RegistrationRecord | undefined {
+    const record = this.table.delete(key);
+    if (record !== undefined) this.append({ op: 'delete', key, reason });
+    return record;
   }
 
   /** The changes that wait, as a batch. */

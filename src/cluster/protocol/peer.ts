@@ -1,4 +1,5 @@
 import type { RegistrationRecord } from '../../registration/record';
+import { Graves } from './graves';
 import type { Deltas } from './messages';
 import type { RunningPull } from './pull';
 import { Replica } from './replica';
@@ -26,6 +27,11 @@ export class Peer {
   pollNumber = 0;
   /** Keys of its entries with a stamp too far ahead of our time: they stand, but do not count as newer than any other. */
   readonly disbelieved = new Set<string>();
+  /** Entries that it has deleted itself, in whichever incarnation. */
+  readonly graves = new Graves();
+  /** Keys of its entries that are known to be dead; it is told until they are gone. */
+  readonly disputed = new Set<string>();
+  disputedAt = 0;
   announced: Announcement = { sequence: 0, count: 0, digest: '' };
   /** Sequence of the last change that `table` contains. */
   sequence = 0;
@@ -68,6 +74,7 @@ export class Peer {
     this.live = false;
     this.table.clear();
     this.disbelieved.clear();
+    this.disputed.clear();
     this.forgetProgress();
   }
 

@@ -1,10 +1,12 @@
-import { compareStamps } from '../../process/hlc';
-import { ownerOf, type RegistrationRecord } from '../../registration/record';
+import { ownerOf, type DeletionReason, type RegistrationRecord } from '../../registration/record';
 import type { Context } from './context';
-import type { Change, Chunk, Deltas, Poll, Pull } from './messages';
+import type { Grave } from './graves';
+import type { Change, Chunk, DeadEntry, Deltas, Poll, Pull } from './messages';
 import type { Peer } from './peer';
 import { RunningPull, type Drop } from './pull';
-import { AUDITED_ENTRIES, DROPPED_AT_ONCE, IN_FLIGHT_GRACE_MS } from './timing';
+import { AUDITED_ENTRIES, DROPPED_AT_ONCE, IN_FLIGHT_GRACE_MS, MAX_DISPUTED_ENTRIES, POLL_INTERVAL_MS } from './timing';
+
+const CAN_COME_BACK: ReadonlySet<string> = new Set<DeletionReason>(['stopped', 'moved']);
 
 /** Keeps for each peer a copy of its local entries, from deltas, and from snapshots where deltas do not suffice (R18). */
 export class Replication {
@@ -92,6 +94,8 @@ export class Replication {
   tick(peer: Peer, now: number): void {
     const { pull } = peer;
     peer.table.audit(AUDITED_ENTRIES);
+    peer.graves.prune(now);
+    this.dispute(peer, now);
     if (pull?.drop !== undefined) {
       this.dropSome(peer, pull.drop, now);
     } else if (pull !== undefined) {
@@ -99,6 +103,38 @@ export class Replication {
     } else if (peer.behindSince !== undefined && now - peer.behindSince >= IN_FLIGHT_GRACE_MS) {
       this.startPull(peer, 'changes', now);
     }
+  }
+
+  /** A device has ended its registration: whatever of it is not newer is dead, whoever holds it. */
+  bury(record: Pick<RegistrationRecord, 'key' | 'stamp' | 'expiresAt'>, reason: DeletionReason): void {
+    this.context.graves.bury(record, reason);
+    for (const peer of this.context.peers.values()) {
+      const held = peer.get(record.key);
+      if (held !== undefined && this.graveOf(peer, held) !== undefined) peer.disputed.add(record.key);
+    }
+  }
+
+  /** Why an entry of the peer is dead: its device has ended it, or the peer itself in whatever incarnation. */
+  private graveOf(peer: Peer, record: RegistrationRecord): Grave | undefined {
+    return this.context.graves.of(record) ?? peer.graves.of(record);
+  }
+
+  /** Tells a peer which of its entries are dead, again and again until they are gone. */
+  private dispute(peer: Peer, now: number): void {
+    if (peer.disputed.size === 0 || Math.abs(now - peer.disputedAt) < POLL_INTERVAL_MS) return;
+    peer.disputedAt = now;
+    const dead = new Map<DeletionReason, DeadEntry[]>();
+    for (const key of [...peer.disputed].slice(0, MAX_DISPUTED_ENTRIES)) {
+      const record = peer.get(key);
+      const grave = record && this.graveOf(peer, record);
+      // Those that are told now are told again last.
+      peer.disputed.delete(key);
+      if (grave === undefined) continue;
+      peer.disputed.add(key);
+      dead.set(grave.reason, [...(dead.get(grave.reason) ?? []), { key, stamp: grave.stamp }]);
+    }
+    for (const [reason, entries] of dead)
+      this.context.publish(peer.node, { type: 'gone', ...this.context.header(), reason, entries });
   }
 
   private startPull(peer: Peer, kind: 'changes' | 'snapshot', now: number): void {
@@ -129,6 +165,7 @@ export class Replication {
     peer.table.clear();
     peer.disbelieved.clear();
     this.context.emit({ type: 'purge', owner: peer.node, reason: 'snapshot' });
+    this.context.ownership.purged();
     this.finish(peer, last, now);
   }
 
@@ -210,9 +247,13 @@ export class Replication {
     this.context.emit({ type: 'put', owner: peer.node, record });
     if (!this.context.hybridClock.merge(record.stamp)) return this.disbelieve(peer, record, now);
     peer.disbelieved.delete(record.key);
-    const own = this.context.own.table.get(record.key);
-    if (own !== undefined && compareStamps(record.stamp, own.stamp) > 0)
-      this.context.emit({ type: 'own-moved', key: record.key, to: peer.node });
+    if (this.graveOf(peer, record) !== undefined) {
+      peer.disputed.add(record.key);
+      return;
+    }
+    this.context.graves.forget(record.key);
+    peer.graves.forget(record.key);
+    this.context.ownership.heard(record, peer.node);
   }
 
   /**
@@ -224,8 +265,15 @@ export class Replication {
     this.context.report('stamp-ahead', peer.node, `${record.key}: ${record.stamp.ms - now} ms ahead of our time`);
   }
 
-  private delete(peer: Peer, key: string, reason: string): void {
+  private delete(peer: Peer, key: string, reason: DeletionReason | 'snapshot'): void {
     peer.disbelieved.delete(key);
-    if (peer.table.delete(key) !== undefined) this.context.emit({ type: 'delete', owner: peer.node, key, reason });
+    const record = peer.table.delete(key);
+    if (record === undefined) return;
+    this.context.emit({ type: 'delete', owner: peer.node, key, reason });
+    // What an incarnation has not restored it may restore yet, and what has moved may come back; the rest is over for all that follow.
+    if (!CAN_COME_BACK.has(reason) && record.boot === peer.boot)
+      peer.graves.bury(record, reason === 'snapshot' ? 'replaced' : reason);
+    if (reason === 'unregistered') this.bury(record, reason);
+    this.context.ownership.released(key, reason);
   }
 }

@@ -38,4 +38,6 @@ export const PROBE_INTERVAL_MS = 100;
 export const ANSWER_INTERVAL_MS = 200;
 /** Entries of each peer whose hashes are made anew at each tick: 100,000 in less than two minutes. */
 export const AUDITED_ENTRIES = 100;
+/** Entries that a node is told at a time that they are dead: with the longest keys they fit into a message. */
+export const MAX_DISPUTED_ENTRIES = 20;
 export const REPORT_INTERVAL_MS = 60_000;

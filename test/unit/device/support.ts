@@ -3,7 +3,7 @@ import { Devices } from '../../../src/device/devices';
 import type { IncomingCall } from '../../../src/device/device-process';
 import type { Flows, NodeEntry, HostResolver } from '../../../src/device/ports';
 import { SimulatedClock } from '../../../src/process/clock';
-import { HybridClock } from '../../../src/process/hlc';
+import { compareStamps, HybridClock } from '../../../src/process/hlc';
 import { PidAllocator } from '../../../src/process/pid';
 import { CompositeSet, type RegistrationChange } from '../../../src/registration/composite-set';
 import type { RegistrationJournal } from '../../../src/registration/journal';
@@ -188,6 +188,7 @@ export class TestNode {
     this.composite = options.composite ?? new CompositeSet();
     this.userAgent = options.userAgent ?? new FakeUserAgent();
     this.composite.onChange((change) => this.changes.push(change));
+    this.composite.onChange((change) => this.giveUpWhatHasMoved(change));
     this.devices = new Devices({
       config: options.config ?? config(),
       node: this.node,
@@ -206,6 +207,13 @@ export class TestNode {
       resolveHost: options.resolveHost,
       flows: options.flows,
     });
+  }
+
+  /** What the cluster does when it hears of a newer entry. */
+  private giveUpWhatHasMoved({ type, owner, record }: RegistrationChange): void {
+    const mine = this.composite.get(this.node, record.key);
+    if (type === 'put' && owner !== this.node && mine !== undefined && compareStamps(record.stamp, mine.stamp) > 0)
+      this.composite.delete(this.node, record.key, 'moved');
   }
 
   start(): this {

@@ -1,0 +1,64 @@
+import { compareStamps, type Stamp } from '../../process/hlc';
+import type { DeletionReason, RegistrationRecord } from '../../registration/record';
+
+/** That entries of a key are dead up to a stamp, and why. */
+export interface Grave {
+  readonly stamp: Stamp;
+  readonly reason: DeletionReason;
+  /** The binding could have lived until then, ms since the epoch: nobody can restore it later. */
+  readonly until: number;
+}
+
+const MAX_GRAVES = 100_000;
+/** Graves that are looked at in each tick, in turn. */
+const PRUNED_AT_ONCE = 100;
+
+/**
+ * Entries that are known to be deleted, for as long as they could have lived: an entry that is older than its own deletion is
+ * not believed, whoever brings it up again, with whatever journal. Beyond a hundred thousand the oldest is forgotten.
+ */
+export class Graves {
+  private readonly graves = new Map<string, Grave>();
+  private toPrune = this.graves.entries();
+
+  get size(): number {
+    return this.graves.size;
+  }
+
+  /** The entry as it was is dead. One that does not expire is put back by its owner at will, and has no grave. */
+  bury(
+    { key, stamp, expiresAt }: Pick<RegistrationRecord, 'key' | 'stamp' | 'expiresAt'>,
+    reason: DeletionReason,
+  ): void {
+    if (expiresAt === 0) return;
+    const present = this.graves.get(key);
+    if (present !== undefined && compareStamps(present.stamp, stamp) >= 0) return;
+    this.graves.delete(key);
+    const oldest = this.graves.keys().next();
+    if (this.graves.size >= MAX_GRAVES && oldest.done !== true) this.graves.delete(oldest.value);
+    this.graves.set(key, { stamp, reason, until: expiresAt });
+  }
+
+  /** The grave of this very entry, or of a newer one of its key. */
+  of({ key, stamp }: Pick<RegistrationRecord, 'key' | 'stamp'>): Grave | undefined {
+    const grave = this.graves.get(key);
+    return grave === undefined || compareStamps(stamp, grave.stamp) > 0 ? undefined : grave;
+  }
+
+  /** The device has registered since. */
+  forget(key: string): void {
+    this.graves.delete(key);
+  }
+
+  prune(now: number): void {
+    for (let pruned = 0; pruned < PRUNED_AT_ONCE; pruned++) {
+      const { value, done } = this.toPrune.next();
+      if (done === true) {
+        this.toPrune = this.graves.entries();
+        return;
+      }
+      const [key, { until }] = value;
+      if (until <= now) this.graves.delete(key);
+    }
+  }
+}
