@@ -8,6 +8,7 @@ import { CallProcess } from './call-process';
 import type { CallFacts, Destination } from './call-state';
 import { type CallDetail, type CallSummary, detailOf, summaryOf } from './call-view';
 import type { CallControlDependencies } from './dependencies';
+import { callOf } from './device-session';
 import { speaksDtls } from './dtls-session';
 import { terminatedCall } from './dtls-termination';
 import { RETRY_AFTER_SECONDS } from './ending';
@@ -25,7 +26,8 @@ export class CallControl {
   constructor(private readonly deps: CallControlDependencies) {}
 
   /** A call that a device process has authenticated and normalised. Never throws; a refusal is sent on its session. */
-  incoming(call: IncomingCall): void {
+  incoming(received: IncomingCall): void {
+    const call = callOf(received);
     if (this.isRefused(call)) return;
     if (!speaksDtls(call.from, call.sdp)) return this.begin(call, call.sdp);
     terminatedCall(this.deps, call).then(

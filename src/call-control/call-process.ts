@@ -12,6 +12,7 @@ import type { Abilities } from './abilities';
 import { ConferenceSession } from './conference/conference-session';
 import type { CallControlDependencies } from './dependencies';
 import { command } from './session-command';
+import { outward, sessionOf } from './device-session';
 import { DtlsSession, speaksDtls, terminated } from './dtls-session';
 import { createDtlsSession, needOf } from './dtls-termination';
 import { formatTried, type MediaTried, parseTried } from './path';
@@ -228,7 +229,17 @@ export class CallProcess {
     if (device === undefined) return this.mailbox.post({ type: 'branch-unreachable', leg });
     const { caller, from } = this.state.facts;
     const call = (description: string | undefined): Session =>
-      device.call({ caller, from, digits: destination.digits, sdp: description, maxForwards, headers });
+      sessionOf(
+        device.profile,
+        device.call({
+          caller,
+          from,
+          digits: destination.digits,
+          sdp: description === undefined ? undefined : outward(device.profile, description),
+          maxForwards,
+          headers,
+        }),
+      );
     const { pid } = device;
     const dtls = this.speaksDtls(device) ? createDtlsSession(this.deps, device.profile) : undefined;
     const session = dtls ?? call(sdp);

@@ -3,6 +3,7 @@ import type { Target } from '../digit-analysis/analysis';
 import type { CodecPolicy } from '../media-control';
 import type { AllocationExplanation } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
+import type { AddressPair } from '../sdp';
 import type { Headers } from '../sip/user-agent';
 import { DIRECT, type MediaTried, type Path, type Question } from './path';
 
@@ -201,8 +202,8 @@ export interface CallFacts {
   readonly offer: string | undefined;
   readonly maxForwards: number;
   readonly startedAt: number;
-  /** IP address of this node, for `o=` and for blackholes. */
-  readonly mediaAddress: string;
+  /** IP addresses of this node, for `o=` and for blackholes. */
+  readonly mediaAddress: AddressPair;
   readonly refreshSeconds: number;
   /** For the 200 to the caller: its session timer. */
   readonly timerHeaders: Headers;

@@ -4,6 +4,7 @@ import type { CodecPolicy, PolicyParty } from '../media-control';
 import type { MediaResourceManager } from '../media-resource/ports';
 import type { Clock } from '../process/clock';
 import type { Pid, PidAllocator } from '../process/pid';
+import type { AddressPair } from '../sdp';
 import type { CallDetailRecord } from './call-detail-record';
 
 /** The part of a logger that this room uses. */
@@ -33,8 +34,8 @@ export interface CallControlDependencies {
   readonly hooks?: CallHooks;
   /** Call detail records, one for each call, at its end. */
   readonly onRecord?: (record: CallDetailRecord) => void;
-  /** IP address of this node for `o=` lines and blackholes. */
-  readonly mediaAddress: string;
+  /** IP addresses of this node for `o=` lines and blackholes. */
+  readonly mediaAddress: AddressPair;
   /** A node has said, signed, that an entry (without a PID: a number) is not its own: repair from its owner (claim R13). */
   readonly onStaleEntry: (node: number, pid: Pid | undefined, boot: number) => void;
   /**

@@ -1,6 +1,6 @@
 import { isHeaderSafe } from '../sip/header-values';
 import { formatReason } from '../sip/status';
-import { alignMediaLines, inactiveAnswer, inactiveOffer, sameSession, withOrigin } from '../sdp';
+import { alignMediaLines, audioTransport, inactiveAnswer, inactiveOffer, sameSession, withOrigin } from '../sdp';
 import { type CallState, copyState, type Leg, type LegId } from './call-state';
 import type { CallEffect, Moment, TimerName } from './signals';
 
@@ -66,24 +66,26 @@ export class Draft {
 
   /** The same for an answer, whose `m=` lines are those of the offer already. */
   stamped(leg: Leg, sdp: string): string {
-    const same = withOrigin(sdp, this.origin(leg));
+    const same = withOrigin(sdp, this.origin(leg, sdp));
     if (leg.localSdp !== undefined && sameSession(leg.localSdp, same)) return leg.localSdp;
     leg.version += 1;
-    return withOrigin(sdp, this.origin(leg));
+    return withOrigin(sdp, this.origin(leg, sdp));
   }
 
   /** An answer that lets the device neither hear nor be heard, and names nobody's address. */
   silentAnswer(leg: Leg, offer: string): string {
     const options = leg.localSdp === undefined ? {} : { previous: leg.localSdp };
-    return this.stamped(leg, inactiveAnswer(offer, this.origin(leg), options));
+    return this.stamped(leg, inactiveAnswer(offer, this.origin(leg, offer), options));
   }
 
   silentOffer(leg: Leg, previous: string): string {
-    return this.stamped(leg, inactiveOffer(previous, this.origin(leg)));
+    return this.stamped(leg, inactiveOffer(previous, this.origin(leg, previous)));
   }
 
-  private origin(leg: Leg): { sessionId: number; version: number; address: string } {
-    return { sessionId: leg.sessionId, version: leg.version, address: this.state.facts.mediaAddress };
+  /** With an address of the family that `sdp` is about. */
+  private origin(leg: Leg, sdp: string): { sessionId: number; version: number; address: string } {
+    const address = this.state.facts.mediaAddress[audioTransport(sdp)?.family ?? 4];
+    return { sessionId: leg.sessionId, version: leg.version, address };
   }
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { DeviceProfile, IncomingCall } from '../device/device-process';
 import type { AllocationResult, ResourceNeed } from '../media-resource/ports';
+import { mainFamily } from '../sdp';
 import type { CallControlDependencies } from './dependencies';
 import { DtlsSession, terminated } from './dtls-session';
 
@@ -22,7 +23,7 @@ export function createDtlsSession(deps: CallControlDependencies, profile: Device
     const need = { ...needOf(profile), type: 'mtp' as const, ...(exclude.length === 0 ? {} : { exclude }) };
     return resources.allocate(need, why);
   };
-  return new DtlsSession({ id: randomUUID(), allocate, family: mediaAddress.includes(':') ? 6 : 4, clock, log });
+  return new DtlsSession({ id: randomUUID(), allocate, family: mainFamily(mediaAddress), clock, log });
 }
 
 /**

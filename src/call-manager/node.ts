@@ -17,6 +17,7 @@ import { parsePid, PidAllocator } from '../process/pid';
 import { CompositeSet } from '../registration/composite-set';
 import { DeviceManager } from '../registration/device-manager';
 import { RegistrationJournal } from '../registration/journal';
+import { addressPair } from '../sdp';
 import { DrachtioUserAgent } from '../sip/drachtio';
 import type { ListenAddress } from '../sip/user-agent';
 import type { Logger } from '../telemetry/logger';
@@ -295,7 +296,7 @@ export class CallManagerNode {
       log,
       hooks: countCalls(metrics),
       onRecord: recentCalls.add,
-      mediaAddress: this.host(),
+      mediaAddress: addressPair([this.host(), ...this.listen.map(({ address }) => address)]),
       onStaleEntry: (other) => cluster.refute(other),
       musicSourceOf: (device, number) => chooseMusicSource(config, device, number),
       codecPolicyOf: (caller, callee) => chooseCodecPolicy(config, caller, callee),

@@ -22,6 +22,8 @@ export interface DeviceProfile {
   readonly security?: MediaSecurity;
   /** The same as the transport of its signalling lets expect. */
   readonly presumedSecurity?: MediaSecurity;
+  /** The IP address that its signalling comes from; undefined: not known, or of no meaning for its media. */
+  readonly signallingAddress?: string;
   /** IPv4 or IPv6: that of the address that it registered from. */
   readonly presumedFamily?: 4 | 6;
   /** The media resource group list that came with its REGISTER (claim M14). */

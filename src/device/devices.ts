@@ -309,7 +309,8 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       case 'station': {
         const { device } = caller;
         const station = this.stationTable.through(device.name, request.source);
-        const from = station?.profile ?? this.configured.stationProfile(device);
+        const signallingAddress = request.source.address;
+        const from = station?.profile ?? { ...this.configured.stationProfile(device), signallingAddress };
         return { from, pid: station?.pid, caller: stationCaller(request, device), dialled, target: undefined };
       }
       case 'gateway': {

@@ -3,6 +3,7 @@ import type { Stamp } from '../process/hlc';
 import type { Pid } from '../process/pid';
 import { bindingKey } from '../registration/binding-key';
 import type { Assignment, RegistrationRecord } from '../registration/record';
+import { familyOf } from '../sdp';
 import { formatIdentity } from '../sip/identity';
 import type { Binding } from '../sip/registrar';
 import type { FinalResponse, Session, SipSource, UserAgent } from '../sip/user-agent';
@@ -33,11 +34,6 @@ export interface Registration {
   readonly mac?: string | undefined;
 }
 
-/** An IPv4 address may come in the form that IPv6 sockets have for it (RFC 4291 §2.5.5.2). */
-function familyOf(address: string): 4 | 6 {
-  return address.includes(':') && !/^::ffff:\d+\./i.test(address) ? 6 : 4;
-}
-
 /** The device process of one binding of a phone (claims R1, R2). */
 export class Station implements DeviceProcess {
   constructor(
@@ -61,6 +57,7 @@ export class Station implements DeviceProcess {
     const browser = /^wss?$/i.test(source.protocol) || /;transport=wss?([;>?]|$)/i.test(binding.contact);
     return {
       ...profile,
+      signallingAddress: source.address,
       ...(browser ? { presumedSecurity: 'dtls' as const } : { presumedFamily: familyOf(source.address) }),
       ...(mediaResourceGroupList === undefined ? {} : { listFromDevice: mediaResourceGroupList }),
     };

@@ -1,3 +1,4 @@
+import { canonicalAddress, familyOf, isPrivateAddress } from './address';
 import { readDescription } from './description';
 import { isDtls, isSdes } from './blackhole';
 import { hasName, isActive, isAudio, mediaLineOf, splitSdp } from './lines';
@@ -7,7 +8,10 @@ export interface AudioTransport {
   readonly security: 'none' | 'sdes' | 'dtls';
   /** RTCP feedback (RFC 4585): a profile that ends in F. */
   readonly feedback: boolean;
+  /** Of its address (RFC 4566 §5.7); an IPv4-mapped one counts as IPv4. */
   readonly family: 4 | 6;
+  /** As it stands there; empty: there is none. */
+  readonly address: string;
   readonly ice: boolean;
 }
 
@@ -23,7 +27,19 @@ export function audioTransport(sdp: string): AudioTransport | undefined {
   return {
     security: secure,
     feedback: /F$/i.test(mediaLineOf(section)?.protocol ?? ''),
-    family: address.includes(':') ? 6 : 4,
+    family: familyOf(address),
+    address,
     ice: [...session, ...section.lines].some((line) => hasName(line, 'a=ice-ufrag')),
   };
+}
+
+/**
+ * True: media of who has sent this description cannot be reached at its address: it is a private one, and the signalling comes from another
+ * (`source`). With ICE the peers find that out by themselves.
+ */
+export function isBehindNat(sdp: string, source: string): boolean {
+  const transport = audioTransport(sdp);
+  if (transport === undefined || transport.ice) return false;
+  const { address } = transport;
+  return isPrivateAddress(address) && canonicalAddress(address) !== canonicalAddress(source);
 }

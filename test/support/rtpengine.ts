@@ -108,6 +108,11 @@ export class Rtpengine {
     return this.process?.running ?? false;
   }
 
+  /** All its ports for media. */
+  get mediaPorts(): readonly number[] {
+    return Array.from({ length: this.options.mediaPorts ?? 200 }, (_, index) => this.firstMediaPort + index);
+  }
+
   /** The call-ids of all sessions that it has. */
   async sessions(): Promise<string[]> {
     const { calls } = await ngCommand(this.port, { command: 'list', limit: 1000 });

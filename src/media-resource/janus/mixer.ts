@@ -7,12 +7,13 @@ import {
   mirrored,
   receives,
   withDirection,
+  withoutSource,
 } from '../../sdp';
 import { EngineError, type ConferenceMixer } from '../ports';
 import { type Commands, isReply, type Reply } from '../rtpengine/commands';
 import { transportFor } from '../rtpengine/player';
 import { descriptionIn } from '../rtpengine/relay';
-import { answerParameters, missingCodecs, transportParameters } from '../rtpengine/relay-terms';
+import { answerParameters, CLOSED, missingCodecs, transportParameters } from '../rtpengine/relay-terms';
 import { bridgeCodecFor, bridgeDescription, endpointOf, NAMES, OFFERED, payloadOf } from './description';
 import type { BridgeCodec, Endpoint, Participant, Rooms } from './rooms';
 
@@ -97,13 +98,14 @@ class Mixer implements JanusMixer {
       const near = endpointOf(made);
       const payload = payloadOf(codec, made) ?? 0;
       const { participant, muted } = await this.joined(session, room, { codec, payload, near });
+      const bridge = bridgeDescription(codec, payload, participant.at);
       const reply = await this.options.commands.run('answer', {
         'call-id': this.options.callId(session),
         'from-tag': DEVICE,
         'to-tag': BRIDGE,
-        sdp: bridgeDescription(codec, payload, participant.at),
+        sdp: bridge,
         replace: ['origin'],
-        ...answerParameters(audio),
+        ...answerParameters(bridge, audio),
       });
       await this.settle(session, { room, codec, payload, near, participant, muted, offered: undefined }, audio);
       const answer = withDirection(descriptionIn(reply), mirrored(effectiveDirection(audio)));
@@ -144,9 +146,9 @@ class Mixer implements JanusMixer {
         'call-id': this.options.callId(session),
         'from-tag': BRIDGE,
         'to-tag': DEVICE,
-        sdp: audio,
+        sdp: withoutSource(audio),
         replace: ['origin'],
-        ...answerParameters(member.offered),
+        ...answerParameters(audio, member.offered),
       });
       await this.settle(session, member, audio);
     });
@@ -205,10 +207,10 @@ class Mixer implements JanusMixer {
       'call-id': this.options.callId(session),
       'from-tag': DEVICE,
       ...(again ? { 'to-tag': BRIDGE } : {}),
-      sdp,
+      sdp: withoutSource(sdp),
       replace: ['origin'],
       supports: ['load limit'],
-      ...transportParameters('none', false, 4),
+      ...transportParameters(sdp, 'none', false, 4),
       codec: { mask: ['all'], transcode: [NAMES[codec]] },
     });
   }
@@ -219,11 +221,11 @@ class Mixer implements JanusMixer {
     return this.options.commands.run('offer', {
       'call-id': this.options.callId(session),
       'from-tag': BRIDGE,
-      ...(again ? { 'to-tag': DEVICE } : {}),
+      ...(again ? { 'to-tag': DEVICE } : CLOSED),
       sdp,
       replace: ['origin'],
       supports: ['load limit'],
-      ...transportFor(peer),
+      ...transportFor(sdp, peer),
       codec: { mask: ['all'], transcode: names.length > 0 ? names : OFFERED },
     });
   }

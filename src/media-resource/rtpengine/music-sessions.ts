@@ -5,7 +5,7 @@ import type { Commands } from './commands';
 import { answerPlayer, blockAll, blockDevice, endSession, offerPlayer, play } from './player';
 import { type MediaAddress, musicCodecs, paperDescription, sharedCodec } from './player-description';
 import { type Place, SourceBook } from './source-book';
-import { addressIn, clearSeat, isUnknownCall, lookAtSource, openSource, takeSeat } from './source-session';
+import { addressIn, askForSeat, clearSeat, isUnknownCall, lookAtSource, openSource, takeSeat } from './source-session';
 
 /** Looks in a row, each a second after the other, at which a source has had nothing from its player. */
 const SILENT_LOOKS = 2;
@@ -28,14 +28,20 @@ interface Music {
   readonly codec: AudioCodec | undefined;
   /** Where the session takes RTP that goes to the device. */
   readonly ear: MediaAddress;
+  /** The device's last answer. */
+  readonly answer: string;
 }
 
 interface Held {
+  /** What the device had said of itself when it was offered this. */
+  peer: string | undefined;
   offered: readonly AudioCodec[];
   /** Undefined: the device does not listen. */
   music: Music | undefined;
   /** Where its seat at a source sends to. */
   fed: MediaAddress | undefined;
+  /** Where its seat sends from: nobody else is heard in the player's stead. */
+  feeder: MediaAddress | undefined;
 }
 
 interface Opened {
@@ -86,9 +92,11 @@ export class MusicSessions {
     return this.inTurn(session, async () => {
       const offered = musicCodecs(peer);
       const known = this.held.get(session);
-      if (known === undefined) this.held.set(session, { offered, music: undefined, fed: undefined });
-      else known.offered = offered;
-      return offerPlayer(this.options.commands, session, paperDescription(offered, 'sendonly'), peer);
+      if (known === undefined)
+        this.held.set(session, { peer, offered, music: undefined, fed: undefined, feeder: undefined });
+      else Object.assign(known, { peer, offered });
+      const player = paperDescription(offered, 'sendonly', known?.feeder);
+      return offerPlayer(this.options.commands, session, player, peer);
     });
   }
 
@@ -100,7 +108,7 @@ export class MusicSessions {
       const held = this.held.get(session);
       if (held === undefined) throw new EngineError('error', 'an answer to no offer');
       // A device that does not listen (it holds as well) has no music, and nothing is wrong with that.
-      held.music = holds(sdp) ? undefined : { file, codec: sharedCodec(held.offered, sdp), ear };
+      held.music = holds(sdp) ? undefined : { file, codec: sharedCodec(held.offered, sdp), ear, answer: sdp };
       await this.settle(session, held);
     });
   }
@@ -210,13 +218,19 @@ export class MusicSessions {
     session: string,
     { source, seat, found }: Extract<Place, { type: 'seat' }>,
     held: Held,
-    { file, codec, ear }: Music,
+    { file, codec, ear, answer }: Music,
   ): Promise<boolean> {
     const { commands } = this.options;
     if (codec === undefined) return false;
     if (found) this.opened.set(source, { codec, plays: this.open(source, file, codec) });
     try {
       if ((await this.opened.get(source)?.plays) !== true) return false;
+      const feeder = await askForSeat(commands, source, seat);
+      if (!isSamePlace(held.feeder, feeder)) {
+        await offerPlayer(commands, session, paperDescription(held.offered, 'sendonly', feeder), held.peer);
+        await answerPlayer(commands, session, answer);
+        held.feeder = feeder;
+      }
       await Promise.all([blockDevice(commands, session), takeSeat(commands, source, seat, codec, ear)]);
       held.fed = ear;
     } catch (error) {

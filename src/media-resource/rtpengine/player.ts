@@ -1,7 +1,7 @@
-import { audioTransport } from '../../sdp';
+import { audioTransport, withoutSource } from '../../sdp';
 import type { Commands } from './commands';
 import { descriptionIn } from './relay';
-import { type Parameters, transportParameters } from './relay-terms';
+import { type Parameters, sourceFlags, transportParameters } from './relay-terms';
 
 /** Tags of the two sides of a music session: the player on paper, and who hears it. */
 export const PLAYER = 'moh';
@@ -10,11 +10,11 @@ export const DEVICE = 'phone';
 /** rtpengine 10.5 has no "for ever"; with a piece of 4 s this is six weeks. */
 const REPEATS = 1_000_000;
 
-/** How the device is spoken to: as it spoke itself. */
-export function transportFor(peer: string | undefined): Parameters {
+/** How the device is spoken to in the name of the player that `sdp` describes: as it spoke itself. */
+export function transportFor(sdp: string, peer: string | undefined): Parameters {
   const transport = peer === undefined ? undefined : audioTransport(peer);
   const { security = 'none', feedback = false, family = 4 } = transport ?? {};
-  return transportParameters(security, feedback, family);
+  return transportParameters(sdp, security, feedback, family);
 }
 
 /** The offer that rtpengine makes of the description of a player. */
@@ -30,7 +30,7 @@ export async function offerPlayer(
     sdp,
     replace: ['origin'],
     supports: ['load limit'],
-    ...transportFor(peer),
+    ...transportFor(sdp, peer),
   });
   return descriptionIn(reply);
 }
@@ -41,9 +41,9 @@ export async function answerPlayer(commands: Commands, session: string, sdp: str
     'call-id': session,
     'from-tag': PLAYER,
     'to-tag': DEVICE,
-    sdp,
+    sdp: withoutSource(sdp),
     replace: ['origin'],
-    flags: ['port-latching'],
+    flags: ['port-latching', ...sourceFlags(sdp)],
   });
   return descriptionIn(reply);
 }

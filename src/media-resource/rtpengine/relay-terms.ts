@@ -1,4 +1,4 @@
-import { type AudioCodec, audioCodecs, audioTransport, isSpeechCodec } from '../../sdp';
+import { type AudioCodec, audioCodecs, audioTransport, isSourceLearned, isSpeechCodec } from '../../sdp';
 import type { MediaTerms } from '../ports';
 import { codecName, isSameCodec } from '../codec-names';
 
@@ -18,6 +18,29 @@ export const UNWANTED_SUITES: readonly string[] = [
   'AES_192_CM_HMAC_SHA1_32',
 ].map((suite) => `no-${suite}`);
 
+/** Nothing is taken from, and nothing sent to, any other address than the description has. */
+const AS_DESCRIBED: readonly string[] = ['endpoint-learning-off', 'strict-source'];
+/**
+ * Learned from the first packet that comes in, and from then on as strict. The other ways of rtpengine 10.5 learn for 3 s, in which the last packet
+ * counts ("heuristic" too, since it forgets the better match with the next packet).
+ */
+const LEARNED_ONCE: readonly string[] = ['endpoint-learning-immediate', 'strict-source'];
+
+/**
+ * Whose packets count as those of the sender of `sdp`. Without these flags rtpengine sends to, and relays, whoever speaks at the port: for as long as
+ * the device itself is silent, strangers take what it should hear.
+ */
+export function sourceFlags(sdp: string): readonly string[] {
+  return isSourceLearned(sdp) ? LEARNED_ONCE : AS_DESCRIBED;
+}
+
+/**
+ * Of an offer to an end that has not spoken yet: until its answer everybody's packets count as its own, so none are let through. Of an answer: all
+ * may flow.
+ */
+export const CLOSED: Parameters = { 'drop-traffic': 'start' };
+export const OPEN: Parameters = { 'drop-traffic': 'stop' };
+
 const KEEP_PORTS = 'port-latching';
 /** `full-rtcp-attribute`: an `a=rtcp` without an address breaks some parsers of WebRTC; BUNDLE needs `a=mid`. */
 const WEB_FLAGS = [KEEP_PORTS, 'generate-mid', 'full-rtcp-attribute'];
@@ -32,19 +55,21 @@ function profileFor(security: Security, feedback: boolean): string {
   return `RTP/${security === 'sdes' ? 'S' : ''}AVP${feedback ? 'F' : ''}`;
 }
 
-/** How an offer is made for an end that is spoken to like this. */
-export function transportParameters(security: Security, feedback: boolean, family: 4 | 6): Parameters {
+/** How the offer `sdp` is made for an end that is spoken to like this. */
+export function transportParameters(sdp: string, security: Security, feedback: boolean, family: 4 | 6): Parameters {
+  const source = sourceFlags(sdp);
   const common = {
     'transport-protocol': profileFor(security, feedback),
     'address-family': family === 6 ? 'IP6' : 'IP4',
   };
-  if (security === 'dtls') return { ...common, ICE: 'force', 'rtcp-mux': ['require'], SDES: ['off'], flags: WEB_FLAGS };
+  if (security === 'dtls')
+    return { ...common, ICE: 'force', 'rtcp-mux': ['require'], SDES: ['off'], flags: [...WEB_FLAGS, ...source] };
   return {
     ...common,
     ICE: 'remove',
     DTLS: 'off',
     'rtcp-mux': ['demux'],
-    flags: [KEEP_PORTS, 'strip-extmap', 'trust-address'],
+    flags: [KEEP_PORTS, 'strip-extmap', 'trust-address', ...source],
     // Some phones do not take keys without the padding of their base64 (RFC 4568 §6.1 leaves it open).
     ...(security === 'sdes' ? { SDES: [...UNWANTED_SUITES, 'pad'] } : {}),
   };
@@ -80,13 +105,16 @@ export function offerParameters(sdp: string, terms: OfferTerms): Parameters {
   const feedback =
     (terms.security === undefined || terms.security === transport?.security) && transport?.feedback === true;
   const family = terms.family ?? transport?.family ?? 4;
-  return { ...transportParameters(security, feedback, family), ...codecParameters(terms.codecs, audioCodecs(sdp)) };
+  return {
+    ...transportParameters(sdp, security, feedback, family),
+    ...codecParameters(terms.codecs, audioCodecs(sdp)),
+  };
 }
 
-/** Parameters of an answer for an end that offered `offer`: rtpengine answers with the transport that it was offered. */
-export function answerParameters(offer: string | undefined): Parameters {
+/** Parameters of the answer `sdp` for an end that offered `offer`: rtpengine answers with the transport that it was offered. */
+export function answerParameters(sdp: string, offer: string | undefined): Parameters {
   const security = offer === undefined ? undefined : audioTransport(offer)?.security;
-  return { flags: security === 'dtls' ? WEB_FLAGS : [KEEP_PORTS] };
+  return { flags: [...(security === 'dtls' ? WEB_FLAGS : [KEEP_PORTS]), ...sourceFlags(sdp)], ...OPEN };
 }
 
 /** Undefined: at least one of the wanted codecs for speech is offered. Otherwise their names. */

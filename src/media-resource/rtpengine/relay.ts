@@ -1,9 +1,9 @@
-import { type AudioCodec, audioCodecs, isSdp, isSpeechCodec, withPayloadTypes } from '../../sdp';
+import { type AudioCodec, audioCodecs, isSdp, isSpeechCodec, withoutSource, withPayloadTypes } from '../../sdp';
 import { EngineError, type MediaRelay, type MediaTerms, type OfferRequest, type Side } from '../ports';
 import type { Commands } from './commands';
 import { namesSameCodec } from '../codec-names';
 import { codecsNamed, paperDescription } from './player-description';
-import { answerParameters, missingCodecs, offerParameters } from './relay-terms';
+import { answerParameters, CLOSED, missingCodecs, offerParameters } from './relay-terms';
 
 type RelayOffer = NonNullable<OfferRequest['relay']>;
 
@@ -85,8 +85,8 @@ export function createRelay(commands: Commands, codecs: () => readonly string[])
     const reply = await commands.run('offer', {
       'call-id': session,
       'from-tag': from,
-      ...(ends[to].description === undefined ? {} : { 'to-tag': to }),
-      sdp: source,
+      ...(ends[to].description === undefined ? CLOSED : { 'to-tag': to }),
+      sdp: withoutSource(source),
       replace: ['origin'],
       supports: ['load limit'],
       ...offerParameters(source, described === undefined ? { ...terms, codecs: undefined } : terms),
@@ -107,9 +107,9 @@ export function createRelay(commands: Commands, codecs: () => readonly string[])
       'call-id': session,
       'from-tag': to,
       'to-tag': from,
-      sdp,
+      sdp: withoutSource(sdp),
       replace: ['origin'],
-      ...answerParameters(ends[to].description),
+      ...answerParameters(sdp, ends[to].description),
     });
     ends[from].description = sdp;
     return ends[from].relayed === true ? descriptionIn(reply) : undefined;

@@ -8,6 +8,9 @@ import { descriptionIn } from './relay';
 /** Tag of the end that is fed by the player of the same session, and that others subscribe to. */
 const SOURCE = 'source';
 
+/** Nobody else may turn the stream to himself, or speak into it. */
+const FIXED: readonly string[] = ['asymmetric', 'strict-source'];
+
 /** An address of rtpengine itself, as it stands in one of its descriptions. */
 export function addressIn(sdp: string): MediaAddress {
   const address = /^c=IN IP[46] (\S+)/m.exec(sdp)?.[1];
@@ -27,14 +30,15 @@ function tagOf(seat: number): string {
 export async function openSource(commands: Commands, name: string, file: string, codec: AudioCodec): Promise<void> {
   const id = { 'call-id': name };
   try {
+    // Where the player plays from is known before anything is published: from nowhere else a source is fed.
+    const from = addressIn(await offerPlayer(commands, name, paperDescription([codec], 'sendonly'), undefined));
     const published = await commands.run('publish', {
       ...id,
       'from-tag': SOURCE,
-      sdp: paperDescription([codec], 'sendonly'),
+      sdp: paperDescription([codec], 'sendonly', from),
+      flags: FIXED,
     });
-    const ear = paperDescription([codec], 'recvonly', addressIn(descriptionIn(published)));
-    await offerPlayer(commands, name, paperDescription([codec], 'sendonly'), undefined);
-    await answerPlayer(commands, name, ear);
+    await answerPlayer(commands, name, paperDescription([codec], 'recvonly', addressIn(descriptionIn(published))));
     await play(commands, name, file);
   } catch (error) {
     await endSession(commands, name).catch(() => undefined);
@@ -42,10 +46,13 @@ export async function openSource(commands: Commands, name: string, file: string,
   }
 }
 
-/** Who sits there sends nothing, and nobody else may turn the stream to himself. */
-const FIXED = { flags: ['asymmetric', 'strict-source'] };
+/** Resolves with where what the source plays comes from, for who is to sit there. */
+export async function askForSeat(commands: Commands, name: string, seat: number): Promise<MediaAddress> {
+  const to = { 'call-id': name, 'to-tag': tagOf(seat) };
+  return addressIn(descriptionIn(await commands.run('subscribeRequest', { ...to, 'from-tag': SOURCE })));
+}
 
-/** What the source plays is sent to this address from now on, instead of where it was sent from this seat before. */
+/** What the source plays is sent to this address from now on, instead of where it was sent from this seat before. `askForSeat` goes before. */
 export async function takeSeat(
   commands: Commands,
   name: string,
@@ -54,8 +61,7 @@ export async function takeSeat(
   ear: MediaAddress,
 ): Promise<void> {
   const to = { 'call-id': name, 'to-tag': tagOf(seat) };
-  await commands.run('subscribeRequest', { ...to, 'from-tag': SOURCE });
-  await commands.run('subscribeAnswer', { ...to, sdp: paperDescription([codec], 'recvonly', ear), ...FIXED });
+  await commands.run('subscribeAnswer', { ...to, sdp: paperDescription([codec], 'recvonly', ear), flags: FIXED });
 }
 
 /**
@@ -65,7 +71,7 @@ export async function takeSeat(
  */
 export async function clearSeat(commands: Commands, name: string, seat: number, codec: AudioCodec): Promise<void> {
   const to = { 'call-id': name, 'to-tag': tagOf(seat) };
-  await commands.run('subscribeAnswer', { ...to, sdp: paperDescription([codec], 'recvonly'), ...FIXED });
+  await commands.run('subscribeAnswer', { ...to, sdp: paperDescription([codec], 'recvonly'), flags: FIXED });
   await commands.run('unsubscribe', to);
 }
 

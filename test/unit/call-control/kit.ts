@@ -455,7 +455,7 @@ export class World {
         warn: (fields, message) => void this.warnings.push(`${message} ${String(fields.error)}`),
       },
       onRecord: (record) => void this.records.push(record),
-      mediaAddress: NODE_ADDRESS,
+      mediaAddress: { 4: NODE_ADDRESS, 6: '2001:db8::1' },
       onStaleEntry: (node, pid, boot) => void this.refuted.push({ node, pid, boot }),
       musicSourceOf: (device, number) => {
         this.musicAskedFor.push(`${device}/${number}`);

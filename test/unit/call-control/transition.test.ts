@@ -122,7 +122,7 @@ const facts = (offer: string | undefined): CallFacts => ({
   offer,
   maxForwards: 70,
   startedAt: moment.now,
-  mediaAddress: '192.0.2.1',
+  mediaAddress: { 4: '192.0.2.1', 6: '2001:db8::1' },
   refreshSeconds: 1800,
   timerHeaders: {},
 });

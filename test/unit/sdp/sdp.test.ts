@@ -327,6 +327,7 @@ test('the transport of the audio is told', () => {
     security: 'none',
     feedback: false,
     family: 4,
+    address: '192.0.2.1',
     ice: false,
   });
   const dtls = lines('m=audio 4 UDP/TLS/RTP/SAVPF 0', 'c=IN IP6 2001:db8::1', 'a=ice-ufrag:x');
@@ -334,6 +335,7 @@ test('the transport of the audio is told', () => {
     security: 'dtls',
     feedback: true,
     family: 6,
+    address: '2001:db8::1',
     ice: true,
   });
   expect(audioTransport(session() + lines('m=audio 4 RTP/SAVP 0'))).toMatchObject({ security: 'sdes' });
