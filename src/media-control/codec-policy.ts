@@ -1,5 +1,5 @@
 import type { CodecPolicyConfig, TandemConfig } from '../config/types';
-import { restrictCodecs } from '../sdp';
+import { isEvents, namesSameCodec, restrictCodecs } from '../sdp';
 
 /** Between devices of these two sites only these codecs are used. */
 export type CodecPolicy = CodecPolicyConfig;
@@ -41,12 +41,12 @@ export function chooseCodecPolicy(
 
 /** `policy dallas/san-jose allows G729, PCMU`. */
 export function policyText({ sites: [one, other], codecs }: CodecPolicy): string {
-  const speech = codecs.filter((name) => name.toLowerCase() !== 'telephone-event');
+  const speech = codecs.filter((name) => !isEvents(name));
   return `policy ${one === other ? one : `${one}/${other}`} allows ${speech.join(', ')}`;
 }
 
 export function isAllowed({ codecs }: CodecPolicy, name: string): boolean {
-  return codecs.some((allowed) => allowed.toUpperCase() === name.toUpperCase());
+  return codecs.some((allowed) => namesSameCodec(allowed, name));
 }
 
 /** An offer as it may go from one site to the other: the offerer's order of preference stays. Without a codec that may it is left as it is. */

@@ -1,5 +1,5 @@
 import type { MediaResourceType } from '../media-resource/ports';
-import { audioCodecs, audioTransport, hasCommonAudioCodec, isSpeechCodec } from '../sdp';
+import { audioCodecs, audioTransport, codecName, hasCommonAudioCodec, isSpeechCodec } from '../sdp';
 import { type CodecPolicy, isAllowed, narrowed, policyText } from './codec-policy';
 
 /** One end of a call, as far as media is concerned. */
@@ -45,8 +45,8 @@ function speech(sdp: string): readonly ReturnType<typeof audioCodecs>[number][] 
 export function speechCodecs(end: MediaEnd): readonly string[] | undefined {
   const spoken = end.sdp === undefined ? [] : speech(end.sdp);
   // A description says what the device can do now; the configuration what it may do at all.
-  if (spoken.length > 0) return [...new Set(spoken.map((codec) => codec.name.toUpperCase()))];
-  return end.codecs?.map((name) => name.toUpperCase()).filter((name) => name !== 'TELEPHONE-EVENT');
+  if (spoken.length > 0) return [...new Set(spoken.map(({ name }) => codecName(name)))];
+  return end.codecs === undefined ? undefined : [...new Set(end.codecs.filter(isSpeechCodec).map(codecName))];
 }
 
 function shareCodec(a: MediaEnd, b: MediaEnd): boolean {

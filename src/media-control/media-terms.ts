@@ -1,17 +1,12 @@
 import type { MediaTerms } from '../media-resource/ports';
-import { audioCodecs, audioTransport, isSpeechCodec } from '../sdp';
+import { audioCodecs, audioTransport, codecName, codecText, codecTextOf, isEvents, isSpeechCodec } from '../sdp';
 import { isAllowed } from './codec-policy';
 import type { JoiningType, MediaEnd } from './media-path';
 
 /** What nearly every device speaks one of, best known first. */
 const USUAL_CODECS = ['PCMU', 'PCMA', 'G722', 'opus/48000/2'];
 /** What transcoders can be expected to make into each other. */
-const TRANSCODED = new Set([...USUAL_CODECS, 'G729'].map((name) => name.toUpperCase()));
-
-/** The name with the clock rate, as media resources want it; registered names without need none. */
-function withRate(name: string): string {
-  return name.toUpperCase() === 'OPUS' ? 'opus/48000/2' : name;
-}
+const TRANSCODED = new Set([...USUAL_CODECS, 'G729'].map(codecName));
 
 function spoken(sdp: string): readonly string[] {
   const codecs = audioCodecs(sdp);
@@ -19,11 +14,9 @@ function spoken(sdp: string): readonly string[] {
   return [
     ...new Set(
       codecs
-        .filter((codec) => isSpeechCodec(codec) || isEvents(codec.name))
-        .map(({ name, rate, channels }) => {
-          if (isEvents(name) || (rate === 8000 && channels === 1)) return name;
-          return channels === 1 ? `${name}/${rate}` : `${name}/${rate}/${channels}`;
-        }),
+        .filter((codec) => isSpeechCodec(codec) || isEvents(codec))
+        // One name for the events of all clock rates.
+        .map((codec) => (isEvents(codec) ? codec.name : codecText(codec))),
     ),
   ];
 }
@@ -34,20 +27,16 @@ function codecsFor(end: MediaEnd, refused: boolean): readonly string[] {
   const known = knownCodecs(end, refused);
   if (policy === undefined) return known;
   if (end.sdp === undefined && end.codecs === undefined)
-    return [...policy.codecs.filter((name) => !isEvents(name)).map(withRate), 'telephone-event'];
-  const allowed = known.filter((name) => isEvents(name) || isAllowed(policy, name.split('/')[0] ?? ''));
+    return [...policy.codecs.filter((name) => !isEvents(name)).map(codecTextOf), 'telephone-event'];
+  const allowed = known.filter((name) => isEvents(name) || isAllowed(policy, name));
   // It may speak nothing of that.
   return allowed.every(isEvents) ? known : allowed;
-}
-
-function isEvents(name: string): boolean {
-  return name.toLowerCase() === 'telephone-event';
 }
 
 function knownCodecs(end: MediaEnd, refused: boolean): readonly string[] {
   const told = end.sdp === undefined ? [] : spoken(end.sdp);
   if (told.length > 0) return told;
-  const configured = (end.codecs ?? []).map(withRate);
+  const configured = (end.codecs ?? []).map(codecTextOf);
   if (configured.length > 0 && !refused) return configured;
   return [...new Set([...configured, ...USUAL_CODECS, 'telephone-event'])];
 }
@@ -76,7 +65,7 @@ export function termsFor(
 export function codecsToJoin(ends: readonly MediaEnd[]): readonly string[] {
   const wanted = ends.flatMap((end) => {
     const codecs = codecsFor(end, false).filter((name) => !isEvents(name));
-    const best = codecs.find((name) => TRANSCODED.has(name.toUpperCase())) ?? codecs[0];
+    const best = codecs.find((name) => TRANSCODED.has(codecName(name))) ?? codecs[0];
     const open = end.sdp === undefined && end.codecs === undefined && end.policy === undefined;
     return best === undefined || open ? [] : [best];
   });

@@ -1,5 +1,5 @@
 import type { MediaResourceConfig } from '../config/types';
-import { namesSameCodec } from './codec-names';
+import { audioCodecs, isSdp, isSpeechCodec, mediaLineCount, namesSameCodec } from '../sdp';
 import type { Lease } from './lease-table';
 import { EngineError, type MediaEngine, type ResourceRequest } from './ports';
 
@@ -10,8 +10,7 @@ export type ServiceRequest = Extract<ResourceRequest, { readonly op: 'offer' | '
 
 /** Codecs for speech that the engine cannot make into others; `telephone-event` and its like ride along. */
 function unableCodecs(able: readonly string[], wanted: readonly string[]): readonly string[] {
-  const speech = wanted.filter((name) => !['telephone-event', 'CN'].some((other) => namesSameCodec(other, name)));
-  return speech.filter((name) => !able.some((codec) => namesSameCodec(codec, name)));
+  return wanted.filter(isSpeechCodec).filter((name) => !able.some((codec) => namesSameCodec(codec, name)));
 }
 
 /** Why this engine can never serve the request; undefined: it can. */
@@ -79,8 +78,50 @@ async function serveConference(
   }
 }
 
-/** Gives the engine the command for this lease; resolves with the description for the caller, if there is one. */
-export function serve(
+/** What the engine's description was made of. */
+function sourceOf(request: ServiceRequest): string | undefined {
+  switch (request.op) {
+    case 'offer':
+      return request.relay?.sdp;
+    case 'connect':
+      return request.answer;
+    case 'accept':
+      return request.offer;
+    case 'control':
+      return undefined;
+  }
+}
+
+/**
+ * Throws `EngineError` for a description that no device could use: unreadable, with other `m=` lines than what it was made of (RFC 3264 §6), or
+ * without audio and a codec for it although there was one.
+ */
+function checked(made: string, source: string | undefined): string {
+  const fail = (what: string): never => {
+    throw new EngineError('error', `the media server has made ${what}`);
+  };
+  if (!isSdp(made)) return fail('something that is no session description');
+  if (source !== undefined && mediaLineCount(made) !== mediaLineCount(source))
+    return fail(`${mediaLineCount(made)} m= lines of ${mediaLineCount(source)}`);
+  const speaks = (sdp: string): boolean => audioCodecs(sdp).some(isSpeechCodec);
+  return speaks(made) || (source !== undefined && !speaks(source)) ? made : fail('a description without audio');
+}
+
+/**
+ * Gives the engine the command for this lease; resolves with the description for the caller, if there is one. Rejects with `EngineError`, also when
+ * that description is of no use.
+ */
+export async function serve(
+  type: MediaResourceConfig['type'],
+  engine: MediaEngine,
+  lease: Lease,
+  request: ServiceRequest,
+): Promise<string | undefined> {
+  const made = await served(type, engine, lease, request);
+  return made === undefined ? undefined : checked(made, sourceOf(request));
+}
+
+function served(
   type: MediaResourceConfig['type'],
   engine: MediaEngine,
   lease: Lease,

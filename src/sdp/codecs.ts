@@ -1,18 +1,16 @@
+import { canonicalCodec, type Codec, isSpeechCodec, namesCodec, sameCodec } from './codec-equality';
 import { readDescription, type StreamView } from './description';
 import { formatMediaLine, isActive, isAudio, isRtp, joinSdp, mediaLineOf, type Section, splitSdp } from './lines';
 
-export interface AudioCodec {
+export interface AudioCodec extends Codec {
   readonly payload: number;
-  /** As written in the description, or the registered name of a static payload type. */
-  readonly name: string;
-  /** Clock rate in Hz. */
-  readonly rate: number;
-  readonly channels: number;
 }
 
 /** RFC 3551 §6, the audio part: payload types that need no `a=rtpmap`. */
 const STATIC_PAYLOADS: ReadonlyMap<number, readonly [name: string, rate: number, channels: number]> = new Map([
   [0, ['PCMU', 8000, 1]],
+  // Reserved now; in RFC 1890 it was G.721, and devices still use it for that.
+  [2, ['G726-32', 8000, 1]],
   [3, ['GSM', 8000, 1]],
   [4, ['G723', 8000, 1]],
   [5, ['DVI4', 8000, 1]],
@@ -30,19 +28,17 @@ const STATIC_PAYLOADS: ReadonlyMap<number, readonly [name: string, rate: number,
   [18, ['G729', 8000, 1]],
 ]);
 
-/** Formats that ride along with a codec and carry no speech of their own. */
-const AUXILIARY = new Set(['TELEPHONE-EVENT', 'CN', 'RED', 'TONE', 'ULPFEC', 'FLEXFEC-03']);
-
 function codecsOf(section: Section, stream: StreamView | undefined): readonly AudioCodec[] {
   const maps = new Map((stream?.rtpMaps ?? []).map((map) => [map.payload, map]));
   const formats = new Set(mediaLineOf(section)?.formats ?? []);
   return [...formats].flatMap((format) => {
-    if (!/^\d{1,3}$/.test(format)) return [];
+    if (!/^\d{1,3}$/.test(format) || Number(format) > 127) return [];
     const payload = Number(format);
     const map = maps.get(payload);
-    if (map !== undefined) return [{ payload, name: map.codec, rate: map.rate, channels: map.channels }];
-    const known = STATIC_PAYLOADS.get(payload);
-    return known === undefined ? [] : [{ payload, name: known[0], rate: known[1], channels: known[2] }];
+    const known = map === undefined ? STATIC_PAYLOADS.get(payload) : ([map.codec, map.rate, map.channels] as const);
+    if (known === undefined) return [];
+    const parameters = stream?.parameters.get(payload);
+    return [{ payload, ...canonicalCodec(...known), ...(parameters === undefined ? {} : { parameters }) }];
   });
 }
 
@@ -53,14 +49,6 @@ export function audioCodecs(sdp: string): readonly AudioCodec[] {
   const index = media.findIndex((section) => isAudio(section) && isActive(section));
   const section = media[index];
   return section === undefined ? [] : codecsOf(section, view.streams[index]);
-}
-
-export function isSpeechCodec(codec: AudioCodec): boolean {
-  return !AUXILIARY.has(codec.name.toUpperCase());
-}
-
-function sameCodec(a: AudioCodec, b: AudioCodec): boolean {
-  return a.name.toUpperCase() === b.name.toUpperCase() && a.rate === b.rate && a.channels === b.channels;
 }
 
 /** True when both ends could talk without a transcoder: one codec that carries speech in both, at the same clock rate. */
@@ -89,15 +77,15 @@ function restrictSection(section: Section, keep: ReadonlySet<number>): Section {
 }
 
 /** Digits and pauses go with every codec. */
-const ALWAYS_ALLOWED = ['TELEPHONE-EVENT', 'CN'];
+const ALWAYS_ALLOWED = ['telephone-event', 'CN'];
 
 /**
- * Leaves only the audio codecs with these names (any case), telephone-event and comfort noise, in the sender's order. A further audio stream
+ * Leaves only the audio codecs with these names, telephone-event and comfort noise, in the sender's order. A further audio stream
  * without one of them is switched off (port 0, RFC 3264 §6). Undefined: the first one would have no codec for speech left. What is
  * allowed already is returned byte for byte.
  */
 export function restrictCodecs(sdp: string, names: readonly string[]): string | undefined {
-  const allowed = new Set([...names.map((name) => name.toUpperCase()), ...ALWAYS_ALLOWED]);
+  const allowed = [...names, ...ALWAYS_ALLOWED];
   const view = readDescription(sdp);
   const parts = splitSdp(sdp);
   const first = parts.media.findIndex((section) => isAudio(section) && isActive(section) && isRtp(section));
@@ -105,7 +93,9 @@ export function restrictCodecs(sdp: string, names: readonly string[]): string | 
   const media = parts.media.map((section, index) => {
     const line = mediaLineOf(section);
     if (line === undefined || !isAudio(section) || !isActive(section) || !isRtp(section)) return section;
-    const kept = codecsOf(section, view.streams[index]).filter((codec) => allowed.has(codec.name.toUpperCase()));
+    const kept = codecsOf(section, view.streams[index]).filter((codec) =>
+      allowed.some((name) => namesCodec(name, codec)),
+    );
     if (!kept.some(isSpeechCodec)) {
       speechLost.add(index);
       return { lines: [formatMediaLine({ ...line, port: 0 }), ...section.lines.slice(1)] };

@@ -9,6 +9,8 @@ export interface StreamView {
   readonly direction: string | undefined;
   readonly address: string | undefined;
   readonly rtpMaps: readonly RtpMap[];
+  /** Of `a=fmtp`, by payload type. */
+  readonly parameters: ReadonlyMap<number, string>;
 }
 
 export interface RtpMap {
@@ -57,6 +59,7 @@ export function readDescription(sdp: string): DescriptionView {
           rate: numberOr(map.rate, 8000),
           channels: numberOr(map.encoding, 1),
         })),
+        parameters: new Map(media.fmtp.map(({ payload, config }) => [payload, textOf(config)])),
       })),
     };
   } catch {

@@ -2,9 +2,20 @@
 export { isSdp } from './description';
 export { effectiveDirection, holds, mirrored, narrowed, receives, sends, withDirection } from './direction';
 export type { Direction } from './direction';
-export { audioCodecs, hasCommonAudioCodec, isSpeechCodec, restrictCodecs } from './codecs';
+export { audioCodecs, hasCommonAudioCodec, restrictCodecs } from './codecs';
+export {
+  codecName,
+  codecText,
+  codecTextOf,
+  isEvents,
+  isSpeechCodec,
+  namesCodec,
+  namesSameCodec,
+  sameCodec,
+} from './codec-equality';
+export type { Codec } from './codec-equality';
 export type { AudioCodec } from './codecs';
-export { withPayloadTypes } from './payload-types';
+export { withCanonicalCodecs, withOwnNumbers, withPayloadTypes } from './payload-types';
 export { isSourceLearned, withoutSource, withPlainAddresses, withSourceLearned } from './media-source';
 export { sameSession, unchanged, withOrigin, withOriginOf } from './origin';
 export type { Origin } from './origin';

@@ -1,4 +1,4 @@
-import { type AudioCodec, audioCodecs, isSpeechCodec } from '../../sdp';
+import { type AudioCodec, audioCodecs, isSpeechCodec, namesCodec, namesSameCodec } from '../../sdp';
 import { EngineError } from '../ports';
 import type { BridgeCodec, Endpoint } from './rooms';
 
@@ -21,13 +21,12 @@ const PAPER: Readonly<Record<BridgeCodec, AudioCodec>> = {
 export function bridgeCodecFor(description: string | undefined): BridgeCodec {
   const first = description === undefined ? undefined : audioCodecs(description).find(isSpeechCodec);
   if (first === undefined) return 'opus';
-  const name = first.name.toLowerCase();
-  if (name === 'pcma' || name === 'pcmu') return name;
-  return name === 'opus' || name === 'g722' ? 'opus' : 'pcma';
+  const native = (['pcma', 'pcmu', 'opus'] as const).find((codec) => isCodec(codec, first));
+  return native ?? (namesCodec('G722', first) ? 'opus' : 'pcma');
 }
 
 export function isCodec(codec: BridgeCodec, { name }: AudioCodec): boolean {
-  return name.toLowerCase() === codec;
+  return namesSameCodec(codec, name);
 }
 
 /** The codec's payload type in a description for the bridge. Undefined: it is not in there. */

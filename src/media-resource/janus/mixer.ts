@@ -2,18 +2,18 @@ import {
   alignAnswer,
   audioCodecs,
   audioOnly,
+  codecText,
   effectiveDirection,
   isSpeechCodec,
   mirrored,
   receives,
   withDirection,
-  withoutSource,
 } from '../../sdp';
 import { EngineError, type ConferenceMixer } from '../ports';
 import { type Commands, isReply, type Reply } from '../rtpengine/commands';
 import { transportFor } from '../rtpengine/player';
 import { descriptionIn } from '../rtpengine/relay';
-import { answerParameters, CLOSED, missingCodecs, transportParameters } from '../rtpengine/relay-terms';
+import { answerParameters, CLOSED, forRtpengine, missingCodecs, transportParameters } from '../rtpengine/relay-terms';
 import { bridgeCodecFor, bridgeDescription, endpointOf, NAMES, OFFERED, payloadOf } from './description';
 import type { BridgeCodec, Endpoint, Participant, Rooms } from './rooms';
 
@@ -146,7 +146,7 @@ class Mixer implements JanusMixer {
         'call-id': this.options.callId(session),
         'from-tag': BRIDGE,
         'to-tag': DEVICE,
-        sdp: withoutSource(audio),
+        sdp: forRtpengine(audio),
         replace: ['origin'],
         ...answerParameters(audio, member.offered),
       });
@@ -207,7 +207,7 @@ class Mixer implements JanusMixer {
       'call-id': this.options.callId(session),
       'from-tag': DEVICE,
       ...(again ? { 'to-tag': BRIDGE } : {}),
-      sdp: withoutSource(sdp),
+      sdp: forRtpengine(sdp),
       replace: ['origin'],
       supports: ['load limit'],
       ...transportParameters(sdp, 'none', false, 4),
@@ -217,7 +217,7 @@ class Mixer implements JanusMixer {
 
   private offerToDevice(session: string, sdp: string, peer: string | undefined, again: boolean): Promise<Reply> {
     const spoken = peer === undefined ? [] : audioCodecs(peer).filter(isSpeechCodec);
-    const names = spoken.map(({ name, rate, channels }) => `${name}/${rate}${channels > 1 ? `/${channels}` : ''}`);
+    const names = spoken.map(codecText);
     return this.options.commands.run('offer', {
       'call-id': this.options.callId(session),
       'from-tag': BRIDGE,

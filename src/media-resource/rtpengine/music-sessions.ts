@@ -1,4 +1,4 @@
-import { type AudioCodec, audioOnly, holds } from '../../sdp';
+import { type AudioCodec, audioOnly, codecText, holds } from '../../sdp';
 import type { Clock } from '../../process/clock';
 import { EngineError, type SessionList } from '../ports';
 import type { Commands } from './commands';
@@ -52,9 +52,7 @@ interface Opened {
 
 /** All that the packets of a music depend on. */
 function keyOf({ file, codec }: Music): string | undefined {
-  return codec === undefined
-    ? undefined
-    : `${codec.payload} ${codec.name.toUpperCase()}/${codec.rate}/${codec.channels} ${file}`;
+  return codec === undefined ? undefined : `${codec.payload} ${codecText(codec)} ${file}`;
 }
 
 function isSamePlace(a: MediaAddress | undefined, b: MediaAddress): boolean {

@@ -1,5 +1,4 @@
-import { type AudioCodec, audioCodecs, isSpeechCodec } from '../../sdp';
-import { isSameCodec } from '../codec-names';
+import { type AudioCodec, audioCodecs, isEvents, isSpeechCodec, namesCodec, sameCodec } from '../../sdp';
 
 /** What rtpengine plays a file in (Debian's build: AMR and iLBC are left out without a word), with the payload types we use when free to choose. */
 const PLAYABLE: readonly AudioCodec[] = [
@@ -10,12 +9,8 @@ const PLAYABLE: readonly AudioCodec[] = [
   { payload: 111, name: 'opus', rate: 48000, channels: 2 },
 ];
 
-function isAlike(a: AudioCodec, b: AudioCodec): boolean {
-  return a.name.toUpperCase() === b.name.toUpperCase() && a.rate === b.rate && a.channels === b.channels;
-}
-
 function isPlayable(codec: AudioCodec): boolean {
-  return PLAYABLE.some((known) => isAlike(known, codec));
+  return PLAYABLE.some((known) => sameCodec(known, codec));
 }
 
 /**
@@ -26,7 +21,7 @@ export function musicCodecs(peer: string | undefined): readonly AudioCodec[] {
   const wanted = peer === undefined ? [] : audioCodecs(peer);
   const speech = wanted.filter((codec) => isSpeechCodec(codec) && isPlayable(codec));
   if (speech.length === 0) return PLAYABLE;
-  return [...speech, ...wanted.filter((codec) => codec.name.toLowerCase() === 'telephone-event')];
+  return [...speech, ...wanted.filter(isEvents)];
 }
 
 function rtpMap(codec: AudioCodec): string {
@@ -46,7 +41,7 @@ const FIRST_DYNAMIC = 112;
 /** Codecs by their names (`PCMA`, `opus/48000/2`), each with a payload type. Names without a clock rate are at 8000 Hz. */
 export function codecsNamed(names: readonly string[]): readonly AudioCodec[] {
   const codecs = names.map((text, index): AudioCodec => {
-    const known = NAMED.find((codec) => isSameCodec(text, codec));
+    const known = NAMED.find((codec) => namesCodec(text, codec));
     if (known !== undefined) return known;
     const [name = '', rate = '8000', channels = '1'] = text.split('/');
     return { payload: FIRST_DYNAMIC + index, name, rate: Number(rate), channels: Number(channels) };
@@ -98,5 +93,5 @@ export function sharedCodec(offered: readonly AudioCodec[], answer: string): Aud
   if (longest !== undefined && Number(longest) < USUAL_PTIME_MS) return undefined;
   const codec = audioCodecs(answer).find(isSpeechCodec);
   if (codec === undefined || !isPlayable(codec)) return undefined;
-  return offered.find((one) => one.payload === codec.payload && isAlike(one, codec));
+  return offered.find((one) => one.payload === codec.payload && sameCodec(one, codec));
 }

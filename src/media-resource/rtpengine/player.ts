@@ -1,7 +1,7 @@
-import { audioTransport, withoutSource } from '../../sdp';
+import { audioTransport } from '../../sdp';
 import type { Commands } from './commands';
 import { descriptionIn } from './relay';
-import { type Parameters, sourceFlags, transportParameters } from './relay-terms';
+import { forRtpengine, type Parameters, sourceFlags, transportParameters } from './relay-terms';
 
 /** Tags of the two sides of a music session: the player on paper, and who hears it. */
 export const PLAYER = 'moh';
@@ -41,7 +41,7 @@ export async function answerPlayer(commands: Commands, session: string, sdp: str
     'call-id': session,
     'from-tag': PLAYER,
     'to-tag': DEVICE,
-    sdp: withoutSource(sdp),
+    sdp: forRtpengine(sdp),
     replace: ['origin'],
     flags: ['port-latching', ...sourceFlags(sdp)],
   });

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { audioCodecs } from '../../sdp';
-import { isSameCodec } from '../codec-names';
+import { audioCodecs, namesCodec } from '../../sdp';
 import type { Commands } from './commands';
 import { codecsNamed, paperDescription } from './player-description';
 
@@ -37,7 +36,7 @@ export async function probeCodecs(commands: Commands): Promise<readonly string[]
       codec: { mask: ['all'], transcode: CANDIDATES },
     });
     const offered = typeof sdp === 'string' ? audioCodecs(sdp) : [];
-    return CANDIDATES.filter((name) => offered.some((codec) => isSameCodec(name, codec)));
+    return CANDIDATES.filter((name) => offered.some((codec) => namesCodec(name, codec)));
   } finally {
     await commands.run('delete', { 'call-id': session, 'delete-delay': 0 }).catch(() => undefined);
   }

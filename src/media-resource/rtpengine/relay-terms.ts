@@ -1,6 +1,15 @@
-import { type AudioCodec, audioCodecs, audioTransport, isSourceLearned, isSpeechCodec } from '../../sdp';
+import {
+  type AudioCodec,
+  audioCodecs,
+  audioTransport,
+  isEvents,
+  isSourceLearned,
+  isSpeechCodec,
+  namesCodec,
+  withCanonicalCodecs,
+  withoutSource,
+} from '../../sdp';
 import type { MediaTerms } from '../ports';
-import { codecName, isSameCodec } from '../codec-names';
 
 /** Parameters of the ng protocol, beside those that name the session and its ends. */
 export type Parameters = Readonly<Record<string, unknown>>;
@@ -41,6 +50,11 @@ export function sourceFlags(sdp: string): readonly string[] {
 export const CLOSED: Parameters = { 'drop-traffic': 'start' };
 export const OPEN: Parameters = { 'drop-traffic': 'stop' };
 
+/** A description as rtpengine is given it: without what is said to it in flags, and with codecs under the names that it knows. */
+export function forRtpengine(sdp: string): string {
+  return withCanonicalCodecs(withoutSource(sdp));
+}
+
 const KEEP_PORTS = 'port-latching';
 /** `full-rtcp-attribute`: an `a=rtcp` without an address breaks some parsers of WebRTC; BUNDLE needs `a=mid`. */
 const WEB_FLAGS = [KEEP_PORTS, 'generate-mid', 'full-rtcp-attribute'];
@@ -75,10 +89,6 @@ export function transportParameters(sdp: string, security: Security, feedback: b
   };
 }
 
-function isEvents(name: string): boolean {
-  return codecName(name) === 'TELEPHONE-EVENT';
-}
-
 /**
  * Which codecs the other end is offered. Those that both ends have are passed on, and the others made into each other. Digits
  * (RFC 4733) of an end whose partner has none become tones, and its tones become events.
@@ -87,7 +97,7 @@ function codecParameters(wanted: readonly string[] | undefined, offered: readonl
   if (wanted === undefined) return {};
   const speech = wanted.filter((name) => !isEvents(name));
   const events = wanted.some(isEvents);
-  const tonesOnly = !events && offered.some((codec) => isEvents(codec.name));
+  const tonesOnly = !events && offered.some(isEvents);
   return {
     codec: {
       mask: ['all'],
@@ -122,5 +132,5 @@ export function missingCodecs(wanted: readonly string[] | undefined, offer: stri
   const speech = (wanted ?? []).filter((name) => !isEvents(name));
   if (speech.length === 0) return undefined;
   const offered = audioCodecs(offer).filter(isSpeechCodec);
-  return speech.some((name) => offered.some((codec) => isSameCodec(name, codec))) ? undefined : speech;
+  return speech.some((name) => offered.some((codec) => namesCodec(name, codec))) ? undefined : speech;
 }

@@ -1,9 +1,18 @@
-import { type AudioCodec, audioCodecs, isSdp, isSpeechCodec, withoutSource, withPayloadTypes } from '../../sdp';
+import {
+  type AudioCodec,
+  audioCodecs,
+  isEvents,
+  isSdp,
+  isSpeechCodec,
+  namesSameCodec,
+  sameCodec,
+  withOwnNumbers,
+  withPayloadTypes,
+} from '../../sdp';
 import { EngineError, type MediaRelay, type MediaTerms, type OfferRequest, type Side } from '../ports';
 import type { Commands } from './commands';
-import { namesSameCodec } from '../codec-names';
 import { codecsNamed, paperDescription } from './player-description';
-import { answerParameters, CLOSED, missingCodecs, offerParameters } from './relay-terms';
+import { answerParameters, CLOSED, forRtpengine, missingCodecs, offerParameters } from './relay-terms';
 
 type RelayOffer = NonNullable<OfferRequest['relay']>;
 
@@ -32,10 +41,6 @@ export function descriptionIn(reply: Readonly<Record<string, unknown>>): string 
   throw new EngineError('error', 'rtpengine answered without a description');
 }
 
-function isSame(a: AudioCodec, b: AudioCodec): boolean {
-  return a.name.toUpperCase() === b.name.toUpperCase() && a.rate === b.rate && a.channels === b.channels;
-}
-
 /**
  * Payload types that this end used before for codecs which the other end does not have: rtpengine numbers those anew in every
  * offer, and takes whatever the answer says.
@@ -44,8 +49,8 @@ function usualPayloads(offer: string, source: string, previous: string | undefin
   const known = previous === undefined ? [] : audioCodecs(previous);
   const native = audioCodecs(source);
   const changes = audioCodecs(offer).flatMap((codec): readonly (readonly [number, number])[] => {
-    const before = known.find((candidate) => isSame(candidate, codec));
-    if (before === undefined || native.some((candidate) => isSame(candidate, codec))) return [];
+    const before = known.find((candidate) => sameCodec(candidate, codec));
+    if (before === undefined || native.some((candidate) => sameCodec(candidate, codec))) return [];
     return before.payload === codec.payload ? [] : [[codec.payload, before.payload]];
   });
   return new Map(changes);
@@ -60,7 +65,7 @@ function codecsOfAbsent(
   const used = previous === undefined ? [] : audioCodecs(previous);
   if (used.some(isSpeechCodec) && terms.codecs === undefined) return used;
   const wanted = (terms.codecs ?? DELAYED_OFFER).filter(
-    (name) => namesSameCodec(name, 'telephone-event') || able.some((codec) => namesSameCodec(codec, name)),
+    (name) => isEvents(name) || able.some((codec) => namesSameCodec(codec, name)),
   );
   return codecsNamed(wanted.length > 0 ? wanted : DELAYED_OFFER);
 }
@@ -86,7 +91,7 @@ export function createRelay(commands: Commands, codecs: () => readonly string[])
       'call-id': session,
       'from-tag': from,
       ...(ends[to].description === undefined ? CLOSED : { 'to-tag': to }),
-      sdp: withoutSource(source),
+      sdp: forRtpengine(source),
       replace: ['origin'],
       supports: ['load limit'],
       ...offerParameters(source, described === undefined ? { ...terms, codecs: undefined } : terms),
@@ -107,12 +112,15 @@ export function createRelay(commands: Commands, codecs: () => readonly string[])
       'call-id': session,
       'from-tag': to,
       'to-tag': from,
-      sdp: withoutSource(sdp),
+      sdp: forRtpengine(sdp),
       replace: ['origin'],
       ...answerParameters(sdp, ends[to].description),
     });
     ends[from].description = sdp;
-    return ends[from].relayed === true ? descriptionIn(reply) : undefined;
+    if (ends[from].relayed !== true) return undefined;
+    const made = descriptionIn(reply);
+    const { description: asked } = ends[to];
+    return asked === undefined ? made : withOwnNumbers(made, sdp, asked);
   };
 
   return {

@@ -7,7 +7,7 @@ import { SimulatedClock } from '../../../src/process/clock';
 import { PidAllocator } from '../../../src/process/pid';
 import { silentLogger } from '../../../src/telemetry/logger';
 import { silentMetrics } from '../../../src/telemetry/metrics';
-import { FakeEngine, sdpOf } from './fake-engine';
+import { FakeEngine, madeOf, sdpOf } from './fake-engine';
 
 const moh: MediaResourceConfig = {
   name: 'moh-1',
@@ -231,15 +231,52 @@ describe('transcoders and media termination points', () => {
     expect(await node.ask({ ...request, codecs: ['PCMU', 'opus', 'telephone-event'] })).toMatchObject({ ok: true });
     const relay = { to: 'b', sdp: sdpOf(1), terms: { codecs: ['opus/48000/2'], security: 'sdes', family: 6 } };
     const offer = { op: 'offer', allocation, relay };
-    const reply = { ok: true, sdp: `relay-offer ${JSON.stringify(relay)}`, leaseMs: LEASE_MS };
+    const reply = { ok: true, sdp: madeOf('relay-offer', relay), leaseMs: LEASE_MS };
     expect(await node.ask(offer)).toEqual(reply);
     expect(await node.ask(offer)).toEqual(reply);
     expect(await node.ask({ op: 'connect', allocation, from: 'b', answer: sdpOf(2) })).toMatchObject({
-      sdp: `relay-answer ${JSON.stringify({ from: 'b', answer: sdpOf(2) })}`,
+      sdp: madeOf('relay-answer', { from: 'b', answer: sdpOf(2) }),
     });
     expect([node.inUse, node.engine.held.size]).toEqual([1, 1]);
     await node.ask({ op: 'release', allocation });
     expect(node.engine.held.size).toBe(0);
+  });
+
+  test.each([
+    ['text that is none', 'sdp'],
+    ['no description of a stream', 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n'],
+    ['a stream too many', `${sdpOf(1)}m=audio 0 RTP/AVP 0\r\n`],
+    ['a removed stream', sdpOf(0)],
+    ['a stream without a codec', sdpOf(1).replace('RTP/AVP 0', 'RTP/AVP ')],
+    [
+      'a stream with digits only',
+      sdpOf(1).replace('RTP/AVP 0', 'RTP/AVP 101') + 'a=rtpmap:101 telephone-event/8000\r\n',
+    ],
+  ])('RFC 3264 §6: an engine that makes %s has failed, whatever it was asked', async (_, nonsense) => {
+    const useless = {
+      ok: false,
+      reason: 'error',
+      detail: expect.stringMatching(/^the media server has made /) as string,
+    };
+    const node = await Node.ready([xcode], (engine) => engine.serveAll());
+    await node.ask({ ...request, codecs: ['PCMU'] });
+    const offer = { op: 'offer', allocation, relay: { to: 'b', sdp: sdpOf(1), terms: {} } };
+    const connect = { op: 'connect', allocation, from: 'b', answer: sdpOf(2) };
+    expect(await node.ask(offer)).toMatchObject({ ok: true });
+    node.engine.nonsense = nonsense;
+    for (const question of [offer, connect]) expect(await node.ask(question)).toMatchObject(useless);
+    // What comes of a description without sound may be without.
+    const silent = sdpOf(0);
+    node.engine.nonsense = silent;
+    expect(await node.ask({ ...connect, answer: silent })).toMatchObject({ ok: true });
+    const music = await Node.ready([moh], (engine) => engine.serveAll());
+    await music.ask({ ...request, type: 'moh' });
+    music.engine.nonsense = nonsense;
+    const asked = { op: 'offer', allocation, peer: sdpOf(1) };
+    // Nobody has said how many streams there are.
+    expect(await music.ask(asked)).toMatchObject(
+      nonsense.includes('m=audio 1 RTP/AVP 0\r\na=') ? { ok: true } : useless,
+    );
   });
 
   test('claim M13: codecs that the engine cannot make are told, and refuse', async () => {
@@ -302,10 +339,10 @@ describe('conference bridges', () => {
     expect(await node.ask(request)).toMatchObject({ ok: true });
     const room = 'r1';
     expect(await node.ask({ op: 'accept', allocation, offer: sdpOf(1) })).toMatchObject({
-      sdp: `mixer-accept ${JSON.stringify({ room, offer: sdpOf(1) })}`,
+      sdp: madeOf('mixer-accept', { room, offer: sdpOf(1) }),
     });
     expect(await node.ask({ op: 'offer', allocation, peer: sdpOf(2) })).toMatchObject({
-      sdp: `mixer-offer ${JSON.stringify({ room, peer: sdpOf(2) })}`,
+      sdp: madeOf('mixer-offer', { room, peer: sdpOf(2) }),
     });
     expect(await node.ask({ op: 'connect', allocation, answer: sdpOf(3) })).toEqual({ ok: true, leaseMs: LEASE_MS });
     expect(await node.ask({ op: 'control', allocation, muted: true })).toEqual({ ok: true, leaseMs: LEASE_MS });

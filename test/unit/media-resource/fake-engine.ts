@@ -12,6 +12,11 @@ export function sdpOf(port: number, direction = 'sendrecv'): string {
   return `v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio ${port} RTP/AVP 0\r\na=${direction}\r\n`;
 }
 
+/** A description of one stream that says what was asked of an engine. */
+export function madeOf(name: string, what: unknown): string {
+  return sdpOf(40_002).replace('s=-', `s=${name} ${JSON.stringify(what)}`);
+}
+
 /** An engine that keeps sessions in memory, and can be told to fail, to die, and to keep a command waiting. */
 export class FakeEngine implements MediaEngine {
   readonly name = 'fake';
@@ -49,7 +54,7 @@ export class FakeEngine implements MediaEngine {
   async musicOffer(session: string, options: { readonly file: string }): Promise<string> {
     await this.command('offer', session);
     if (!this.held.has(session)) this.held.set(session, { file: options.file, playing: false });
-    return sdpOf(40_000, 'sendonly');
+    return this.nonsense ?? sdpOf(40_000, 'sendonly');
   }
 
   async musicConnect(session: string, options: { readonly file: string; readonly answer: string }): Promise<void> {
@@ -58,6 +63,9 @@ export class FakeEngine implements MediaEngine {
     if (!options.answer.includes('m=audio')) throw new EngineError('bad-request', 'no audio');
     this.held.set(session, { file: options.file, playing: true });
   }
+
+  /** What it makes instead of a sensible description. */
+  nonsense: string | undefined;
 
   /** Undefined: the engine is none of that. */
   relay: MediaRelay | undefined;
@@ -68,7 +76,7 @@ export class FakeEngine implements MediaEngine {
     const make = async (name: string, session: string, what: unknown): Promise<string> => {
       await this.command(name, session);
       if (!this.held.has(session)) this.held.set(session, { file: '', playing: false });
-      return `${name} ${JSON.stringify(what)}`;
+      return this.nonsense ?? madeOf(name, what);
     };
     this.relay = {
       codecs: ['PCMU', 'PCMA', 'opus/48000/2'],

@@ -262,7 +262,7 @@ describe('codecs', () => {
     expect(audioCodecs(session() + audio())).toEqual([
       { payload: 0, name: 'PCMU', rate: 8000, channels: 1 },
       { payload: 8, name: 'PCMA', rate: 8000, channels: 1 },
-      { payload: 101, name: 'telephone-event', rate: 8000, channels: 1 },
+      { payload: 101, name: 'telephone-event', rate: 8000, channels: 1, parameters: '0-15' },
     ]);
     const opus = only('111') + lines('a=rtpmap:111 opus/48000/2');
     expect(audioCodecs(opus)).toEqual([{ payload: 111, name: 'opus', rate: 48000, channels: 2 }]);
@@ -414,12 +414,12 @@ describe('hostile text', () => {
     'a=group:BUNDLE 1\r\n',
     '1 ',
   ])('64 kB of %j take no longer than a moment', (unit) => {
-    const started = Date.now();
+    const started = process.cpuUsage();
     const text = `v=0\r\no=- 1 1 IN IP4 1.1.1.1\r\nm=audio 1 RTP/AVP 0 ${unit.repeat(60_000 / unit.length)}`;
     everything(text);
     alignMediaLines(text.replaceAll('m=', 'm=y'), text);
     alignAnswer(text.replaceAll('m=', 'm=y'), text);
-    expect(Date.now() - started).toBeLessThan(3000);
+    expect(process.cpuUsage(started).user / 1000).toBeLessThan(3000);
   });
 
   test('what is longer than that, or has more streams than any phone, is no description', () => {
