@@ -258,6 +258,8 @@ function checkGateways(source: Source, sections: CheckedSections): void {
     const at = [...path, 'password'];
     if ((value.username === undefined) !== (value.password === undefined))
       source.problem(value.username === undefined ? at : [...path, 'username'], 'username and password go together');
+    if (value.realms !== undefined && value.username === undefined)
+      source.problem([...path, 'realms'], 'says where username and password may be sent, and there are none');
     checkRegistering(source, path, value);
     if (value.username !== undefined || value.uri === undefined) continue;
     const match = /^sips?:(?:[^@]*@)?(\[[^\]]*\]|[^:;]*)(?::(\d+))?/.exec(value.uri);

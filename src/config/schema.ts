@@ -272,6 +272,7 @@ export const gatewaySchema = z.strictObject({
   nodes: z.array(whole(1, 999_999)).min(1, 'must name at least one node').optional(),
   username: oneLine.optional(),
   password: oneLine.optional(),
+  realms: z.array(oneLine).min(1, 'must name at least one realm').optional(),
   mediaResourceGroupList: text.optional(),
   userClass: name.optional(),
   codecs,

@@ -185,6 +185,8 @@ export interface GatewayConfig {
   /** Digest of the gateway towards us and of us towards the gateway. */
   readonly username: string | undefined;
   readonly password: string | undefined;
+  /** The realms of its challenges that we answer; undefined: any. */
+  readonly realms?: readonly string[] | undefined;
   readonly mediaResourceGroupList: string | undefined;
   readonly userClass: string | undefined;
   readonly codecs: readonly string[] | undefined;

@@ -299,6 +299,8 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     if ('type' in part) return part;
     // Sign of life: the SIP server passes no 100 on to the calling node.
     if (caller.type === 'node') session.progress(183);
+    const digest = caller.type === 'gateway' ? this.gatewayTable.credentials.of(caller.gateway) : undefined;
+    if (digest !== undefined) session.useCredentials?.(digest);
     const { sdp, maxForwards } = contents;
     return { ...part, session, sdp, maxForwards, header: request.header };
   }

@@ -5,6 +5,7 @@ import type { Pid } from '../process/pid';
 import { bindingKey } from '../registration/binding-key';
 import type { DeletionReason, RegistrationRecord } from '../registration/record';
 import { formatUri } from '../sip-message/uri';
+import type { DigestClient } from '../sip/digest-client';
 import { formatIdentity } from '../sip/identity';
 import type { Session } from '../sip/user-agent';
 import type { DeviceProcess, DeviceProfile, OutgoingCall } from './device-process';
@@ -29,6 +30,8 @@ export interface GatewayOptions {
   /** When it registered; for a configured one, when it was taken. */
   readonly stamp: Stamp;
   readonly serverIsUp: () => boolean;
+  /** Answers its challenges. */
+  readonly digest?: DigestClient | undefined;
   /** It answers no more. */
   readonly onSilent?: () => void;
 }
@@ -106,7 +109,7 @@ export class Gateway implements DeviceProcess {
   }
 
   call(call: OutgoingCall): Session {
-    const { username, password } = this.gateway;
+    const { digest } = this.options;
     const { userAgent, config } = this.options.room;
     const { uri, nextHop } = this.place;
     return userAgent.invite({
@@ -114,7 +117,7 @@ export class Gateway implements DeviceProcess {
       ...(nextHop === undefined ? {} : { nextHop }),
       sdp: call.sdp,
       headers: callHeaders(call, config.cluster.domain),
-      ...(username === undefined || password === undefined ? {} : { credentials: { username, password } }),
+      digest,
     });
   }
 
@@ -160,7 +163,14 @@ export class Gateway implements DeviceProcess {
     };
     const nextHop = place.nextHop === undefined ? {} : { nextHop: place.nextHop };
     void userAgent
-      .request({ method: 'OPTIONS', uri, ...nextHop, headers, deadlineMs: POLL_DEADLINE_MS })
+      .request({
+        method: 'OPTIONS',
+        uri,
+        ...nextHop,
+        headers,
+        digest: this.options.digest,
+        deadlineMs: POLL_DEADLINE_MS,
+      })
       .then(({ status }) => {
         // Of where it was before it says nothing.
         if (place.contact === this.place.contact && place.address === this.place.address)

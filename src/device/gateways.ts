@@ -10,6 +10,7 @@ import type { JournaledBinding } from '../registration/journal';
 import type { SipDomain } from '../sip/domain';
 import type { RegisterResponse } from '../sip/registrar';
 import { Gateway } from './gateway';
+import { GatewayCredentials } from './gateway-credentials';
 import { configuredPlace, hostOf, portOf, type GatewayPlace } from './gateway-place';
 import type { DevicesOptions, HostResolver, MovedOutcome } from './ports';
 import { RegisteredGateways } from './registered-gateways';
@@ -20,6 +21,8 @@ const systemResolver: HostResolver = async (host) => (await lookup(host, { all: 
 
 /** Every gateway of the configuration: who controls it, and who it is when it calls (claim R17). */
 export class Gateways {
+  /** What their challenges are answered with. */
+  readonly credentials: GatewayCredentials;
   private readonly registered: RegisteredGateways;
   /** Those that have an address in the configuration. */
   private readonly configured: readonly { readonly gateway: GatewayConfig; readonly place: GatewayPlace }[];
@@ -40,7 +43,8 @@ export class Gateways {
       const place = configuredPlace(gateway);
       return place === undefined ? [] : [{ gateway, place }];
     });
-    this.registered = new RegisteredGateways(options, devices, domain, serverIsUp);
+    this.credentials = new GatewayCredentials(options);
+    this.registered = new RegisteredGateways(options, devices, domain, serverIsUp, this.credentials);
     options.composite.onChange(({ type, owner, record }) => {
       if (type === 'delete' && owner !== options.node) this.owned.get(record.device)?.publishAgain();
     });
@@ -128,6 +132,7 @@ export class Gateways {
       place,
       stamp: this.options.stamps.next(),
       serverIsUp: this.serverIsUp,
+      digest: this.credentials.of(gateway),
     });
     this.owned.set(gateway.name, process);
     this.byPid.set(pid, process);

@@ -11,6 +11,7 @@ import type { ReceivedRequest, SipSource } from '../sip/user-agent';
 import type { ConfiguredDevices } from './configured-devices';
 import { ExpiryQueue } from './expiry-queue';
 import { Gateway, gatewayKey } from './gateway';
+import type { GatewayCredentials } from './gateway-credentials';
 import { registeredPlace } from './gateway-place';
 import { formatAddress, isConnectionBound, journaledSource } from './outgoing';
 import type { DevicesOptions, MovedOutcome } from './ports';
@@ -39,6 +40,7 @@ export class RegisteredGateways {
     private readonly devices: ConfiguredDevices,
     private readonly domain: SipDomain,
     private readonly serverIsUp: () => boolean,
+    private readonly credentials: GatewayCredentials,
   ) {
     this.expiry = new ExpiryQueue(options.clock, (name) => this.remove(name, 'expired'));
     options.composite.onChange((change) => this.followTable(change));
@@ -129,6 +131,7 @@ export class RegisteredGateways {
         place,
         stamp,
         serverIsUp: this.serverIsUp,
+        digest: this.credentials.of(gateway),
         onSilent: () => this.remove(gateway.name, 'unreachable'),
       });
     this.kept.delete(process.key);

@@ -4,6 +4,8 @@
  * so that everything about one dialog is seen in one order.
  */
 
+import type { DigestClient } from './digest-client';
+
 /** Where a message came from, as the SIP server saw it. */
 export interface SipSource {
   readonly protocol: string;
@@ -91,6 +93,8 @@ export interface Session {
   ): void;
   /** Answers a `reinvited` or `requested` signal. Body of a re-INVITE's or UPDATE's 200: `sdp`. */
   respond(id: string, status: number, options?: ResponseOptions & { readonly sdp?: string }): void;
+  /** Server role: the caller is a gateway, whose challenges to requests of ours in the dialog are answered. */
+  useCredentials?(digest: DigestClient): void;
   /** Ends it whatever its state: CANCEL, a 487/480, or BYE. */
   bye(options?: { readonly reason?: string }): void;
 }
@@ -160,8 +164,8 @@ export interface OutgoingInvite {
   readonly sdp?: string;
   /** From, To, P-Asserted-Identity, Max-Forwards and so on. `localhost` in From and Contact becomes our address. */
   readonly headers: Headers;
-  /** For a gateway that challenges us. */
-  readonly credentials?: { readonly username: string; readonly password: string };
+  /** Answers the challenges of a gateway, to this INVITE and to every request in its dialog. */
+  readonly digest?: DigestClient | undefined;
   /** Called with the Call-ID before the INVITE is sent, for headers that depend on it (the node signature). */
   readonly sign?: (callId: string) => Headers;
 }
@@ -173,6 +177,8 @@ export interface OutgoingRequest {
   readonly headers?: Headers;
   readonly body?: string;
   readonly contentType?: string;
+  /** Answers the challenges of a gateway. */
+  readonly digest?: DigestClient | undefined;
   /** No final answer by then: `status` 408. */
   readonly deadlineMs: number;
 }

@@ -1,4 +1,6 @@
+import type { DigestClient } from '../digest-client';
 import type { SessionSignal } from '../user-agent';
+import type { Sending } from './authenticated';
 import { DialogSession, type SessionHost } from './dialog-session';
 import { errorText, headerReader, noHeaders, sdpOf } from './messages';
 import type { SrfAck, SrfRequest, SrfResponse } from './srf';
@@ -15,17 +17,30 @@ export class ClientSession extends DialogSession {
     host: SessionHost,
     readonly callId: string,
     private readonly offered: boolean,
+    digest: DigestClient | undefined,
   ) {
     super(id, host);
+    this.digest = digest;
   }
 
+  /** What becomes of the INVITE. */
+  readonly sending: Sending = {
+    sent: (request) => this.sent(request),
+    failed: (error) => this.refused(error),
+    response: (response, ack) => this.responded(response, ack),
+    isWanted: () => {
+      if (this.over || this.cancelReason !== undefined) return false;
+      // A CANCEL from here on is for the INVITE that is sent again.
+      this.state = 'sending';
+      return true;
+    },
+  };
+
   /** The server has the INVITE. */
-  sent(request: SrfRequest): void {
+  private sent(request: SrfRequest): void {
     if (this.state !== 'sending') return;
     this.state = 'calling';
     this.track(request);
-    request.on('authenticate', (again) => this.track(again));
-    request.on('response', (response, ack) => this.responded(response, ack));
     if (this.cancelReason !== undefined) this.sendCancel();
   }
 
@@ -91,7 +106,7 @@ export class ClientSession extends DialogSession {
   private responded(response: SrfResponse, ack: SrfAck): void {
     if (this.over) return;
     if (response.status < 200) {
-      if (response.get('RSeq') !== undefined) this.guard('PRACK', () => ack());
+      this.acknowledgeProvisional(response);
       this.signal({
         type: 'provisional',
         status: response.status,
@@ -106,6 +121,19 @@ export class ClientSession extends DialogSession {
       return;
     }
     this.accepted(response, ack);
+  }
+
+  /** PRACK (RFC 3262 §4), as a request of its own: drachtio-srf does not hear what becomes of the one that it makes. */
+  private acknowledgeProvisional(response: SrfResponse): void {
+    const sequence = response.get('RSeq');
+    const { stackDialogId } = response;
+    if (sequence === undefined || stackDialogId === undefined || stackDialogId === '') return;
+    const headers = { RAck: `${sequence.trim()} ${response.get('CSeq') ?? ''}` };
+    const failed = (error: unknown): void =>
+      this.host.log('PRACK not taken', { session: this.id, error: errorText(error) });
+    this.guard('PRACK', () =>
+      this.sendInDialog(stackDialogId, { method: 'PRACK', headers }, { failed, response: () => undefined }),
+    );
   }
 
   private accepted(response: SrfResponse, ack: SrfAck): void {

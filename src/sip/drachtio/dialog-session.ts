@@ -1,4 +1,6 @@
+import type { DigestClient } from '../digest-client';
 import type { Session, SessionSignal } from '../user-agent';
+import { sendAuthenticated, type Sending } from './authenticated';
 import {
   errorText,
   headerReader,
@@ -22,6 +24,9 @@ export interface SessionHost {
   log(message: string, fields: Record<string, unknown>): void;
 }
 
+/** Requests whose sender's Contact, and that of their 2xx, is where the dialog goes from then on (RFC 3261 §12.2). */
+const MOVES_TARGET: ReadonlySet<string> = new Set(['INVITE', 'UPDATE']);
+
 type Waiting = { readonly response: SrfResponse; readonly method: string };
 
 /**
@@ -38,6 +43,10 @@ export abstract class DialogSession implements Session {
   private readonly waiting = new Map<string, Waiting>();
   private requests = 0;
   private ackReinvite: SrfAck | undefined;
+  /** Answers the challenges of the peer. */
+  protected digest: DigestClient | undefined;
+  /** What the SIP server writes as request URI in the dialog, as last seen; undefined: it may be another by now. */
+  private requestUri: string | undefined;
 
   constructor(
     readonly id: string,
@@ -153,6 +162,7 @@ export abstract class DialogSession implements Session {
       this.receiveBye(request, response);
       return;
     }
+    if (MOVES_TARGET.has(request.method)) this.requestUri = undefined;
     const id = `${this.id}/${++this.requests}`;
     this.waiting.set(id, { response, method: request.method });
     const header = headerReader(request);
@@ -199,16 +209,39 @@ export abstract class DialogSession implements Session {
   }
 
   protected sendBye(dialogId: string, reason: string | undefined): void {
+    const headers: Record<string, string> = reason === undefined ? {} : { Reason: reason };
+    const nobodyAsks = (): void => undefined;
     this.guard('BYE', () =>
-      this.host.application.app.request(
-        {
-          method: 'BYE',
-          stackDialogId: dialogId,
-          headers: reason === undefined ? {} : { Reason: reason },
-          _socket: this.socket,
+      this.sendInDialog(dialogId, { method: 'BYE', headers }, { failed: nobodyAsks, response: nobodyAsks }),
+    );
+  }
+
+  /** Challenges that the peer makes to requests of ours in the dialog are answered. */
+  useCredentials(digest: DigestClient): void {
+    this.digest = digest;
+  }
+
+  protected sendInDialog(
+    dialogId: string,
+    options: { method: string; headers: Record<string, string>; body?: string },
+    sending: Sending,
+  ): void {
+    sendAuthenticated(
+      this.host.application,
+      { ...options, stackDialogId: dialogId, _socket: this.socket },
+      { digest: this.digest, knownUri: this.requestUri },
+      {
+        ...sending,
+        sent: (request) => {
+          this.requestUri = request.uri;
+          sending.sent?.(request);
         },
-        () => undefined,
-      ),
+        response: (response, ack) => {
+          // It may have moved the remote target.
+          if (MOVES_TARGET.has(options.method) && response.get('Contact') !== undefined) this.requestUri = undefined;
+          sending.response(response, ack);
+        },
+      },
     );
   }
 
@@ -242,13 +275,12 @@ export abstract class DialogSession implements Session {
       return;
     }
     const sent = this.guard(options.method, () =>
-      this.host.application.app.request(
-        { ...options, stackDialogId: dialogId, _socket: this.socket },
-        (error, request) => {
-          if (request === undefined) onFailure(isUnknownDialog(error) ? 481 : 503, errorText(error));
-          else request.on('response', onResponse);
-        },
-      ),
+      this.sendInDialog(dialogId, options, {
+        failed: (error) => onFailure(isUnknownDialog(error) ? 481 : 503, errorText(error)),
+        response: onResponse,
+        // Its challenge is told like any refusal when the session is over meanwhile.
+        isWanted: () => !this.over,
+      }),
     );
     if (!sent) onFailure(503, 'SIP server is not reachable');
   }

@@ -23,6 +23,7 @@ import {
   responseParts,
   sendableStatus,
 } from './messages';
+import { sendAuthenticated } from './authenticated';
 import { ClientSession } from './client-session';
 import type { DialogSession, SessionHost } from './dialog-session';
 import { ServerSession } from './server-session';
@@ -213,7 +214,7 @@ class Connection implements SessionHost {
   }
 
   invite(invite: OutgoingInvite, callId: string): Session {
-    const session = new ClientSession(this.newId(), this, callId, invite.sdp !== undefined);
+    const session = new ClientSession(this.newId(), this, callId, invite.sdp !== undefined, invite.digest);
     if (!this.open) {
       queueMicrotask(() => session.refused(new Error('SIP server lost')));
       return session;
@@ -221,19 +222,17 @@ class Connection implements SessionHost {
     this.sessions.add(session);
     const headers = { ...invite.headers, ...invite.sign?.(callId), 'Call-ID': callId };
     try {
-      this.application.app.request(
+      sendAuthenticated(
+        this.application,
         {
           method: 'INVITE',
           uri: invite.uri,
           headers: headersFor({ headers, sdp: invite.sdp }),
           ...(invite.nextHop === undefined ? {} : { proxy: invite.nextHop }),
           ...(invite.sdp === undefined ? {} : { body: invite.sdp }),
-          ...(invite.credentials === undefined ? {} : { auth: { ...invite.credentials } }),
         },
-        (error, request) => {
-          if (request === undefined) session.refused(error);
-          else session.sent(request);
-        },
+        invite,
+        session.sending,
       );
     } catch (error) {
       queueMicrotask(() => session.refused(error));
@@ -251,7 +250,8 @@ class Connection implements SessionHost {
       const cancel = this.options.clock.setTimer(request.deadlineMs, () => settle(failure(408, 'Request Timeout')));
       this.pending.add(settle);
       try {
-        this.application.app.request(
+        sendAuthenticated(
+          this.application,
           {
             method: request.method,
             uri: request.uri,
@@ -259,9 +259,11 @@ class Connection implements SessionHost {
             ...(request.nextHop === undefined ? {} : { proxy: request.nextHop }),
             ...(request.body === undefined ? {} : { body: request.body }),
           },
-          (error, sent) => {
-            if (sent === undefined) settle(failure(503, errorText(error)));
-            else sent.on('response', (response) => response.status >= 200 && settle(finalResponse(response)));
+          request,
+          {
+            failed: (error) => settle(failure(503, errorText(error))),
+            response: (response) => response.status >= 200 && settle(finalResponse(response)),
+            isWanted: () => this.pending.has(settle),
           },
         );
       } catch (error) {

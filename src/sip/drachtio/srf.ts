@@ -24,18 +24,19 @@ export interface SrfRequest extends SrfMessage {
   readonly socket: unknown;
   on(event: 'cancel', listener: (cancel: SrfMessage) => void): void;
   on(event: 'response', listener: (response: SrfResponse, ack: SrfAck) => void): void;
-  on(event: 'authenticate', listener: (request: SrfRequest) => void): void;
   on(event: 'update', listener: (request: SrfRequest, response: SrfResponse) => void): void;
   cancel(options: { headers?: Record<string, string> }, callback: (error: unknown) => void): void;
 }
 
-export type SrfAck = (options?: { body?: string }) => void;
+export type SrfAck = (options?: { body?: string; headers?: Record<string, string> }) => void;
 
 export interface SrfResponse extends SrfMessage {
   readonly status: number;
   readonly reason: string | undefined;
   readonly stackDialogId: string | undefined;
   readonly finalResponseSent: boolean;
+  readonly source_address: string;
+  readonly source_port: number;
   send(
     status: number,
     reason: string | undefined,
@@ -51,7 +52,6 @@ export interface SrfRequestOptions {
   headers: Record<string, string>;
   body?: string;
   stackDialogId?: string;
-  auth?: { username: string; password: string };
   _socket?: unknown;
 }
 
