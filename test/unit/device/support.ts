@@ -1,4 +1,5 @@
 import type { GatewayConfig, TandemConfig } from '../../../src/config/types';
+import { type DigestClient, FIRST_ATTEMPT } from '../../../src/sip/digest-client';
 import { Devices } from '../../../src/device/devices';
 import type { IncomingCall } from '../../../src/device/device-process';
 import type { Flows, NodeEntry, HostResolver } from '../../../src/device/ports';
@@ -326,3 +327,11 @@ export function carry(from: TestNode, to: TestNode, callId = 'between'): FakeSes
 }
 
 export { headerReader, PHONE };
+
+/** How a digest client answers a challenge; undefined: not at all. */
+export function answerOf(digest: DigestClient | undefined): string | undefined {
+  const challenge = { 'WWW-Authenticate': 'Digest realm="carrier", nonce="n"' };
+  const attempts = digest?.challenged(FIRST_ATTEMPT, headerReader(challenge));
+  if (digest === undefined || attempts === undefined) return undefined;
+  return digest.authorize(attempts, { method: 'INVITE', uri: 'sip:1@carrier', body: '' }).headers[0]?.[1];
+}
