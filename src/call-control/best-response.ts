@@ -1,11 +1,21 @@
 import { isHeaderSafe } from '../sip/header-values';
-import type { HeaderReader } from '../sip/user-agent';
+import type { HeaderReader, Headers } from '../sip/user-agent';
 import { statusTowardsCaller } from '../sip/status';
 import type { Failure } from './call-state';
 import { safeText } from './draft';
 
 /** Headers of a refusal that tell the caller something and are about no hop in particular. */
 const KEPT_HEADERS = ['Retry-After', 'Reason', 'Warning'] as const;
+
+/** Headers of one leg's refusal for the other. */
+export function keptHeaders(header: HeaderReader): Headers {
+  const headers: Record<string, string> = {};
+  for (const name of KEPT_HEADERS) {
+    const value = header(name.toLowerCase());
+    if (value !== undefined && isHeaderSafe(value)) headers[name] = value;
+  }
+  return headers;
+}
 
 /** A refusal as the caller may see it. A node or gateway that could not be reached is no fault of the number: 480. */
 export function failureOf(
@@ -14,11 +24,7 @@ export function failureOf(
   header: HeaderReader,
   unreachable: boolean,
 ): Failure {
-  const headers: Record<string, string> = {};
-  for (const name of KEPT_HEADERS) {
-    const value = header(name.toLowerCase());
-    if (value !== undefined && isHeaderSafe(value)) headers[name] = value;
-  }
+  const headers = keptHeaders(header);
   if (unreachable || status === 408) return { ...TEMPORARILY_UNAVAILABLE, headers };
   const towardsCaller = statusTowardsCaller(status);
   return { status: towardsCaller, reason: towardsCaller === status ? safeText(reason) : undefined, headers };

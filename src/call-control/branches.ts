@@ -55,17 +55,22 @@ function profileOf({ device, kind, local, profile }: Destination): Leg['profile'
 
 /** Sends the INVITE; without an offer the callee makes one. */
 export function invite(draft: Draft, leg: Leg, offer: string | undefined): void {
+  leg.localSdp = offer === undefined ? undefined : draft.offerFor(leg, offer);
+  sendInvite(draft, leg);
+}
+
+/** Sends the INVITE of a leg, or sends it again with what has been learnt of the device. */
+export function sendInvite(draft: Draft, leg: Leg): void {
   const destination = destinationOf(draft, leg);
   if (destination === undefined) return;
   const { facts } = draft.state;
-  leg.localSdp = offer === undefined ? undefined : draft.offerFor(leg, offer);
   draft.emit({
     type: 'start-branch',
     leg: leg.id,
     destination,
     sdp: leg.localSdp,
     maxForwards: facts.maxForwards - 1,
-    headers: requestTimer(facts.refreshSeconds),
+    headers: requestTimer(facts.refreshSeconds, leg.minimumInterval),
   });
 }
 

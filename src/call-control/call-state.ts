@@ -5,6 +5,7 @@ import type { AllocationExplanation } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
 import type { AddressPair } from '../sdp';
 import type { Headers } from '../sip/user-agent';
+import { type AgreedTimer, MIN_SE } from './session-timer';
 import { DIRECT, type MediaTried, type Path, type Question } from './path';
 
 /**
@@ -92,6 +93,10 @@ export interface Leg {
   /** We were told 491 and wait before we offer again. */
   blocked: boolean;
   refreshDue: boolean;
+  /** Of the last 2xx with a description; undefined: the device keeps no session timer. */
+  timer: AgreedTimer | undefined;
+  /** The shortest session interval that the device takes, in seconds (RFC 4028 §7.4). */
+  minimumInterval: number;
   music: Music;
   /** Attempts at music in this hold, so that a broken server cannot keep us busy. */
   musicAttempts: number;
@@ -273,6 +278,8 @@ export function newLeg(
     awaitingAck: 'no',
     blocked: false,
     refreshDue: false,
+    timer: undefined,
+    minimumInterval: MIN_SE,
     music: { step: 'none' },
     musicAttempts: 0,
     failedServers: [],

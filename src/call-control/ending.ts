@@ -1,6 +1,6 @@
 import type { Headers } from '../sip/user-agent';
 import type { CallDetailRecord } from './call-detail-record';
-import type { LegId } from './call-state';
+import type { Leg, LegId } from './call-state';
 import { type Draft, reasonHeader } from './draft';
 import type { MediaTried } from './path';
 
@@ -43,6 +43,11 @@ export function endCall(draft: Draft, ending: Ending): void {
   state.legs.clear();
   state.forwarded.clear();
   state.exchange = undefined;
+}
+
+/** The peer on a leg has no such dialog any more, as its answer to a request of ours says: the call is over (RFC 3261 §12.2.1.2). */
+export function dialogOver(draft: Draft, leg: Leg, method: string, status: number): void {
+  endCall(draft, { by: leg.id === 'a' ? 'caller' : 'callee', status, reason: `${status} to ${method}` });
 }
 
 function byeReason({ reason, by }: Ending, established: boolean): { readonly reason?: string } {

@@ -16,7 +16,7 @@ import { allocated, keepExplanation, musicLost, reconcileMusic, renewalDue, reso
 import { ackMissing, offerAnswered, offerRefused } from './offer-replies';
 import { withinPolicy } from './path-need';
 import { leaseDue } from './path-resource';
-import { awaitAck, holdsByAnswer, isFree, scheduleRefresh, sendOffer } from './outgoing-offer';
+import { awaitAck, followOurs, holdsByAnswer, isFree, scheduleRefresh, sendOffer } from './outgoing-offer';
 import { receiveRequest, requestAnswered } from './requests';
 import type { CallSignal } from './signals';
 
@@ -26,14 +26,9 @@ const MAX_RECONNECTIONS = 6;
 const RECONNECTION_PAUSE_MS = 2000;
 
 /**
- * The callee has answered and the caller has its 200. `timed`: the SIP server keeps the callee's session timer; `ownOffer`:
- * the callee has answered an offer of the resource in the path.
+ * The callee has answered and the caller has its 200. `ownOffer`: the callee has answered an offer of the resource in the path.
  */
-export function enterEstablished(
-  draft: Draft,
-  callee: Leg,
-  { timed, ownOffer }: { readonly timed: boolean; readonly ownOffer: boolean },
-): void {
+export function enterEstablished(draft: Draft, callee: Leg, { ownOffer }: { readonly ownOffer: boolean }): void {
   const { state, caller } = draft;
   const { offer } = state.facts;
   state.kind = 'established';
@@ -49,7 +44,8 @@ export function enterEstablished(
     if (caller.profile.kind === 'node') caller.toldHold = callee.holds;
   }
   awaitAck(draft, caller, offer === undefined ? 'answer' : 'plain');
-  if (!timed) scheduleRefresh(draft, callee);
+  followOurs(draft, caller, state.facts.timerHeaders);
+  scheduleRefresh(draft, callee, 'uac');
   reconcile(draft);
 }
 
@@ -108,11 +104,11 @@ function fromLeg(draft: Draft, leg: Leg, signal: SessionSignal): void {
     case 'requested':
       return receiveRequest(draft, leg, signal);
     case 'reinvite-answered':
-      return offerAnswered(draft, leg, signal.id, signal.sdp);
+      return offerAnswered(draft, leg, signal);
     case 'reinvite-rejected':
-      return offerRefused(draft, leg, signal.id, signal.status, signal.reason);
+      return offerRefused(draft, leg, signal);
     case 'request-answered':
-      return requestAnswered(draft, signal);
+      return requestAnswered(draft, leg, signal);
     case 'rejected':
       // Not after a 200; whatever it means, there is no dialog any more.
       return legEnded(draft, leg, true, signal.reason);
@@ -139,7 +135,8 @@ function timerFired(draft: Draft, timer: string): void {
     case 'ack':
       return ackMissing(draft, leg);
     case 'reinvite':
-      if (leg.outgoing !== undefined) offerRefused(draft, leg, leg.outgoing.id, 408, 'No answer');
+      if (leg.outgoing !== undefined)
+        offerRefused(draft, leg, { id: leg.outgoing.id, status: 408, reason: 'No answer' });
       return;
     case 'retry':
       leg.blocked = false;

@@ -1,10 +1,10 @@
 import { alignAnswer, holds, isSdp } from '../sdp';
-import { formatReason } from '../sip/status';
+import { formatReason, statusAcross } from '../sip/status';
 import type { Headers } from '../sip/user-agent';
 import type { ResourceReply } from '../media-resource/ports';
 import { caresForItself, type Exchange, type Leg, type OutgoingOffer } from './call-state';
 import { type Draft, reasonPhrase } from './draft';
-import { awaitAck, holdsByAnswer, isFree, sendOffer } from './outgoing-offer';
+import { awaitAck, followOurs, holdsByAnswer, isFree, sendOffer } from './outgoing-offer';
 import type { PathNeed } from './path';
 import { needAfterRefusedOffer, needOfOffer, offerThrough, withinPolicy, termsOf } from './path-need';
 import { askPath, dropPath, losePath, requirePath, sideOf } from './path-resource';
@@ -162,6 +162,7 @@ function answerWaiting(draft: Draft, from: Leg, sdp: string, ack: 'plain' | 'ans
   from.incoming = undefined;
   const { id, headers, method } = incoming;
   draft.emit({ type: 'respond', leg: from.id, id, status: 200, options: { headers, sdp } });
+  followOurs(draft, from, headers);
   if (method === 'INVITE') awaitAck(draft, from, ack);
 }
 
@@ -290,7 +291,11 @@ function answerSilently(draft: Draft, exchange: Exchange, from: Leg): void {
 }
 
 /** A re-INVITE that was sent for an exchange was refused. After 491 it goes again; else the session stays as it was. */
-export function relayRefused(draft: Draft, leg: Leg, status: number, reason: string): void {
+export function relayRefused(
+  draft: Draft,
+  leg: Leg,
+  { status, reason, headers }: { readonly status: number; readonly reason: string; readonly headers: Headers },
+): void {
   const { exchange } = draft.state;
   const legs = exchange === undefined ? undefined : legsOf(draft, exchange);
   if (exchange === undefined || legs === undefined) return;
@@ -306,7 +311,7 @@ export function relayRefused(draft: Draft, leg: Leg, status: number, reason: str
   }
   if (status === 491 && leg.blocked) return step(draft, exchange, { step: 'waiting', ownOffer: false });
   const retried = refused && retryOffer(draft, exchange, leg);
-  if (!retried) giveUp(draft, exchange, status, reason);
+  if (!retried) giveUp(draft, exchange, status, reason, headers);
 }
 
 /** An offer that was refused as it was goes again through a resource, where that can help. */
@@ -340,8 +345,7 @@ function giveUp(draft: Draft, exchange: Exchange, status: number, reason = '', h
   if (from?.incoming === undefined) return;
   const { id } = from.incoming;
   from.incoming = undefined;
-  // A challenge is for us, not for the other leg; a redirection cannot be followed in a dialog.
-  const told = status === 401 || status === 407 || status < 400 ? 488 : status;
+  const told = statusAcross(status, true);
   const options = { ...(told === status ? reasonPhrase(reason) : {}), headers };
   draft.emit({ type: 'respond', leg: from.id, id, status: told, options });
 }

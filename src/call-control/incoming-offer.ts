@@ -3,7 +3,7 @@ import type { HeaderReader, ResponseOptions } from '../sip/user-agent';
 import { type Exchange, type IncomingOffer, type Leg, newExchange } from './call-state';
 import type { Draft } from './draft';
 import { reconnectMusic } from './music';
-import { awaitAck, isOfferPossible } from './outgoing-offer';
+import { awaitAck, followOurs, isOfferPossible } from './outgoing-offer';
 import { completeHandOver } from './exchange';
 import { answerTimer, isTimerTooShort, MIN_SE } from './session-timer';
 
@@ -100,6 +100,7 @@ function answerOurselves(draft: Draft, leg: Leg, incoming: IncomingOffer, offer:
 }
 
 function respondWith(draft: Draft, leg: Leg, { id, headers }: IncomingOffer, sdp: string): void {
+  followOurs(draft, leg, headers);
   draft.emit({ type: 'respond', leg: leg.id, id, status: 200, options: { headers, sdp } });
 }
 

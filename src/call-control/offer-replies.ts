@@ -1,18 +1,28 @@
 import { unchanged } from '../sdp';
+import { finalMeaning } from '../sip-message/final-meaning';
+import type { SessionSignal } from '../sip/user-agent';
+import { keptHeaders } from './best-response';
 import type { Leg, OutgoingOffer } from './call-state';
 import type { Draft } from './draft';
-import { endCall } from './ending';
+import { dialogOver, endCall } from './ending';
 import { relayAnswered, relayRefused } from './exchange';
 import { musicAnswered, musicRefused, reconnectMusic } from './music';
-import { holdsByAnswer, pauseOffers, scheduleRefresh, takeOffer } from './outgoing-offer';
+import { followTheirs, holdsByAnswer, pauseOffers, sendOffer, takeOffer } from './outgoing-offer';
+import { allowsInterval, refreshAgainMs } from './session-timer';
 
 /** A node that could not be told of a direction is told again after this. */
 const TOLD_AGAIN_MS = 2000;
 
+type Answered = Extract<SessionSignal, { type: 'reinvite-answered' }>;
+type Rejected = Omit<Extract<SessionSignal, { type: 'reinvite-rejected' }>, 'type'>;
+
+const nothing = (): undefined => undefined;
+
 /** 200 to our re-INVITE. */
-export function offerAnswered(draft: Draft, leg: Leg, id: string, answer: string | undefined): void {
+export function offerAnswered(draft: Draft, leg: Leg, { id, sdp: answer, header = nothing }: Answered): void {
   const offer = takeOffer(draft, leg, id);
   if (offer === undefined) return;
+  followTheirs(draft, leg, header);
   switch (offer.purpose) {
     case 'relay':
       return relayAnswered(draft, leg, offer, answer);
@@ -36,28 +46,29 @@ function agree(leg: Leg, offer: OutgoingOffer, answer: string | undefined): void
 }
 
 function refreshed(draft: Draft, leg: Leg, answer: string | undefined): void {
-  scheduleRefresh(draft, leg);
   if (answer === undefined) return;
   const before = leg.remoteSdp;
   leg.remoteSdp = answer;
   if (before !== undefined && !unchanged(before, answer)) reconnectMusic(draft, leg, answer);
 }
 
-/** Our re-INVITE was refused. After 491 it goes again; otherwise the session stays as it was (RFC 3261 §14.1). */
-export function offerRefused(draft: Draft, leg: Leg, id: string, status: number, reason: string): void {
+/** Our re-INVITE was refused: what that means is `finalMeaning`; unless the dialog is over the session stays as it was. */
+export function offerRefused(draft: Draft, leg: Leg, { id, status, reason, header = nothing }: Rejected): void {
   const offer = takeOffer(draft, leg, id);
   if (offer === undefined) return;
-  // The dialog is gone (RFC 3261 §14.1, RFC 5057).
-  if (status === 481 || status === 408) {
-    return endCall(draft, { by: leg.id === 'a' ? 'caller' : 'callee', status, reason: `${status} to re-INVITE` });
+  const meaning = finalMeaning('INVITE', status, header);
+  if (meaning.type === 'dialog-over') return dialogOver(draft, leg, 'INVITE', status);
+  if (meaning.type === 'longer-interval' && allowsInterval(leg, meaning.minimum)) {
+    return sendOffer(draft, leg, offer.purpose, offer.sdp, offer.hold);
   }
-  if (status === 491) pauseOffers(draft, leg);
-  if (offer.purpose === 'relay') return relayRefused(draft, leg, status, reason);
-  if (status !== 491) abandoned(draft, leg, offer);
+  if (meaning.type === 'glare') pauseOffers(draft, leg);
+  if (offer.purpose === 'relay') return relayRefused(draft, leg, { status, reason, headers: keptHeaders(header) });
+  if (meaning.type === 'glare') return;
+  abandoned(draft, leg, offer, meaning.type === 'refused' ? meaning.afterSeconds : undefined);
 }
 
 /** An offer that concerns this leg alone will not be made again. */
-function abandoned(draft: Draft, leg: Leg, offer: OutgoingOffer): void {
+function abandoned(draft: Draft, leg: Leg, offer: OutgoingOffer, afterSeconds: number | undefined): void {
   switch (offer.purpose) {
     case 'music':
       return musicRefused(draft, leg);
@@ -70,7 +81,8 @@ function abandoned(draft: Draft, leg: Leg, offer: OutgoingOffer): void {
       leg.blocked = true;
       return draft.setTimer(`retry:${leg.id}`, TOLD_AGAIN_MS);
     case 'refresh':
-      return scheduleRefresh(draft, leg);
+      leg.refreshDue = false;
+      return draft.setTimer(`refresh:${leg.id}`, refreshAgainMs(afterSeconds));
     case 'relay':
       return;
   }

@@ -1,7 +1,8 @@
 import { effectiveDirection, holds } from '../sdp';
 import type { Leg, OfferPurpose, OutgoingOffer } from './call-state';
 import type { Draft } from './draft';
-import { requestTimer } from './session-timer';
+import { type AgreedTimer, agreedTimer, refreshAfterMs, requestTimer } from './session-timer';
+import type { HeaderReader, Headers } from '../sip/user-agent';
 
 /** The SIP server gives up after 32 s; this is for the case that it does not. */
 const LAST_RESORT_MS = 40_000;
@@ -29,7 +30,7 @@ export function sendOffer(
   const id = draft.requestId();
   leg.outgoing = { id, purpose, sdp, ...(hold === undefined ? {} : { hold }) };
   draft.setTimer(`reinvite:${leg.id}`, LAST_RESORT_MS);
-  const headers = requestTimer(draft.state.facts.refreshSeconds);
+  const headers = requestTimer(draft.state.facts.refreshSeconds, leg.minimumInterval);
   draft.emit({ type: 'reinvite', leg: leg.id, id, sdp, headers });
 }
 
@@ -55,10 +56,24 @@ export function awaitAck(draft: Draft, leg: Leg, what: 'plain' | 'answer'): void
   draft.setTimer(`ack:${leg.id}`, LAST_RESORT_MS);
 }
 
-/** We refresh at half the interval by ourselves where the device knows no session timer (RFC 4028 §7.2). */
-export function scheduleRefresh(draft: Draft, leg: Leg): void {
+/** The peer's 2xx to our INVITE or re-INVITE says who keeps the session alive from now on. */
+export function followTheirs(draft: Draft, leg: Leg, header: HeaderReader): void {
+  leg.timer = agreedTimer(header);
+  scheduleRefresh(draft, leg, 'uac');
+}
+
+/** The same for a 2xx of ours. */
+export function followOurs(draft: Draft, leg: Leg, headers: Headers): void {
+  leg.timer = agreedTimer((name) => headers[name === 'session-expires' ? 'Session-Expires' : name]);
+  scheduleRefresh(draft, leg, 'uas');
+}
+
+/** `role`: ours in the request that was answered last. */
+export function scheduleRefresh(draft: Draft, leg: Leg, role: AgreedTimer['refresher']): void {
   leg.refreshDue = false;
-  draft.setTimer(`refresh:${leg.id}`, (draft.state.facts.refreshSeconds * 1000) / 2);
+  const ms = refreshAfterMs(leg.timer, role, draft.state.facts.refreshSeconds);
+  if (ms === undefined) draft.cancelTimer(`refresh:${leg.id}`);
+  else draft.setTimer(`refresh:${leg.id}`, ms);
 }
 
 /** Whether the device holds, when it has answered our offer. Only an offer to send and to hear lets it show that it does. */

@@ -53,11 +53,11 @@ export interface Question {
     /** The callee's early description, for the caller. */
     | { readonly type: 'early'; readonly status: number }
     /** The callee's answer, for the caller. */
-    | { readonly type: 'answer'; readonly timed: boolean }
+    | { readonly type: 'answer' }
     /** The callee's answer to an offer of the resource's own. */
     | { readonly type: 'own-answer' }
     /** The offer for the caller of a call that began without one. */
-    | { readonly type: 'caller-offer'; readonly timed: boolean; readonly ownOffer: boolean }
+    | { readonly type: 'caller-offer'; readonly ownOffer: boolean }
     /** Established: the step of the exchange says it. */
     | { readonly type: 'exchange' };
 }

@@ -5,6 +5,11 @@ import type { Draft } from './draft';
 import { receiveOffer, retryLater } from './incoming-offer';
 import { reasonPhrase, safeText } from './draft';
 import { answerTimer } from './session-timer';
+import { followOurs } from './outgoing-offer';
+import { finalMeaning } from '../sip-message/final-meaning';
+import { statusAcross } from '../sip/status';
+import { keptHeaders } from './best-response';
+import { dialogOver } from './ending';
 
 type Requested = Extract<SessionSignal, { type: 'requested' }>;
 type RequestAnswered = Extract<SessionSignal, { type: 'request-answered' }>;
@@ -60,21 +65,29 @@ function receiveUpdate(draft: Draft, leg: Leg, request: Requested): void {
   const { id, body, header } = request;
   if (body !== '') return receiveOffer(draft, leg, { id, method: 'UPDATE', sdp: body, header });
   const headers = answerTimer(header, draft.state.facts.refreshSeconds);
+  followOurs(draft, leg, headers);
   draft.emit({ type: 'respond', leg: leg.id, id, status: 200, options: { headers } });
 }
 
-/** The other leg's answer to a request that we passed on. */
-export function requestAnswered(draft: Draft, answer: RequestAnswered): void {
+/** The answer of `leg` to a request that we passed on. */
+export function requestAnswered(draft: Draft, leg: Leg, answer: RequestAnswered): void {
   const asked = draft.state.forwarded.get(answer.id);
   if (asked === undefined) return;
+  const { method, header, reason, body, contentType } = answer;
+  if (finalMeaning(method, answer.status, header).type === 'dialog-over')
+    return dialogOver(draft, leg, method, answer.status);
   draft.state.forwarded.delete(answer.id);
-  const { status, reason, body, contentType } = answer;
+  const status = answer.status < 300 ? answer.status : statusAcross(answer.status, false);
   draft.emit({
     type: 'respond',
     leg: asked.leg,
     id: asked.id,
     status,
-    options: { ...reasonPhrase(reason), ...(body === '' ? {} : { body, contentType: safeText(contentType) }) },
+    options: {
+      ...(status === answer.status ? reasonPhrase(reason) : {}),
+      headers: keptHeaders(header),
+      ...(body === '' ? {} : { body, contentType: safeText(contentType) }),
+    },
   });
 }
 

@@ -52,12 +52,58 @@ export function answerTimer(header: HeaderReader, refreshSeconds: number): Heade
   };
 }
 
-/** Headers of an INVITE or re-INVITE of ours (RFC 4028 §7.1). */
-export function requestTimer(refreshSeconds: number): Headers {
-  return { 'Session-Expires': String(Math.max(MIN_SE, refreshSeconds)), 'Min-SE': String(MIN_SE), Supported: 'timer' };
+/** Headers of an INVITE or re-INVITE of ours (RFC 4028 §7.1); `minimum`: what a 422 has told. */
+export function requestTimer(refreshSeconds: number, minimum = MIN_SE): Headers {
+  return {
+    'Session-Expires': String(Math.max(minimum, refreshSeconds)),
+    'Min-SE': String(minimum),
+    Supported: 'timer',
+  };
 }
 
-/** Whether the callee's 200 agreed to a session timer, which the SIP server then keeps. */
-export function hasAgreedTimer(header: HeaderReader): boolean {
-  return askedTimer(header).seconds !== undefined;
+/** The longest interval that we take for a 422, in seconds: more is no session timer any more. */
+const LONGEST_MIN_SE = 86_400;
+
+/** Takes the Min-SE of a 422, for what is sent to this device from now on; false: it asked for that before, or for too much. */
+export function allowsInterval(device: { minimumInterval: number }, minimum: number): boolean {
+  if (minimum <= device.minimumInterval || minimum > LONGEST_MIN_SE) return false;
+  device.minimumInterval = minimum;
+  return true;
+}
+
+/** What a 2xx to an INVITE or UPDATE has agreed on; `refresher`: the client or the server of that request. */
+export interface AgreedTimer {
+  readonly seconds: number;
+  readonly refresher: 'uac' | 'uas';
+}
+
+/** Of a 2xx, the peer's or ours (RFC 4028 §7.2, §9); undefined: there is no session timer. */
+export function agreedTimer(header: HeaderReader): AgreedTimer | undefined {
+  const { seconds, refresher = 'uac' } = askedTimer(header);
+  return seconds === undefined ? undefined : { seconds: Math.max(MIN_SE, seconds), refresher };
+}
+
+/** A drachtio-server refreshes by itself from 5 s before half the interval on, without credentials: we are there first. */
+const BEFORE_SERVER_SECONDS = 6;
+
+/**
+ * When we refresh, in ms: at half the interval (RFC 4028 §7.2), or a little before; undefined: the peer does. Where nothing was agreed
+ * we ask for signs of life in our own interval.
+ */
+export function refreshAfterMs(
+  agreed: AgreedTimer | undefined,
+  role: AgreedTimer['refresher'],
+  refreshSeconds: number,
+): number | undefined {
+  if (agreed === undefined) return (refreshSeconds * 1000) / 2;
+  return agreed.refresher === role ? (agreed.seconds / 2 - BEFORE_SERVER_SECONDS) * 1000 : undefined;
+}
+
+/** After a refresh that was refused without a word of when to try again. The session stands until it expires (RFC 3261 §14.1). */
+const REFRESH_AGAIN_SECONDS = 10;
+const LATEST_REFRESH_SECONDS = 600;
+
+/** `afterSeconds`: the Retry-After of the refusal. */
+export function refreshAgainMs(afterSeconds: number | undefined): number {
+  return Math.min(Math.max(REFRESH_AGAIN_SECONDS, afterSeconds ?? 0), LATEST_REFRESH_SECONDS) * 1000;
 }

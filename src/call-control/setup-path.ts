@@ -68,8 +68,7 @@ function pathUnavailable(draft: Draft, callee: Leg, need: PathNeed): void {
     // The caller may know more codecs than we do: it decides by itself.
     const { remoteSdp } = callee;
     callee.path = DIRECT;
-    if (remoteSdp !== undefined)
-      finishAnswer(draft, callee, withinPolicy(callee, draft.caller, remoteSdp), { timed: false });
+    if (remoteSdp !== undefined) finishAnswer(draft, callee, withinPolicy(callee, draft.caller, remoteSdp));
     return;
   }
   if (need.optional) {
@@ -103,9 +102,9 @@ function questionAnswered(draft: Draft, callee: Leg, about: Question['about'], r
     case 'early':
       return relayProgress(draft, about.status, sdp);
     case 'answer':
-      return finishAnswer(draft, callee, sdp, { timed: about.timed });
+      return finishAnswer(draft, callee, sdp);
     case 'caller-offer':
-      return finishAnswer(draft, callee, sdp, { timed: about.timed, ownOffer: about.ownOffer });
+      return finishAnswer(draft, callee, sdp, { ownOffer: about.ownOffer });
     case 'exchange':
       return;
   }
@@ -137,11 +136,11 @@ function answerWithoutPath(draft: Draft, callee: Leg): void {
   }
   const { caller } = draft;
   for (const leg of [caller, callee]) leg.connection = 'silence';
-  finishAnswer(draft, callee, draft.silentAnswer(caller, offer), { timed: false });
+  finishAnswer(draft, callee, draft.silentAnswer(caller, offer));
 }
 
 /** A 200 whose description must go by way of a resource; false: it may go as it is. */
-export function answeredThrough(draft: Draft, callee: Leg, sdp: string, timed: boolean): boolean {
+export function answeredThrough(draft: Draft, callee: Leg, sdp: string): boolean {
   const { offer } = draft.state.facts;
   const { path } = callee;
   if (path.step === 'direct') {
@@ -152,7 +151,7 @@ export function answeredThrough(draft: Draft, callee: Leg, sdp: string, timed: b
   }
   const from = { op: 'connect', from: 'b', answer: sdp } as const;
   if (path.step !== 'joined') answerWithoutPath(draft, callee);
-  else if (offer !== undefined) askPath(draft, callee, { type: 'answer', timed }, from);
+  else if (offer !== undefined) askPath(draft, callee, { type: 'answer' }, from);
   else if (callee.localSdp !== undefined) askPath(draft, callee, { type: 'own-answer' }, from);
   else offerToCaller(draft, callee, sdp, false);
   return true;
@@ -165,7 +164,7 @@ function offerToCaller(draft: Draft, callee: Leg, sdp: string | undefined, ownOf
   const { caller } = draft;
   const terms = termsOf(caller, callee, path.need);
   const offer = offerThrough(callee, caller, sdp, path.need);
-  askPath(draft, callee, { type: 'caller-offer', timed: false, ownOffer }, { op: 'offer', to: 'a', sdp: offer, terms });
+  askPath(draft, callee, { type: 'caller-offer', ownOffer }, { op: 'offer', to: 'a', sdp: offer, terms });
 }
 
 /** The caller gets its 200. Its description is the callee's answer, or an offer when the caller made none. */
@@ -173,7 +172,7 @@ export function finishAnswer(
   draft: Draft,
   callee: Leg,
   description: string,
-  { timed, ownOffer = false }: { readonly timed: boolean; readonly ownOffer?: boolean },
+  { ownOffer = false }: { readonly ownOffer?: boolean } = {},
 ): void {
   const { state, caller } = draft;
   const sdp = draft.stamped(caller, description);
@@ -182,7 +181,7 @@ export function finishAnswer(
   draft.emit({ type: 'answer', leg: 'a', sdp, headers });
   if (state.facts.offer === undefined && callee.remoteSdp !== undefined) callee.holds = holds(callee.remoteSdp);
   if (callee.path.step === 'joined') callee.path = { ...callee.path, used: true };
-  enterEstablished(draft, callee, { timed, ownOffer });
+  enterEstablished(draft, callee, { ownOffer });
 }
 
 /**

@@ -1,3 +1,4 @@
+import { deltaSeconds } from '../sip-message/final-meaning';
 import type { SessionSignal } from '../sip/user-agent';
 import { failureOf, TEMPORARILY_UNAVAILABLE } from './best-response';
 import {
@@ -10,6 +11,7 @@ import {
   relayEarly,
   relayProgress,
   routedAgain,
+  sendInvite,
   settle,
   tryNext,
 } from './branches';
@@ -21,7 +23,7 @@ import { keepExplanation } from './music';
 import { decidePath, withinPolicy } from './path-need';
 import { leaseDue } from './path-resource';
 import { answerEarlyRequest } from './requests';
-import { hasAgreedTimer } from './session-timer';
+import { agreedTimer, allowsInterval } from './session-timer';
 import { answeredThrough, finishAnswer, retryThroughResource, setupPathSignal } from './setup-path';
 import type { CallSignal, Route } from './signals';
 
@@ -173,12 +175,12 @@ function answered(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { type:
   leg.remoteSdp = signal.sdp;
   leg.early = undefined;
   if (caresForItself(leg)) leg.focus = focusIn(signal.header('contact'));
-  const timed = hasAgreedTimer(signal.header);
+  leg.timer = agreedTimer(signal.header);
   const branch = state.branches.find((other) => other.leg === leg.id);
   // It is no branch any more: what happens now happens to the call.
   if (branch !== undefined) branch.leg = undefined;
-  if (answeredThrough(draft, leg, signal.sdp, timed)) return;
-  finishAnswer(draft, leg, withinPolicy(leg, draft.caller, signal.sdp), { timed });
+  if (answeredThrough(draft, leg, signal.sdp)) return;
+  finishAnswer(draft, leg, withinPolicy(leg, draft.caller, signal.sdp));
 }
 
 function rejected(
@@ -193,6 +195,8 @@ function rejected(
     draft.emit({ type: 'refute-entry', node, ...notMine });
     return branchFailed(draft, leg.id, TEMPORARILY_UNAVAILABLE, NOT_MINE, true);
   }
+  // RFC 4028 §7.4: again with the interval that it wants.
+  if (status === 422 && allowsInterval(leg, deltaSeconds(header('Min-SE')) ?? 0)) return sendInvite(draft, leg);
   const { kind } = leg.profile;
   const refused = status === 488 || status === 606;
   if (refused && retryThroughResource(draft, leg, outcomeOf(draft, leg, status), tried)) return;

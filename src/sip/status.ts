@@ -31,6 +31,18 @@ export function parseReasons(header: string | undefined): Reason[] {
   });
 }
 
+/** Answers to a request of ours in a dialog that speak of our own leg alone. */
+const OF_OUR_LEG: ReadonlySet<number> = new Set([401, 407, 420, 421, 422, 494]);
+
+/**
+ * The status with which to refuse a request in a dialog when the other leg refused what was made of it: a challenge, an
+ * extension and a session interval are for us, and a redirection cannot be followed there. `offers`: it has a session description.
+ */
+export function statusAcross(status: number, offers: boolean): number {
+  if (status >= 400 && status <= 699 && !OF_OUR_LEG.has(status)) return status;
+  return offers ? 488 : 500;
+}
+
 /** Answers that speak of our own leg, and what the caller is told instead (RFC 3261 sections 8.1.3 and 16.7). */
 const TOWARDS_CALLER: ReadonlyMap<number, number> = new Map([
   // Our credentials for a gateway are wrong: no fault of the caller's.

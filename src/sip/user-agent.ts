@@ -128,8 +128,20 @@ export type SessionSignal =
       readonly header: HeaderReader;
     }
   /** 200 to our re-INVITE. `sdp` is the answer, or the peer's offer when we sent none (then `acknowledge` is due). */
-  | { readonly type: 'reinvite-answered'; readonly id: string; readonly sdp: string | undefined }
-  | { readonly type: 'reinvite-rejected'; readonly id: string; readonly status: number; readonly reason: string }
+  | {
+      readonly type: 'reinvite-answered';
+      readonly id: string;
+      readonly sdp: string | undefined;
+      readonly header?: HeaderReader;
+    }
+  /** Undefined `header`: it is no answer of the peer. */
+  | {
+      readonly type: 'reinvite-rejected';
+      readonly id: string;
+      readonly status: number;
+      readonly reason: string;
+      readonly header?: HeaderReader;
+    }
   /** The final answer to our `request`. */
   | {
       readonly type: 'request-answered';

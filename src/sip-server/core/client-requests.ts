@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { serialize } from '../../sip-message/serialize';
 import { parseUri } from '../../sip-message/uri';
-import type { SipRequest } from '../../sip-message/message';
+import { finalMeaning } from '../../sip-message/final-meaning';
+import type { SipRequest, SipResponse } from '../../sip-message/message';
 import type { Application } from '../control/application';
-import type { ApplicationRequestText } from '../control/application-text';
+import { valueOf, type ApplicationRequestText } from '../control/application-text';
 import type { SipCommand } from '../control/control-server';
 import { nok, requestSent, sipFrame } from '../control/tokens';
 import { dialogId, tagOf } from '../dialog/dialog';
@@ -30,7 +31,8 @@ import {
 } from './outgoing-request';
 import { Sender } from './sender';
 
-const REFRESH_AGAIN_SECONDS = 20;
+const REFRESHES: ReadonlySet<string> = new Set(['INVITE', 'UPDATE']);
+const REFRESH_AGAIN_SECONDS = 10;
 /** What an own BYE with such a reason is in call detail records. */
 const STOPS: ReadonlyMap<string, StopReason> = new Map([
   ['Session timer expired', 'session-expired'],
@@ -125,6 +127,8 @@ export class ClientRequests {
     const built = buildInDialog(record.state, text, record.state.localSequence + 1, point);
     if ('nok' in built) return refuse(built.nok);
     record.nextSequence();
+    if (REFRESHES.has(text.method) && valueOf(text.headers, 'Session-Expires') !== undefined)
+      this.life.applicationRefreshes(record);
     if (text.method === 'BYE') record.cancelInvite?.();
     const outgoing = this.sender.send({
       application,
@@ -212,7 +216,12 @@ export class ClientRequests {
     if (stop !== undefined) this.context.events.stop('application', stop, outgoing?.request ?? request);
   }
 
-  private sendOwn(record: DialogRecord, request: SipRequest, hop: NextHop, done: (status: number) => void) {
+  private sendOwn(
+    record: DialogRecord,
+    request: SipRequest,
+    hop: NextHop,
+    done: (response: SipResponse | undefined) => void,
+  ) {
     return this.sender.send({
       application: record.application,
       purpose: { kind: 'server', done },
@@ -225,17 +234,23 @@ export class ClientRequests {
 
   /** RFC 4028 section 7.1, when the refresh is ours. An INVITE under way will set the timer anew by itself. */
   private refresh(record: DialogRecord, interval: SessionInterval): void {
-    const soon = { ...interval, seconds: Math.min(interval.seconds, REFRESH_AGAIN_SECONDS) };
     if (record.cancelInvite !== undefined || record.pendingInvite !== undefined || record.localSdp === undefined) {
-      return this.life.armSession(record, soon);
+      return this.life.refreshAgain(record, interval, REFRESH_AGAIN_SECONDS);
     }
     const request = buildRefresh(record.state, record.nextSequence(), record.localSdp, interval.seconds);
     record.cancelInvite = () => undefined;
-    this.sendOwn(record, request, this.sender.hopInDialog(record.state), (status) => {
+    this.sendOwn(record, request, this.sender.hopInDialog(record.state), (response) => {
       record.cancelInvite = undefined;
-      if (status < 300 || record.ended) return;
-      if (status === 491) this.life.armSession(record, soon);
-      else this.life.hangUp(record, 'Session timer expired');
+      if (record.ended) return;
+      const meaning = finalMeaning('INVITE', response?.status ?? 503, (name) =>
+        response === undefined ? undefined : getHeader(response, name),
+      );
+      if (meaning.type === 'accepted') return;
+      if (meaning.type === 'dialog-over') return this.life.hangUp(record, 'Session timer expired');
+      const longer = meaning.type === 'longer-interval' && meaning.minimum > interval.seconds;
+      const next = longer ? { ...interval, seconds: meaning.minimum } : interval;
+      const asked = meaning.type === 'refused' ? (meaning.afterSeconds ?? 0) : 0;
+      this.life.refreshAgain(record, next, longer ? 0 : Math.max(REFRESH_AGAIN_SECONDS, asked));
     });
   }
 }

@@ -55,7 +55,7 @@ export class ClientResponses implements ResponseHandler {
     }
     this.afterNotify(outgoing, status);
     for (const notify of outgoing.early.splice(0)) this.deliverEarlyNotify(outgoing, notify);
-    if (outgoing.purpose.kind === 'server') outgoing.purpose.done(status);
+    if (outgoing.purpose.kind === 'server') outgoing.purpose.done(response);
   }
 
   /** For call detail records. */

@@ -1,5 +1,5 @@
 import type { CancelTimer } from '../../process/clock';
-import { sessionDelayMs, type SessionInterval } from '../dialog/session-timer';
+import { postponedRefreshMs, refresherExpiryMs, sessionDelayMs, type SessionInterval } from '../dialog/session-timer';
 import type { ServerTransaction } from '../layers';
 import { patience, type CoreContext } from './context';
 import type { DialogRecord, DialogTable } from './dialog-table';
@@ -85,9 +85,39 @@ export class DialogLife {
     record.stopSession?.();
     record.stopSession = undefined;
     if (interval === undefined || record.ended) return;
-    record.stopSession = this.context.clock.setTimer(sessionDelayMs(interval, Math.random()), () => {
-      if (interval.refresher === 'remote') this.hangUp(record, 'Session timer expired');
-      else this.actions?.refresh(record, interval);
-    });
+    const local = interval.refresher === 'local';
+    const delay = sessionDelayMs(interval, Math.random());
+    const { clock } = this.context;
+    const stopExpiry = clock.setTimer(local ? refresherExpiryMs(interval) : delay, () =>
+      this.hangUp(record, 'Session timer expired'),
+    );
+    record.stopSession = () => {
+      stopExpiry();
+      record.refresh?.stop();
+      record.refresh = undefined;
+    };
+    if (local) this.refreshAt(record, interval, clock.now(), delay);
+  }
+
+  /** A refresh of ours could not be sent, or was refused: once more after some seconds, while the session stands (RFC 4028 section 10). */
+  refreshAgain(record: DialogRecord, interval: SessionInterval, seconds: number): void {
+    const armedAt = record.refresh?.armedAt;
+    if (record.ended || armedAt === undefined) return;
+    this.refreshAt(record, interval, armedAt, this.context.clock.now() - armedAt + seconds * 1000);
+  }
+
+  /** The application sends what refreshes the session. It may know more than we do (credentials): should that fail it gets time to try again. */
+  applicationRefreshes(record: DialogRecord): void {
+    const { refresh } = record;
+    if (refresh === undefined) return;
+    const delay = postponedRefreshMs(refresh.interval);
+    if (refresh.delay < delay) this.refreshAt(record, refresh.interval, refresh.armedAt, delay);
+  }
+
+  private refreshAt(record: DialogRecord, interval: SessionInterval, armedAt: number, delay: number): void {
+    record.refresh?.stop();
+    const { clock } = this.context;
+    const stop = clock.setTimer(armedAt + delay - clock.now(), () => this.actions?.refresh(record, interval));
+    record.refresh = { interval, armedAt, delay, stop };
   }
 }

@@ -2,6 +2,7 @@ import type { CancelTimer } from '../../process/clock';
 import type { SipRequest } from '../../sip-message/message';
 import type { Application } from '../control/application';
 import { nextSequence, type DialogState } from '../dialog/dialog';
+import type { SessionInterval } from '../dialog/session-timer';
 import type { Destination, ServerTransaction } from '../layers';
 import { isSdp } from './context';
 import type { Incoming } from './incoming';
@@ -23,6 +24,13 @@ export interface AcceptedInvite {
   ack: { readonly message: SipRequest; readonly destination: Destination } | undefined;
 }
 
+export interface SessionRefresh {
+  readonly interval: SessionInterval;
+  readonly armedAt: number;
+  readonly delay: number;
+  readonly stop: CancelTimer;
+}
+
 /** A dialog with what happens in it. */
 export class DialogRecord {
   readonly unacknowledged = new Map<number, Unacknowledged>();
@@ -38,6 +46,8 @@ export class DialogRecord {
   localSdp: Buffer | undefined;
   /** Session timer of a call, expiry of a subscription. */
   stopSession: CancelTimer | undefined;
+  /** The next refresh of ours: `delay` ms after the last one, at `armedAt`. */
+  refresh: SessionRefresh | undefined;
   ended = false;
 
   constructor(

@@ -1,4 +1,4 @@
-import type { SipRequest } from '../../sip-message/message';
+import type { SipRequest, SipResponse } from '../../sip-message/message';
 import type { Application } from '../control/application';
 import type { ClientTransaction, Destination, ServerTransaction } from '../layers';
 import type { DialogRecord } from './dialog-table';
@@ -7,8 +7,8 @@ import type { DialogRecord } from './dialog-table';
 export type Purpose =
   /** An application: it gets every response. */
   | { readonly kind: 'application'; readonly commandId: string }
-  /** The server itself: nobody is told. */
-  | { readonly kind: 'server'; readonly done: (status: number) => void };
+  /** The server itself: nobody is told. Without a response: it could not be sent. */
+  | { readonly kind: 'server'; readonly done: (response: SipResponse | undefined) => void };
 
 /** A request on its way out. */
 export interface Outgoing {

@@ -75,7 +75,7 @@ export class Sender {
     const { application, purpose, request, hop } = parts;
     if (hop.kind === 'no-transport') {
       if (purpose.kind === 'application') application.reply(purpose.commandId, `NOK|${nok.noTransport}`);
-      else purpose.done(503);
+      else purpose.done(undefined);
       return undefined;
     }
     const head = readHead(request);

@@ -56,6 +56,16 @@ export function tooSmall(value: string | undefined): boolean {
   return given !== undefined && given.seconds < MIN_SESSION_SECONDS;
 }
 
+/** A session that we are to refresh, and could not, ends so long before its interval is over; until then it is tried again. */
+export function refresherExpiryMs({ seconds }: SessionInterval): number {
+  return (seconds - Math.min(10, seconds / 10)) * 1000;
+}
+
+/** When we refresh at last although the application has tried to do so by itself, ms after the last refresh. */
+export function postponedRefreshMs({ seconds }: SessionInterval): number {
+  return (seconds * 2000) / 3;
+}
+
 const REFRESH_SPREAD_MS = 5000;
 const LONGEST_MARGIN_SECONDS = 32;
 

@@ -138,7 +138,7 @@ export class ClientSession extends DialogSession {
 
   private accepted(response: SrfResponse, ack: SrfAck): void {
     const dialogId = response.stackDialogId;
-    if (this.cancelReason !== undefined || dialogId === undefined || dialogId === '' || response.status !== 200) {
+    if (this.cancelReason !== undefined || dialogId === undefined || dialogId === '') {
       this.guard('ACK', () => ack());
       if (dialogId !== undefined && dialogId !== '') this.sendBye(dialogId, this.cancelReason?.header);
       this.final(this.cancelReason === undefined ? 500 : 487, 'Request Terminated', undefined);

@@ -90,12 +90,13 @@ export abstract class DialogSession implements Session {
       (response, ack) => {
         if (response.status < 200) return;
         if (response.status >= 300) {
-          this.signal({ type: 'reinvite-rejected', id, status: response.status, reason: response.reason ?? '' });
+          const { status, reason = '' } = response;
+          this.signal({ type: 'reinvite-rejected', id, status, reason, header: headerReader(response) });
           return;
         }
         if (offered) ack();
         else this.ackReinvite = ack;
-        this.signal({ type: 'reinvite-answered', id, sdp: sdpOf(response) });
+        this.signal({ type: 'reinvite-answered', id, sdp: sdpOf(response), header: headerReader(response) });
       },
     );
   }

@@ -150,6 +150,102 @@ describe('timers', () => {
   });
 });
 
+describe('a session refresh of the server that is refused (RFC 3261 §14.1, RFC 4028 §10)', () => {
+  async function refreshed() {
+    const running = await startServer(scope, { clock });
+    const app = await connectApp(scope, running);
+    const peer = await udpPeer(scope, running);
+    const placed = app.createUAC(`sip:bob@127.0.0.1:${peer.port}`, { localSdp: OFFER });
+    const invite = await peer.message('INVITE', is.request('INVITE'));
+    peer.answer(invite, '200 OK', { body: ANSWER, headers: ['Session-Expires: 90;refresher=uac'] });
+    await placed;
+    await peer.message('ACK', is.request('ACK'));
+    // Each once: what is not answered at once is sent again.
+    const refreshes = (): string[] => {
+      const all = peer.requests('INVITE').filter((one) => toTag(one) === 'peer');
+      return [...new Map(all.map((one) => [headerOf(one, 'CSeq'), one])).values()];
+    };
+    const refresh = async (count: number): Promise<string> => {
+      const all = await eventually(`refresh ${count}`, refreshes, (list) => list.length === count, { cap: 3000 });
+      return all.at(-1) ?? '';
+    };
+    clock.advance(50_000);
+    return { running, peer, refresh, refreshes };
+  }
+
+  const settled = (peer: Awaited<ReturnType<typeof udpPeer>>, count: number) =>
+    eventually(
+      'the ACK of the refusal',
+      () => peer.requests('ACK').length,
+      (acks) => acks === count,
+    );
+
+  test.each([
+    '500 Server Internal Error',
+    '488 Not Acceptable Here',
+    '403 Forbidden',
+    '503 Service Unavailable',
+    '407 Proxy Authentication Required',
+  ])(
+    '%s: the call goes on, it is tried again after 10 s, and ends shortly before the session expires',
+    async (refusal) => {
+      const { running, peer, refresh, refreshes } = await refreshed();
+      peer.answer(await refresh(1), refusal);
+      await settled(peer, 2);
+      clock.advance(10_000);
+      peer.answer(await refresh(2), refusal);
+      await settled(peer, 3);
+      clock.advance(10_000);
+      peer.answer(await refresh(3), refusal);
+      await settled(peer, 4);
+      expect(peer.requests('BYE')).toEqual([]);
+      expect(running.server.size.dialogs).toBe(1);
+      clock.advance(11_000);
+      await peer.message('BYE', is.request('BYE'));
+      expect(running.server.size.dialogs).toBe(0);
+      expect(refreshes().length).toBeGreaterThanOrEqual(3);
+    },
+  );
+
+  test('a second one that is accepted keeps the call; Retry-After is waited for', async () => {
+    const { running, peer, refresh, refreshes } = await refreshed();
+    peer.answer(await refresh(1), '500 Server Internal Error', { headers: ['Retry-After: 20'] });
+    await settled(peer, 2);
+    clock.advance(19_000);
+    expect(refreshes()).toHaveLength(1);
+    clock.advance(1000);
+    peer.answer(await refresh(2), '200 OK', { body: ANSWER, headers: ['Session-Expires: 90;refresher=uac'] });
+    await settled(peer, 3);
+    clock.advance(39_000);
+    expect(running.server.size.dialogs).toBe(1);
+    expect(peer.requests('BYE')).toEqual([]);
+  });
+
+  test('422: again at once with Min-SE', async () => {
+    const { peer, refresh } = await refreshed();
+    peer.answer(await refresh(1), '422 Session Interval Too Small', { headers: ['Min-SE: 300'] });
+    await settled(peer, 2);
+    clock.advance(0);
+    expect(headerOf(await refresh(2), 'Session-Expires')).toBe('300;refresher=uac');
+  });
+
+  test('one that gets a 100 and nothing else: the call ends when the session expires', async () => {
+    const { peer, refresh } = await refreshed();
+    peer.answer(await refresh(1), '100 Trying');
+    clock.advance(30_000);
+    expect(peer.requests('BYE')).toEqual([]);
+    clock.advance(2000);
+    await peer.message('BYE', is.request('BYE'));
+  });
+
+  test('481: the call ends at once', async () => {
+    const { running, peer, refresh } = await refreshed();
+    peer.answer(await refresh(1), '481 Call/Transaction Does Not Exist');
+    await peer.message('BYE', is.request('BYE'));
+    expect(running.server.size.dialogs).toBe(0);
+  });
+});
+
 describe('forks and early dialogs', () => {
   test('RFC 3261 §13.2.2.4: a second fork that answers is acknowledged with its own tag, then ended', async () => {
     const running = await startServer(scope);

@@ -300,7 +300,7 @@ describe('an established call', () => {
     });
 
     test('§7.2: a callee without session timer is refreshed by us at half the interval, for as long as it answers', () => {
-      talk({ answer: {} });
+      talk({ answer: {}, headers: { Supported: 'timer' } });
       const offered = world.devices.get('1.dp.2')?.asked.sdp;
       world.clock.advance(900_000);
       expect(b.offered?.sdp).toBe(offered);
@@ -312,10 +312,21 @@ describe('an established call', () => {
       expect(world.control.count).toBe(0);
     });
 
-    test('a callee with a session timer is left to the SIP server', () => {
-      talk();
+    test('§7.2: who refreshes says the 2xx, of the peer and of ours, each time anew', () => {
+      talk({ headers: { Supported: 'timer' }, answer: { 'Session-Expires': '90;refresher=uas', Supported: 'timer' } });
       world.clock.advance(3_600_000);
-      expect(b.all('reinvite')).toEqual([]);
+      expect([a, b].flatMap((phone) => phone.all('reinvite'))).toEqual([]);
+      // It re-invites without a word of a timer: from now on we do.
+      expect(b.reinvitesAndAcks(sdp('bob'))?.headers['Session-Expires']).toBe('1800;refresher=uas');
+      world.clock.advance(894_000);
+      b.answersReinvite(sdp('bob'), { 'Session-Expires': '100;refresher=uac' });
+      world.clock.advance(43_000);
+      expect(b.all('reinvite')).toHaveLength(1);
+      world.clock.advance(1000);
+      expect(b.all('reinvite')).toHaveLength(2);
+      b.answersReinvite(sdp('bob'), { 'Session-Expires': '100;refresher=uas' });
+      world.clock.advance(3_600_000);
+      expect(b.all('reinvite')).toHaveLength(2);
     });
   });
 

@@ -186,18 +186,18 @@ export class FakeSession implements Session {
     this.emit({ type: 'requested', id, method, body, contentType, header: headers(values) });
     return id;
   }
-  answersReinvite(description: string | undefined): void {
+  answersReinvite(description: string | undefined, values: Readonly<Record<string, string>> = {}): void {
     const command = this.offered;
     if (command?.id === undefined) throw new Error(`${this.who}: no re-INVITE to answer`);
     this.answeredIds.add(command.id);
     this.agreed = command;
-    this.emit({ type: 'reinvite-answered', id: command.id, sdp: description });
+    this.emit({ type: 'reinvite-answered', id: command.id, sdp: description, header: headers(values) });
   }
-  rejectsReinvite(status: number): void {
+  rejectsReinvite(status: number, values: Readonly<Record<string, string>> = {}): void {
     const command = this.offered;
     if (command?.id === undefined) throw new Error(`${this.who}: no re-INVITE to reject`);
     this.answeredIds.add(command.id);
-    this.emit({ type: 'reinvite-rejected', id: command.id, status, reason: 'No' });
+    this.emit({ type: 'reinvite-rejected', id: command.id, status, reason: 'No', header: headers(values) });
   }
   responseTo(id: string): Command | undefined {
     return this.all('respond').find((command) => command.id === id);

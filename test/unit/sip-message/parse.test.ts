@@ -136,9 +136,10 @@ describe('parseMessage', () => {
   ])('many %s in one message cost linear time', (_what, name, value) => {
     const limits = { ...DATAGRAM_LIMITS, message: 1 << 20, headerLine: 1 << 20 };
     const bytes = Buffer.from(text({ [name]: value }));
-    const started = process.hrtime.bigint();
+    const started = process.cpuUsage();
     parseMessage(bytes, limits);
-    expect(Number(process.hrtime.bigint() - started) / 1e6).toBeLessThan(250);
+    // Time of this process alone: others may have the processor meanwhile.
+    expect(process.cpuUsage(started).user / 1e3).toBeLessThan(250);
   });
 });
 

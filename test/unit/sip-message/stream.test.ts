@@ -100,8 +100,9 @@ describe('StreamFramer', () => {
     const framer = new StreamFramer();
     const bytes = Buffer.from(message('').replace('\r\n\r\n', `\r\n${'X: y\r\n'.repeat(200)}\r\n`));
     const long = Buffer.concat([bytes.subarray(0, bytes.length - 2), Buffer.alloc(100_000, 'x')]);
-    const started = process.hrtime.bigint();
+    const started = process.cpuUsage();
     for (const byte of long) framer.push(Buffer.from([byte]));
-    expect(Number(process.hrtime.bigint() - started) / 1e6).toBeLessThan(1_000);
+    // Time of this process alone: others may have the processor meanwhile.
+    expect(process.cpuUsage(started).user / 1e3).toBeLessThan(1_000);
   });
 });
