@@ -86,7 +86,12 @@ describe('a gateway that challenges every request', () => {
       control = { host: '127.0.0.1', port: server.control.port, secret: 's' };
     }
     const at = control;
-    agent = new DrachtioUserAgent({ server: () => Promise.resolve(at), clock: systemClock, log: silentLogger });
+    agent = new DrachtioUserAgent({
+      server: () => Promise.resolve(at),
+      namesFlows: false,
+      clock: systemClock,
+      log: silentLogger,
+    });
     scope.defer(() => {
       agent.stop();
     });
