@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from '../telemetry/logger';
+import { limitConnections } from './connections';
 import { checkAccess, isForeignPage, isLoopbackAddress } from './access';
 import { addModeration, methodsOf } from './moderation';
 import { RequestError } from './request-error';
@@ -24,7 +25,6 @@ export interface AdminServer {
 }
 
 const REQUEST_TIMEOUT_MS = 10_000;
-const MAX_CONNECTIONS = 256;
 const MAX_VALUE = 128;
 const MAX_URL = 2048;
 const REGISTRATIONS_PER_PIECE = 256;
@@ -60,10 +60,11 @@ function createApp({ token, source, log }: AdminOptions): FastifyInstance {
     routerOptions: { maxParamLength: MAX_VALUE },
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: 3 * REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: 5_000,
     forceCloseConnections: true,
     frameworkErrors: (_error, _request, reply) => void sendError(reply, 400, 'not a usable URL'),
   });
-  app.server.maxConnections = MAX_CONNECTIONS;
+  limitConnections(app.server);
   // JSON only: a web page can send the other types to any address without being asked whether it may.
   app.removeContentTypeParser('text/plain');
   app.addHook('onRequest', async (request, reply) => {

@@ -11,6 +11,7 @@ export type StreamItem =
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const NOTHING = Buffer.alloc(0);
+const BYTES_OF_PIECE = 200;
 
 /**
  * Cuts a byte stream into messages by Content-Length (RFC 3261 section 18.3), one framer for each connection. Messages
@@ -37,6 +38,12 @@ export class StreamFramer {
   /** True while a message has begun and is not complete: its time should be limited. */
   get isInsideMessage(): boolean {
     return this.pending !== undefined || this.head.length > 0;
+  }
+
+  /** Memory that an unfinished message takes: each piece of a body costs more than its bytes. */
+  get heldBytes(): number {
+    const head = this.head.length === 0 ? 0 : this.head.buffer.byteLength;
+    return head + this.held + this.chunks.length * BYTES_OF_PIECE;
   }
 
   push(chunk: Buffer): StreamItem[] {

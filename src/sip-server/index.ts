@@ -9,7 +9,7 @@ import { Deliveries } from './core/deliveries';
 import { NamedFlows } from './core/named-flows';
 import { SipCore } from './core/sip-core';
 import { DEFAULT_SOURCE_LIMITS, SourceLimits, type SourceLimitOptions } from './core/source-limits';
-import type { Flow, ListenPoint } from './layers';
+import type { Flow, ListenPoint, TransportLayer } from './layers';
 import { systemLocator, type Locate } from './locate';
 import { noLog, type Log } from './log';
 import { createTransactionLayer } from './transaction';
@@ -61,9 +61,9 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
   const log = options.log ?? noLog;
   const timers = options.timers ?? DEFAULT_TIMERS;
   const limits = new SourceLimits({ ...DEFAULT_SOURCE_LIMITS, ...options.limits }, clock, log);
-  const acquaintances = new Acquaintances(clock);
+  const acquaintances = new Acquaintances(clock, (connection) => transport.keep(connection));
   const isKnown = (flow: Flow): boolean => acquaintances.standing(flow) === 'known';
-  const transport = limits.guard(
+  const transport: TransportLayer = limits.guard(
     createTransport({ clock, log, isKnown, ...(options.tls === undefined ? {} : { tls: options.tls }) }),
   );
   const transactions = createTransactionLayer({

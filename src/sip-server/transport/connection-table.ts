@@ -1,3 +1,4 @@
+import { sourceOf } from '../source';
 import { remoteKey } from './addresses';
 import type { Connection } from './connection';
 
@@ -5,20 +6,21 @@ import type { Connection } from './connection';
 export class ConnectionTable {
   private readonly byId = new Map<number, Connection>();
   private readonly byRemote = new Map<string, Connection>();
-  private readonly perAddress = new Map<string, number>();
+  private readonly perSource = new Map<string, number>();
 
   get size(): number {
     return this.byId.size;
   }
 
+  /** Of the source that the address belongs to. */
   countFrom(address: string): number {
-    return this.perAddress.get(address) ?? 0;
+    return this.perSource.get(sourceOf(address)) ?? 0;
   }
 
   add(connection: Connection): void {
     const { remoteAddress, remotePort } = connection.flow;
     this.byId.set(connection.id, connection);
-    this.perAddress.set(remoteAddress, this.countFrom(remoteAddress) + 1);
+    this.perSource.set(sourceOf(remoteAddress), this.countFrom(remoteAddress) + 1);
     this.name(connection, remoteAddress, remotePort);
   }
 
@@ -43,8 +45,8 @@ export class ConnectionTable {
     if (!this.byId.delete(connection.id)) return;
     const { remoteAddress } = connection.flow;
     const count = this.countFrom(remoteAddress) - 1;
-    if (count > 0) this.perAddress.set(remoteAddress, count);
-    else this.perAddress.delete(remoteAddress);
+    if (count > 0) this.perSource.set(sourceOf(remoteAddress), count);
+    else this.perSource.delete(sourceOf(remoteAddress));
     for (const key of connection.keys) if (this.byRemote.get(key) === connection) this.byRemote.delete(key);
   }
 

@@ -1,7 +1,9 @@
 import type { StreamItem } from '../../sip-message/stream';
 import type { Flow, ListenPoint, TransportFailure } from '../layers';
 import { failureOf } from './addresses';
+import type { ByteBudget, Holder } from './byte-budget';
 import type { Receiver, SendDone } from './protocol-transport';
+import type { Room } from './room';
 import type { Wire } from './wire';
 
 const PONG = Buffer.from('\r\n');
@@ -11,20 +13,27 @@ export interface Framing {
   push(bytes: Buffer): StreamItem[];
   /** True while a message has begun and is not complete. */
   readonly isInsideMessage: boolean;
+  /** Memory that this takes, in bytes. */
+  readonly heldBytes: number;
 }
 
 /** In ms. */
 export interface StreamTimes {
   /** Nothing read or written for so long: closed. */
   readonly idleMs: number;
+  /** So long a peer of whom nothing was ever accepted may go without a message; keep-alives are none. */
+  readonly strangerMs: number;
   /** A message that has begun must be complete in this time; a client must send its first one in it. */
   readonly messageMs: number;
   /** Bytes that the peer does not take for so long: closed. */
   readonly stallMs: number;
 }
 
+/** Bytes that may wait for a stranger who does not read. */
+const STRANGER_QUEUE_BYTES = 64 * 1024;
+
 /** One connection: TCP, TLS or WebSocket. */
-export class Connection {
+export class Connection implements Holder {
   readonly flow: Flow;
   /** Names of the table under which requests to the peer find this connection. */
   readonly keys = new Set<string>();
@@ -35,6 +44,12 @@ export class Connection {
   private finishing = false;
   private lastActivity: number;
   private waitingSince: number | undefined;
+  /** Of a message that is none of the framing's yet (WebSocket). */
+  private partialBytes = 0;
+  private lastMessage: number;
+  private known: boolean;
+  /** Gives up the place among those of whom nothing was accepted yet. */
+  private leaveRoom: (() => void) | undefined;
   private stalledSince: number | undefined;
   private flushed = 0;
   private flushedAtStall = 0;
@@ -48,6 +63,7 @@ export class Connection {
     private readonly now: () => number,
     private readonly receiver: Receiver,
     private readonly onClosed: (connection: Connection) => void,
+    private readonly budget: ByteBudget,
   ) {
     this.flow = {
       protocol: local.protocol,
@@ -58,12 +74,14 @@ export class Connection {
     };
     this.established = wire.isOpen;
     this.lastActivity = now();
+    this.lastMessage = this.lastActivity;
+    this.known = !this.established;
     // Whoever connects to us has something to say; a peer that we connected to may stay silent.
     this.waitingSince = this.established ? this.lastActivity : undefined;
     wire.attach({
       opened: () => this.opened(),
       received: (bytes) => this.received(bytes),
-      partial: () => this.partial(),
+      partial: (bytes) => this.partial(bytes),
       alive: () => this.alive(),
       failed: (error) => this.failed(error),
       closed: () => this.ended(),
@@ -80,6 +98,26 @@ export class Connection {
     this.settled = callback;
   }
 
+  /** Somebody has accepted what came over it, or we have opened it: from now on keep-alives keep it. */
+  keep(): void {
+    this.known = true;
+    this.leaveRoom?.();
+  }
+
+  /** It takes a place among strangers until it is kept or ends. */
+  inRoom(room: Room): void {
+    if (!this.known) this.leaveRoom = room.enter(this.flow.remoteAddress, () => this.giveWay());
+  }
+
+  get isKnown(): boolean {
+    return this.known;
+  }
+
+  giveWay(): void {
+    this.leaveRoom?.();
+    this.abort('closed');
+  }
+
   /** Usable for new messages: connecting or open. */
   get isUsable(): boolean {
     return !this.finishing && this.wire.isWritable;
@@ -87,7 +125,8 @@ export class Connection {
 
   send(bytes: Buffer, done: SendDone): void {
     if (!this.isUsable) return done({ failure: 'closed' });
-    if (this.wire.queued + bytes.length > this.queueLimit) {
+    const limit = this.known ? this.queueLimit : Math.min(this.queueLimit, STRANGER_QUEUE_BYTES);
+    if (this.wire.queued + bytes.length > Math.max(limit, bytes.length)) {
       done({ failure: 'timeout' });
       this.abort('timeout');
       return;
@@ -125,6 +164,7 @@ export class Connection {
     if (this.stalledSince !== undefined && since(this.stalledSince) >= times.stallMs) this.abort('timeout');
     else if (since(this.waitingSince) >= times.messageMs) this.abort('timeout');
     else if (since(this.lastActivity) >= times.idleMs) this.finish();
+    else if (!this.known && since(this.lastMessage) >= times.strangerMs) this.finish();
   }
 
   private noteStall(now: number): void {
@@ -140,16 +180,20 @@ export class Connection {
     if (this.finishing) return;
     const now = this.now();
     this.lastActivity = now;
+    this.partialBytes = 0;
     for (const item of this.framing.push(bytes)) {
       this.waitingSince = undefined;
-      if (item.kind === 'message') this.receiver.message(item.message, this.flow, item.bytes);
-      else if (item.kind === 'ping') this.send(PONG, () => undefined);
+      if (item.kind === 'message') {
+        this.lastMessage = now;
+        this.receiver.message(item.message, this.flow, item.bytes);
+      } else if (item.kind === 'ping') this.send(PONG, () => undefined);
       else {
         this.receiver.malformed(item.failure, this.flow);
         if (item.fatal) this.finish();
       }
     }
     if (this.framing.isInsideMessage) this.waitingSince ??= now;
+    this.budget.set(this, this.framing.heldBytes);
   }
 
   private opened(): void {
@@ -162,8 +206,10 @@ export class Connection {
     this.settled = undefined;
   }
 
-  private partial(): void {
+  private partial(bytes: number): void {
     this.waitingSince ??= this.now();
+    this.partialBytes += bytes;
+    this.budget.set(this, this.partialBytes);
   }
 
   private alive(): void {
@@ -180,6 +226,8 @@ export class Connection {
 
   private ended(): void {
     this.settle();
+    this.leaveRoom?.();
+    this.budget.set(this, 0);
     const failure = this.failure ?? 'closed';
     this.onClosed(this);
     const waiting = [...this.outstanding];

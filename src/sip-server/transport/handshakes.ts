@@ -1,44 +1,49 @@
 import type { Socket } from 'node:net';
 import type { CancelTimer, Clock } from '../../process/clock';
 import { remoteKey } from './addresses';
+import { Room } from './room';
 
 interface Handshake {
   readonly socket: Socket;
   readonly cancel: CancelTimer;
+  readonly leave: () => void;
 }
 
 /**
- * Clients that have connected and are not through TLS or the WebSocket upgrade: limited in number, and each in time.
- * Known by their address and port, because TLS and HTTP hand over sockets of their own.
+ * Clients that have connected and are not through TLS or the WebSocket upgrade: limited in number, and each in time; when there
+ * are too many, the source that has most gives way. Known by their address and port, because TLS and HTTP hand over sockets of
+ * their own.
  */
 export class Handshakes {
   private readonly waiting = new Map<string, Handshake>();
-  private readonly perAddress = new Map<string, number>();
+  private readonly room: Room;
 
   constructor(
     private readonly clock: Clock,
     private readonly limits: { readonly handshakeMs: number; readonly maxHandshakes: number },
-  ) {}
+  ) {
+    this.room = new Room(() => clock.now());
+  }
 
   get size(): number {
     return this.waiting.size;
   }
 
   countFrom(address: string): number {
-    return this.perAddress.get(address) ?? 0;
+    return this.room.countFrom(address);
   }
 
   /** False: there are too many, or the client is gone already. When its time is over the socket is destroyed. */
   begin(socket: Socket): boolean {
     const { remoteAddress: address, remotePort: port } = socket;
-    if (address === undefined || port === undefined || this.size >= this.limits.maxHandshakes) return false;
-    const key = remoteKey(address, port);
-    const cancel = this.clock.setTimer(this.limits.handshakeMs, () => {
+    if (address === undefined || port === undefined) return false;
+    if (this.size >= this.limits.maxHandshakes && !this.room.makePlaceFor(address)) return false;
+    const drop = (): void => {
       this.end(address, port);
       socket.destroy();
-    });
-    this.waiting.set(key, { socket, cancel });
-    this.perAddress.set(address, this.countFrom(address) + 1);
+    };
+    const cancel = this.clock.setTimer(this.limits.handshakeMs, drop);
+    this.waiting.set(remoteKey(address, port), { socket, cancel, leave: this.room.enter(address, drop) });
     socket.once('close', () => this.end(address, port));
     return true;
   }
@@ -49,21 +54,18 @@ export class Handshakes {
     const handshake = this.waiting.get(key);
     if (handshake === undefined) return false;
     handshake.cancel();
+    handshake.leave();
     this.waiting.delete(key);
-    const count = this.countFrom(address) - 1;
-    if (count > 0) this.perAddress.set(address, count);
-    else this.perAddress.delete(address);
     return true;
   }
 
   /** Ends them all. */
   abort(): void {
-    const all = [...this.waiting.values()];
-    this.waiting.clear();
-    this.perAddress.clear();
-    for (const { socket, cancel } of all) {
+    for (const { socket, cancel, leave } of this.waiting.values()) {
       cancel();
+      leave();
       socket.destroy();
     }
+    this.waiting.clear();
   }
 }

@@ -7,6 +7,7 @@ import type { Flow, ListenPoint, Protocol, TransportEvents, TransportFailure, Tr
 import type { Log } from '../log';
 import { noLog } from '../log';
 import { choosePoint, expandWildcard } from './addresses';
+import { ByteBudget } from './byte-budget';
 import type { FailedRemote, ProtocolTransport, Receiver, SendDone } from './protocol-transport';
 import type { StreamSettings } from './settings';
 import { DEFAULT_STREAM_SETTINGS } from './settings';
@@ -53,13 +54,14 @@ class SipTransport implements TransportLayer {
     const clock = options.clock ?? systemClock;
     const receiver = this.receiver();
     const settings = { ...DEFAULT_STREAM_SETTINGS, ...options.stream };
+    const budget = new ByteBudget(settings.unfinishedBytes);
     const nextId = (): number => ++this.lastConnection;
     const isKnown = options.isKnown ?? (() => false);
     this.add(new UdpTransport(receiver, { ...DATAGRAM_LIMITS, ...options.datagramLimits }, clock, isKnown));
     const limits = { ...STREAM_LIMITS, ...options.streamLimits };
     const credentials = (): TlsCredentials => this.credentials(options.tls, () => clock.now());
     for (const kind of [tcp(limits), tls(limits, credentials), ws(limits), wss(limits, credentials)]) {
-      this.add(new StreamTransport(kind, receiver, limits, settings, clock, nextId));
+      this.add(new StreamTransport(kind, receiver, limits, settings, clock, nextId, budget));
     }
   }
 
@@ -100,6 +102,10 @@ class SipTransport implements TransportLayer {
 
   finish(connection: number): void {
     for (const transport of this.transports.values()) transport.finish(connection);
+  }
+
+  keep(connection: number): void {
+    for (const transport of this.transports.values()) transport.keep(connection);
   }
 
   async close(): Promise<void> {

@@ -11,8 +11,10 @@ import type { Framing } from './connection';
 import { Connection } from './connection';
 import { boundPoint } from './addresses';
 import { ConnectionTable } from './connection-table';
+import type { ByteBudget } from './byte-budget';
 import { Handshakes } from './handshakes';
 import type { ProtocolTransport, Receiver, SendDone } from './protocol-transport';
+import { Room } from './room';
 import type { StreamSettings } from './settings';
 import { defaultPort } from './via';
 import type { Wire } from './wire';
@@ -49,6 +51,7 @@ export class StreamTransport implements ProtocolTransport {
   readonly protocol: Protocol;
   private readonly table = new ConnectionTable();
   private readonly servers: BoundServer[] = [];
+  private readonly strangers: Room;
   private readonly receiver: Receiver;
   private cancelCheck: CancelTimer | undefined;
   private closed = false;
@@ -60,7 +63,9 @@ export class StreamTransport implements ProtocolTransport {
     private readonly settings: StreamSettings,
     private readonly clock: Clock,
     private readonly nextId: () => number,
+    private readonly budget: ByteBudget,
   ) {
+    this.strangers = new Room(() => clock.now());
     this.protocol = kind.protocol;
     this.receiver = {
       ...receiver,
@@ -112,6 +117,10 @@ export class StreamTransport implements ProtocolTransport {
     this.table.get(connection)?.finish();
   }
 
+  keep(connection: number): void {
+    this.table.get(connection)?.keep();
+  }
+
   async close(): Promise<void> {
     this.closed = true;
     this.cancelCheck?.();
@@ -140,7 +149,8 @@ export class StreamTransport implements ProtocolTransport {
 
   private isFull(address: string, handshakes: Handshakes): boolean {
     const { maxConnections, maxConnectionsPerAddress } = this.settings;
-    if (this.table.size + handshakes.size >= maxConnections) return true;
+    const full = this.table.size + handshakes.size >= maxConnections;
+    if (full && !this.strangers.makePlaceFor(address)) return true;
     return this.table.countFrom(address) + handshakes.countFrom(address) >= maxConnectionsPerAddress;
   }
 
@@ -170,8 +180,10 @@ export class StreamTransport implements ProtocolTransport {
       () => this.clock.now(),
       this.receiver,
       (ended) => this.table.remove(ended),
+      this.budget,
     );
     this.table.add(connection);
+    connection.inRoom(this.strangers);
     this.cancelCheck ??= this.clock.setTimer(CHECK_MS, () => this.check());
     return connection;
   }

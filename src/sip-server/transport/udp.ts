@@ -101,6 +101,10 @@ export class UdpTransport implements ProtocolTransport {
     // There is no connection.
   }
 
+  keep(): void {
+    // There is no connection.
+  }
+
   async close(): Promise<void> {
     this.closed = true;
     this.probe.close();

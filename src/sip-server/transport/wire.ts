@@ -11,8 +11,8 @@ export interface WireEvents {
   opened(): void;
   /** Bytes of a stream, or one whole message of a transport that has messages. */
   received(bytes: Buffer): void;
-  /** The beginning of a message that is not whole yet. */
-  partial(): void;
+  /** So many bytes, of a message that may not be whole yet. */
+  partial(bytes: number): void;
   /** The peer is there, and says nothing. */
   alive(): void;
   /** `closed` follows, unless the peer lets it wait. */

@@ -56,7 +56,7 @@ class WebSocketWire implements Wire {
 
   attach(events: WireEvents): void {
     // Before the library looks at the bytes: what it finds whole in them comes after.
-    this.socket.prependListener('data', () => events.partial());
+    this.socket.prependListener('data', (chunk: Buffer) => events.partial(chunk.length));
     this.webSocket.on('message', (data) => events.received(bytesOf(data)));
     this.webSocket.on('ping', (data) => {
       events.alive();
@@ -83,6 +83,7 @@ class SecureWebSocketWire extends WebSocketWire {
 /** One WebSocket message is one SIP message (RFC 7118 section 5); CRLFs alone are keep-alives (RFC 5626 section 4.4.1). */
 class MessageFraming implements Framing {
   readonly isInsideMessage = false;
+  readonly heldBytes = 0;
 
   constructor(private readonly limits: ParseLimits) {}
 

@@ -109,6 +109,10 @@ export class MemoryTransport implements TransportLayer {
     return true;
   }
 
+  keep(): void {
+    // No connections here.
+  }
+
   async close(): Promise<void> {
     this.points = [];
   }
