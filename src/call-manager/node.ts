@@ -89,12 +89,20 @@ export class CallManagerNode {
     if (nodeConfig === undefined) throw new Error(`no node ${node} in the configuration`);
     this.nodeConfig = nodeConfig;
     this.stamps = new HybridClock(node, () => this.clock.now());
-    this.sipServer = new SipServerProcess({ node: nodeConfig, limits: config.sourceLimits, entry, log, metrics });
+    this.sipServer = new SipServerProcess({
+      node: nodeConfig,
+      limits: config.sourceLimits,
+      entry,
+      log,
+      metrics,
+      onSilent: (silent) => this.parts?.devices.serverSilent(silent),
+    });
     this.userAgent = new DrachtioUserAgent({
       server: this.sipServer.address,
       namesFlows: this.sipServer.flows !== undefined,
       clock: this.clock,
       log,
+      onSilent: this.sipServer.setSilent,
     });
     this.problems = new Problems({ clock: this.clock, log, metrics });
     this.view = new AdminView({ metrics, problems: this.problems, notReady: () => this.notReady() });
@@ -134,6 +142,7 @@ export class CallManagerNode {
     const where = drachtio === 'embedded' ? '' : `: no drachtio-server at ${drachtio.host}:${drachtio.port}`;
     reasons.push(...(this.parts?.watch.notReady() ?? []));
     if (this.listen.length === 0) reasons.push(`the SIP server is not connected${where}`);
+    else if (this.sipServer.isSilent) reasons.push('the SIP server does not answer');
     return reasons;
   }
 

@@ -17,6 +17,8 @@ export class SipServerProcess {
   pid: number | undefined;
   private readonly flowListeners: Parameters<Flows['onClosed']>[0][] = [];
   private stopped = false;
+  /** The server does not answer: what phones do not say is not their fault. */
+  private silent = false;
 
   constructor(
     private readonly options: {
@@ -26,6 +28,8 @@ export class SipServerProcess {
       readonly entry: string;
       readonly log: Logger;
       readonly metrics: Metrics;
+      /** The server has become silent, or answers again. */
+      readonly onSilent: (silent: boolean) => void;
     },
   ) {
     const flows: Flows = {
@@ -52,6 +56,23 @@ export class SipServerProcess {
     }
   };
 
+  /** It is there, and does not answer. */
+  get isSilent(): boolean {
+    return this.silent;
+  }
+
+  /** Also told by the user agent of a server that we have not started. */
+  readonly setSilent = (silent: boolean, unansweredMs = 0): void => {
+    if (silent === this.silent) return;
+    this.silent = silent;
+    const { log, metrics, onSilent } = this.options;
+    if (silent) {
+      log.error({ unansweredMs }, 'the SIP server does not answer: phones are not judged until it does');
+      metrics.count('tandem_sip_server_silent_total');
+    } else log.info({}, 'the SIP server answers again');
+    onSilent(silent);
+  };
+
   async stop(): Promise<void> {
     this.stopped = true;
     const server = await this.launching?.catch(() => undefined);
@@ -75,7 +96,12 @@ export class SipServerProcess {
       onFlowClosed: (flow) => {
         for (const listener of this.flowListeners) listener(flow);
       },
+      onVerdict: (verdict, unansweredMs) => {
+        this.setSilent(verdict !== 'good', unansweredMs);
+        if (verdict === 'dead') log.error({ unansweredMs }, 'the embedded SIP server hangs: it is killed');
+      },
       onExit: (reason) => {
+        this.setSilent(false);
         log.error({ reason }, 'the embedded SIP server has ended; it is started again');
         metrics.count('tandem_sip_server_restarts_total');
         const ended = this.launching;

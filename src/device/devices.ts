@@ -58,6 +58,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
   private readonly gatewayTable: Gateways;
   private draining = false;
   private listen: readonly ListenAddress[] = [];
+  private serverIsSilent = false;
 
   constructor(private readonly options: DevicesOptions) {
     const { config, node, boot, clock, metrics } = options;
@@ -76,7 +77,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     this.configured.given = this.automatic;
     this.signature = new NodeSignature({ secret, node, now });
     this.stationTable = new Stations(options, this.configured, this.domain);
-    this.gatewayTable = new Gateways(options, this.configured, this.domain, () => this.listen.length > 0);
+    this.gatewayTable = new Gateways(options, this.configured, this.domain, () => this.canAsk());
     const digest = new DigestAuthenticator({
       accounts: this.configured.accounts(),
       domain: this.domain,
@@ -142,12 +143,23 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     this.listen = listen;
     for (const { address } of listen) this.domain.addListener(address);
     if (listen.length > 0) {
-      this.stationTable.serverFound();
+      if (this.canAsk()) this.stationTable.serverFound();
       return;
     }
     this.stationTable.serverLost();
     this.gatewayTable.dropConnections();
   };
+
+  /** The SIP server is connected and does not answer, or answers again: nobody is judged meanwhile by what does not come. */
+  serverSilent(silent: boolean): void {
+    this.serverIsSilent = silent;
+    if (silent) this.stationTable.serverSilent();
+    else if (this.canAsk()) this.stationTable.serverFound();
+  }
+
+  private canAsk(): boolean {
+    return this.listen.length > 0 && !this.serverIsSilent;
+  }
 
   readonly requested = (transaction: ServerTransaction): void => {
     const { request } = transaction;

@@ -145,6 +145,11 @@ export class Stations {
     this.polls?.resume();
   }
 
+  /** The SIP server does not answer: what phones do not say meanwhile is no failure of theirs. */
+  serverSilent(): void {
+    this.polls?.pause();
+  }
+
   /** The SIP server and with it every connection is gone. That phones cannot be asked is no failure of theirs. */
   serverLost(): void {
     this.polls?.pause();

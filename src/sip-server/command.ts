@@ -203,7 +203,7 @@ export async function sipServerCommand(argv: string[]): Promise<void> {
     else if (message?.type === 'watch-flows') {
       const { id, flows } = message;
       tellParent({ type: 'flows-watched', id, open: flows.map((flow) => server.watchFlow(flow)) });
-    }
+    } else if (message?.type === 'ping') tellParent({ type: 'pong' });
   });
   // Without its parent the server has no application, and nobody would ever end it.
   if (options.parent || process.send !== undefined) process.on('disconnect', () => process.exit(0));

@@ -10,11 +10,15 @@ export type FlowMessage =
   /** To the server: which of them are open? Those are watched from now on. */
   | { readonly type: 'watch-flows'; readonly id: number; readonly flows: readonly string[] }
   /** From the server, in the same order. What closes afterwards is told afterwards. */
-  | { readonly type: 'flows-watched'; readonly id: number; readonly open: readonly boolean[] };
+  | { readonly type: 'flows-watched'; readonly id: number; readonly open: readonly boolean[] }
+  /** To the server: do you live? `pong` at once. */
+  | { readonly type: 'ping' }
+  | { readonly type: 'pong' };
 
 /** Undefined for anything else. */
 export function readFlowMessage(value: unknown): FlowMessage | undefined {
   if (typeof value !== 'object' || value === null || !('type' in value)) return undefined;
+  if (value.type === 'ping' || value.type === 'pong') return { type: value.type };
   if ('flow' in value && typeof value.flow === 'string') {
     const { type, flow } = value;
     return type === 'flow-closed' || type === 'close-flow' ? { type, flow } : undefined;

@@ -4,10 +4,12 @@ import { createInterface } from 'node:readline';
 import type { SourceLimitsConfig, ListenConfig, TlsConfig } from '../config/types';
 import { ConfigurationError, ExitCode } from '../process/exit';
 import { SECRET_VARIABLE } from './command';
+import { systemClock } from '../process/clock';
 import { readFlowMessage, type FlowMessage } from './flow-messages';
 import { FlowQuestions } from './flow-questions';
 import { hostAndPort, parseHostAndPort } from './host';
 import type { Log } from './log';
+import { activityOf, Watchdog, type Verdict, type WatchdogOptions } from './watchdog';
 
 export interface LaunchOptions {
   /** Path of main.js. */
@@ -21,6 +23,8 @@ export interface LaunchOptions {
   readonly log?: Log;
   /** The server has ended without `stop` being asked for. */
   readonly onExit: (reason: string) => void;
+  /** Whether the server answers; after `dead` it is ended, and `onExit` follows. */
+  readonly onVerdict?: (verdict: Verdict, unansweredMs: number) => void;
   /** A flow that was found open has closed. */
   readonly onFlowClosed?: (flow: string) => void;
 }
@@ -66,7 +70,9 @@ export async function launchEmbeddedServer(options: LaunchOptions): Promise<Laun
     const message = readFlowMessage(value);
     if (message?.type === 'flow-closed') options.onFlowClosed?.(message.flow);
     else if (message?.type === 'flows-watched') questions.answered(message.id, message.open);
+    else if (message?.type === 'pong') watchdog?.answered();
   });
+  let watchdog: Watchdog | undefined;
   const tell = (message: FlowMessage): void => {
     if (child.connected) child.send(message, () => undefined);
   };
@@ -79,11 +85,17 @@ export async function launchEmbeddedServer(options: LaunchOptions): Promise<Laun
   });
   const stop = async (): Promise<void> => {
     stopping = true;
+    watchdog?.stop();
     await end(child, gone);
   };
   try {
     const { host, port } = await ready(child, gone, errors);
+    watchdog = watch(child, (verdict, ms) => {
+      if (verdict === 'dead') child.kill('SIGKILL');
+      options.onVerdict?.(verdict, ms);
+    });
     void gone.then((reason) => {
+      watchdog?.stop();
       if (!stopping) options.onExit(reason);
     });
     return {
@@ -99,6 +111,16 @@ export async function launchEmbeddedServer(options: LaunchOptions): Promise<Laun
     await stop();
     throw error;
   }
+}
+
+function watch(child: ChildProcess, onVerdict: WatchdogOptions['onVerdict']): Watchdog {
+  const ping: FlowMessage = { type: 'ping' };
+  return new Watchdog({
+    clock: systemClock,
+    ping: () => void (child.connected && child.send(ping, () => undefined)),
+    activity: () => activityOf(child.pid ?? 0),
+    onVerdict,
+  });
 }
 
 /**

@@ -110,6 +110,11 @@ export const METRICS = {
     labels: ['resource'],
   },
   tandem_sip_server_connected: { type: 'gauge', help: '1 while the SIP server is connected', labels: [] },
+  tandem_sip_server_silent_total: {
+    type: 'counter',
+    help: 'Times that the SIP server did not answer',
+    labels: [],
+  },
   tandem_sip_server_restarts_total: { type: 'counter', help: 'Restarts of the embedded SIP server', labels: [] },
   tandem_problem: {
     type: 'gauge',

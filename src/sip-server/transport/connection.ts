@@ -164,7 +164,7 @@ export class Connection implements Holder {
     if (this.stalledSince !== undefined && since(this.stalledSince) >= times.stallMs) this.abort('timeout');
     else if (since(this.waitingSince) >= times.messageMs) this.abort('timeout');
     else if (since(this.lastActivity) >= times.idleMs) this.finish();
-    else if (!this.known && since(this.lastMessage) >= times.strangerMs) this.finish();
+    else if (!this.known && since(this.lastMessage) >= times.strangerMs) this.abort('timeout');
   }
 
   private noteStall(now: number): void {

@@ -25,6 +25,7 @@ import {
 } from './messages';
 import { sendAuthenticated } from './authenticated';
 import { ClientSession } from './client-session';
+import { ControlPings } from './control-pings';
 import type { DialogSession, SessionHost } from './dialog-session';
 import { ServerSession } from './server-session';
 import { createSrf, guardMessages, type SrfApplication, type SrfRequest, type SrfResponse } from './srf';
@@ -38,6 +39,8 @@ export interface DrachtioOptions {
   readonly namesFlows: boolean;
   readonly clock: Clock;
   readonly log: Logger;
+  /** The connected server has not answered for some seconds, or answers again. */
+  readonly onSilent?: (silent: boolean, unansweredMs: number) => void;
 }
 
 /** The methods that the call manager wants to see outside dialogs; what it does not serve it refuses itself. */
@@ -182,6 +185,7 @@ class Connection implements SessionHost {
   private count = 0;
   private open = true;
   private cancelHandshake: CancelTimer = () => undefined;
+  private pings: ControlPings | undefined;
 
   constructor(
     address: { host: string; port: number; secret: string } | undefined,
@@ -211,6 +215,8 @@ class Connection implements SessionHost {
     guardMessages(this.application, (error) =>
       this.log('a message of the SIP server was dropped', { error: errorText(error) }),
     );
+    const { clock, onSilent } = options;
+    if (onSilent !== undefined) this.pings = new ControlPings(this.application, clock, onSilent);
   }
 
   invite(invite: OutgoingInvite, callId: string): Session {
@@ -317,6 +323,7 @@ class Connection implements SessionHost {
     if (!this.open) return;
     this.open = false;
     this.cancelHandshake();
+    this.pings?.stop();
     for (const session of [...this.sessions]) session.lose();
     for (const settle of [...this.pending]) settle(failure(503, 'SIP server lost'));
     try {

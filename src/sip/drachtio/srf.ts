@@ -65,7 +65,7 @@ export interface SrfApplication {
   removeAllListeners(): void;
   readonly app: {
     request(options: SrfRequestOptions, callback: (error: unknown, request?: SrfRequest) => void): void;
-    readonly client?: { readonly wp: SrfWire };
+    readonly client?: { readonly wp: SrfWire; readonly mapServer: ReadonlyMap<unknown, unknown> };
   };
 }
 
@@ -74,6 +74,7 @@ export interface SrfWire {
   listeners(event: 'msg'): ((...parts: unknown[]) => void)[];
   removeAllListeners(event: 'msg'): void;
   on(event: 'msg', listener: (...parts: unknown[]) => void): void;
+  send(socket: unknown, command: string): string;
 }
 
 export function createSrf(): SrfApplication {
