@@ -117,7 +117,9 @@ function watch(child: ChildProcess, onVerdict: WatchdogOptions['onVerdict']): Wa
   const ping: FlowMessage = { type: 'ping' };
   return new Watchdog({
     clock: systemClock,
-    ping: () => void (child.connected && child.send(ping, () => undefined)),
+    ping: () => {
+      if (child.connected) child.send(ping, () => undefined);
+    },
     activity: () => activityOf(child.pid ?? 0),
     onVerdict,
   });
