@@ -23,9 +23,9 @@ const DEVICE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
  * Without any, the user part of To that the phone was set up with tells it apart.
  */
 export function readReportedIdentity(header: HeaderReader): ReportedIdentity {
-  const [contact] = parseNameAddrList([header('Contact') ?? '']) ?? [];
-  const instance = usable(contact?.params.get('+sip.instance')?.replace(/^<|>$/g, ''));
-  const reported = usable(contact?.params.get(DEVICE_NAME_PARAMETER)?.replace(/^"|"$/g, ''));
+  const parameter = contactParameters(header('Contact'));
+  const instance = usable(parameter('+sip.instance')?.replace(/^<|>$/g, ''));
+  const reported = usable(parameter(DEVICE_NAME_PARAMETER)?.replace(/^"|"$/g, ''));
   const name = reported !== undefined && DEVICE_NAME.test(reported) ? reported : undefined;
   const mac = macOfInstance(instance ?? '') ?? macIn(name ?? '') ?? macIn(header('User-Agent') ?? '');
   const user = usable(readIdentity(header('To'))?.user);
@@ -35,6 +35,14 @@ export function readReportedIdentity(header: HeaderReader): ReportedIdentity {
     prefixed('mac', mac) ??
     prefixed('user', user);
   return { identity, mac, name };
+}
+
+/** A parameter of the contacts: of the first one that has it, and does not go. */
+function contactParameters(header: string | undefined): (name: string) => string | undefined {
+  const contacts = parseNameAddrList([header ?? '']) ?? [];
+  const staying = contacts.filter(({ params }) => params.get('expires')?.trim() !== '0');
+  const told = staying.length > 0 ? staying : contacts;
+  return (name) => told.map(({ params }) => params.get(name)).find((value) => value !== undefined);
 }
 
 function prefixed(kind: string, value: string | undefined): string | undefined {

@@ -4,17 +4,12 @@ import type { SipMessage, SipRequest } from '../../sip-message/message';
 import { parseNameAddr } from '../../sip-message/name-addr';
 import type { Via } from '../../sip-message/via';
 import { formatVia, MAGIC_COOKIE, parseVia } from '../../sip-message/via';
-import type { Protocol } from '../layers';
-import { defaultPort } from '../transport/via';
 
 /** The top Via; undefined when there is none that can be read. */
 export function topVia(message: SipMessage): Via | undefined {
   const text = getHeader(message, 'Via');
   return text === undefined ? undefined : parseVia(text);
 }
-
-/** The port of sent-by, or the default that it stands for (RFC 3261 section 18.2.2). */
-export const sentByPort = (via: Via | undefined, protocol: Protocol): number => via?.port ?? defaultPort(protocol);
 
 /** Tag of From or To. */
 export function tagOf(message: SipMessage, header: 'From' | 'To'): string | undefined {

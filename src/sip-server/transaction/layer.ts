@@ -25,7 +25,7 @@ import { noLog } from '../log';
 import { ShareCount, sourceOf } from '../source';
 import type { ClientHost } from './client';
 import { ClientShell } from './client';
-import { clientKey, sentByPort, serverKey, tagOf, topVia } from './keys';
+import { clientKey, serverKey, tagOf, topVia } from './keys';
 import { RequestWithFallback } from './fallback';
 import type { Refusal } from './refusals';
 import { Refusals } from './refusals';
@@ -311,14 +311,7 @@ export class SipTransactionLayer implements TransactionLayer {
     const source = sourceOf(flow.remoteAddress);
     if (!this.makeRoom(source)) return this.refuse(request, flow, 503, 'Service Unavailable');
     const host = request.method === 'CANCEL' ? this.cancelHost : this.serverHost;
-    const transaction = new ServerShell(
-      request,
-      flow,
-      key,
-      sentByPort(via, flow.protocol),
-      this.setup(flow.protocol),
-      host,
-    );
+    const transaction = new ServerShell(request, flow, key, this.setup(flow.protocol), host);
     this.servers.add(transaction);
     this.unanswered.take(transaction, source);
     transaction.start();
@@ -345,7 +338,6 @@ export class SipTransactionLayer implements TransactionLayer {
   private refuse(request: SipRequest, flow: Flow, status: number, reason: string): void {
     if (getHeader(request, 'Via') === undefined) return;
     const response = createResponse(request, status, { reason, toTag: newTag() });
-    const to = responseDestination(this.transport, flow, sentByPort(topVia(request), flow.protocol));
-    this.transport.send(serialize(response), to, () => undefined);
+    this.transport.send(serialize(response), responseDestination(flow), () => undefined);
   }
 }

@@ -45,14 +45,18 @@ export interface ServerHost {
 }
 
 /**
- * Where responses to a request go: the source of a datagram, the connection of a stream; when that is gone, a new
- * connection to sent-by (RFC 3261 section 18.2.2, RFC 3581 section 4).
+ * Where responses to a request go: the source of a datagram (RFC 3581 section 4), the connection of a stream. When that is
+ * gone, nowhere: the new connection to sent-by of RFC 3261 section 18.2.2 would let anybody make us connect to any port of
+ * the address that it comes from, which it may share with others.
  */
-export function responseDestination(transport: TransportLayer, flow: Flow, sentByPort: number): Destination {
-  const { protocol, remoteAddress: address, connection, local } = flow;
-  if (connection === undefined) return { protocol, address, port: flow.remotePort, local };
-  if (transport.isOpen(connection)) return { protocol, address, port: flow.remotePort, connection, local };
-  return { protocol, address, port: sentByPort, local };
+export function responseDestination({
+  protocol,
+  remoteAddress: address,
+  remotePort: port,
+  connection,
+  local,
+}: Flow): Destination {
+  return { protocol, address, port, local, ...(connection === undefined ? {} : { connection }) };
 }
 
 /** A server transaction: one of the two machines, and the network. */
@@ -71,7 +75,6 @@ export class ServerShell implements ServerTransaction {
     readonly request: SipRequest,
     readonly flow: Flow,
     readonly key: string,
-    private readonly sentByPort: number,
     setup: Setup,
     private readonly host: ServerHost,
   ) {
@@ -170,23 +173,12 @@ export class ServerShell implements ServerTransaction {
     const to = this.destination();
     this.host.transport.send(bytes, to, (result) => {
       if ('flow' in result) return this.report(done, { flow: result.flow, bytes: bytes.length });
-      if (to.connection !== undefined && result.failure === 'closed') return this.sendToSentBy(bytes, done);
       this.sendFailed(result.failure, done);
     });
   }
 
   private destination(): Destination {
-    return responseDestination(this.host.transport, this.flow, this.sentByPort);
-  }
-
-  /** The connection died while we wrote: once more, over a new one. */
-  private sendToSentBy(bytes: Buffer, done: RespondDone | undefined): void {
-    const { protocol, remoteAddress: address, local } = this.flow;
-    const to: Destination = { protocol, address, port: this.sentByPort, local };
-    this.host.transport.send(bytes, to, (result) => {
-      if ('flow' in result) this.report(done, { flow: result.flow, bytes: bytes.length });
-      else this.sendFailed(result.failure, done);
-    });
+    return responseDestination(this.flow);
   }
 
   private sendFailed(failure: TransportFailure, done: RespondDone | undefined): void {

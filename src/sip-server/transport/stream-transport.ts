@@ -196,11 +196,11 @@ export class StreamTransport implements ProtocolTransport {
   }
 
   /**
-   * RFC 5923 `;alias`: requests to sent-by may use this connection. Believed only of a client that names what it is:
-   * the address it comes from, or with TLS a name of its certificate.
+   * RFC 5923 `;alias`: requests to sent-by may use this connection. Believed only with TLS, of a client that has a
+   * certificate for that name: whoever shares an address with a gateway or a node could take its requests otherwise.
    */
   private noteAlias(message: SipMessage, flow: Flow): void {
-    if (message.kind !== 'request' || flow.connection === undefined) return;
+    if (this.protocol !== 'tls' || message.kind !== 'request' || flow.connection === undefined) return;
     const text = getHeader(message, 'Via');
     if (text?.includes('alias') !== true) return;
     const via = parseVia(text);

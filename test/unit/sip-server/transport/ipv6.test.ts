@@ -44,11 +44,11 @@ withIPv6('IPv6', () => {
     const a = await peer('::1');
     const b = await peer('::1');
     const to = { protocol: 'tcp', address: '::1', port: b.port('tcp') } as const;
-    const via = `SIP/2.0/TCP [::1]:${a.port('tcp')};alias;branch=z9hG4bK1`;
+    const via = `SIP/2.0/TCP [::1]:${a.port('tcp')};branch=z9hG4bK1`;
     const first = await send(a.transport, requestText(via), to);
     expect(await send(a.transport, requestText(via), { ...to, address: '[0::1]' })).toEqual(first);
     const { flow } = await b.messages.next();
-    const back = { protocol: 'tcp', address: '::1', port: a.port('tcp') } as const;
+    const back = { protocol: 'tcp', address: '::1', port: flow.remotePort } as const;
     expect(await send(b.transport, requestText('SIP/2.0/TCP [::1];branch=z9hG4bK2'), back)).toEqual({ flow });
     expect(await send(a.transport, 'x', { ...to, address: '127.0.0.1' })).toEqual({ failure: 'no-listener' });
   });

@@ -179,13 +179,15 @@ describe('TCP', () => {
     expect((await a.messages.next()).flow).toMatchObject({ remotePort: b.port('tcp') });
   });
 
-  test('RFC 5923: an incoming connection with alias serves requests to the sent-by of its client', async () => {
+  test('RFC 5923: alias without a certificate makes nobody the owner of a port', async () => {
     const server = await peer('127.0.0.1');
     const client = await tcpClient(server.port('tcp'), '127.0.0.1', '127.0.0.2');
     client.socket.write(requestText('SIP/2.0/TCP 127.0.0.2:5077;alias;branch=z9hG4bK1'));
     const { flow } = await server.messages.next();
     const to = { protocol: 'tcp', address: '127.0.0.2', port: 5077 } as const;
-    expect(await send(server.transport, requestText('SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK2'), to)).toEqual({ flow });
+    const request = requestText('SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK2');
+    expect(await send(server.transport, request, to)).toEqual({ failure: 'refused' });
+    expect(await send(server.transport, request, { ...to, port: flow.remotePort })).toEqual({ flow });
   });
 
   test('a refused connection fails at once, once for each send', async () => {
