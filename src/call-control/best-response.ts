@@ -1,6 +1,8 @@
 import { isHeaderSafe } from '../sip/header-values';
 import type { HeaderReader, Headers } from '../sip/user-agent';
+import { parseReasons } from '../sip/reason';
 import { statusTowardsCaller } from '../sip/status';
+import { passedOn } from './ending';
 import type { Failure } from './call-state';
 import { safeText } from './draft';
 
@@ -11,7 +13,8 @@ const KEPT_HEADERS = ['Retry-After', 'Reason', 'Warning'] as const;
 export function keptHeaders(header: HeaderReader): Headers {
   const headers: Record<string, string> = {};
   for (const name of KEPT_HEADERS) {
-    const value = header(name.toLowerCase());
+    const given = header(name.toLowerCase());
+    const value = name === 'Reason' ? passedOn(parseReasons(given)) : given;
     if (value !== undefined && isHeaderSafe(value)) headers[name] = value;
   }
   return headers;

@@ -1,7 +1,8 @@
 import type { Branch, Destination, Failure, Leg, LegId } from './call-state';
 import { bestFailure } from './best-response';
 import { newLeg } from './call-state';
-import { type Draft, reasonHeader } from './draft';
+import type { Draft } from './draft';
+import { formatReason } from '../sip/reason';
 import { endCall } from './ending';
 import { needAtSetup, withinPolicy } from './path-need';
 import { askPath, dropPath, requirePath } from './path-resource';
@@ -106,7 +107,7 @@ export function branchFailed(draft: Draft, id: LegId, failure: Failure, outcome:
   branch.leg = undefined;
   if (goOn) tryNext(draft, branch);
   else branch.done = true;
-  if (failure.status >= 600) cancelBranches(draft, reasonHeader(undefined, failure.status));
+  if (failure.status >= 600) cancelBranches(draft, formatReason(failure.status));
   settle(draft);
 }
 

@@ -1,5 +1,6 @@
 import type { AllocationExplanation } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
+import type { Reason } from '../sip/reason';
 import type { RouteTrial } from './call-state';
 
 /** What is kept of a call when it is over. Times are milliseconds since the epoch. */
@@ -20,7 +21,10 @@ export interface CallDetailRecord {
   /** Final status of the caller's INVITE: 200, or why there was no call; 487 when the caller gave up. */
   readonly status: number;
   readonly endedBy: 'caller' | 'callee' | 'system';
+  /** For people. */
   readonly reason: string | undefined;
+  /** What the party that ended it has told (RFC 3326). */
+  readonly reasons: readonly Reason[];
   readonly callIds: readonly string[];
   readonly holdCount: number;
   readonly trials: readonly RouteTrial[];

@@ -1,5 +1,4 @@
 import { isHeaderSafe } from '../sip/header-values';
-import { formatReason } from '../sip/status';
 import { alignMediaLines, audioTransport, inactiveAnswer, inactiveOffer, sameSession, withOrigin } from '../sdp';
 import { type CallState, copyState, type Leg, type LegId } from './call-state';
 import type { CallEffect, Moment, TimerName } from './signals';
@@ -87,13 +86,6 @@ export class Draft {
     const address = this.state.facts.mediaAddress[audioTransport(sdp)?.family ?? 4];
     return { sessionId: leg.sessionId, version: leg.version, address };
   }
-}
-
-/** Text from a Reason header of one leg, as the Reason header for another (RFC 3326). */
-export function reasonHeader(text: string | undefined, status: number): string {
-  if (text === undefined) return formatReason(status);
-  if (/^[A-Za-z0-9.]+\s*;\s*cause=/.test(text) && isHeaderSafe(text)) return text;
-  return formatReason(text === ELSEWHERE ? 200 : status, text);
 }
 
 /** For those who rang while another answered. */

@@ -2,7 +2,7 @@ import type { DeviceProfile } from '../device/device-process';
 import type { AllocationExplanation, AllocationResult } from '../media-resource/ports';
 import type { CancelTimer, Clock } from '../process/clock';
 import { audioTransport, isSdp, unchanged } from '../sdp';
-import { formatReason } from '../sip/status';
+import { formatReason } from '../sip/reason';
 import type { Headers, ResponseOptions, Session, SessionProgress, SessionSignal } from '../sip/user-agent';
 import type { CallLog } from './dependencies';
 import { type Part, Termination } from './termination';
@@ -311,9 +311,8 @@ export class DtlsSession implements Session {
   /** Nobody hears anything any more. */
   private fail(): void {
     if (this.over) return;
-    const reason = formatReason(503, FAILED);
-    this.session?.bye({ reason });
-    if (this.established || this.receiving) this.end({ type: 'ended', by: 'server', reason });
+    this.session?.bye({ reason: formatReason(503, FAILED) });
+    if (this.established || this.receiving) this.end({ type: 'ended', by: 'server', reason: FAILED });
     else this.end({ type: 'rejected', status: 503, reason: FAILED, header: () => undefined });
   }
 

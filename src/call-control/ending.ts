@@ -1,7 +1,8 @@
 import type { Headers } from '../sip/user-agent';
 import type { CallDetailRecord } from './call-detail-record';
 import type { Leg, LegId } from './call-state';
-import { type Draft, reasonHeader } from './draft';
+import type { Draft } from './draft';
+import { formatReason, formatReasons, type Reason } from '../sip/reason';
 import type { MediaTried } from './path';
 
 /** For callers that are refused because this node is stopping: another one is ready by then. */
@@ -11,7 +12,10 @@ export interface Ending {
   readonly by: CallDetailRecord['endedBy'];
   /** Final status of the caller's INVITE when there was none yet. */
   readonly status: number;
+  /** For people. */
   readonly reason: string | undefined;
+  /** What the party that ended it has told, for the others; undefined: the end is of our making. */
+  readonly reasons?: readonly Reason[] | undefined;
   readonly headers?: Headers;
   readonly tried?: MediaTried;
   /** The leg that is over already. */
@@ -50,9 +54,17 @@ export function dialogOver(draft: Draft, leg: Leg, method: string, status: numbe
   endCall(draft, { by: leg.id === 'a' ? 'caller' : 'callee', status, reason: `${status} to ${method}` });
 }
 
-function byeReason({ reason, by }: Ending, established: boolean): { readonly reason?: string } {
-  if (reason === undefined) return {};
-  return { reason: reasonHeader(reason, !established ? 487 : by === 'system' ? 503 : 200) };
+/** A party's reasons as the header for another; undefined: it has told none. Protocols and causes stay as they are (RFC 3326 §2). */
+export function passedOn(reasons: readonly Reason[] | undefined): string | undefined {
+  return reasons === undefined || reasons.length === 0 ? undefined : formatReasons(reasons);
+}
+
+/** None is made up for the party that hangs up without a word. */
+function byeReason({ reason, reasons, by, status }: Ending, established: boolean): { readonly reason?: string } {
+  const told = passedOn(reasons);
+  if (told !== undefined) return { reason: told };
+  if (reason === undefined || (established && reasons !== undefined)) return {};
+  return { reason: formatReason(!established ? 487 : by === 'system' ? 503 : status, reason) };
 }
 
 function rejectCaller(draft: Draft, ending: Ending): void {
@@ -61,7 +73,7 @@ function rejectCaller(draft: Draft, ending: Ending): void {
     const told = tried === undefined ? {} : { tried };
     return draft.emit({ type: 'reject', leg: 'a', status, reason, headers, ...told });
   }
-  const ours = { 'Retry-After': RETRY_AFTER_SECONDS, Reason: reasonHeader(reason, status) };
+  const ours = { 'Retry-After': RETRY_AFTER_SECONDS, Reason: formatReason(status, reason) };
   draft.emit({ type: 'reject', leg: 'a', status, headers: ours });
 }
 
@@ -83,6 +95,7 @@ function recordOf(draft: Draft, ending: Ending, established: boolean): CallDetai
     status: established ? 200 : ending.status,
     endedBy: ending.by,
     reason: ending.reason,
+    reasons: ending.reasons ?? [],
     callIds: [...state.legs.values()].map((leg) => leg.callId).filter((callId) => callId !== ''),
     holdCount: state.holdCount,
     trials: state.trials,

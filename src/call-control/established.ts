@@ -1,4 +1,5 @@
 import { type Direction, holds, withDirection } from '../sdp';
+import type { Reason } from '../sip/reason';
 import type { SessionSignal } from '../sip/user-agent';
 import { caresForItself, type Leg, newExchange } from './call-state';
 import type { Draft } from './draft';
@@ -93,10 +94,16 @@ export function established(draft: Draft, signal: CallSignal): void {
 function fromLeg(draft: Draft, leg: Leg, signal: SessionSignal): void {
   switch (signal.type) {
     case 'ended':
-      return legEnded(draft, leg, signal.by === 'server', signal.reason);
+      return legEnded(draft, leg, signal.by === 'server', signal);
     case 'cancelled':
       // The caller's CANCEL was faster than our 200.
-      return endCall(draft, { by: 'caller', status: 487, reason: signal.reason, except: leg.id });
+      return endCall(draft, {
+        by: 'caller',
+        status: 487,
+        reason: signal.reason,
+        reasons: signal.reasons ?? [],
+        except: leg.id,
+      });
     case 'acknowledged':
       return acknowledged(draft, leg, signal.sdp);
     case 'reinvited':
@@ -111,16 +118,22 @@ function fromLeg(draft: Draft, leg: Leg, signal: SessionSignal): void {
       return requestAnswered(draft, leg, signal);
     case 'rejected':
       // Not after a 200; whatever it means, there is no dialog any more.
-      return legEnded(draft, leg, true, signal.reason);
+      return legEnded(draft, leg, true, { reason: signal.reason });
     case 'provisional':
     case 'answered':
       return;
   }
 }
 
-function legEnded(draft: Draft, leg: Leg, byServer: boolean, reason: string | undefined): void {
+function legEnded(
+  draft: Draft,
+  leg: Leg,
+  byServer: boolean,
+  { reason, reasons = [] }: { readonly reason: string | undefined; readonly reasons?: readonly Reason[] },
+): void {
   const party = leg.id === 'a' ? 'caller' : 'callee';
-  endCall(draft, { by: byServer ? 'system' : party, status: 200, reason, except: leg.id });
+  const told = byServer ? {} : { reasons };
+  endCall(draft, { by: byServer ? 'system' : party, status: 200, reason, ...told, except: leg.id });
 }
 
 function timerFired(draft: Draft, timer: string): void {

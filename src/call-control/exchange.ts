@@ -1,5 +1,6 @@
 import { alignAnswer, holds, isSdp } from '../sdp';
-import { formatReason, statusAcross } from '../sip/status';
+import { formatReason } from '../sip/reason';
+import { statusAcross } from '../sip/status';
 import type { Headers } from '../sip/user-agent';
 import type { ResourceReply } from '../media-resource/ports';
 import { caresForItself, type Exchange, type Leg, type OutgoingOffer } from './call-state';

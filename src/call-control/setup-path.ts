@@ -1,4 +1,4 @@
-import { formatReason } from '../sip/status';
+import { formatReason } from '../sip/reason';
 import { holds } from '../sdp';
 import {
   addLeg,

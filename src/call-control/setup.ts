@@ -17,8 +17,9 @@ import {
 } from './branches';
 import { caresForItself, type Leg } from './call-state';
 import { focusIn } from './conference/focus';
-import { type Draft, ELSEWHERE, reasonHeader } from './draft';
-import { endCall } from './ending';
+import { type Draft, ELSEWHERE } from './draft';
+import { formatReason } from '../sip/reason';
+import { endCall, passedOn } from './ending';
 import { keepExplanation } from './music';
 import { decidePath, withinPolicy } from './path-need';
 import { leaseDue } from './path-resource';
@@ -86,14 +87,15 @@ function branchStarted(draft: Draft, signal: Extract<CallSignal, { type: 'branch
 function fromCaller(draft: Draft, signal: SessionSignal): void {
   switch (signal.type) {
     case 'cancelled':
-      cancelBranches(draft, reasonHeader(signal.reason, 487));
-      return endCall(draft, { by: 'caller', status: 487, reason: signal.reason, except: 'a' });
+      cancelBranches(draft, passedOn(signal.reasons) ?? formatReason(487, signal.reason));
+      return endCall(draft, { by: 'caller', status: 487, reason: signal.reason, reasons: signal.reasons, except: 'a' });
     case 'ended':
-      cancelBranches(draft, reasonHeader(signal.reason, 487));
+      cancelBranches(draft, passedOn(signal.reasons) ?? formatReason(487, signal.reason));
       return endCall(draft, {
         by: signal.by === 'peer' ? 'caller' : 'system',
         status: 487,
         reason: signal.reason,
+        reasons: signal.reasons,
         except: 'a',
       });
     case 'requested':
@@ -117,7 +119,7 @@ function fromCallee(draft: Draft, { leg: id, signal, notMine, tried }: FromCalle
   const leg = draft.leg(id);
   if (leg === undefined) {
     // A 200 that crossed our CANCEL.
-    if (signal.type === 'answered') draft.emit({ type: 'bye', leg: id, reason: reasonHeader(ELSEWHERE, 200) });
+    if (signal.type === 'answered') draft.emit({ type: 'bye', leg: id, reason: formatReason(200, ELSEWHERE) });
     return;
   }
   switch (signal.type) {
@@ -129,7 +131,13 @@ function fromCallee(draft: Draft, { leg: id, signal, notMine, tried }: FromCalle
       return rejected(draft, leg, signal, { notMine, tried });
     case 'ended':
       if (draft.state.answered === id)
-        return endCall(draft, { by: 'callee', status: 480, reason: signal.reason, except: id });
+        return endCall(draft, {
+          by: 'callee',
+          status: 480,
+          reason: signal.reason,
+          reasons: signal.reasons,
+          except: id,
+        });
       return branchFailed(draft, id, TEMPORARILY_UNAVAILABLE, 'lost', true);
     case 'requested':
       return answerEarlyRequest(draft, id, signal);
@@ -164,12 +172,12 @@ function provisional(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { ty
 function answered(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { type: 'answered' }>): void {
   const { state } = draft;
   if (signal.sdp === undefined) {
-    draft.emit({ type: 'bye', leg: leg.id, reason: reasonHeader('No session description', 488) });
+    draft.emit({ type: 'bye', leg: leg.id, reason: formatReason(488, 'No session description') });
     return branchFailed(draft, leg.id, { status: 500, reason: undefined, headers: {} }, 'no description', false);
   }
   draft.cancelTimer(`life:${leg.id}`);
   draft.cancelTimer('no-answer');
-  cancelBranches(draft, reasonHeader(ELSEWHERE, 200), leg.id);
+  cancelBranches(draft, formatReason(200, ELSEWHERE), leg.id);
   noteOutcome(draft, leg.id, 'answered');
   state.answered = leg.id;
   leg.remoteSdp = signal.sdp;
@@ -217,13 +225,13 @@ function outcomeOf(draft: Draft, leg: Leg, status: number): string {
 
 function timerFired(draft: Draft, timer: string): void {
   if (timer === 'no-answer') {
-    cancelBranches(draft, reasonHeader('No answer', 487));
+    cancelBranches(draft, formatReason(487, 'No answer'));
     return refuseCaller(draft, { status: 480, reason: 'No Answer', headers: {} });
   }
   if (timer === 'route-again') return draft.emit({ type: 'route-again' });
   const leg = [...draft.state.legs.values()].find(({ id }) => timer === `life:${id}` || timer === `lease:${id}`);
   if (leg === undefined) return;
   if (timer === `lease:${leg.id}`) return leaseDue(draft, leg);
-  draft.emit({ type: 'cancel', leg: leg.id, reason: reasonHeader('No sign of life', 408) });
+  draft.emit({ type: 'cancel', leg: leg.id, reason: formatReason(408, 'No sign of life') });
   branchFailed(draft, leg.id, TEMPORARILY_UNAVAILABLE, 'no sign of life', true);
 }

@@ -1,36 +1,3 @@
-import { splitCommas } from '../sip-message/params';
-
-/** What a Reason header says (RFC 3326). */
-export interface Reason {
-  readonly protocol: string;
-  readonly cause: number | undefined;
-  readonly text: string | undefined;
-}
-
-/** `SIP;cause=200;text="Call completed elsewhere"` (RFC 3326 section 2). */
-export function formatReason(status: number, text?: string): string {
-  const cause = `SIP;cause=${status}`;
-  return text === undefined ? cause : `${cause};text="${text.replace(/[\p{Cc}]/gu, '').replace(/["\\]/g, '\\$&')}"`;
-}
-
-/** The values of a Reason header, in order; what is malformed is left out. */
-export function parseReasons(header: string | undefined): Reason[] {
-  if (header === undefined || header.length > 2048) return [];
-  return splitCommas(header).flatMap((value) => {
-    const protocol = /^[A-Za-z0-9.!%*_+`'~-]+/.exec(value)?.[0];
-    if (protocol === undefined) return [];
-    const cause = /;\s*cause\s*=\s*(\d{1,3})(?!\d)/i.exec(value)?.[1];
-    const text = /;\s*text\s*=\s*"((?:[^"\\]|\\.)*)"/i.exec(value)?.[1];
-    return [
-      {
-        protocol: protocol.toUpperCase(),
-        cause: cause === undefined ? undefined : Number(cause),
-        text: text?.replace(/\\(.)/g, '$1'),
-      },
-    ];
-  });
-}
-
 /** Answers to a request of ours in a dialog that speak of our own leg alone. */
 const OF_OUR_LEG: ReadonlySet<number> = new Set([401, 407, 420, 421, 422, 494]);
 

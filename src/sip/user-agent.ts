@@ -5,6 +5,7 @@
  */
 
 import type { DigestClient } from './digest-client';
+import type { Reason } from './reason';
 
 /** Where a message came from, as the SIP server saw it. */
 export interface SipSource {
@@ -113,7 +114,7 @@ export type SessionSignal =
   /** A final answer of 300 or more to our INVITE, or the server's word that it could not be delivered (408, 410, 503). */
   | { readonly type: 'rejected'; readonly status: number; readonly reason: string; readonly header: HeaderReader }
   /** The peer took its INVITE back; 487 has been sent. */
-  | { readonly type: 'cancelled'; readonly reason: string | undefined }
+  | { readonly type: 'cancelled'; readonly reason: string | undefined; readonly reasons?: readonly Reason[] }
   /** ACK for our 200, to the INVITE or to a re-INVITE; `sdp` is the answer when our 200 carried the offer. */
   | { readonly type: 'acknowledged'; readonly sdp: string | undefined }
   /** The peer's re-INVITE; answer with `respond`. */
@@ -154,7 +155,14 @@ export type SessionSignal =
       readonly header: HeaderReader;
     }
   /** The dialog is over: BYE of the peer, BYE of the SIP server (session expired, no ACK), or the server itself is gone. The last signal. */
-  | { readonly type: 'ended'; readonly by: 'peer' | 'server'; readonly reason: string | undefined };
+  | {
+      readonly type: 'ended';
+      readonly by: 'peer' | 'server';
+      /** For people. */
+      readonly reason: string | undefined;
+      /** What the peer has told in its BYE (RFC 3326). */
+      readonly reasons?: readonly Reason[];
+    };
 
 /** An INVITE from outside any dialog. */
 export interface IncomingInvite {

@@ -1,7 +1,7 @@
 import type { Allocation, AllocationExplanation, ResourceReply } from '../../media-resource/ports';
 import type { CancelTimer } from '../../process/clock';
 import { effectiveDirection, holds, isSdp } from '../../sdp';
-import { formatReason } from '../../sip/status';
+import { formatReason } from '../../sip/reason';
 import type { HeaderReader, ResponseOptions, Session, SessionSignal } from '../../sip/user-agent';
 import type { ConferenceSessionOptions, MemberView } from './member';
 import { hear, isSettled, SPEAKER, type Voice, type VoiceSignal } from './voice';
@@ -134,7 +134,8 @@ export class ConferenceSession implements Session {
   /** Ends it from our side; the participant is told why. */
   end(status: number, text: string): void {
     if (this.over) return;
-    if (this.established) this.tell({ type: 'ended', by: 'peer', reason: formatReason(status, text) });
+    if (this.established)
+      this.tell({ type: 'ended', by: 'peer', reason: text, reasons: [{ protocol: 'SIP', cause: status, text }] });
     else this.refuse(status, text);
     this.finish();
   }

@@ -6,7 +6,7 @@ import {
   headerReader,
   headersFor,
   noHeaders,
-  reasonText,
+  reasonsOf,
   responseParts,
   sdpOf,
   sendableStatus,
@@ -260,7 +260,9 @@ export abstract class DialogSession implements Session {
   private receiveBye(request: SrfRequest, response: SrfResponse): void {
     const byServer = request.stackTxnId === 'unsolicited';
     this.guard('200 to BYE', () => response.send(200, undefined, {}));
-    this.signal({ type: 'ended', by: byServer ? 'server' : 'peer', reason: reasonText(request.get('Reason')) });
+    const { reason, reasons } = reasonsOf(request);
+    // The SIP server's own reason is none of the peer's.
+    this.signal(byServer ? { type: 'ended', by: 'server', reason } : { type: 'ended', by: 'peer', reason, reasons });
     this.finish();
   }
 

@@ -1,3 +1,4 @@
+import { parseReasons, type Reason, textOfReasons } from '../reason';
 import type { HeaderReader, Headers, ListenAddress, ReceivedRequest, ResponseOptions } from '../user-agent';
 import type { SrfMessage, SrfRequest } from './srf';
 
@@ -93,8 +94,11 @@ export function errorText(error: unknown): string {
   return typeof error === 'string' ? error : 'unknown error';
 }
 
-/** The text of a Reason header (RFC 3326), or the header. */
-export function reasonText(header: string | undefined): string | undefined {
-  if (header === undefined) return undefined;
-  return /text="([^"]*)"/.exec(header)?.[1] ?? header;
+/** What a message tells of its reason, and the same for people. */
+export function reasonsOf(message: SrfMessage): {
+  readonly reason: string | undefined;
+  readonly reasons: readonly Reason[];
+} {
+  const reasons = parseReasons(message.get('Reason'));
+  return { reason: textOfReasons(reasons), reasons };
 }

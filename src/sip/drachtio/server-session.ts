@@ -1,6 +1,6 @@
 import type { SessionSignal } from '../user-agent';
 import { DialogSession, type SessionHost } from './dialog-session';
-import { FLOW_HEADER, reasonText, responseParts, sendableStatus } from './messages';
+import { FLOW_HEADER, reasonsOf, responseParts, sendableStatus } from './messages';
 import type { SrfRequest, SrfResponse } from './srf';
 
 /** The session of an INVITE that we received. */
@@ -16,7 +16,7 @@ export class ServerSession extends DialogSession {
   ) {
     super(id, host);
     this.socket = invite.socket;
-    invite.on('cancel', (cancel) => this.cancelled(reasonText(cancel.get('Reason'))));
+    invite.on('cancel', (cancel) => this.cancelled(reasonsOf(cancel)));
     invite.on('update', (update, answer) => this.receive(update, answer));
   }
 
@@ -42,7 +42,7 @@ export class ServerSession extends DialogSession {
     const sent = this.guard('200', () =>
       this.response.send(200, undefined, this.withRoute(options), (error) => this.answered(error)),
     );
-    if (!sent) this.cancelled('SIP server is not reachable');
+    if (!sent) this.cancelled({ reason: 'SIP server is not reachable' });
   }
 
   reject(status: number, options: { reason?: string; headers?: Record<string, string> } = {}): void {
@@ -87,7 +87,7 @@ export class ServerSession extends DialogSession {
     const dialogId = this.response.stackDialogId;
     if (error !== null && error !== undefined) {
       // The server refuses a 200 for an INVITE that was cancelled meanwhile.
-      this.cancelled(typeof error === 'string' ? error : undefined);
+      this.cancelled({ reason: typeof error === 'string' ? error : undefined });
       return;
     }
     if (this.over || dialogId === undefined || dialogId === '') return;
@@ -99,9 +99,9 @@ export class ServerSession extends DialogSession {
     }
   }
 
-  private cancelled(reason: string | undefined): void {
+  private cancelled(why: Omit<Extract<SessionSignal, { type: 'cancelled' }>, 'type'>): void {
     if (this.over || this.state === 'confirmed') return;
-    this.signal({ type: 'cancelled', reason });
+    this.signal({ type: 'cancelled', ...why });
     this.finish();
   }
 }

@@ -99,7 +99,10 @@ describe('a moderator of a conference', () => {
     const [a, b] = [await room.call('alice'), await room.call('bob')];
     const member = idOf(room, 'bob');
     expect(await room.conference.control({ type: 'kick', member })).toEqual({ ok: true, confirmed: true });
-    expect(b.signals.at(-1)).toMatchObject({ type: 'ended', reason: 'SIP;cause=403;text="Removed by a moderator"' });
+    expect(b.signals.at(-1)).toMatchObject({
+      type: 'ended',
+      reasons: [{ cause: 403, text: 'Removed by a moderator' }],
+    });
     expect(a.signals).toHaveLength(1);
     expect(room.manager.places.map(({ released }) => released)).toEqual([false, true]);
     expect(await room.conference.control({ type: 'kick', member })).toEqual({ ok: false, why: 'unknown-member' });

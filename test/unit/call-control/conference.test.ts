@@ -163,7 +163,7 @@ describe('a conference', () => {
     await settled();
     expect(signals.at(-1)).toMatchObject({
       type: 'ended',
-      reason: 'SIP;cause=503;text="No conference bridge is available"',
+      reasons: [{ protocol: 'SIP', cause: 503, text: 'No conference bridge is available' }],
     });
     expect([manager.open, clock.pending]).toEqual([0, 0]);
   });

@@ -351,7 +351,8 @@ describe('call set-up', () => {
     test('the reason of the CANCEL goes on: a phone must know that the call was answered elsewhere', () => {
       const callee = bob();
       const a = world.call({ from: profile('node-2', 'node') });
-      a.emit({ type: 'cancelled', reason: 'Call completed elsewhere' });
+      const reasons = [{ protocol: 'SIP', cause: 200, text: 'Call completed elsewhere' }];
+      a.emit({ type: 'cancelled', reason: 'Call completed elsewhere', reasons });
       expect(callee.session.last('cancel').reason).toBe('SIP;cause=200;text="Call completed elsewhere"');
     });
 

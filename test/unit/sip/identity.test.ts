@@ -1,7 +1,7 @@
 import { SipDomain } from '../../../src/sip/domain';
 import { formatIdentity, readAssertedIdentity, readIdentity, sipUri } from '../../../src/sip/identity';
 import { readRequestUri } from '../../../src/sip/request-uri';
-import { formatReason, parseReasons, statusTowardsCaller } from '../../../src/sip/status';
+import { statusTowardsCaller } from '../../../src/sip/status';
 
 describe('identities', () => {
   test('From and P-Asserted-Identity are read', () => {
@@ -86,20 +86,7 @@ describe('request URIs', () => {
   });
 });
 
-describe('status and Reason', () => {
-  test('RFC 3326 §2: a Reason names protocol, cause and text', () => {
-    const header = formatReason(200, 'Call completed "elsewhere"');
-    expect(header).toBe('SIP;cause=200;text="Call completed \\"elsewhere\\""');
-    expect(parseReasons(`Q.850;cause=16, ${header}`)).toEqual([
-      { protocol: 'Q.850', cause: 16, text: undefined },
-      { protocol: 'SIP', cause: 200, text: 'Call completed "elsewhere"' },
-    ]);
-  });
-
-  test.each([undefined, '', ';;;', '"', 'SIP;cause=99999', 'x'.repeat(5000)])('%j names no cause', (header) => {
-    expect(parseReasons(header).every(({ cause }) => cause === undefined)).toBe(true);
-  });
-
+describe('status', () => {
   test.each([
     [486, 486],
     [603, 603],
