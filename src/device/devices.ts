@@ -39,7 +39,7 @@ import { RETRY_AFTER_SECONDS, Stations } from './stations';
 
 /** Methods that are taken outside a dialog or in one. */
 const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO, PRACK';
-const CAPABILITIES = { Allow: ALLOW, Accept: 'application/sdp', Supported: 'timer, 100rel' };
+const CAPABILITIES = { Allow: ALLOW, Accept: 'application/sdp', Supported: 'timer' };
 
 type WithoutSession = Omit<IncomingCall, 'session' | 'header' | 'sdp' | 'maxForwards'>;
 

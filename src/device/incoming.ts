@@ -16,8 +16,8 @@ export interface InviteContents {
 }
 
 const DEFAULT_MAX_FORWARDS = 70;
-/** Extensions that the SIP server takes care of; every other one that is required is refused. */
-const EXTENSIONS = new Set(['100rel', 'timer']);
+/** Extensions that are done for a caller that requires them; every other one is refused. Our 18x are not reliable: 100rel is not among them. */
+const EXTENSIONS = new Set(['timer']);
 
 export function refuse(status: number, reason: string, headers: Headers = {}): Refusal {
   return { type: 'refused', status, reason, headers };

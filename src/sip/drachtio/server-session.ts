@@ -1,4 +1,4 @@
-import type { SessionSignal } from '../user-agent';
+import type { SessionProgress, SessionSignal } from '../user-agent';
 import { DialogSession, type SessionHost } from './dialog-session';
 import { FLOW_HEADER, reasonsOf, responseParts, sendableStatus } from './messages';
 import type { SrfRequest, SrfResponse } from './srf';
@@ -32,7 +32,7 @@ export class ServerSession extends DialogSession {
   progress(status: number, options: { reason?: string; sdp?: string; headers?: Record<string, string> } = {}): void {
     if (this.state !== 'ringing' || this.over) return;
     this.guard('provisional', () =>
-      this.response.send(sendableStatus(status), options.reason, this.withRoute(options)),
+      this.response.send(sendableStatus(status), options.reason, this.withRoute(this.withContact(options))),
     );
   }
 
@@ -49,6 +49,15 @@ export class ServerSession extends DialogSession {
     if (this.state !== 'ringing' || this.over) return;
     this.guard('rejection', () => this.response.send(sendableStatus(status), options.reason, responseParts(options)));
     this.finish();
+  }
+
+  /** A provisional response makes a dialog, and must say where it leads (RFC 3261 §12.1.1); a drachtio-server adds none by itself. */
+  private withContact(options: SessionProgress): SessionProgress {
+    // The embedded server, which is the one that names flows, knows better where it is.
+    if (this.host.namesFlows) return options;
+    const protocol = this.invite.protocol.toLowerCase();
+    const transport = protocol === 'tcp' || protocol === 'tls' ? `;transport=${protocol}` : '';
+    return { ...options, headers: { Contact: `<sip:tandem@localhost${transport}>`, ...options.headers } };
   }
 
   private withRoute(options: Parameters<typeof responseParts>[0]): ReturnType<typeof responseParts> {

@@ -170,6 +170,9 @@ describe('a gateway that challenges every request', () => {
     if (invite === undefined) throw new Error('no INVITE');
     const leg = new Heard(invite.session);
     invite.session.useCredentials?.(new DigestClient(account));
+    invite.session.progress(180);
+    const ringing = await peer.message('180', (text) => text.startsWith('SIP/2.0 180'), 3000);
+    expect(headerOf(ringing, 'Contact')).toMatch(new RegExp(`^<sip:.*127.0.0.1:${sipPort}>$`));
     invite.session.answer({ sdp: SDP });
     const response = await asked;
     const to = headerOf(response, 'To') ?? '';

@@ -98,6 +98,7 @@ describe('claim R2: calls of a station', () => {
 
   test.each([
     ['RFC 3261 §8.2.2.3: an unknown required extension', { headers: { Require: 'timer, precondition' } }, 420],
+    ['RFC 3262 §3: reliable provisional responses, which it does not get', { headers: { Require: '100rel' } }, 420],
     ['RFC 3261 §16.3: no hop left', { headers: { 'Max-Forwards': '0' } }, 483],
     ['RFC 3261 §8.2.3: a body that is no SDP', { contentType: 'text/plain' }, 415],
     ['RFC 3261 §8.2.2.1: a URI of another scheme', { uri: 'mailto:bob@acme.example' }, 416],
@@ -372,7 +373,7 @@ describe('other requests', () => {
   test('RFC 3261 §11.2: OPTIONS to the node is answered 200 with what we take, whoever asks', () => {
     expect(started().send({ method: 'OPTIONS', uri: 'sip:acme.example' })).toMatchObject({
       status: 200,
-      headers: { Accept: 'application/sdp', Supported: 'timer, 100rel' },
+      headers: { Accept: 'application/sdp', Supported: 'timer' },
     });
   });
 
