@@ -16,12 +16,17 @@ import { answerTimer, isTimerTooShort, MIN_SE } from './session-timer';
 import type { Route } from './signals';
 
 const DEFAULT_REFRESH_SECONDS = 1800;
+/** Calls with a node that is gone are asked for so often, ms: it may be cut off from the bus only. */
+const GONE_NODE_PROBE_MS = 20_000;
 
 /** All calls of this node: takes what device processes hand over, and ends what is left when the node stops. */
 export class CallControl {
   private readonly processes = new Map<string, CallProcess>();
   private readonly abilities = new Abilities();
   private draining = false;
+  private over = false;
+  /** Nodes that are gone: what is done for their calls. */
+  private readonly gone = new Map<number, () => void>();
 
   constructor(private readonly deps: CallControlDependencies) {}
 
@@ -76,14 +81,26 @@ export class CallControl {
     return this.processes.size;
   }
 
-  /** From now on new calls get 503 with Retry-After; those that are there go on. */
+  /**
+   * From now on new calls get 503 with Retry-After; those that are there go on, and those of other nodes to devices that are still
+   * here are taken.
+   */
   drain(): void {
     this.draining = true;
   }
 
   /** Ends every call; `reason` goes into the BYE. Resources are released without waiting for an answer. */
   endAll(reason: string): void {
+    this.over = true;
+    for (const cancel of this.gone.values()) cancel();
+    this.gone.clear();
     for (const process of [...this.processes.values()]) process.end(reason);
+  }
+
+  /** The node is there (again). */
+  nodeBack(node: number): void {
+    this.gone.get(node)?.();
+    this.gone.delete(node);
   }
 
   /**
@@ -95,20 +112,28 @@ export class CallControl {
       if (process.isInConferenceAt(node)) process.end('The node of the conference is gone');
       else if (process.isBeingSetUpFor(node)) process.end('The node of the caller is gone');
     }
+    if (this.gone.has(node)) return;
+    const ask = (): void => {
+      for (const process of this.processes.values()) process.probe(node, 'The other node is gone', false);
+      this.gone.set(node, this.deps.clock.setTimer(GONE_NODE_PROBE_MS, ask));
+    };
+    this.gone.set(node, this.deps.clock.setTimer(GONE_NODE_PROBE_MS, ask));
   }
 
   /**
-   * A node was started again: it knows nothing of its calls any more. A participant of a conference here could neither leave nor be told
-   * anything by way of it, and would keep its place for ever.
+   * A node was started again, or its SIP server: it knows nothing of the calls that it had. It is asked about each: it may be another
+   * process with its number that has started, which will not go on, or a call that has begun since.
    */
   nodeRestarted(node: number): void {
-    this.nodeGone(node);
-    for (const process of [...this.processes.values()])
-      if (process.isParticipantFrom(node)) process.end('The node of the participant was started again');
+    for (const process of [...this.processes.values()]) {
+      if (process.isBeingSetUpFor(node)) process.end('The node of the caller was started again');
+      else process.probe(node, 'The other node was started again', true);
+    }
   }
 
   private refusalOf(call: IncomingCall): { readonly status: number; readonly headers: Headers } | undefined {
-    if (this.draining) return { status: 503, headers: { 'Retry-After': RETRY_AFTER_SECONDS } };
+    if (this.over || (this.draining && call.from.kind !== 'node'))
+      return { status: 503, headers: { 'Retry-After': RETRY_AFTER_SECONDS } };
     if (isTimerTooShort(call.header)) return { status: 422, headers: { 'Min-SE': String(MIN_SE) } };
     if (call.sdp !== undefined && !isSdp(call.sdp)) return { status: 488, headers: {} };
     return undefined;

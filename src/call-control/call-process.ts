@@ -22,6 +22,12 @@ import { transition } from './transition';
 /** The answers of a node that may carry the signed header: it has not the process, or nothing for the number. */
 const NOT_MINE: readonly number[] = [410, 404, 480];
 
+/** Of our own questions in a dialog; whatever the call itself asks has another id. */
+const PROBE = 'probe-';
+/** No such dialog (RFC 3261 §12.2.1.2). */
+const GONE: ReadonlySet<number> = new Set([481]);
+const GONE_OR_SILENT: ReadonlySet<number> = new Set([481, 408, 410, 480, 503]);
+
 /**
  * One call (PID `cp`): its mailbox, its timers, the sessions and resources that it holds. All that is decided is decided in
  * `transition`; here it is carried out, and what becomes of it is posted back.
@@ -33,6 +39,7 @@ export class CallProcess {
   private readonly destinations = new Map<LegId, Destination>();
   private readonly timers = new Map<TimerName, CancelTimer>();
   private readonly allocations = new Map<number, Allocation>();
+  private readonly probes = new Map<string, { readonly reason: string; readonly gone: ReadonlySet<number> }>();
   private failed = false;
 
   constructor(
@@ -118,17 +125,42 @@ export class CallProcess {
     return from.kind === 'node' && from.node === node;
   }
 
+  /**
+   * Asks a node whether it knows this call, by an OPTIONS in each dialog with it (RFC 3261 §11.2): when it says no, the call is over. So it
+   * is when nobody answers, if `deadWhenSilent`, or what it takes is of no use without the other end: music, a place in a conference.
+   */
+  probe(node: number, reason: string, deadWhenSilent: boolean): void {
+    for (const leg of this.state.legs.values())
+      if (leg.profile.kind === 'node' && leg.profile.node === node) {
+        if (this.state.kind === 'setup') {
+          // It rings for nobody any more.
+          if (deadWhenSilent) this.mailbox.post({ type: 'branch-unreachable', leg: leg.id });
+          continue;
+        }
+        const dead = deadWhenSilent || this.state.tokens.length > 0 || this.isParticipantFrom(node);
+        this.probes.set(`${PROBE}${leg.id}`, { reason, gone: dead ? GONE_OR_SILENT : GONE });
+        this.sessions.get(leg.id)?.request(`${PROBE}${leg.id}`, { method: 'OPTIONS' });
+      }
+  }
+
   end(reason: string): void {
     this.mailbox.postFirst({ type: 'end', reason });
   }
 
   private receive(leg: LegId, signal: SessionSignal): void {
+    if (signal.type === 'request-answered' && signal.id.startsWith(PROBE)) return this.probed(signal.id, signal.status);
     const notMine = signal.type === 'rejected' ? this.notMine(leg, signal) : undefined;
     const tried = signal.type === 'rejected' ? this.tried(leg, signal) : undefined;
     const told = { ...(notMine === undefined ? {} : { notMine }), ...(tried === undefined ? {} : { tried }) };
     const message: CallSignal = { type: 'session', leg, signal, ...told };
     if (signal.type === 'ended' || signal.type === 'cancelled') this.mailbox.postFirst(message);
     else this.mailbox.post(message);
+  }
+
+  private probed(id: string, status: number): void {
+    const probe = this.probes.get(id);
+    this.probes.delete(id);
+    if (probe?.gone.has(status) === true) this.end(probe.reason);
   }
 
   /** Only a signed header counts: phones and gateways say 410 too (claim R13). */

@@ -77,6 +77,8 @@ export class CallManagerNode {
   private parts: Parts | undefined;
   private listen: readonly ListenAddress[] = [];
   private stopping = false;
+  /** Counts the connections to SIP servers: what an earlier one had is lost. */
+  private sipIncarnation = 0;
   /** Incarnations of the other nodes, as they were last heard. */
   private readonly boots = new Map<number, number>();
   private readonly problems: Problems;
@@ -201,6 +203,12 @@ export class CallManagerNode {
         warn: (message, fields) => log.warn(fields ?? {}, message),
         error: (message, fields) => log.error(fields ?? {}, message),
       },
+      vitals: () => ({
+        sip: this.sipIncarnation,
+        calls: this.parts?.calls.count ?? 0,
+        phones: this.parts?.devices.registrationCount ?? 0,
+      }),
+      onSipServerRestarted: (other) => this.parts?.calls.nodeRestarted(other),
       onMovedBinding: (key, outcome) => this.parts?.devices.movedBinding(key, outcome),
       onPeersChanged: () => this.membershipChanged(),
       onFatal,
@@ -371,11 +379,13 @@ export class CallManagerNode {
       const before = this.boots.get(other);
       this.boots.set(other, peer.boot);
       if (before !== undefined && before !== peer.boot) parts?.calls.nodeRestarted(other);
-      else if (!peer.live) parts?.calls.nodeGone(other);
+      if (peer.live) parts?.calls.nodeBack(other);
+      else parts?.calls.nodeGone(other);
     }
   }
 
   private serverChanged(listen: readonly ListenAddress[]): void {
+    if (this.listen.length === 0 && listen.length > 0) this.sipIncarnation += 1;
     this.listen = listen;
     this.parts?.devices.serverChanged(listen);
   }

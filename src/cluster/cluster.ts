@@ -95,7 +95,8 @@ export class Cluster {
     if (this.stopped) throw new Error('the node was stopped while it started');
     const now = clock.now();
     this.boot = probe.boot(now);
-    const self = { node, boot: this.boot, token: this.token, address: sipAddress };
+    const { vitals } = this.options;
+    const self = { node, boot: this.boot, token: this.token, address: sipAddress, ...(vitals && { vitals }) };
     this.protocol = new NodeProtocol(self, hybridClock, now);
     this.wasConnected = bus.connected;
     for (const record of composite.of(node)) this.perform(this.protocol.localPut(record));
@@ -292,6 +293,9 @@ export class Cluster {
         log.warn('a node is off-line', { peer: effect.node, boot: effect.boot, reason: effect.reason });
         this.messenger.nodeGone(effect.node);
         return onPeersChanged?.();
+      case 'peer-sip-restarted':
+        log.warn('the SIP server of a node was started again: its calls are over', { peer: effect.node });
+        return this.options.onSipServerRestarted?.(effect.node);
       case 'bus-lost':
         log.warn('the bus is lost: membership is frozen, entries of other nodes are stale');
         return onPeersChanged?.();

@@ -3,6 +3,7 @@ import type { HybridClock } from '../process/hlc';
 import type { CompositeSet } from '../registration/composite-set';
 import type { Metrics } from '../telemetry/metrics';
 import type { Bus } from './bus';
+import type { Vitals } from './protocol/context';
 import type { Refusal } from './envelope';
 
 export interface ClusterLog {
@@ -27,6 +28,10 @@ export interface ClusterOptions {
   readonly sipAddress: string;
   readonly log: ClusterLog;
   readonly metrics?: Metrics;
+  /** What our polls say of this process besides its entries. */
+  readonly vitals?: () => Vitals;
+  /** The SIP server of a node was started again. */
+  readonly onSipServerRestarted?: (node: number) => void;
   /** What became of an own entry that was deleted with the reason `moved`: see the effects `own-back` and `own-settled`. */
   readonly onMovedBinding?: (key: string, outcome: 'back' | 'settled') => void;
   /** A node came on-line or went off-line, or the bus was lost or is back. */

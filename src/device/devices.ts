@@ -293,8 +293,9 @@ export class Devices implements UserAgentEvents, DeviceRouter {
   }
 
   private judgeInvite(request: ReceivedRequest, session: Session, trustRoute: () => void): IncomingCall | Refusal {
-    if (this.draining) return { type: 'refused', ...unavailable() };
     const caller = this.identify(request);
+    // Phones that are still here are called until they have moved; who calls goes elsewhere.
+    if (this.draining && caller.type !== 'node') return { type: 'refused', ...unavailable() };
     if (caller.type === 'refused') return caller;
     if (caller.type === 'node' || (caller.type === 'gateway' && caller.gateway.uri !== undefined)) trustRoute();
     const contents = readInvite(request, this.domain);

@@ -43,6 +43,7 @@ export class SimulatedNode {
   readonly sip: SimulatedSipServer;
   protocol: NodeProtocol | undefined;
   boot = 0;
+  calls = 0;
   running = true;
   fatal = false;
   refused = false;
@@ -295,7 +296,9 @@ export class SimulatedNode {
     const boot = probe.boot(this.now());
     this.boot = this.world.mutation.boot?.(boot) ?? boot;
     this.disturbedAt = this.world.agenda.now;
-    const self = { node: this.number, boot: this.boot, token: this.token, address: `127.0.0.1:506${this.number}` };
+    const address = `127.0.0.1:506${this.number}`;
+    const vitals = () => ({ sip: 0, calls: this.calls, phones: this.composite.count(this.number) });
+    const self = { node: this.number, boot: this.boot, token: this.token, address, vitals };
     this.protocol = new NodeProtocol(self, this.hybridClock, this.now());
     for (const record of this.journal)
       if (record.expiresAt > this.now()) this.put({ ...record, pid: this.newPid(), boot: this.boot });

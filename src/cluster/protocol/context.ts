@@ -13,7 +13,14 @@ export interface Self {
   readonly token: string;
   /** SIP address for calls to this node, `host:port`. */
   readonly address: string;
+  /** Left out: nothing hangs on it. */
+  readonly vitals?: () => Vitals;
 }
+
+/** What polls say of a process besides its entries. */
+export type Vitals = Pick<Poll, 'sip' | 'calls' | 'phones'>;
+
+const NO_VITALS: Vitals = { sip: 0, calls: 0, phones: 0 };
 
 /** What the parts of the protocol core share: our identity, our log, what is known of the others, and the effects that are being collected. */
 export class Context {
@@ -26,11 +33,27 @@ export class Context {
   now = 0;
   private effects: Effect[] = [];
   private polls = 0;
+  private over = 0;
 
   constructor(
     readonly self: Self,
     readonly hybridClock: HybridClock,
   ) {}
+
+  get vitals(): Vitals {
+    return this.self.vitals?.() ?? NO_VITALS;
+  }
+
+  /** The highest incarnation that we stand for: our own, or a newer one that we have outlived. */
+  get rank(): number {
+    return Math.max(this.self.boot, this.over);
+  }
+
+  /** Another process of our number, with this rank, is not to go on. */
+  outlive(rank: number): void {
+    this.over = rank + 1;
+    this.poll('poll', false);
+  }
 
   emit(effect: Effect): void {
     this.effects.push(effect);
@@ -77,6 +100,8 @@ export class Context {
       sequence,
       count: table.count,
       digest: table.digest,
+      ...this.vitals,
+      over: this.over,
     };
     this.publish(to, poll);
     return poll;

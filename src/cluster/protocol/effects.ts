@@ -12,6 +12,7 @@ export type Report =
   | 'too-many-peers'
   | 'too-many-deltas'
   | 'own-record-refused'
+  | 'outlived'
   | 'paused';
 
 /** What the shell has to do for the protocol core, in this order. */
@@ -34,6 +35,8 @@ export type Effect =
   | { readonly type: 'own-gone'; readonly key: string; readonly reason: DeletionReason }
   | { readonly type: 'peer-online'; readonly node: number; readonly boot: number; readonly address: string }
   | { readonly type: 'peer-offline'; readonly node: number; readonly boot: number; readonly reason: OfflineReason }
+  /** Its SIP server was started again: of the calls with it none is left there. */
+  | { readonly type: 'peer-sip-restarted'; readonly node: number }
   | { readonly type: 'bus-lost' }
   | { readonly type: 'bus-back' }
   /** Another process has our number with a newer incarnation: deregister everything and exit. */

@@ -71,8 +71,10 @@ export class Membership {
   poll(poll: Poll, now: number): void {
     const peer = this.peerFor(poll.node);
     if (peer === undefined) return;
-    if (poll.boot < peer.boot) return this.tellHighest(peer, poll, now);
-    if (poll.boot > peer.boot) this.beginIncarnation(peer, poll.boot);
+    const rank = rankOf(poll);
+    if (rank < peer.rank) return this.tellHighest(peer, poll, now);
+    if (poll.boot !== peer.boot) this.beginIncarnation(peer, poll.boot);
+    peer.rank = rank;
     if (peer.ended) return;
     if (poll.hello) this.answer(peer, now);
     if (poll.number <= peer.pollNumber) return;
@@ -80,20 +82,23 @@ export class Membership {
     peer.heard(now);
     peer.address = poll.address;
     if (!peer.live) this.comesOnline(peer);
+    if (peer.sip !== undefined && peer.sip !== poll.sip)
+      this.context.emit({ type: 'peer-sip-restarted', node: peer.node });
+    peer.sip = poll.sip;
     this.replication.compare(peer, poll, now);
   }
 
   goodbye(message: Goodbye): void {
     const peer = this.peerFor(message.node);
-    if (peer === undefined || message.boot < peer.boot) return;
-    if (message.boot > peer.boot) this.beginIncarnation(peer, message.boot);
+    if (peer === undefined || (message.boot !== peer.boot && message.boot <= peer.rank)) return;
+    if (message.boot !== peer.boot) this.beginIncarnation(peer, message.boot);
     peer.ended = true;
     this.goesOffline(peer, 'goodbye');
   }
 
   /** Tells a node that starts the highest incarnation heard of its number. */
   probe(probe: Probe): void {
-    const highest = this.peers.get(probe.node)?.boot;
+    const highest = this.peers.get(probe.node)?.rank;
     if (highest !== undefined)
       this.context.publish(probe.node, { type: 'known', ...this.context.header(), to: probe.token, highest });
   }
@@ -210,9 +215,14 @@ export class Membership {
   private tellHighest(peer: Peer, poll: Poll, now: number): void {
     if (tooSoon(peer.answeredAt, now, ANSWER_INTERVAL_MS)) return;
     peer.answeredAt = now;
-    const known = { to: poll.token, highest: peer.boot };
+    const known = { to: poll.token, highest: peer.rank };
     this.context.publish(peer.node, { type: 'known', ...this.context.header(), ...known });
   }
+}
+
+/** The newest incarnation that the sender stands for. */
+export function rankOf({ boot, over }: Poll): number {
+  return Math.max(boot, over);
 }
 
 function tooSoon(last: number, now: number, interval: number): boolean {

@@ -24,6 +24,13 @@ export interface Poll extends Header {
   readonly count: number;
   /** Sum of the hashes of the local entries. */
   readonly digest: string;
+  /** Incarnation of its SIP server: of an earlier one no dialog is left. */
+  readonly sip: number;
+  /** What hangs on this process: of two with one number, that with more lives. */
+  readonly calls: number;
+  readonly phones: number;
+  /** Incarnations of its number up to this one are over, also those that are newer than it; 0: none but older ones. */
+  readonly over: number;
 }
 
 /** The sender's incarnation ends now. */

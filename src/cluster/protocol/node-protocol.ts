@@ -3,8 +3,8 @@ import { ownerOf, type DeletionReason, type RegistrationRecord } from '../../reg
 import { isRegistrationRecord } from '../../registration/validate';
 import { Context, type Self } from './context';
 import type { Effect } from './effects';
-import { Membership } from './membership';
-import type { Gone, ProtocolMessage } from './messages';
+import { Membership, rankOf } from './membership';
+import type { Gone, Poll, ProtocolMessage } from './messages';
 import type { Peer } from './peer';
 import { Replication } from './replication';
 import { recordBytes } from './sizes';
@@ -164,7 +164,7 @@ export class NodeProtocol {
   }
 
   private receiveFromOwnNumber(message: ProtocolMessage, now: number): void {
-    const { node, boot, token, address } = this.context.self;
+    const { node, token, address } = this.context.self;
     if (message.token === token) {
       if (message.type === 'poll' && !message.hello) this.membership.ownPoll(message, now);
       return;
@@ -173,11 +173,25 @@ export class NodeProtocol {
       this.context.publish(node, { type: 'taken', ...this.context.header(), to: message.token, address });
       return;
     }
-    if (message.boot > boot || (message.boot === boot && message.token < token))
-      this.fatal(
-        message.boot,
-        `another process runs as node ${node}, with a newer incarnation (${message.boot} after ${boot})`,
-      );
+    if (message.type === 'poll') this.meetTwin(message);
+  }
+
+  /**
+   * Two processes run with our number, which the start's probe could not find out because the bus was out. Both apply the same rule to
+   * what they say of themselves: that with more calls goes on, of equal ones that with more phones, else the newer.
+   */
+  private meetTwin(twin: Poll): void {
+    const { node, boot, token } = this.context.self;
+    const rank = rankOf(twin);
+    if (rank < this.context.rank || (rank === this.context.rank && twin.token > token)) return;
+    const { calls, phones } = this.context.vitals;
+    if (calls > twin.calls || (calls === twin.calls && phones > twin.phones)) return this.outlive(rank);
+    this.fatal(rank, `another process runs as node ${node}, with a newer incarnation (${twin.boot} after ${boot})`);
+  }
+
+  private outlive(rank: number): void {
+    this.context.outlive(rank);
+    this.context.report('outlived', this.context.self.node, `another process with our number (${rank}) is to end`);
   }
 
   /** What we hold that is known to be dead: unless we have it newer. */
@@ -189,15 +203,18 @@ export class NodeProtocol {
     }
   }
 
+  /** Whoever has calls or phones does not end on hearsay: if the other process lives, the two will hear each other. */
   private learnHighest(highest: number): void {
     const { node, boot } = this.context.self;
-    if (highest > boot)
-      this.fatal(highest, `node ${node} was heard with a newer incarnation (${highest}) than this one (${boot})`);
+    const { calls, phones } = this.context.vitals;
+    if (highest <= this.context.rank) return;
+    if (calls > 0 || phones > 0) return this.outlive(highest);
+    this.fatal(highest, `node ${node} was heard with a newer incarnation (${highest}) than this one (${boot})`);
   }
 
   /** Ends; the entries of an incarnation that is not the newest of its number are purged at once wherever they are. */
   private fatal(newest: number, message: string): void {
-    if (newest > this.context.self.boot) this.context.publish('cluster', { type: 'goodbye', ...this.context.header() });
+    if (newest > this.context.rank) this.context.publish('cluster', { type: 'goodbye', ...this.context.header() });
     this.context.emit({ type: 'fatal', message });
     this.ended = true;
   }

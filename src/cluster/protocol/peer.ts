@@ -15,6 +15,10 @@ export interface Announcement {
 export class Peer {
   readonly table = new Replica();
   boot = 0;
+  /** The highest incarnation that was heard of its number, or that this one says is over. */
+  rank = 0;
+  /** Incarnation of its SIP server, once it has said. */
+  sip: number | undefined;
   address = '';
   live = false;
   /** It said goodbye: nothing of this incarnation counts any more. */
@@ -62,6 +66,8 @@ export class Peer {
   /** A new incarnation: what we know of the old one stays until it can be replaced, but nothing more is added to it. */
   beginIncarnation(boot: number): void {
     this.boot = boot;
+    this.rank = Math.max(this.rank, boot);
+    this.sip = undefined;
     this.ended = false;
     this.live = false;
     this.pollNumber = 0;

@@ -145,5 +145,6 @@ describe('claim R5, procedure A: what a registration costs the cluster', () => {
       expect(bytesOfEach).toBeGreaterThan(300);
       expect(bytesOfEach).toBeLessThan(450);
     }
-  });
+    // On a machine that has other things to do it takes its time.
+  }, 120_000);
 });

@@ -16,6 +16,10 @@ const poll: Poll = {
   sequence: 7,
   count: 3,
   digest: '00000000000000ff',
+  sip: 0,
+  calls: 0,
+  phones: 0,
+  over: 0,
 };
 const alice: RegistrationRecord = {
   key: 'SEP-alice|urn:uuid:1',
@@ -65,7 +69,7 @@ function seal(message: Poll | Deltas | Chunk, by = envelope, channel = 'c'): str
 /** What somebody could send who knows the secret. */
 function sealAny(value: unknown): string {
   const json = JSON.stringify(value);
-  return `tandem2 ${sign('secret', ['tandem2', 'acme', 'c', json])} ${json}`;
+  return `tandem3 ${sign('secret', ['tandem3', 'acme', 'c', json])} ${json}`;
 }
 
 function written(message: Chunk): Record<string, unknown> & { records: unknown[][] } {
@@ -88,14 +92,14 @@ describe('messages between nodes are authenticated, versioned, bounded and valid
   });
 
   it('another version is not understood', () => {
-    expect(envelope.open('c', seal(poll).replace('tandem2', 'tandem1'))).toEqual({ ok: false, refusal: 'version' });
+    expect(envelope.open('c', seal(poll).replace('tandem3', 'tandem1'))).toEqual({ ok: false, refusal: 'version' });
   });
 
   it('what is too large is neither sent nor read', () => {
     const key = 'k'.repeat(MAX_MESSAGE_BYTES);
     const large: Deltas = { ...deltas, changes: [{ op: 'delete', key, reason: 'moved' }] };
     expect(envelope.seal('c', large)).toBeUndefined();
-    expect(envelope.open('c', `tandem2 x ${key}`)).toEqual({ ok: false, refusal: 'too-large' });
+    expect(envelope.open('c', `tandem3 x ${key}`)).toEqual({ ok: false, refusal: 'too-large' });
   });
 
   it.each([
@@ -128,7 +132,7 @@ describe('messages between nodes are authenticated, versioned, bounded and valid
   it('nothing that arrives throws', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 300 }), fc.boolean(), (text, prefixed) => {
-        expect(envelope.open('c', prefixed ? `tandem2 ${text}` : text).ok).toBe(false);
+        expect(envelope.open('c', prefixed ? `tandem3 ${text}` : text).ok).toBe(false);
       }),
     );
   });
