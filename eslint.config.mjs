@@ -7,10 +7,10 @@ import tseslint from 'typescript-eslint';
  */
 const level0 = ['config', 'sip-message', 'sdp', 'process'];
 const rooms = {
-  config: [],
+  config: ['process'],
   telemetry: [],
-  'sip-message': [],
-  sdp: [],
+  'sip-message': ['process'],
+  sdp: ['process'],
   process: [],
   'sip-server': level0,
   sip: level0,

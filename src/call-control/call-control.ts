@@ -168,7 +168,11 @@ export class CallControl {
     if (call.target !== undefined) {
       return { type: 'targets', branches: [[destinationOf(call.target, call.dialled)]], matched: call.dialled };
     }
-    const options = { localOnly: call.from.kind === 'node', from: call.from.name };
+    const options = {
+      localOnly: call.from.kind === 'node',
+      ...(call.caller.outside === true ? { numbersOnly: true } : {}),
+      from: call.from.name,
+    };
     const analysis = this.deps.digitAnalysis.analyse(call.dialled, options);
     if (analysis.type === 'targets') return analysis;
     // A calling node has an entry that leads here: its next one may be right.

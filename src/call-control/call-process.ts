@@ -260,6 +260,11 @@ export class CallProcess {
     const device = this.resolve(destination);
     if (device === undefined) return this.mailbox.post({ type: 'branch-unreachable', leg });
     const { caller, from } = this.state.facts;
+    // Whatever has led here: what came in through a gateway does not go out through one.
+    if (caller.outside === true && device.profile.kind === 'gateway') {
+      this.deps.log.warn({ call: this.pid, from: from.name, to: device.profile.name }, 'call: from gateway to gateway');
+      return this.mailbox.post({ type: 'branch-unreachable', leg });
+    }
     const call = (description: string | undefined): Session =>
       sessionOf(
         device.profile,

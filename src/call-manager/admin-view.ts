@@ -173,8 +173,17 @@ export class AdminView implements AdminSource {
   explain(from: string, to: string): object | undefined {
     const { config, table } = this.parts;
     const device = config.devices.find(({ name, lines }) => name === from || lines.includes(from));
-    const caller = device?.name ?? config.gateways.find(({ name }) => name === from)?.name;
-    return caller === undefined ? undefined : table.explain(to, caller);
+    const gateway = device === undefined ? config.gateways.find(({ name }) => name === from) : undefined;
+    const caller = device?.name ?? gateway?.name ?? this.givenNumberTo(from);
+    return caller === undefined ? undefined : table.explain(to, caller, gateway !== undefined);
+  }
+
+  /** The name of a device that is not configured, by its name or the number that it was given, here or at another node. */
+  private givenNumberTo(from: string): string | undefined {
+    for (const { record } of this.parts.composite.all())
+      if (record.assignment !== undefined && (record.device === from || record.lines.includes(from)))
+        return record.device;
+    return undefined;
   }
 
   metricsText(): Promise<string> {

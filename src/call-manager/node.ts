@@ -26,8 +26,10 @@ import { AdminView, RecentCalls } from './admin-view';
 import { createConferences } from './conferences';
 import { createBus, createTable, entryOf } from './makers';
 import { Problems } from './problems';
+import { gatewayLocator } from './gateway-locator';
 import { startMediaResources } from './media-resources';
 import { SipServerProcess } from './sip-server-process';
+import { allowedPages } from './web-pages';
 import { WaitingEvents } from './waiting-events';
 import { persistenceAdvice, Watch } from './watch';
 import { countCalls, watchGauges } from './measurements';
@@ -91,9 +93,11 @@ export class CallManagerNode {
     if (nodeConfig === undefined) throw new Error(`no node ${node} in the configuration`);
     this.nodeConfig = nodeConfig;
     this.stamps = new HybridClock(node, () => this.clock.now());
+    const { sourceLimits: limits } = config;
     this.sipServer = new SipServerProcess({
       node: nodeConfig,
-      limits: config.sourceLimits,
+      limits,
+      origins: allowedPages(config, nodeConfig),
       entry,
       log,
       metrics,
@@ -288,6 +292,7 @@ export class CallManagerNode {
       composite,
       nodes,
       journal,
+      locate: gatewayLocator(clock),
       givenNumbers,
       pids,
       stamps,

@@ -24,6 +24,8 @@ export class SipServerProcess {
     private readonly options: {
       readonly node: NodeConfig;
       readonly limits: SourceLimitsConfig;
+      /** Web pages that may open WebSockets. */
+      readonly origins: readonly string[];
       /** Path of main.js, which the embedded server is a command of. */
       readonly entry: string;
       readonly log: Logger;
@@ -91,6 +93,7 @@ export class SipServerProcess {
       listen: node.listen,
       ...(node.tls === undefined ? {} : { tls: node.tls }),
       limits: this.options.limits,
+      origins: this.options.origins,
       ...(node.address === undefined ? {} : { announced: node.address }),
       log: (event, fields) => log.debug(fields, event),
       onFlowClosed: (flow) => {

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { canonicalHost } from '../process/address';
 import { checkCodecNames, checkCodecPolicies } from './codec-policies';
 import { checkBridges, checkConferences } from './conferences';
 import { checkHiddenRoutes } from './hidden-routes';
@@ -251,7 +252,15 @@ function checkRegistering(source: Source, path: Path, gateway: z.infer<typeof sc
     source.problem(path, 'needs a uri, or a username and password to register with');
 }
 
-/** Calls from a gateway without digest are known by its address and port alone. */
+/** What the calls of a gateway are known by: transport, address, and for UDP the port. Connections come from any port. */
+function placeOf(uri: string): string {
+  const match = /^(sips?):(?:[^@]*@)?(\[[^\]]*\]|[^:;]*)(?::(\d+))?(?:;(?:.*;)?transport=(\w+))?/i.exec(uri);
+  const [, scheme, host = '', port = '5060', named = 'udp'] = match ?? [];
+  const transport = scheme?.toLowerCase() === 'sips' ? 'tls' : named.toLowerCase();
+  return `${transport}:${canonicalHost(host)}${transport === 'udp' ? `:${port}` : ''}`;
+}
+
+/** Calls from a gateway without digest are known by where they come from alone. */
 function checkGateways(source: Source, sections: CheckedSections): void {
   const first = new Map<string, Path>();
   for (const { path, value } of sections.gateways) {
@@ -261,9 +270,10 @@ function checkGateways(source: Source, sections: CheckedSections): void {
     if (value.realms !== undefined && value.username === undefined)
       source.problem([...path, 'realms'], 'says where username and password may be sent, and there are none');
     checkRegistering(source, path, value);
+    if (value.authenticate && value.username === undefined)
+      source.problem([...path, 'authenticate'], 'needs a username and password');
     if (value.username !== undefined || value.uri === undefined) continue;
-    const match = /^sips?:(?:[^@]*@)?(\[[^\]]*\]|[^:;]*)(?::(\d+))?/.exec(value.uri);
-    const address = `${match?.[1] ?? ''}:${match?.[2] ?? '5060'}`.toLowerCase();
+    const address = placeOf(value.uri);
     const earlier = first.get(address);
     if (earlier === undefined) first.set(address, path);
     else

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { canonicalHost } from '../process/address';
 import { parseNetwork } from './network';
 import { parsePattern } from './pattern-syntax';
 import type { ControlAddress, ListenConfig } from './types';
@@ -34,7 +35,7 @@ function parseAddress(value: string): { address: string; port: number } | undefi
   const address = match?.[1] ?? match?.[2];
   if (address === undefined || port > 65535) return undefined;
   if (match?.[1] !== undefined ? isIP(address) !== 6 : !HOST.test(address)) return undefined;
-  return { address, port };
+  return { address: match?.[1] === undefined ? address : canonicalHost(address), port };
 }
 
 function isProtocol(value: string): value is ListenConfig['protocol'] {
@@ -153,12 +154,26 @@ const network = z
   .string()
   .refine((value) => parseNetwork(value) !== undefined, 'must be an address or a network, for example 192.0.2.0/24');
 
+/** `https://phones.example.com`, a host, `.example.com`, `*`; `null` is what pages without an address have. */
+const webOrigin = z
+  .string()
+  .regex(
+    /^(\*|null|(https?:\/\/)?(\.?[A-Za-z0-9][A-Za-z0-9.-]{0,251}|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?)$/,
+    'must be an origin such as https://phones.example.com, a host, ".example.com" for all hosts below it, or "*"',
+  )
+  .refine(
+    (value) => value.includes('://') || !/^[^[]*:\d+$/.test(value),
+    'with a port it needs https:// or http:// in front',
+  );
+
 export const clusterSchema = z.strictObject({
   name,
   domain: z.string().regex(HOST, 'must be a domain name'),
+  domains: z.array(host).max(100, 'must be at most 100 names').optional(),
   secret: text,
   redis: redisUrl.or(redisSchema).optional(),
   adminToken: text.min(16, 'must be at least 16 characters').optional(),
+  webSocketOrigins: z.array(webOrigin).max(1000, 'must be at most 1000 origins').optional(),
   signalling: z.enum(['direct', 'tunnelled'], 'must be direct or tunnelled').default('direct'),
 });
 
@@ -273,6 +288,7 @@ export const gatewaySchema = z.strictObject({
   username: oneLine.optional(),
   password: oneLine.optional(),
   realms: z.array(oneLine).min(1, 'must name at least one realm').optional(),
+  authenticate: z.boolean('must be true or false').default(false),
   mediaResourceGroupList: text.optional(),
   userClass: name.optional(),
   codecs,

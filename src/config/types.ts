@@ -22,11 +22,15 @@ export interface ClusterConfig {
   readonly name: string;
   /** SIP realm. */
   readonly domain: string;
+  /** Other names and addresses of the same exchange. */
+  readonly domains?: readonly string[];
   readonly secret: string;
   /** Undefined: a single node on the in-process bus. */
   readonly redis: RedisConfig | undefined;
   /** Bearer token of the HTTP API; without it the API listens on loopback only. */
   readonly adminToken: string | undefined;
+  /** Pages that may open WebSockets: origins, hosts, `.domain`, `*`; undefined: those of the exchange itself. */
+  readonly webSocketOrigins?: readonly string[];
   /** Claim R14: calls to other nodes name the device process there, or only the number. */
   readonly signalling: 'direct' | 'tunnelled';
 }
@@ -187,6 +191,8 @@ export interface GatewayConfig {
   readonly password: string | undefined;
   /** The realms of its challenges that we answer; undefined: any. */
   readonly realms?: readonly string[] | undefined;
+  /** Its address does not prove who it is: its requests must have its credentials. */
+  readonly authenticate?: boolean;
   readonly mediaResourceGroupList: string | undefined;
   readonly userClass: string | undefined;
   readonly codecs: readonly string[] | undefined;

@@ -17,6 +17,7 @@ export class ConfiguredDevices {
   private readonly byName: ReadonlyMap<string, DeviceConfig>;
   private readonly byUser = new Map<string, DeviceConfig[]>();
   private readonly gatewayByUsername: ReadonlyMap<string, GatewayConfig>;
+  private readonly otherNumbers: ReadonlySet<string>;
 
   constructor(private readonly config: TandemConfig) {
     this.byUsername = new Map(config.devices.map((device) => [device.username, device]));
@@ -24,6 +25,10 @@ export class ConfiguredDevices {
     this.gatewayByUsername = new Map(
       config.gateways.flatMap((gateway) => (gateway.username === undefined ? [] : [[gateway.username, gateway]])),
     );
+    this.otherNumbers = new Set([
+      ...config.conferences.map(({ number }) => number),
+      ...(config.autoRegistration?.numbers ?? []),
+    ]);
     for (const device of config.devices)
       for (const user of new Set([device.username, ...device.lines])) {
         const owners = this.byUser.get(user);
@@ -60,6 +65,11 @@ export class ConfiguredDevices {
   /** Whether a user part, or a username, is of the configuration. */
   hasUser(user: string): boolean {
     return this.byUser.has(user) || this.gatewayByUsername.has(user);
+  }
+
+  /** Whether dialling it reaches somebody here: a line, a username, a conference, a number that devices are or may be given. */
+  isNumber(user: string): boolean {
+    return this.hasUser(user) || this.otherNumbers.has(user) || this.given?.withNumber(user) !== undefined;
   }
 
   /** Whether a device, gateway or media resource of the configuration has the name. */

@@ -32,10 +32,17 @@ export interface DeviceProfile {
   readonly node?: number;
 }
 
-/** Who calls, as the callee may see it. */
+/** Who calls. */
 export interface CallerIdentity {
   readonly number: string;
   readonly displayName: string | undefined;
+  /**
+   * Somebody in the network behind a gateway. Such a call reaches numbers only, never a gateway, on whatever node; and what it says of
+   * itself is never asserted as an identity of our domain.
+   */
+  readonly outside?: true;
+  /** The caller does not want to be shown (RFC 3323, 3325): the Privacy header for those who are trusted with the identity. */
+  readonly privacy?: string;
 }
 
 /** The callee end of a call, as call control asks for it. */

@@ -1,6 +1,7 @@
 import type { Pid } from '../process/pid';
 import { DigestAuthenticator } from '../sip/digest';
 import { configuredHosts, SipDomain } from '../sip/domain';
+import { Guesses } from '../sip/guesses';
 import { MEDIA_TRIED_HEADER, NodeSignature } from '../sip/node-signature';
 import { NonceSource } from '../sip/nonce';
 import { parseNameAddr } from '../sip-message/name-addr';
@@ -22,18 +23,13 @@ import { ConfiguredDevices } from './configured-devices';
 import type { DeviceProcess, DeviceRouter, IncomingCall } from './device-process';
 import type { Gateway } from './gateway';
 import { Gateways } from './gateways';
-import {
-  gatewayCaller,
-  nodeCaller,
-  readInvite,
-  refuse,
-  stationCaller,
-  wantedProcess,
-  type InviteContents,
-} from './incoming';
+import { nodeCaller, readInvite, refuse, stationCaller, wantedProcess, type InviteContents } from './incoming';
 import { NodeDevice } from './node-device';
 import { isConnectionBound } from './outgoing';
-import type { DevicesOptions, MovedOutcome, OtherProcesses } from './ports';
+import { comparable, outsideCaller, type InternalNames } from './outside-caller';
+import type { DevicesOptions, MovedOutcome, NodeEntry, OtherProcesses } from './ports';
+import { RefusalLog } from './refusal-log';
+import { tellRefusal } from './refusals';
 import type { Station } from './station';
 import { RETRY_AFTER_SECONDS, Stations } from './stations';
 
@@ -56,6 +52,9 @@ export class Devices implements UserAgentEvents, DeviceRouter {
   private readonly callers: Callers;
   private readonly stationTable: Stations;
   private readonly gatewayTable: Gateways;
+  /** What a caller from outside must not be taken for. */
+  private readonly names: InternalNames;
+  private readonly refusals: RefusalLog;
   private draining = false;
   private listen: readonly ListenAddress[] = [];
   private serverIsSilent = false;
@@ -75,13 +74,19 @@ export class Devices implements UserAgentEvents, DeviceRouter {
         isConfigured: (name) => this.configured.hasName(name),
       });
     this.configured.given = this.automatic;
-    this.signature = new NodeSignature({ secret, node, now });
+    this.refusals = new RefusalLog(options.log, now);
+    this.names = {
+      isNumber: (user) => this.configured.isNumber(user),
+      displayNames: new Set(config.devices.flatMap(({ displayName: name }) => (name ? [comparable(name)] : []))),
+    };
+    this.signature = new NodeSignature({ secret, node, boot, now });
     this.stationTable = new Stations(options, this.configured, this.domain);
     this.gatewayTable = new Gateways(options, this.configured, this.domain, () => this.canAsk());
     const digest = new DigestAuthenticator({
       accounts: this.configured.accounts(),
       domain: this.domain,
       nonces: new NonceSource({ secret, node, boot, now }),
+      guesses: new Guesses({ now }),
     });
     this.callers = new Callers({
       domain: this.domain,
@@ -89,7 +94,10 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       signature: this.signature,
       devices: this.configured,
       gateways: this.gatewayTable,
+      stations: this.stationTable,
       automatic: this.automatic,
+      looksAtPages: options.flows !== undefined,
+      refusals: this.refusals,
       metrics,
     });
   }
@@ -187,7 +195,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       return pid !== undefined && boot === this.options.boot ? this.ownProcess(pid) : undefined;
     const entry = this.options.nodes.find(node);
     if (entry === undefined) return undefined;
-    return this.nodeDevice(node, entry.sipAddress, pid === undefined ? undefined : { pid, boot });
+    return this.nodeDevice(node, entry, pid === undefined ? undefined : { pid, boot });
   }
 
   readonly readNotMine: DeviceRouter['readNotMine'] = (node, callId, header) => {
@@ -232,11 +240,11 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     if (request.method !== 'REGISTER' && hasTag(request.header('To')))
       return { status: 481, reason: 'Call/Transaction Does Not Exist' };
     const early = request.method === 'REGISTER' ? refuseBeforeAuthentication(request, this.domain) : undefined;
-    if (early !== undefined) return early;
+    if (early !== undefined) return this.told(request, early);
     if (asksWhetherWeLive(request)) return answerOther(request);
     const caller = this.identify(request);
-    if (caller.type === 'refused') return this.logged(request, caller);
-    return request.method === 'REGISTER' ? this.register(request, caller) : answerOther(request);
+    if (caller.type === 'refused') return this.told(request, withoutType(caller));
+    return request.method === 'REGISTER' ? this.told(request, this.register(request, caller)) : answerOther(request);
   }
 
   /** Who proves who it is lives (claim R7); a REGISTER says so itself. */
@@ -264,7 +272,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
   /** A device that is not configured: it is given a number and told so (claim R16). */
   private registerAutomatic(request: ReceivedRequest, nonceIssuedAt: number): RegisterResponse {
     const { automatic } = this;
-    if (automatic === undefined) return { status: 403, reason: 'Forbidden', headers: {} };
+    if (automatic === undefined) return { status: 403, reason: 'Not From Here', headers: {} };
     const device = automatic.deviceFor(request);
     if ('status' in device) return device;
     // Another device turned out to have had its number first.
@@ -288,7 +296,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       this.options.onCall(call);
       return;
     }
-    const { status, ...options } = this.logged(request, call);
+    const { status, ...options } = this.told(request, withoutType(call));
     session.reject(status, options);
   }
 
@@ -298,7 +306,8 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     if (this.draining && caller.type !== 'node') return { type: 'refused', ...unavailable() };
     if (caller.type === 'refused') return caller;
     if (caller.type === 'node' || (caller.type === 'gateway' && caller.gateway.uri !== undefined)) trustRoute();
-    const contents = readInvite(request, this.domain);
+    // A gateway may know us by whatever name its network has for us: its calls reach our numbers, and nothing else.
+    const contents = readInvite(request, caller.type === 'gateway' ? undefined : this.domain);
     return 'type' in contents ? contents : this.toCall(request, session, caller, contents);
   }
 
@@ -332,21 +341,21 @@ export class Devices implements UserAgentEvents, DeviceRouter {
         const { gateway } = caller;
         const from = this.configured.gatewayProfile(gateway);
         const pid = this.gatewayTable.named(gateway.name)?.pid;
-        return { from, pid, caller: gatewayCaller(request, gateway), dialled, target: undefined };
+        return { from, pid, caller: outsideCaller(request.header, gateway, this.names), dialled, target: undefined };
       }
       case 'automatic':
         return refuse(403, 'Register First');
       case 'node':
-        return this.describeNodeCall(request, caller.node, contents);
+        return this.describeNodeCall(request, caller, contents);
     }
   }
 
   private describeNodeCall(
     request: ReceivedRequest,
-    node: number,
+    { node, outside }: Extract<Caller, { type: 'node' }>,
     { target }: InviteContents,
   ): WithoutSession | Refusal {
-    const caller = nodeCaller(request);
+    const caller = nodeCaller(request, outside);
     if (caller === undefined) return refuse(400, 'No Asserted Identity');
     const from = this.configured.nodeProfile(node);
     const call: WithoutSession = { from, pid: undefined, caller, dialled: target.dialled, target: undefined };
@@ -354,6 +363,7 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     const wanted = wantedProcess(target);
     if (wanted === undefined) return refuse(400, 'Bad Process Identifier');
     const process = wanted.boot === this.options.boot ? this.ownProcess(wanted.pid) : undefined;
+    if (outside && process?.profile.kind === 'gateway') return refuse(403, 'From Gateway To Gateway');
     if (process !== undefined && takes(process, target.dialled)) return { ...call, target: process };
     return refuse(410, 'Not Mine', this.notMine(request.callId, node, wanted));
   }
@@ -363,10 +373,11 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     return this.signature.notMine(callId, node, wanted);
   }
 
-  private nodeDevice(node: number, sipAddress: string, target: { pid: Pid; boot: number } | undefined): NodeDevice {
+  private nodeDevice(node: number, entry: NodeEntry, target: { pid: Pid; boot: number } | undefined): NodeDevice {
     return new NodeDevice({
       node,
-      sipAddress,
+      sipAddress: entry.sipAddress,
+      nodeBoot: entry.boot,
       target,
       profile: this.configured.nodeProfile(node),
       domain: this.domain.name,
@@ -375,14 +386,11 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     });
   }
 
-  private logged(request: ReceivedRequest, { status, reason, headers }: Refusal): ResponseOptions & { status: number } {
-    // A first request without credentials is no event.
-    if (status !== 401 && status !== 407)
-      this.options.log.info(
-        { method: request.method, uri: request.uri, source: request.source, status, reason },
-        'request refused',
-      );
-    return { status, headers, ...(reason === undefined ? {} : { reason }) };
+  /** Every refusal leaves a trace; a first request without credentials is none. */
+  private told<A extends ResponseOptions & { readonly status: number }>(request: ReceivedRequest, answer: A): A {
+    const { status } = answer;
+    if (status >= 300 && status !== 401 && status !== 407) tellRefusal(this.refusals, request, answer);
+    return answer;
   }
 
   private guard(work: () => void, fail: () => void): void {
@@ -399,6 +407,14 @@ export class Devices implements UserAgentEvents, DeviceRouter {
 /** A REGISTER that came by a connection, and is no mere question for a challenge. */
 function bindsConnection({ method, source, header }: ReceivedRequest): boolean {
   return method === 'REGISTER' && isConnectionBound(source) && header('Authorization') !== undefined;
+}
+
+function withoutType({ status, reason, headers, moreLines }: Refusal): ResponseOptions & { status: number } {
+  return {
+    ...{ status, headers },
+    ...(reason === undefined ? {} : { reason }),
+    ...(moreLines === undefined ? {} : { moreLines }),
+  };
 }
 
 function unavailable(): { status: number; reason: string; headers: Headers } {

@@ -23,8 +23,7 @@ const NOWHERE: SipUri = { scheme: 'sip', host: 'gateway.invalid', params: new Ma
 export function configuredPlace({ uri: text }: GatewayConfig): GatewayPlace | undefined {
   if (text === undefined) return undefined;
   const uri = sipUriOf(text);
-  const protocol = (uri.params.get('transport') ?? 'udp').toLowerCase();
-  const address = `${protocol}:${hostInUri(uri.host)}:${portOf(uri)}`;
+  const address = `${transportOf(uri)}:${hostInUri(uri.host)}:${portOf(uri)}`;
   return { uri, contact: text, nextHop: undefined, address, expiresAt: 0 };
 }
 
@@ -41,7 +40,14 @@ function sipUriOf(text: string): SipUri {
 }
 
 export function portOf(uri: SipUri): number {
-  return uri.port ?? (uri.scheme === 'sips' || uri.params.get('transport') === 'tls' ? 5061 : 5060);
+  return uri.port ?? (transportOf(uri) === 'tls' ? 5061 : 5060);
+}
+
+/** Of a URI that leaves it open: UDP (RFC 3263 section 4.1, without NAPTR and SRV records). */
+export function transportOf({ scheme, params }: SipUri): string {
+  const named = params.get('transport')?.toLowerCase();
+  if (scheme === 'sips' && (named === undefined || named === 'tcp')) return 'tls';
+  return named ?? 'udp';
 }
 
 export function hostOf(uri: SipUri): string {

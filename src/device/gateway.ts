@@ -116,7 +116,7 @@ export class Gateway implements DeviceProcess {
       uri: formatUri({ ...uri, user: call.digits }),
       ...(nextHop === undefined ? {} : { nextHop }),
       sdp: call.sdp,
-      headers: callHeaders(call, config.cluster.domain),
+      headers: callHeaders(call, config.cluster.domain, 'gateway'),
       digest,
     });
   }

@@ -1,23 +1,16 @@
-import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
 import type { GatewayConfig } from '../config/types';
-import type { CancelTimer } from '../process/clock';
 import type { Pid } from '../process/pid';
-import { canonicalHost } from '../sip/domain';
 import type { ReceivedRequest, SipSource } from '../sip/user-agent';
 import type { ConfiguredDevices } from './configured-devices';
 import type { JournaledBinding } from '../registration/journal';
 import type { SipDomain } from '../sip/domain';
 import type { RegisterResponse } from '../sip/registrar';
 import { Gateway } from './gateway';
+import { GatewayAddresses } from './gateway-addresses';
 import { GatewayCredentials } from './gateway-credentials';
-import { configuredPlace, hostOf, portOf, type GatewayPlace } from './gateway-place';
-import type { DevicesOptions, HostResolver, MovedOutcome } from './ports';
+import { configuredPlace, type GatewayPlace } from './gateway-place';
+import type { DevicesOptions, MovedOutcome } from './ports';
 import { RegisteredGateways } from './registered-gateways';
-
-const LOOK_UP_INTERVAL_MS = 60_000;
-
-const systemResolver: HostResolver = async (host) => (await lookup(host, { all: true })).map(({ address }) => address);
 
 /** Every gateway of the configuration: who controls it, and who it is when it calls (claim R17). */
 export class Gateways {
@@ -28,9 +21,7 @@ export class Gateways {
   private readonly configured: readonly { readonly gateway: GatewayConfig; readonly place: GatewayPlace }[];
   private readonly owned = new Map<string, Gateway>();
   private readonly byPid = new Map<Pid, Gateway>();
-  /** Addresses of host names, as last looked up. */
-  private readonly addresses = new Map<string, ReadonlySet<string>>();
-  private cancelLookUp: CancelTimer | undefined;
+  private readonly addresses: GatewayAddresses;
   private started = false;
 
   constructor(
@@ -43,6 +34,8 @@ export class Gateways {
       const place = configuredPlace(gateway);
       return place === undefined ? [] : [{ gateway, place }];
     });
+    const { clock, log, locate } = options;
+    this.addresses = new GatewayAddresses({ gateways: options.config.gateways, clock, log, locate });
     this.credentials = new GatewayCredentials(options);
     this.registered = new RegisteredGateways(options, devices, domain, serverIsUp, this.credentials);
     options.composite.onChange(({ type, owner, record }) => {
@@ -54,13 +47,13 @@ export class Gateways {
   start(journaled: readonly JournaledBinding[]): void {
     this.started = true;
     this.registered.restore(journaled);
-    this.lookUp();
+    this.addresses.start();
     this.membershipChanged();
   }
 
   stop(): void {
     this.started = false;
-    this.cancelLookUp?.();
+    this.addresses.stop();
     for (const gateway of [...this.owned.values()]) this.release(gateway, 'stopped');
     this.registered.stop();
   }
@@ -109,17 +102,9 @@ export class Gateways {
     return [...this.owned.values(), ...this.registered.all()];
   }
 
-  /** The gateway that is at this address and port, by the configuration or its registration here. */
+  /** The gateway that is here, by the configuration or its registration here. */
   at(source: SipSource): GatewayConfig | undefined {
-    const address = canonicalHost(source.address);
-    const configured = this.configured.find(
-      ({ place: { uri } }) => portOf(uri) === source.port && this.isAddressOf(hostOf(uri), address),
-    );
-    return configured?.gateway ?? this.registered.at(source);
-  }
-
-  private isAddressOf(host: string, address: string): boolean {
-    return host === address || this.addresses.get(host)?.has(address) === true;
+    return this.addresses.at(source) ?? this.registered.at(source);
   }
 
   private take(gateway: GatewayConfig, place: GatewayPlace): void {
@@ -145,23 +130,5 @@ export class Gateways {
     this.byPid.delete(gateway.pid);
     gateway.stop(reason);
     this.options.log.info({ gateway: gateway.gateway.name, pid: gateway.pid, reason }, 'gateway given up');
-  }
-
-  private lookUp(): void {
-    const hosts = new Set(this.configured.map(({ place }) => hostOf(place.uri)));
-    const names = [...hosts].filter((host) => isIP(host) === 0);
-    if (names.length === 0) return;
-    for (const name of names) void this.lookUpHost(name);
-    this.cancelLookUp = this.options.clock.setTimer(LOOK_UP_INTERVAL_MS, () => this.lookUp());
-  }
-
-  /** What is known stays when the look-up fails. */
-  private async lookUpHost(host: string): Promise<void> {
-    try {
-      const found = await (this.options.resolveHost ?? systemResolver)(host);
-      this.addresses.set(host, new Set(found.map(canonicalHost)));
-    } catch (error) {
-      this.options.log.warn({ host, error: String(error) }, 'address of a gateway not found');
-    }
   }
 }

@@ -1,8 +1,9 @@
-import type { DeviceConfig, GatewayConfig } from '../config/types';
+import type { DeviceConfig } from '../config/types';
 import { isPid, type Pid } from '../process/pid';
 import type { SipDomain } from '../sip/domain';
 import { optionTags, parseCount } from '../sip/header-values';
 import { readAssertedIdentity, readIdentity } from '../sip/identity';
+import { isAnonymous, readPrivacy } from '../sip/privacy';
 import { readRequestUri, type RequestTarget } from '../sip/request-uri';
 import type { Headers, ReceivedRequest } from '../sip/user-agent';
 import type { CallerIdentity } from './device-process';
@@ -23,12 +24,12 @@ export function refuse(status: number, reason: string, headers: Headers = {}): R
   return { type: 'refused', status, reason, headers };
 }
 
-/** Checks and reads an INVITE (RFC 3261 section 8.2). */
-export function readInvite(request: ReceivedRequest, domain: SipDomain): InviteContents | Refusal {
+/** Checks and reads an INVITE (RFC 3261 section 8.2). `domain`: undefined when its sender may call us by any name. */
+export function readInvite(request: ReceivedRequest, domain: SipDomain | undefined): InviteContents | Refusal {
   const target = readRequestUri(request.uri);
   if (target === undefined)
     return /^(sips?|tel):/i.test(request.uri) ? refuse(400, 'Bad Request URI') : refuse(416, 'Unsupported URI Scheme');
-  if (target.host !== '' && !domain.hasHost(target.host)) return refuse(404, 'Not Our Domain');
+  if (target.host !== '' && domain?.hasHost(target.host) === false) return refuse(404, 'Not Our Domain');
   if (target.dialled === '') return refuse(484, 'Address Incomplete');
   const unsupported = optionTags(request.header('Require')).filter((tag) => !EXTENSIONS.has(tag));
   if (unsupported.length > 0) return refuse(420, 'Bad Extension', { Unsupported: unsupported.join(', ') });
@@ -46,24 +47,34 @@ function readMaxForwards(header: string | undefined): number {
   return header === undefined ? DEFAULT_MAX_FORWARDS : (parseCount(header, 255) ?? DEFAULT_MAX_FORWARDS);
 }
 
-/** A station's caller number is one of its lines, whatever else From says: the one it names, else its first. */
-export function stationCaller(request: ReceivedRequest, device: DeviceConfig): CallerIdentity {
-  const from = readIdentity(request.header('From'));
-  const line = device.lines.find((number) => number === from?.user) ?? device.lines[0] ?? device.username;
-  return { number: line, displayName: device.displayName ?? from?.displayName };
+/**
+ * Who a station is is known from its digest. Of its lines it chooses one by P-Preferred-Identity (RFC 3325 section 9.2) or From, else
+ * its first is shown. An anonymous From means that it does not want to be shown, unless it says `Privacy: none` (RFC 3323).
+ */
+export function stationCaller({ header }: ReceivedRequest, device: DeviceConfig): CallerIdentity {
+  const from = readIdentity(header('From'));
+  const named = [readAssertedIdentity(header('P-Preferred-Identity'))?.user, from?.user];
+  const chosen = named.find((user) => user !== undefined && device.lines.includes(user));
+  const number = chosen ?? device.lines[0] ?? device.username;
+  const hidden = from !== undefined && isAnonymous(from);
+  const displayName = device.displayName ?? (hidden ? undefined : from?.displayName);
+  const asked = readPrivacy(header('Privacy'));
+  if (asked.type === 'withheld') return { number, displayName, privacy: asked.header };
+  return { number, displayName, ...(hidden && asked.type !== 'shown' ? { privacy: 'id' } : {}) };
 }
 
-/** What a gateway tells of the caller in the network behind it. */
-export function gatewayCaller(request: ReceivedRequest, gateway: GatewayConfig): CallerIdentity {
-  const from = readIdentity(request.header('From'));
-  const number = from?.user ?? '';
-  return { number: number === '' ? gateway.name : number, displayName: from?.displayName };
-}
-
-/** The identity that a node asserts; it is part of the node's signature. */
-export function nodeCaller(request: ReceivedRequest): CallerIdentity | undefined {
-  const asserted = readAssertedIdentity(request.header('P-Asserted-Identity'));
-  return asserted === undefined ? undefined : { number: asserted.user, displayName: asserted.displayName };
+/** The identity that a node asserts; with `outside` and Privacy it is part of the node's signature. */
+export function nodeCaller({ header }: ReceivedRequest, outside: boolean): CallerIdentity | undefined {
+  const asserted = readAssertedIdentity(header('P-Asserted-Identity'));
+  if (asserted === undefined) return undefined;
+  const { user: number, displayName } = asserted;
+  const privacy = readPrivacy(header('Privacy'));
+  return {
+    number,
+    displayName,
+    ...(outside ? { outside: true } : {}),
+    ...(privacy.type === 'withheld' ? { privacy: privacy.header } : {}),
+  };
 }
 
 /** The process that a node wants; `undefined` when the parameters are malformed. */

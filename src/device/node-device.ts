@@ -1,15 +1,17 @@
 import type { Pid } from '../process/pid';
 import { parseUri } from '../sip-message/uri';
-import { formatIdentity, sipUri } from '../sip/identity';
+import { sipUri } from '../sip/identity';
 import type { NodeSignature } from '../sip/node-signature';
 import type { Session, UserAgent } from '../sip/user-agent';
 import type { DeviceProcess, DeviceProfile, OutgoingCall } from './device-process';
-import { callHeaders } from './outgoing';
+import { assertedIdentity, callHeaders } from './outgoing';
 
 export interface NodeDeviceOptions {
   readonly node: number;
   /** `host:port` of its SIP server, TCP. */
   readonly sipAddress: string;
+  /** Its incarnation: a request that is signed for it is nothing for a later one. */
+  readonly nodeBoot: number;
   /** The process there that is wanted; undefined: the node does its own digit analysis (claim R14). */
   readonly target: { readonly pid: Pid; readonly boot: number } | undefined;
   readonly profile: DeviceProfile;
@@ -35,15 +37,22 @@ export class NodeDevice implements DeviceProcess {
   }
 
   call(call: OutgoingCall): Session {
-    const { domain, signature, node, userAgent } = this.options;
+    const { domain, signature, node, nodeBoot: boot, userAgent } = this.options;
+    const { caller, sdp } = call;
     const uri = this.requestUri(call.digits);
-    const headers = callHeaders(call, domain);
-    const assertedIdentity = formatIdentity(call.caller.number, call.caller.displayName, domain);
+    const signed = {
+      method: 'INVITE',
+      uri,
+      assertedIdentity: assertedIdentity(caller, domain),
+      privacy: caller.privacy,
+      outside: caller.outside === true,
+      body: sdp ?? '',
+    };
     return userAgent.invite({
       uri,
-      sdp: call.sdp,
-      headers,
-      sign: (callId) => signature.sign({ method: 'INVITE', uri, callId, assertedIdentity, body: call.sdp ?? '' }, node),
+      sdp,
+      headers: callHeaders(call, domain, 'node'),
+      sign: (callId) => signature.sign({ ...signed, callId }, { node, boot }),
     });
   }
 

@@ -1,24 +1,38 @@
 import { formatIdentity, sipUri } from '../sip/identity';
 import { hostInUri } from '../sip/domain';
 import type { Headers, SipSource } from '../sip/user-agent';
+import { ANONYMOUS } from '../sip/privacy';
 import type { JournaledBinding } from '../registration/journal';
-import type { OutgoingCall } from './device-process';
+import type { CallerIdentity, OutgoingCall } from './device-process';
 import type { Flows } from './ports';
 
+/** The domain of identities that are nobody's of ours, where one must stand: between nodes. */
+const OUTSIDE_DOMAIN = 'outside.invalid';
+
 /**
- * The headers with which the callee sees a call: From and P-Asserted-Identity are the caller's line and display name at
- * the cluster's domain (RFC 3325 section 9.1), Contact is ours.
+ * The headers with which the other side sees a call. From is the caller's number and display name at our domain, where calls back go
+ * to. P-Asserted-Identity says that somebody is one of us (RFC 3325 section 9.1): for our own callers only. A caller who is not to be
+ * shown is anonymous; gateways and nodes are trusted with the identity all the same, and told so (section 7), phones are not. Between
+ * nodes the identity always goes along. Contact is ours.
  */
-export function callHeaders(call: OutgoingCall, domain: string): Headers {
-  const caller = formatIdentity(call.caller.number, call.caller.displayName, domain);
+export function callHeaders(call: OutgoingCall, domain: string, towards: 'station' | 'gateway' | 'node'): Headers {
+  const { number, displayName, outside, privacy } = call.caller;
+  const trusted = towards !== 'station';
+  const asserts = towards === 'node' || (outside !== true && (trusted || privacy === undefined));
   return {
     ...call.headers,
-    From: caller,
+    From: privacy === undefined ? formatIdentity(number, displayName, domain) : ANONYMOUS,
     To: formatIdentity(call.digits, undefined, domain),
-    'P-Asserted-Identity': caller,
+    ...(asserts ? { 'P-Asserted-Identity': assertedIdentity(call.caller, domain) } : {}),
+    ...(trusted && privacy !== undefined ? { Privacy: privacy } : {}),
     'Max-Forwards': String(call.maxForwards),
-    Contact: formatIdentity(call.caller.number, undefined, 'localhost'),
+    Contact: formatIdentity(privacy === undefined ? number : '', undefined, 'localhost'),
   };
+}
+
+/** Value of P-Asserted-Identity. */
+export function assertedIdentity({ number, displayName, outside }: CallerIdentity, domain: string): string {
+  return formatIdentity(number, displayName, outside === true ? OUTSIDE_DOMAIN : domain);
 }
 
 /** `udp:127.0.0.1:5062`; an IPv6 address in brackets. */

@@ -8,6 +8,7 @@ import type { UserAgent } from '../sip/user-agent';
 import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
 import type { ClaimStore } from './auto-registration-store';
+import type { HostLocator } from './gateway-addresses';
 import type { DeviceProcess, IncomingCall } from './device-process';
 
 /** Another node, as its polls tell. */
@@ -43,9 +44,6 @@ export interface OtherProcesses {
   withPid(pid: Pid): (DeviceProcess & { takes(digits: string): boolean }) | undefined;
 }
 
-/** Looks up the addresses of a host name; rejects when there are none. */
-export type HostResolver = (host: string) => Promise<readonly string[]>;
-
 export interface DevicesOptions {
   readonly config: TandemConfig;
   readonly node: number;
@@ -66,7 +64,8 @@ export interface DevicesOptions {
   readonly givenNumbers?: ClaimStore;
   /** For the jitter of granted expiries; from 0 up to 1. */
   readonly random?: () => number;
-  readonly resolveHost?: HostResolver;
+  /** Where the names of gateways lead; the one that the SIP server uses for calls to them. */
+  readonly locate?: HostLocator;
   readonly flows?: Flows;
   readonly otherProcesses?: OtherProcesses;
   /** Names of the devices that are in a call. */

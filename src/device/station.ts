@@ -108,7 +108,7 @@ export class Station implements DeviceProcess {
     return this.options.userAgent.invite({
       ...this.destination(),
       sdp: call.sdp,
-      headers: callHeaders(call, this.options.domain),
+      headers: callHeaders(call, this.options.domain, 'station'),
     });
   }
 

@@ -89,6 +89,11 @@ export class Stations {
     return here ?? [...stations].sort((a, b) => compareStamps(b.registration.stamp, a.registration.stamp))[0];
   }
 
+  /** Whether a station has registered over this connection. */
+  hasConnection(source: SipSource): boolean {
+    return this.flows.hasConnectionFrom(source);
+  }
+
   /** The device has sent something that proves who it is: it lives, and need not be asked for a while. */
   seen(device: string, source: SipSource): void {
     const station = this.of(device).find((each) => each.isAt(source));

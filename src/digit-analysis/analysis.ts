@@ -25,7 +25,15 @@ export type Analysis =
   /** No number and no pattern: 404. */
   | { readonly type: 'unknown' };
 
+export interface AnalysisOptions {
+  /** For a call from another node: our own devices and gateways only. */
+  readonly localOnly: boolean;
+  /** For a call that came in through a gateway, here or at another node: no route, which would lead out again. */
+  readonly numbersOnly?: boolean;
+  /** The calling device's name. */
+  readonly from: string;
+}
+
 export interface DigitAnalysis {
-  /** `localOnly`: for a call from another node, our own devices and gateways only. `from`: the calling device's name. */
-  analyse(dialled: string, options: { readonly localOnly: boolean; readonly from: string }): Analysis;
+  analyse(dialled: string, options: AnalysisOptions): Analysis;
 }

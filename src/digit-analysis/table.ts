@@ -1,7 +1,7 @@
 import type { RouteConfig } from '../config/types';
 import type { CompositeSet, HeldRecord } from '../registration/composite-set';
 import type { RegistrationRecord } from '../registration/record';
-import type { Analysis, DigitAnalysis, Target } from './analysis';
+import type { Analysis, AnalysisOptions, DigitAnalysis, Target } from './analysis';
 import { compilePattern, MAX_DIALLED, PatternIndex, type CompiledPattern } from './pattern';
 import { nodeName, tunnelled } from './tunnelled';
 import { newestFirst, RecordIndex } from './record-index';
@@ -95,18 +95,18 @@ export class RegistrationInformationTable implements DigitAnalysis {
     );
   }
 
-  analyse(dialled: string, { localOnly }: { readonly localOnly: boolean; readonly from: string }): Analysis {
+  analyse(dialled: string, { localOnly, numbersOnly }: AnalysisOptions): Analysis {
     if (dialled.length === 0 || dialled.length > MAX_DIALLED) return { type: 'unknown' };
     const held = this.stationsOf(dialled);
     if (held !== undefined) return this.asAnalysis(dialled, dialled, this.stationBranches(dialled, held, localOnly));
-    const best = this.routes.candidates(dialled)[0];
+    const best = numbersOnly ? undefined : this.routes.candidates(dialled)[0];
     if (best === undefined) return { type: 'unknown' };
     const gateways = this.gatewayTargets(best.pattern, best.value, dialled, localOnly);
     return this.asAnalysis(best.pattern.text, dialled, gateways.length === 0 ? [] : [gateways]);
   }
 
-  /** As `analyse` for one of our own devices, with everything that was looked at. */
-  explain(dialled: string, from: string): DialExplanation {
+  /** As `analyse` for one of our own devices (`numbersOnly`: a gateway), with everything that was looked at. */
+  explain(dialled: string, from: string, numbersOnly = false): DialExplanation {
     const held = this.stationsOf(dialled);
     const candidates = this.routes.candidates(dialled);
     return {
@@ -119,13 +119,15 @@ export class RegistrationInformationTable implements DigitAnalysis {
       },
       patterns: candidates.map(({ pattern, value }, index) => ({
         pattern: pattern.text,
-        chosen: held === undefined && index === 0,
+        chosen: held === undefined && index === 0 && !numbersOnly,
         why:
           held !== undefined
             ? 'the number goes first'
-            : index === 0
-              ? 'closest match'
-              : 'matches more strings, or as many and stands later',
+            : numbersOnly
+              ? 'calls of a gateway reach numbers only'
+              : index === 0
+                ? 'closest match'
+                : 'matches more strings, or as many and stands later',
         matchingStrings: pattern.matching(dialled.length).toString(),
         digits: pattern.strip(dialled),
         targets: value.targets.map((gateway) => ({
@@ -133,7 +135,7 @@ export class RegistrationInformationTable implements DigitAnalysis {
           records: newestFirst(this.records.gateway(gateway)).map((each) => this.explainRecord(pattern.text, each)),
         })),
       })),
-      result: this.analyse(dialled, { localOnly: false, from }),
+      result: this.analyse(dialled, { localOnly: false, numbersOnly, from }),
     };
   }
 

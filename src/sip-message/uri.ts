@@ -1,3 +1,4 @@
+import { hostInUri, sameHost } from '../process/address';
 import { parseHostPort } from './characters';
 
 export interface SipUri {
@@ -166,7 +167,7 @@ export function uriEquals(a: SipUri, b: SipUri): boolean {
   return (
     a.user === b.user &&
     a.password === b.password &&
-    a.host.toLowerCase() === b.host.toLowerCase() &&
+    sameHost(a.host, b.host) &&
     a.port === b.port &&
     sameParams(a, b) &&
     sameHeaders(a, b)
@@ -185,7 +186,7 @@ export function canonicalUri(text: string): string | undefined {
   return formatUri({
     ...uri,
     user: uri.scheme === 'tel' ? telNumber(uri.user) : uri.user,
-    host: uri.host.toLowerCase(),
+    host: uri.host === '' ? '' : hostInUri(uri.host),
     params: new Map(params.sort(byName)),
     headers: new Map([...uri.headers].sort(byName)),
   });

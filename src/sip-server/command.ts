@@ -17,6 +17,7 @@ export interface ServerArguments {
   readonly secret: string;
   readonly tls?: TlsFiles;
   readonly limits: Partial<SourceLimitOptions>;
+  readonly origins?: readonly string[];
   /** Ends with the process that started it. */
   readonly parent: boolean;
 }
@@ -27,9 +28,10 @@ const PROTOCOLS: ReadonlySet<string> = new Set(['udp', 'tcp', 'tls', 'ws', 'wss'
 
 export const USAGE = `usage: sip-server --listen PROTOCOL:ADDRESS:PORT ... --control ADDRESS:PORT [--secret SECRET]
                   [--announce ADDRESS] [--tls-key FILE --tls-cert FILE [--tls-ca FILE]]
-                  [--ban ADDRESS[/BITS]] ... [--limit REQUESTS] [--parent]
+                  [--ban ADDRESS[/BITS]] ... [--limit REQUESTS] [--page ORIGIN] ... [--parent]
 PROTOCOL is udp, tcp, tls, ws or wss. PROTOCOL:ADDRESS:PORT@ADDRESS[:PORT] announces another address for one listener.
 Nothing from a banned address is looked at; --limit is how many requests one address may send in a second (0: any number).
+--page names web pages that may open WebSockets: https://HOST, HOST, .DOMAIN or *; without it all may.
 The secret may also come from ${SECRET_VARIABLE}, where other users of the machine cannot see it.`;
 
 function isProtocol(text: string): text is Protocol {
@@ -78,6 +80,7 @@ const VALUE_OPTIONS: ReadonlySet<string> = new Set([
   '--tls-cert',
   '--tls-ca',
   '--ban',
+  '--page',
   '--limit',
 ]);
 
@@ -85,11 +88,12 @@ interface Options {
   parent: boolean;
   readonly listen: string[];
   readonly ban: string[];
+  readonly pages: string[];
   readonly single: Map<string, string>;
 }
 
 function readOptions(argv: readonly string[]): Options {
-  const read: Options = { parent: false, listen: [], ban: [], single: new Map() };
+  const read: Options = { parent: false, listen: [], ban: [], pages: [], single: new Map() };
   for (let index = 0; index < argv.length; index += 1) {
     const option = argv[index] ?? '';
     if (option === '--parent') {
@@ -101,6 +105,7 @@ function readOptions(argv: readonly string[]): Options {
     if (value === undefined) throw new Error(`${option} needs a value`);
     if (option === '--listen') read.listen.push(value);
     else if (option === '--ban') read.ban.push(value);
+    else if (option === '--page') read.pages.push(value);
     else read.single.set(option, value);
   }
   return read;
@@ -126,7 +131,7 @@ function sourceLimits(banned: readonly string[], limit: string | undefined): Par
 
 /** Throws an error with a text for the user. */
 export function parseArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): ServerArguments {
-  const { parent, listen: listeners, ban, single } = readOptions(argv);
+  const { parent, listen: listeners, ban, pages, single } = readOptions(argv);
   const announce = single.get('--announce');
   const listen = listeners.map((text) => announcing(listenPoint(text), announce));
   const control = single.get('--control');
@@ -143,6 +148,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     secret,
     limits: sourceLimits(ban, single.get('--limit')),
     parent,
+    ...(pages.length === 0 ? {} : { origins: pages }),
     ...(tls === undefined ? {} : { tls }),
   };
 }

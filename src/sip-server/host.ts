@@ -1,15 +1,13 @@
-import { isIPv6, SocketAddress } from 'node:net';
+import { isIPv6 } from 'node:net';
+import { canonicalHost } from '../process/address';
 
 /** An address as it stands in a URI or a Via: IPv6 in brackets (RFC 3261 section 25.1, IPv6reference). */
 export function hostOfAddress(address: string): string {
   return isIPv6(address) ? `[${address}]` : address;
 }
 
-/** The address that a host of a URI or a Via means: IPv6 without its brackets, in its one canonical spelling. */
-export function addressOfHost(host: string): string {
-  const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
-  return isIPv6(bare) ? new SocketAddress({ address: bare, family: 'ipv6' }).address : bare.toLowerCase();
-}
+/** The address that a host of a URI or a Via means, in its one spelling, without brackets. */
+export const addressOfHost = canonicalHost;
 
 /** `address:port`, IPv6 in brackets. */
 export const hostAndPort = (address: string, port: number): string => `${hostOfAddress(address)}:${port}`;

@@ -25,6 +25,8 @@ export interface SipServerOptions {
   readonly control: { readonly address: string; readonly port: number };
   /** Applications must know it. */
   readonly secret: string;
+  /** Web pages that may open WebSockets: origins, hosts, `.domain`, `*`; undefined: all. */
+  readonly origins?: readonly string[];
   /** What one source address may do. */
   readonly limits?: Partial<SourceLimitOptions>;
   readonly log?: Log;
@@ -64,7 +66,11 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
   const acquaintances = new Acquaintances(clock, (connection) => transport.keep(connection));
   const isKnown = (flow: Flow): boolean => acquaintances.standing(flow) === 'known';
   const transport: TransportLayer = limits.guard(
-    createTransport({ clock, log, isKnown, ...(options.tls === undefined ? {} : { tls: options.tls }) }),
+    createTransport({
+      ...{ clock, log, isKnown },
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+      ...(options.origins === undefined ? {} : { origins: options.origins }),
+    }),
   );
   const transactions = createTransactionLayer({
     transport,

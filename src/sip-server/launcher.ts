@@ -21,6 +21,8 @@ export interface LaunchOptions {
   /** Address to announce in place of the listeners' own. */
   readonly announced?: string;
   readonly log?: Log;
+  /** Web pages that may open WebSockets; undefined: all. */
+  readonly origins?: readonly string[];
   /** The server has ended without `stop` being asked for. */
   readonly onExit: (reason: string) => void;
   /** Whether the server answers; after `dead` it is ended, and `onExit` follows. */
@@ -148,7 +150,8 @@ function serverArguments(options: LaunchOptions): string[] {
     options.limits === undefined
       ? []
       : ['--limit', String(options.limits.requestsPerSecond), ...options.limits.ban.flatMap((ban) => ['--ban', ban])];
-  return ['sip-server', '--control', '127.0.0.1:0', '--parent', ...listen, ...announce, ...tls, ...limits];
+  const pages = options.origins?.flatMap((page) => ['--page', page]) ?? [];
+  return ['sip-server', '--control', '127.0.0.1:0', '--parent', ...listen, ...announce, ...tls, ...limits, ...pages];
 }
 
 function ready(

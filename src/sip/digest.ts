@@ -1,8 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { DigestAlgorithm } from '../config/types';
+import { sameHost, sourcePrefix } from '../process/address';
 import { formatChallenge, parseCredentials } from '../sip-message/auth';
 import { parseUri } from '../sip-message/uri';
 import type { SipDomain } from './domain';
+import type { Guesses } from './guesses';
 import { splitCredentials } from './header-values';
 import type { NonceSource } from './nonce';
 import type { Headers, ReceivedRequest } from './user-agent';
@@ -19,6 +21,7 @@ export interface DigestOptions {
   readonly accounts: readonly DigestAccount[];
   readonly domain: SipDomain;
   readonly nonces: NonceSource;
+  readonly guesses: Guesses;
 }
 
 /** Why a request was challenged. Only `wrong` and `malformed` are failures of the one who asks. */
@@ -35,12 +38,30 @@ export type AuthenticationResult =
       readonly type: 'challenge';
       readonly status: 401 | 407;
       readonly headers: Headers;
+      /** One for each algorithm, in order (RFC 8760 section 2.3): the first is in `headers`, each has a line of its own. */
+      readonly moreLines: Readonly<Record<string, readonly string[]>>;
       readonly cause: ChallengeCause;
-      /** One challenge for each algorithm of the account, strongest first; `headers` carries the first. */
-      readonly challenges: readonly string[];
+      /** A password was wrong, or there is no such account. */
+      readonly guess?: FailedGuess;
     }
-  /** The credentials are right, but made for another request. */
-  | { readonly type: 'forbidden'; readonly status: 403; readonly reason: string };
+  /** `other-request`: the credentials are right, but made for another one. `held-up`: too many were wrong; nothing was looked at. */
+  | {
+      readonly type: 'forbidden';
+      readonly status: 403;
+      readonly reason: string;
+      readonly headers: Headers;
+      readonly cause: 'other-request' | 'held-up';
+      readonly account: string;
+    };
+
+export interface FailedGuess {
+  readonly account: string;
+  readonly isAccount: boolean;
+  /** With how many wrong ones of the same account from there before. */
+  readonly failures: number;
+  /** For how long nothing more is looked at. */
+  readonly waitMs: number;
+}
 
 /** What RFC 7616 section 3.4 makes a response of. */
 export interface DigestInput {
@@ -100,27 +121,40 @@ function equal(a: string, b: string): boolean {
   return left !== undefined && right !== undefined && timingSafeEqual(left, right);
 }
 
+/** Strongest first; who may answer with one may answer with any that is stronger. */
+const STRENGTH: readonly DigestAlgorithm[] = ['SHA-256', 'MD5'];
+
+/** The order of the first account that has one, and behind it what else some account has. */
+function offeredTo(accounts: readonly DigestAccount[]): readonly DigestAlgorithm[] {
+  const used = new Set(accounts.flatMap(({ algorithms }) => algorithms));
+  const ordered = accounts.find(({ algorithms }) => algorithms.length > 1)?.algorithms ?? [];
+  const offered = new Set([...ordered, ...STRENGTH.filter((algorithm) => used.has(algorithm))]);
+  return offered.size === 0 ? DEFAULT_ALGORITHMS : [...offered];
+}
+
 /**
  * The server side of digest authentication (RFC 3261 section 22, RFC 7616, RFC 8760). Nonces are signed and good at their
- * issuer only; qop=auth is required; a nonce count is taken once. An unknown user gets the answer, and costs the work,
- * of a wrong password.
+ * issuer only; qop=auth is required; a nonce count is taken once. Everybody is offered the same algorithms, those of all accounts
+ * together, and an unknown user gets the answer, costs the work, and is held up like one with a wrong password: nobody can find out
+ * which accounts there are.
  */
 export class DigestAuthenticator {
   private readonly accounts: ReadonlyMap<string, DigestAccount>;
+  private readonly offered: readonly DigestAlgorithm[];
   private readonly realm: string;
 
   constructor(private readonly options: DigestOptions) {
     this.accounts = new Map(options.accounts.map((account) => [account.username, account]));
+    this.offered = offeredTo(options.accounts);
     this.realm = options.domain.name;
   }
 
-  /** `likelyUser`: whose algorithms to offer to a request without credentials (user part of its From). */
-  authenticate(request: ReceivedRequest, likelyUser?: string): AuthenticationResult {
+  authenticate(request: ReceivedRequest): AuthenticationResult {
     const header = request.header(request.method === 'REGISTER' ? 'Authorization' : 'Proxy-Authorization');
     const params = this.ours(header);
-    if (params === undefined) return this.challenge(request, 'no-credentials', likelyUser);
+    if (params === undefined) return this.challenge(request, 'no-credentials');
     const credentials = toCredentials(params);
-    if (credentials === undefined) return this.challenge(request, 'malformed', params.get('username'));
+    if (credentials === undefined) return this.challenge(request, 'malformed');
     return this.judge(request, credentials);
   }
 
@@ -136,24 +170,36 @@ export class DigestAuthenticator {
   }
 
   private judge(request: ReceivedRequest, credentials: DigestCredentials): AuthenticationResult {
+    const { nonces, guesses } = this.options;
     const { username, nonce } = credentials;
+    const place = sourcePrefix(request.source.address);
+    const { state, issuedAt } = nonces.check(nonce, place);
+    // Without a nonce of ours for that place nothing is judged and nothing counts: the address could be anybody's.
+    if (state === 'forged') return this.challenge(request, 'wrong');
+    if (state === 'elsewhere') return this.challenge(request, 'stale');
+    const waitMs = guesses.waitMs(place, username);
+    if (waitMs > 0) return heldUp(username, waitMs);
     const account = this.accounts.get(username);
-    const { state, issuedAt } = this.options.nonces.check(nonce);
-    const expected = digestResponse({
-      ...credentials,
-      realm: this.realm,
-      password: account?.password ?? '',
-      method: request.method,
-    });
-    const allowed = (account?.algorithms ?? DEFAULT_ALGORITHMS).includes(credentials.algorithm);
-    const right = equal(expected, credentials.response) && account !== undefined && allowed;
-    if (!right || state === 'forged') return this.challenge(request, 'wrong', username);
-    if (state !== 'good') return this.challenge(request, 'stale', username);
-    if (!this.options.nonces.take(nonce, issuedAt, Number.parseInt(credentials.nc, 16)))
-      return this.challenge(request, 'replayed', username);
-    if (!this.corresponds(credentials.uri, request.uri))
-      return { type: 'forbidden', status: 403, reason: 'Credentials For Another Request' };
-    return { type: 'authenticated', username, nonceIssuedAt: issuedAt };
+    if (!this.isRight(request.method, credentials, account)) {
+      const counted = guesses.failed(place, username);
+      return this.challenge(request, 'wrong', { account: username, isAccount: account !== undefined, ...counted });
+    }
+    guesses.succeeded(place, username);
+    if (state !== 'good') return this.challenge(request, 'stale');
+    if (!nonces.take(nonce, issuedAt, Number.parseInt(credentials.nc, 16))) return this.challenge(request, 'replayed');
+    if (this.corresponds(credentials.uri, request.uri))
+      return { type: 'authenticated', username, nonceIssuedAt: issuedAt };
+    const reason = 'Credentials For Another Request';
+    return { type: 'forbidden', status: 403, reason, headers: {}, cause: 'other-request', account: username };
+  }
+
+  private isRight(method: string, credentials: DigestCredentials, account: DigestAccount | undefined): boolean {
+    const { algorithm, response } = credentials;
+    const expected = digestResponse({ ...credentials, realm: this.realm, password: account?.password ?? '', method });
+    const allowed = (account?.algorithms ?? DEFAULT_ALGORITHMS).some(
+      (own) => STRENGTH.indexOf(algorithm) <= STRENGTH.indexOf(own),
+    );
+    return equal(expected, response) && account !== undefined && allowed;
   }
 
   /**
@@ -165,20 +211,15 @@ export class DigestAuthenticator {
     const [a, b] = [parseUri(signed), parseUri(requested)];
     if (a === undefined || b === undefined || a.scheme === 'tel' || b.scheme === 'tel') return false;
     const { domain } = this.options;
-    const sameHost = a.host.toLowerCase() === b.host.toLowerCase() && a.port === b.port;
-    return (sameHost || domain.hasHost(a.host)) && (a.user === undefined || a.user === b.user);
+    const isSame = sameHost(a.host, b.host) && a.port === b.port;
+    return (isSame || domain.hasHost(a.host)) && (a.user === undefined || a.user === b.user);
   }
 
-  private challenge(
-    request: ReceivedRequest,
-    cause: ChallengeCause,
-    username: string | undefined,
-  ): AuthenticationResult {
-    const account = username === undefined ? undefined : this.accounts.get(username);
+  private challenge(request: ReceivedRequest, cause: ChallengeCause, guess?: FailedGuess): AuthenticationResult {
     // A wrong count with the right password is no attack by itself: requests overtake each other on UDP.
     const stale = cause === 'stale' || cause === 'replayed';
-    const nonce = this.options.nonces.issue();
-    const challenges = (account?.algorithms ?? DEFAULT_ALGORITHMS).map((algorithm) =>
+    const nonce = this.options.nonces.issue(sourcePrefix(request.source.address));
+    const [first = '', ...more] = this.offered.map((algorithm) =>
       formatChallenge('Digest', {
         realm: this.realm,
         nonce,
@@ -188,12 +229,19 @@ export class DigestAuthenticator {
       }),
     );
     const register = request.method === 'REGISTER';
+    const name = register ? 'WWW-Authenticate' : 'Proxy-Authenticate';
     return {
       type: 'challenge',
       status: register ? 401 : 407,
-      headers: { [register ? 'WWW-Authenticate' : 'Proxy-Authenticate']: challenges[0] ?? '' },
+      headers: { [name]: first },
+      moreLines: more.length === 0 ? {} : { [name]: more },
       cause,
-      challenges,
+      ...(guess === undefined ? {} : { guess }),
     };
   }
+}
+
+function heldUp(account: string, waitMs: number): AuthenticationResult {
+  const headers = { 'Retry-After': String(Math.ceil(waitMs / 1000)) };
+  return { type: 'forbidden', status: 403, reason: 'Too Many Wrong Passwords', headers, cause: 'held-up', account };
 }

@@ -1,7 +1,9 @@
-import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { TandemConfig } from '../config/types';
+import { canonicalHost } from '../process/address';
 import { parseUri } from '../sip-message/uri';
+
+export { canonicalHost, hostInUri } from '../process/address';
 
 const WILDCARDS = new Set(['0.0.0.0', '::']);
 
@@ -33,6 +35,10 @@ export class SipDomain {
     if (addresses.some((each) => each === '::1' || each.startsWith('127.'))) this.add('localhost');
   }
 
+  all(): readonly string[] {
+    return [...this.hosts];
+  }
+
   hasHost(host: string): boolean {
     return this.hosts.has(canonicalHost(host));
   }
@@ -44,23 +50,24 @@ export class SipDomain {
   }
 }
 
-/** Lower case, without the brackets of an IPv6 reference and without a trailing dot. */
-export function canonicalHost(host: string): string {
-  const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
-  return bare.toLowerCase().replace(/\.$/, '');
-}
-
-/** Host as it stands in a URI: an IPv6 address in brackets. */
-export function hostInUri(host: string): string {
-  const bare = canonicalHost(host);
-  return isIP(bare) === 6 ? `[${bare}]` : bare;
-}
-
-/** Every host name and address that the configuration gives to the exchange. */
+/**
+ * Every host name and address that the configuration gives to the exchange: addresses of nodes, `domains`, and in the domain the names
+ * of sites and nodes, since SRV and A records for phones have these (docs/phones.md).
+ */
 export function configuredHosts(config: TandemConfig): string[] {
   const hosts = config.nodes.flatMap((node) => [
     ...(node.address === undefined ? [] : [node.address]),
-    ...node.listen.map((listen) => listen.address),
+    ...node.listen.flatMap(({ address, announced }) => [
+      address,
+      ...(announced === undefined ? [] : [hostIn(announced)]),
+    ]),
   ]);
-  return hosts.filter((host) => !WILDCARDS.has(host));
+  const { domain, domains = [] } = config.cluster;
+  const names = [...Object.keys(config.sites), ...config.nodes.flatMap(({ name, site }) => [name, `${name}.${site}`])];
+  return [...hosts, ...domains, ...names.map((name) => `${name}.${domain}`)].filter((host) => !WILDCARDS.has(host));
+}
+
+/** The host of `ADDRESS` or `ADDRESS:PORT`. */
+function hostIn(announced: string): string {
+  return parseUri(`sip:${announced}`)?.host ?? announced;
 }

@@ -2,9 +2,11 @@ import { formatNameAddr, parseNameAddr, parseNameAddrList } from '../sip-message
 import { formatUri, parseUri } from '../sip-message/uri';
 import { hostInUri } from './domain';
 import { isHeaderSafe } from './header-values';
+import { normaliseDigits } from './request-uri';
 
 /** Who a header says that somebody is. */
 export interface Identity {
+  /** Without user parameters (`;cpc=ordinary`, `;phone-context=`) and the visual separators of a number. */
   readonly user: string;
   readonly host: string;
   readonly displayName: string | undefined;
@@ -17,8 +19,8 @@ function toIdentity(uri: string, displayName: string | undefined): Identity | un
   if (parsed === undefined) return undefined;
   const name = displayName?.trim();
   const usable = name !== undefined && name !== '' && name.length <= MAX_DISPLAY_NAME_LENGTH && isHeaderSafe(name);
-  const user = parsed.user ?? '';
-  if (!isHeaderSafe(user)) return undefined;
+  const user = normaliseDigits(parsed.user ?? '');
+  if (user === undefined) return undefined;
   return { user, host: parsed.host, displayName: usable ? name : undefined };
 }
 

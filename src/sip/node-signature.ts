@@ -1,13 +1,19 @@
 import { createHash } from 'node:crypto';
+import { canonicalHost } from '../process/address';
 import { isPid, type Pid } from '../process/pid';
 import { sign, verify } from '../process/hmac';
 import { canonicalUri } from '../sip-message/uri';
 import { readAssertedIdentity } from './identity';
 import { parseCount } from './header-values';
+import { readPrivacy } from './privacy';
 import { RecentSet } from './recent-set';
+import { readRequestUri } from './request-uri';
 import type { HeaderReader, Headers, ReceivedRequest } from './user-agent';
 
-/** From which node to which, and when: `1;to=2;time=1700000000000`. */
+/**
+ * From which node to which incarnation of which, and when: `1;to=2;boot=17;time=1700000000000`; `;caller=outside` behind it when the
+ * call came in through a gateway.
+ */
 export const NODE_HEADER = 'X-Tandem-Node';
 export const SIGNATURE_HEADER = 'X-Tandem-Signature';
 /** In a refusal for clock skew: the receiver's time, ms since the epoch. */
@@ -40,6 +46,8 @@ const NOTHING_HERE = 'number';
 export interface NodeSignatureOptions {
   readonly secret: string;
   readonly node: number;
+  /** Our incarnation. */
+  readonly boot: number;
   readonly now: () => number;
   /** Call-IDs that are remembered at most. */
   readonly capacity?: number;
@@ -58,17 +66,28 @@ export interface SignedRequest {
   readonly callId: string;
   /** Value of P-Asserted-Identity. */
   readonly assertedIdentity: string | undefined;
+  /** Value of Privacy. */
+  readonly privacy?: string | undefined;
+  /** The call came in through a gateway. */
+  readonly outside?: boolean;
   readonly body: string;
 }
 
+/** For whom a request is signed. */
+export interface Addressee {
+  readonly node: number;
+  readonly boot: number;
+}
+
 export type NodeVerdict =
-  | { readonly type: 'node'; readonly node: number }
+  /** `outside`: the call came in through a gateway there. */
+  | { readonly type: 'node'; readonly node: number; readonly outside: boolean }
   | {
       readonly type: 'refused';
-      readonly status: 403;
+      readonly status: 403 | 410;
       readonly reason: string;
       readonly headers: Headers;
-      readonly cause: 'forged' | 'skew' | 'replayed' | 'other-node';
+      readonly cause: 'forged' | 'skew' | 'replayed' | 'other-node' | 'earlier-life';
     };
 
 /** Line ends and the end of the body may change on the way through a SIP server; what it says may not. */
@@ -81,24 +100,40 @@ function bodyHash(body: string): string {
 function canonicalIdentity(header: string | undefined): string {
   const identity = readAssertedIdentity(header);
   if (identity === undefined) return '';
-  return JSON.stringify([identity.displayName ?? '', identity.user, identity.host.toLowerCase()]);
+  return JSON.stringify([identity.displayName ?? '', identity.user, canonicalHost(identity.host)]);
+}
+
+/** SIP servers may write the values of Privacy in another way; what is asked for stays. */
+function canonicalPrivacy(header: string | undefined): string {
+  const privacy = readPrivacy(header);
+  return privacy.type === 'withheld' ? privacy.header : '';
 }
 
 interface NodeHeader {
   readonly from: number;
   readonly to: number;
+  readonly boot: number;
   readonly time: number;
+  readonly outside: boolean;
 }
 
 function parseNodeHeader(text: string | undefined): NodeHeader | undefined {
-  const match = /^(\d{1,6});to=(\d{1,6});time=(\d{1,15})$/.exec(text?.trim() ?? '');
-  return match === null ? undefined : { from: Number(match[1]), to: Number(match[2]), time: Number(match[3]) };
+  const match = /^(\d{1,6});to=(\d{1,6});boot=(\d{1,16});time=(\d{1,15})(;caller=outside)?$/.exec(text?.trim() ?? '');
+  if (match === null) return undefined;
+  const [from, to, boot, time] = match.slice(1, 5).map(Number);
+  if (from === undefined || to === undefined || boot === undefined || time === undefined) return undefined;
+  return { from, to, boot, time, outside: match[5] !== undefined };
+}
+
+function formatNodeHeader({ from, to, boot, time, outside }: NodeHeader): string {
+  return `${from};to=${to};boot=${boot};time=${time}${outside ? ';caller=outside' : ''}`;
 }
 
 /**
  * Proof between nodes that a request outside a dialog, or an answer to one, comes from a node of the cluster.
- * What is signed: method, request URI, Call-ID, both nodes, the asserted identity, the body, the time. A signature is good
- * for 120 s and once.
+ * What is signed: method, request URI, Call-ID, both nodes, the incarnation of the one that it is for, the asserted identity with its
+ * privacy and whether it comes from outside, the body, the time. A signature is good for 120 s, once, and for one life of the node
+ * that it is for: what was seen is remembered no longer than that. The incarnation says so whatever the clocks of the two nodes show.
  */
 export class NodeSignature {
   private readonly seen: RecentSet<true>;
@@ -107,11 +142,12 @@ export class NodeSignature {
     this.seen = new RecentSet(2 * WINDOW_MS, options.capacity ?? CAPACITY);
   }
 
-  /** The headers with which to send a request to node `to`. */
-  sign(request: SignedRequest, to: number): Headers {
-    const header = { from: this.options.node, to, time: this.options.now() };
+  /** The headers with which to send a request to a node. */
+  sign(request: SignedRequest, { node: to, boot }: Addressee): Headers {
+    const { node: from, now } = this.options;
+    const header = { from, to, boot, time: now(), outside: request.outside === true };
     return {
-      [NODE_HEADER]: `${header.from};to=${header.to};time=${header.time}`,
+      [NODE_HEADER]: formatNodeHeader(header),
       [SIGNATURE_HEADER]: sign(this.options.secret, this.parts(request, header)),
     };
   }
@@ -127,10 +163,12 @@ export class NodeSignature {
       uri: request.uri,
       callId: request.callId,
       assertedIdentity: request.header('P-Asserted-Identity'),
+      privacy: request.header('Privacy'),
       body: request.body,
     };
     if (!verify(this.options.secret, this.parts(signed, header), signature)) return refused('forged', 'Not A Node');
     if (header.to !== this.options.node) return refused('other-node', 'For Another Node');
+    if (header.boot !== this.options.boot) return this.refuseEarlier(request, header);
     return this.judgeTime(header, `${header.from} ${request.method} ${request.callId}`);
   }
 
@@ -167,13 +205,25 @@ export class NodeSignature {
     return pid !== undefined && isPid(pid) && boot !== undefined ? { pid, boot } : undefined;
   }
 
+  /**
+   * Made before our start: a replay, or the word of a node that has not heard of the start yet. Either is told, sealed, what we have
+   * not, so that such a node looks again (claims R13, R14); nothing else comes of it.
+   */
+  private refuseEarlier({ uri, callId }: ReceivedRequest, { from }: NodeHeader): NodeVerdict {
+    const { pid, boot: text } = readRequestUri(uri) ?? { pid: undefined, boot: undefined };
+    const boot = parseCount(text, Number.MAX_SAFE_INTEGER);
+    const wanted = pid !== undefined && isPid(pid) && boot !== undefined ? { pid, boot } : undefined;
+    const headers = this.notMine(callId, from, wanted);
+    return { type: 'refused', status: 410, reason: 'For An Earlier Life', headers, cause: 'earlier-life' };
+  }
+
   private judgeTime(header: NodeHeader, key: string): NodeVerdict {
     const now = this.options.now();
     if (Math.abs(now - header.time) > WINDOW_MS)
       return refused('skew', 'Clocks Of The Nodes Differ', { [TIME_HEADER]: String(now) });
     if (this.seen.get(key) === true || this.seen.forgets(header.time)) return refused('replayed', 'Seen Before');
     this.seen.set(key, header.time, true, now);
-    return { type: 'node', node: header.from };
+    return { type: 'node', node: header.from, outside: header.outside };
   }
 
   private parts(request: SignedRequest, header: NodeHeader): string[] {
@@ -184,7 +234,10 @@ export class NodeSignature {
       request.callId,
       String(header.from),
       String(header.to),
+      String(header.boot),
+      header.outside ? 'outside' : 'inside',
       canonicalIdentity(request.assertedIdentity),
+      canonicalPrivacy(request.privacy),
       bodyHash(request.body),
       String(header.time),
     ];

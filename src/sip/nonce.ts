@@ -14,8 +14,8 @@ export interface NonceOptions {
   readonly capacity?: number;
 }
 
-/** What a nonce is worth. `foreign`: well signed, by another node or another incarnation. */
-export type NonceState = 'good' | 'expired' | 'foreign' | 'forged';
+/** What a nonce is worth. `foreign`: well signed, by another node or another incarnation; `elsewhere`: for another place. */
+export type NonceState = 'good' | 'expired' | 'foreign' | 'elsewhere' | 'forged';
 
 export interface NonceCheck {
   readonly state: NonceState;
@@ -33,7 +33,8 @@ const CLOCK_TOLERANCE_MS = 5000;
 /**
  * Nonces that need no memory to be recognised: time, node, incarnation and a random part, signed (RFC 7616 section 3.3).
  * Their counts need some, and only their issuer keeps them: a nonce is good at its issuer alone, so that a captured
- * request cannot be replayed at another node.
+ * request cannot be replayed at another node. It is made for the place that asks: what comes with it comes from there, whatever address
+ * a packet claims to be from.
  */
 export class NonceSource {
   private readonly counts: RecentSet<number>;
@@ -44,25 +45,32 @@ export class NonceSource {
     this.counts = new RecentSet(this.lifetimeMs + CLOCK_TOLERANCE_MS, options.capacity ?? CAPACITY);
   }
 
-  issue(): string {
+  /** `place`: where the one who is to use it is. */
+  issue(place: string): string {
     const { node, boot, now, secret } = this.options;
-    const parts = [now().toString(36), node.toString(36), boot.toString(36), randomBytes(9).toString('base64url')];
+    const random = randomBytes(9).toString('base64url');
+    const parts = [now().toString(36), node.toString(36), boot.toString(36), random, this.mark(place, random)];
     return [...parts, sign(secret, [PURPOSE, ...parts])].join('.');
   }
 
-  check(nonce: string): NonceCheck {
+  check(nonce: string, place: string): NonceCheck {
     const { node, boot, now, secret } = this.options;
     const forged: NonceCheck = { state: 'forged', issuedAt: 0 };
     if (nonce.length > MAX_NONCE_LENGTH) return forged;
-    const [time, issuer, incarnation, random, signature, ...rest] = nonce.split('.');
+    const [time, issuer, incarnation, random, mark, signature, ...rest] = nonce.split('.');
     if (time === undefined || issuer === undefined || incarnation === undefined || random === undefined) return forged;
-    if (signature === undefined || rest.length > 0) return forged;
-    if (!verify(secret, [PURPOSE, time, issuer, incarnation, random], signature)) return forged;
+    if (mark === undefined || signature === undefined || rest.length > 0) return forged;
+    if (!verify(secret, [PURPOSE, time, issuer, incarnation, random, mark], signature)) return forged;
     const issuedAt = Number.parseInt(time, 36);
+    if (mark !== this.mark(place, random)) return { state: 'elsewhere', issuedAt };
     if (issuer !== node.toString(36) || incarnation !== boot.toString(36)) return { state: 'foreign', issuedAt };
     const age = now() - issuedAt;
     const good = age <= this.lifetimeMs && age >= -CLOCK_TOLERANCE_MS && !this.counts.forgets(issuedAt);
     return { state: good ? 'good' : 'expired', issuedAt };
+  }
+
+  private mark(place: string, random: string): string {
+    return sign(this.options.secret, [`${PURPOSE} place`, place, random]).slice(0, 12);
   }
 
   /**

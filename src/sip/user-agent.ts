@@ -38,6 +38,8 @@ export type Headers = Readonly<Record<string, string>>;
 export interface ResponseOptions {
   readonly reason?: string;
   readonly headers?: Headers;
+  /** Further lines of headers that are no lists: several challenges (RFC 3261 section 7.3.1), behind the one in `headers`. */
+  readonly moreLines?: Readonly<Record<string, readonly string[]>>;
   readonly body?: string;
   readonly contentType?: string;
 }
@@ -70,7 +72,7 @@ export interface Session {
   /** Server role: 200. `sdp` is the answer, or our offer when the INVITE had none (its answer comes with `acknowledged`). */
   answer(options: { readonly sdp: string; readonly headers?: Headers }): void;
   /** Server role: a final answer of 300 or more. */
-  reject(status: number, options?: { readonly reason?: string; readonly headers?: Headers }): void;
+  reject(status: number, options?: Pick<ResponseOptions, 'reason' | 'headers' | 'moreLines'>): void;
 
   /** Client role, before the final answer: CANCEL. Should a 200 cross it, it is ACKed and ended with BYE; the signal is `rejected` 487 either way. */
   cancel(reason?: string): void;

@@ -11,6 +11,7 @@ import { ByteBudget } from './byte-budget';
 import type { FailedRemote, ProtocolTransport, Receiver, SendDone } from './protocol-transport';
 import type { StreamSettings } from './settings';
 import { DEFAULT_STREAM_SETTINGS } from './settings';
+import { originPolicy } from './origins';
 import { StreamTransport } from './stream-transport';
 import { tcp } from './tcp';
 import { tls } from './tls';
@@ -28,6 +29,8 @@ export interface TransportOptions {
   readonly log?: Log;
   /** Needed for `tls` and `wss`. */
   readonly tls?: TlsFiles;
+  /** Web pages that may open WebSockets, as `originPolicy` has them; undefined: all. */
+  readonly origins?: readonly string[];
   readonly stream?: Partial<StreamSettings>;
   readonly datagramLimits?: Partial<ParseLimits>;
   readonly streamLimits?: Partial<ParseLimits>;
@@ -60,7 +63,9 @@ class SipTransport implements TransportLayer {
     this.add(new UdpTransport(receiver, { ...DATAGRAM_LIMITS, ...options.datagramLimits }, clock, isKnown));
     const limits = { ...STREAM_LIMITS, ...options.streamLimits };
     const credentials = (): TlsCredentials => this.credentials(options.tls, () => clock.now());
-    for (const kind of [tcp(limits), tls(limits, credentials), ws(limits), wss(limits, credentials)]) {
+    const mayOpen = originPolicy(options.origins);
+    const webSockets = [ws(limits, mayOpen), wss(limits, credentials, mayOpen)];
+    for (const kind of [tcp(limits), tls(limits, credentials), ...webSockets]) {
       this.add(new StreamTransport(kind, receiver, limits, settings, clock, nextId, budget));
     }
   }

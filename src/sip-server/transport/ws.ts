@@ -8,6 +8,7 @@ import type { ParseLimits } from '../../sip-message/parse';
 import { parseMessage } from '../../sip-message/parse';
 import type { StreamItem } from '../../sip-message/stream';
 import type { Framing } from './connection';
+import type { OriginPolicy } from './origins';
 import type { StreamProtocol } from './stream-transport';
 import { SOCKET_OPTIONS } from './stream-transport';
 import type { RemoteAddress, Wire, WireEvents } from './wire';
@@ -102,16 +103,20 @@ function offersSip(request: IncomingMessage): boolean {
   return offered.split(',').some((protocol) => protocol.trim().toLowerCase() === SUBPROTOCOL);
 }
 
-function refuseUpgrade(socket: Duplex): void {
+function refuseUpgrade(socket: Duplex, status: '400 Bad Request' | '403 Forbidden'): void {
   socket.on('error', () => undefined);
-  socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n', () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
 }
 
-/** Makes WebSockets of the clients of an HTTP server; a client that does not speak the subprotocol `sip` gets 400. */
+/**
+ * Makes WebSockets of the clients of an HTTP server; a client that does not speak the subprotocol `sip` gets 400, a page that may not 403
+ * (RFC 6455 section 4.2.2).
+ */
 export function upgradeClients(
   server: Server,
   limits: ParseLimits,
   secure: boolean,
+  mayOpen: OriginPolicy,
   accept: (wire: Wire) => void,
 ): void {
   const upgrader = new WebSocketServer({
@@ -127,7 +132,9 @@ export function upgradeClients(
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { remoteAddress: address, remotePort: port } = request.socket;
-    if (address === undefined || port === undefined || !offersSip(request)) return refuseUpgrade(socket);
+    if (address === undefined || port === undefined || !offersSip(request))
+      return refuseUpgrade(socket, '400 Bad Request');
+    if (!mayOpen(request.headers.origin)) return refuseUpgrade(socket, '403 Forbidden');
     upgrader.handleUpgrade(request, socket, head, (webSocket) => {
       const make = secure ? SecureWebSocketWire : WebSocketWire;
       accept(new make(webSocket, socket, { address, port }));
@@ -138,13 +145,13 @@ export function upgradeClients(
 export const messageFraming = (limits: ParseLimits): Framing => new MessageFraming(limits);
 
 /** SIP over WebSocket (RFC 7118); only clients open connections. */
-export function ws(limits: ParseLimits): StreamProtocol {
+export function ws(limits: ParseLimits, mayOpen: OriginPolicy): StreamProtocol {
   return {
     protocol: 'ws',
     hasHandshake: true,
     createServer: (_point, accept) => {
       const server = createServer(HTTP_OPTIONS);
-      upgradeClients(server, limits, false, accept);
+      upgradeClients(server, limits, false, mayOpen, accept);
       return server;
     },
     framing: () => messageFraming(limits),

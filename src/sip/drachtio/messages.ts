@@ -72,12 +72,25 @@ const SENDABLE = new Set([
   604, 606,
 ]);
 
+/**
+ * drachtio-srf joins what has one name with commas, which is wrong for challenges, and writes a value as it stands: each further line is
+ * written behind the first. In the values themselves nothing can end a line.
+ */
+function inLines({ headers = {}, moreLines = {} }: ResponseOptions): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(moreLines).map(([name, values]) => {
+      const lines = [...(headers[name] === undefined ? [] : [headers[name]]), ...values];
+      return [name, lines.map((value) => value.replace(/[\r\n]+/g, ' ')).join(`\r\n${name}: `)];
+    }),
+  );
+}
+
 export function responseParts(options: ResponseOptions & { sdp?: string } = {}): {
   headers: Record<string, string>;
   body?: string;
 } {
   const body = options.sdp ?? options.body;
-  return { headers: headersFor(options), ...(body === undefined ? {} : { body }) };
+  return { headers: { ...headersFor(options), ...inLines(options) }, ...(body === undefined ? {} : { body }) };
 }
 
 /** `udp/127.0.0.1:5060,tcp/127.0.0.1:5060` as the server announces itself. */

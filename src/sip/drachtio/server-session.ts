@@ -1,4 +1,4 @@
-import type { SessionProgress, SessionSignal } from '../user-agent';
+import type { ResponseOptions, SessionProgress, SessionSignal } from '../user-agent';
 import { DialogSession, type SessionHost } from './dialog-session';
 import { FLOW_HEADER, reasonsOf, responseParts, sendableStatus } from './messages';
 import type { SrfRequest, SrfResponse } from './srf';
@@ -45,7 +45,7 @@ export class ServerSession extends DialogSession {
     if (!sent) this.cancelled({ reason: 'SIP server is not reachable' });
   }
 
-  reject(status: number, options: { reason?: string; headers?: Record<string, string> } = {}): void {
+  reject(status: number, options: Pick<ResponseOptions, 'reason' | 'headers' | 'moreLines'> = {}): void {
     if (this.state !== 'ringing' || this.over) return;
     this.guard('rejection', () => this.response.send(sendableStatus(status), options.reason, responseParts(options)));
     this.finish();

@@ -100,5 +100,5 @@ describe('random set-ups', () => {
       ),
       { numRuns: 500 },
     );
-  });
+  }, 120_000);
 });

@@ -405,6 +405,7 @@ export async function settled(): Promise<void> {
 
 export interface CallOptions {
   readonly from?: DeviceProfile;
+  readonly caller?: IncomingCall['caller'];
   readonly dialled?: string;
   readonly sdp?: string | null;
   readonly target?: DeviceProcess;
@@ -423,7 +424,7 @@ export class World {
   readonly routes = new Map<string, Analysis>();
   readonly records: CallDetailRecord[] = [];
   readonly refuted: { node: number; pid: Pid | undefined; boot: number }[] = [];
-  readonly analysed: { dialled: string; localOnly: boolean; from: string }[] = [];
+  readonly analysed: { dialled: string; localOnly: boolean; numbersOnly?: boolean; from: string }[] = [];
   readonly warnings: string[] = [];
   readonly musicAskedFor: string[] = [];
   readonly sessions: FakeSession[] = [];
@@ -484,7 +485,7 @@ export class World {
       session,
       from: options.from ?? profile('SEP-alice'),
       pid: options.pid ?? '1.dp.1',
-      caller: { number: '1000', displayName: 'Alice' },
+      caller: options.caller ?? { number: '1000', displayName: 'Alice' },
       dialled: options.dialled ?? '2000',
       sdp: options.sdp === null ? undefined : (options.sdp ?? sdp('alice')),
       maxForwards: options.maxForwards ?? 70,

@@ -73,6 +73,28 @@ describe('call set-up', () => {
     expect(world.analysed).toEqual([{ dialled: '2000', localOnly: true, from: 'node-2' }]);
   });
 
+  test.each(['gateway', 'node'] as const)('a call from outside, by a %s, is never sent to a gateway', (kind) => {
+    const caller = { number: '5550100', displayName: undefined, outside: true } as const;
+    const gateway = world.device('gw-dallas', '1.gp.1', 'gateway');
+    const options = { from: profile('gw-x', kind), caller };
+    // Whether digit analysis leads there against its word, or a node names it.
+    world.route('2000', [target('1.gp.1', 'gw-dallas', { kind: 'gateway' })]);
+    expect(world.call(options).last('reject').status).toBe(480);
+    expect(world.analysed).toMatchObject([{ dialled: '2000', numbersOnly: true }]);
+    expect(world.call({ ...options, target: gateway }).last('reject').status).toBe(480);
+    expect(gateway.calls).toEqual([]);
+    // Neither is it after a second look at the tables.
+    world.route('2000', [target('2.dp.1', 'SEP-bob')]);
+    const bobs = world.device('SEP-bob', '2.dp.1', 'node');
+    const call = world.call(options);
+    world.route('2000', [target('1.gp.1', 'gw-dallas', { kind: 'gateway' })]);
+    bobs.session.rejects(410, { 'X-Not-Mine': 'signed' });
+    world.clock.advance(5000);
+    expect(call.last('reject').status).toBe(480);
+    expect(gateway.calls).toEqual([]);
+    expect(world.warnings.splice(0)).toHaveLength(3);
+  });
+
   test('a call from a node that names a device process goes to that one', () => {
     const wanted = new FakeDevice(profile('SEP-bob'), '1.dp.9');
     world.devices.set('1.dp.9', wanted);

@@ -133,6 +133,8 @@ function register({ node, composite, stamps, boot }: Member, dn: string): void {
   });
 }
 
+jest.setTimeout(120_000);
+
 describe('claim R5, procedure A: what a registration costs the cluster', () => {
   test('is linear in the number of nodes and nothing else: one message, which each node hears once, and no pull', async () => {
     for (const nodes of [2, 4, 8]) {

@@ -64,7 +64,8 @@ describe('extension 1000 moves from node a to node c, as in document 001', () =>
   test('claim R13: the deletion never comes: a answers "not mine", signed, and b repairs its table at once and keeps the entry of c', () => {
     const example = new Example();
     const { world, a, b } = example;
-    const sign = (node: number) => new NodeSignature({ secret: 'secret', node, now: () => world.agenda.now });
+    const sign = (node: number) =>
+      new NodeSignature({ secret: 'secret', node, boot: node, now: () => world.agenda.now });
     const stale = b.composite.get(1, '1000');
     if (stale === undefined) throw new Error('b has no stale entry');
     expect(a.composite.get(1, '1000')?.pid).not.toBe(stale.pid);

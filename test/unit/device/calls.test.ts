@@ -279,7 +279,7 @@ describe('claim R10: calls between nodes', () => {
 
   test.each([
     ['a PID without signature', {}, 'sip:2000@10.0.0.2:5060;pid=2.dp.1;boot=200'],
-    ['a made-up node', { [NODE_HEADER]: '1;to=2;time=1' }, 'sip:2000@acme.example'],
+    ['a made-up node', { [NODE_HEADER]: '1;to=2;boot=200;time=1' }, 'sip:2000@acme.example'],
     ['a header of ours', { [NOT_MINE_HEADER]: 'x' }, 'sip:2000@acme.example'],
   ])('%s is refused with 403, also with the credentials of a station', (_, headers, uri) => {
     const [, two] = twoNodes();
@@ -330,7 +330,7 @@ describe('claim R17: calls through gateways', () => {
     const named = { ...GATEWAY, uri: 'sip:gw.example:5090' };
     const node = new TestNode({
       config: config({ gateways: [named] }),
-      resolveHost: (host) => (host === 'gw.example' ? Promise.resolve(['10.9.9.9']) : Promise.reject(new Error(host))),
+      locate: ({ host, port = 0 }) => Promise.resolve(host === 'gw.example' ? [{ ...GATEWAY_SOURCE, port }] : []),
     }).start();
     await settle();
     node.invite({ uri: 'sip:1000@10.0.0.1', source: GATEWAY_SOURCE, headers: { From: '<sip:555@x>' } });

@@ -2,7 +2,8 @@ import type { GatewayConfig, TandemConfig } from '../../../src/config/types';
 import { type DigestClient, FIRST_ATTEMPT } from '../../../src/sip/digest-client';
 import { Devices } from '../../../src/device/devices';
 import type { IncomingCall } from '../../../src/device/device-process';
-import type { Flows, NodeEntry, HostResolver } from '../../../src/device/ports';
+import type { HostLocator } from '../../../src/device/gateway-addresses';
+import type { Flows, NodeEntry } from '../../../src/device/ports';
 import { SimulatedClock } from '../../../src/process/clock';
 import { compareStamps, HybridClock } from '../../../src/process/hlc';
 import { PidAllocator } from '../../../src/process/pid';
@@ -18,7 +19,7 @@ import type {
   SipSource,
   UserAgent,
 } from '../../../src/sip/user-agent';
-import { silentLogger } from '../../../src/telemetry/logger';
+import { silentLogger, type Logger } from '../../../src/telemetry/logger';
 import { createMetrics } from '../../../src/telemetry/metrics';
 import {
   credentialsFor,
@@ -149,8 +150,9 @@ export interface NodeOptions {
   readonly clock?: SimulatedClock;
   readonly journal?: RegistrationJournal;
   readonly composite?: CompositeSet;
-  readonly resolveHost?: HostResolver;
+  readonly locate?: HostLocator;
   readonly flows?: Flows;
+  readonly log?: Logger;
   readonly onCall?: (call: IncomingCall) => void;
   readonly userAgent?: FakeUserAgent;
 }
@@ -201,11 +203,11 @@ export class TestNode {
       journal: options.journal,
       pids: new PidAllocator(this.node),
       stamps: new HybridClock(this.node, () => this.clock.now()),
-      log: silentLogger,
+      log: options.log ?? silentLogger,
       metrics: this.metrics,
       onCall: options.onCall ?? ((call) => void this.calls.push(call)),
       random: () => 0,
-      resolveHost: options.resolveHost,
+      locate: options.locate,
       flows: options.flows,
     });
   }

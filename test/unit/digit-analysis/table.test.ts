@@ -257,6 +257,10 @@ describe('claim R3: the registration information table', () => {
           for (const localOnly of [false, true]) {
             const options = { localOnly, from: 'x' };
             expect(table.analyse(dialled, options)).toEqual(fresh.analyse(dialled, options));
+            // What comes in through a gateway finds the numbers that everybody finds, and no gateway.
+            const outside = table.analyse(dialled, { ...options, numbersOnly: true });
+            if (dialled === '91') expect(outside).toEqual({ type: 'unknown' });
+            else expect(outside).toEqual(table.analyse(dialled, options));
           }
         const order = (entries: Iterable<unknown>) => [...entries].map((entry) => JSON.stringify(entry)).sort();
         expect(order(table.entries())).toEqual(order(fresh.entries()));

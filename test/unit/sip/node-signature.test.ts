@@ -12,9 +12,15 @@ import { headerReader, receivedRequest } from './support';
 
 const secret = 'cluster-secret';
 const NOW = 1_700_000_000_000;
+const BOOT = 1000;
+const TWO = { node: 2, boot: BOOT + 2 };
 
-function node(number: number, now = (): number => NOW, other: { secret?: string; capacity?: number } = {}) {
-  return new NodeSignature({ secret, node: number, now, ...other });
+function node(
+  number: number,
+  now = (): number => NOW,
+  other: { secret?: string; capacity?: number; boot?: number } = {},
+) {
+  return new NodeSignature({ secret, node: number, boot: BOOT + number, now, ...other });
 }
 
 const invite: SignedRequest = {
@@ -41,11 +47,11 @@ function received(signed: Readonly<Record<string, string>>, changed: Tampering =
   });
 }
 
-const signature = (): Readonly<Record<string, string>> => node(1).sign(invite, 2);
+const signature = (): Readonly<Record<string, string>> => node(1).sign(invite, TWO);
 
 describe('the signature of a request between nodes', () => {
   test('is accepted by the node that it is for, and tells the sender', () => {
-    expect(node(2).verify(received(signature()))).toEqual({ type: 'node', node: 1 });
+    expect(node(2).verify(received(signature()))).toEqual({ type: 'node', node: 1, outside: false });
   });
 
   test('survives what SIP servers do to spelling', () => {
@@ -66,8 +72,11 @@ describe('the signature of a request between nodes', () => {
     ['caller', { headers: { 'P-Asserted-Identity': '"Alice" <sip:1001@acme.example>' } }],
     ['display name', { headers: { 'P-Asserted-Identity': '"Boss" <sip:1000@acme.example>' } }],
     ['body', { body: invite.body.replace('10.0.0.7', '10.6.6.6') }],
-    ['sending node', { headers: { [NODE_HEADER]: `3;to=2;time=${NOW}` } }],
-    ['time', { headers: { [NODE_HEADER]: `1;to=2;time=${NOW + 1}` } }],
+    ['sending node', { headers: { [NODE_HEADER]: `3;to=2;boot=${TWO.boot};time=${NOW}` } }],
+    ['time', { headers: { [NODE_HEADER]: `1;to=2;boot=${TWO.boot};time=${NOW + 1}` } }],
+    ['receiving incarnation', { headers: { [NODE_HEADER]: `1;to=2;boot=7;time=${NOW}` } }],
+    ['origin', { headers: { [NODE_HEADER]: `1;to=2;boot=${TWO.boot};time=${NOW};caller=outside` } }],
+    ['privacy', { headers: { Privacy: 'id' } }],
     ['signature', { headers: { [SIGNATURE_HEADER]: 'A'.repeat(43) } }],
     ['empty signature', { headers: { [SIGNATURE_HEADER]: '' } }],
     ['malformed node header', { headers: { [NODE_HEADER]: '1' } }],
@@ -81,13 +90,43 @@ describe('the signature of a request between nodes', () => {
 
   test('is refused when it is missing, or made with another secret', () => {
     expect(node(2).verify(received({}))).toMatchObject({ cause: 'forged' });
-    const foreign = node(1, undefined, { secret: 'other' }).sign(invite, 2);
+    const foreign = node(1, undefined, { secret: 'other' }).sign(invite, TWO);
     expect(node(2).verify(received(foreign))).toMatchObject({ cause: 'forged' });
   });
 
   test('is refused by another node than the one it is for', () => {
     expect(node(3).verify(received(signature()))).toMatchObject({ type: 'refused', cause: 'other-node' });
   });
+
+  test.each([
+    ['withheld', { privacy: 'user;id' }, { Privacy: 'id; user' }, {}],
+    ['withheld no more', { privacy: 'id' }, {}, { type: 'refused', cause: 'forged' }],
+    ['from outside', { outside: true }, {}, { type: 'node', outside: true }],
+  ])('carries that the caller is %s', (_, facts, headers, verdict) => {
+    const signed = node(1).sign({ ...invite, ...facts }, TWO);
+    expect(node(2).verify(received(signed, { headers }))).toMatchObject(verdict);
+  });
+
+  test('that a call is from outside cannot be taken away', () => {
+    const signed = { ...node(1).sign({ ...invite, outside: true }, TWO) };
+    signed[NODE_HEADER] = signed[NODE_HEADER]?.replace(';caller=outside', '') ?? '';
+    expect(node(2).verify(received(signed))).toMatchObject({ type: 'refused', cause: 'forged' });
+  });
+
+  test.each([-119_000, 0, 119_000])(
+    'nothing signed before our start is believed, whatever the clocks show (skew %i ms); it is told, sealed, what is not here',
+    (skew) => {
+      const captured = node(1, () => NOW + skew).sign(invite, TWO);
+      const restarted = node(2, undefined, { boot: TWO.boot + 1 });
+      const verdict = restarted.verify(received(captured));
+      expect(verdict).toMatchObject({ type: 'refused', status: 410, cause: 'earlier-life' });
+      const { headers = {} } = verdict as { headers?: Record<string, string> };
+      expect(node(1).readNotMine(2, invite.callId, headerReader(headers))).toEqual({ pid: '2.dp.1', boot: 7 });
+      // Who signs for the new incarnation is believed at once, also by a clock that is behind.
+      const fresh = node(1, () => NOW + skew).sign(invite, { node: 2, boot: TWO.boot + 1 });
+      expect(restarted.verify(received(fresh)).type).toBe('node');
+    },
+  );
 
   test('is good once', () => {
     const receiver = node(2);
@@ -114,7 +153,7 @@ describe('the signature of a request between nodes', () => {
     const receiver = node(2, () => now, { capacity: 2 });
     const requests = ['a', 'b', 'c', 'd'].map((callId) => {
       now += 10;
-      return received(sender.sign({ ...invite, callId }, 2), { callId });
+      return received(sender.sign({ ...invite, callId }, TWO), { callId });
     });
     expect(requests.map((request) => receiver.verify(request).type)).toEqual(['node', 'node', 'node', 'node']);
     expect(requests.map((request) => receiver.verify(request).type)).toEqual(Array(4).fill('refused'));

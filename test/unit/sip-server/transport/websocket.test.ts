@@ -4,6 +4,7 @@ import { WebSocket, type ClientOptions } from 'ws';
 import { SimulatedClock } from '../../../../src/process/clock';
 import { getHeader } from '../../../../src/sip-message/headers';
 import type { TransportOptions } from '../../../../src/sip-server/transport';
+import { originPolicy } from '../../../../src/sip-server/transport/origins';
 import { CertificateAuthority, type CertificateFiles } from '../../../support/certificates';
 import { Scope } from '../../../support/scope';
 import { closeAll, Inbox, peer, requestText, send, type Peer } from './fixtures';
@@ -109,6 +110,40 @@ describe.each(['ws', 'wss'] as const)('%s', (protocol) => {
     await expect(new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject))).rejects.toThrow(
       '400',
     );
+  });
+
+  test('RFC 6455 §10.2: pages of others are refused at the handshake with 403; who is no browser is let in', async () => {
+    const to = await server({ origins: ['.acme.example', 'https://page.example'] });
+    for (const protocol of ['ws', 'wss'] as const) {
+      await expect(client(to, protocol, { origin: 'https://evil.example' })).rejects.toThrow('403');
+      await client(to, protocol, { origin: 'https://www.acme.example:8443' });
+      await client(to, protocol);
+    }
+  });
+
+  test.each([
+    ['*', 'https://evil.example', true],
+    ['page.example', 'http://PAGE.example:81', true],
+    ['page.example', 'https://page.example', true],
+    ['page.example', 'https://a.page.example', false],
+    ['page.example', 'https://page.example.evil.example', false],
+    ['.acme.example', 'https://www.acme.example', true],
+    ['.acme.example', 'https://notacme.example', false],
+    ['https://page.example', 'https://page.example:443', true],
+    ['https://page.example', 'http://page.example', false],
+    ['https://page.example:8443', 'https://page.example', false],
+    ['::1', 'http://[0:0:0:0:0:0:0:1]:8080', true],
+    ['127.0.0.1', 'http://127.0.0.1:8080', true],
+    ['127.0.0.1', 'http://127.0.0.1.evil.example', false],
+    ['page.example', 'chrome-extension://page.example', false],
+    ['page.example', 'null', false],
+    ['null', 'null', true],
+    ['page.example', '', false],
+  ])('allowed %s, page %s: %s', (allowed, origin, may) => {
+    const policy = originPolicy([allowed]);
+    expect(policy(origin)).toBe(may);
+    expect(policy(undefined)).toBe(true);
+    expect(originPolicy(undefined)(origin)).toBe(true);
   });
 
   test('RFC 5626 §4.4.1, RFC 6455 §5.5.2: CRLFCRLF is answered with CRLF, a ping with a pong', async () => {
