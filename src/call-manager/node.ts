@@ -31,7 +31,8 @@ import { startMediaResources } from './media-resources';
 import { SipServerProcess } from './sip-server-process';
 import { allowedPages } from './web-pages';
 import { WaitingEvents } from './waiting-events';
-import { persistenceAdvice, Watch } from './watch';
+import { persistenceAdvice } from './watch';
+import { startWatching, type Watching } from './watching';
 import { countCalls, watchGauges } from './measurements';
 
 export interface NodeOptions {
@@ -62,7 +63,7 @@ interface Parts {
   readonly resources: ResourceProcesses;
   readonly orphans: OrphanedSessions;
   readonly journal: RegistrationJournal;
-  readonly watch: Watch;
+  readonly watching: Watching;
 }
 
 /** One call manager: builds it from the rooms, and takes it down again in the right order. */
@@ -146,7 +147,7 @@ export class CallManagerNode {
     if (this.stopping) reasons.push('draining');
     const { drachtio } = this.nodeConfig;
     const where = drachtio === 'embedded' ? '' : `: no drachtio-server at ${drachtio.host}:${drachtio.port}`;
-    reasons.push(...(this.parts?.watch.notReady() ?? []));
+    reasons.push(...(this.parts?.watching.notReady() ?? []));
     if (this.listen.length === 0) reasons.push(`the SIP server is not connected${where}`);
     else if (this.sipServer.isSilent) reasons.push('the SIP server does not answer');
     return reasons;
@@ -178,7 +179,7 @@ export class CallManagerNode {
       parts.conferences.stop();
       await this.quietly('media resources', parts.resources.stop());
       parts.orphans.stop();
-      parts.watch.stop();
+      parts.watching.stop();
     }
     if (cluster !== undefined) await this.quietly('cluster', cluster.stop());
     this.userAgent.stop();
@@ -215,6 +216,8 @@ export class CallManagerNode {
       onSipServerRestarted: (other) => this.parts?.calls.nodeRestarted(other),
       onMovedBinding: (key, outcome) => this.parts?.devices.movedBinding(key, outcome),
       onPeersChanged: () => this.membershipChanged(),
+      onStatus: (other, status) => this.parts?.watching.heard(other, status),
+      onForged: (other) => this.parts?.watching.refused(other),
       onFatal,
     });
   }
@@ -356,14 +359,18 @@ export class CallManagerNode {
       now: () => clock.now(),
       homes: () => devices.homes(),
     });
-    const watch = new Watch({
+    const watching = startWatching({
+      config,
+      others: this.others(),
+      cluster,
+      userAgent,
+      sipConnected: () => this.listen.length > 0,
+      sipServer: () => this.sipServer.pid,
+      mendGivenNumbers: () => givenNumbers.mend(),
       clock,
       problems: this.problems,
-      mendGivenNumbers: () => givenNumbers.mend(),
-      sipServer: () => this.sipServer.pid,
     });
-    watch.start();
-    return { devices, calls, conferences, resources, orphans, journal, watch };
+    return { devices, calls, conferences, resources, orphans, journal, watching };
   }
 
   private async createAdmin(): Promise<AdminServer | undefined> {

@@ -4,7 +4,7 @@ import type { RegistrationChange } from '../registration/composite-set';
 import { deletionReason } from '../registration/record';
 import { Convergence } from './convergence';
 import { silentMetrics, type Metrics } from '../telemetry/metrics';
-import { Envelope, type Refusal } from './envelope';
+import { claimedSender, Envelope, type Refusal } from './envelope';
 import { ClusterMessenger } from './messenger';
 import type { ClusterCounters, ClusterOptions, PeerStatus } from './options';
 import type { Effect } from './protocol/effects';
@@ -14,6 +14,7 @@ import type { Peer } from './protocol/peer';
 import { StartProbe } from './protocol/start-probe';
 import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS, TICK_INTERVAL_MS } from './protocol/timing';
 import type { ClusterMessage } from './schema';
+import type { NodeStatus, StatusMessage } from './status';
 
 /** The node cannot start: its number is in use. */
 export class NodeNumberTakenError extends Error {
@@ -50,6 +51,9 @@ export class Cluster {
   private stopped = false;
   private wasConnected = false;
   private readonly loggedAt = new Map<string, number>();
+  private statusCount = 0;
+  /** By node, the incarnation and number of the last status. */
+  private readonly statuses = new Map<number, { readonly boot: number; readonly number: number }>();
   private cancelTick: CancelTimer = () => undefined;
   private cancelFlush: CancelTimer = () => undefined;
   private flushArmed = false;
@@ -143,6 +147,22 @@ export class Cluster {
     if (this.protocol !== undefined) this.perform(this.protocol.refute(node, this.options.clock.now()));
   }
 
+  /** Tells the other nodes something of ourselves, apart from our entries. */
+  tell(status: NodeStatus): void {
+    if (this.protocol !== undefined && !this.stopped)
+      this.publish('cluster', { type: 'status', ...this.header(), number: ++this.statusCount, ...status });
+  }
+
+  /** Late ones and those of an earlier life say nothing of now. */
+  private statusHeard(message: StatusMessage): void {
+    const { node, boot, number, time, configuration } = message;
+    const peer = node === this.options.node ? undefined : this.protocol?.peer(node);
+    const last = this.statuses.get(node);
+    if (peer?.live !== true || peer.boot !== boot || (last?.boot === boot && number <= last.number)) return;
+    this.statuses.set(node, { boot, number });
+    this.options.onStatus?.(node, { time, configuration });
+  }
+
   private async probeForNumber(probe: StartProbe): Promise<void> {
     for (let waited = 0; waited < PROBE_MS && probe.refused === undefined; waited += PROBE_INTERVAL_MS) {
       this.publish('cluster', probe.message());
@@ -155,12 +175,13 @@ export class Cluster {
     this.counters.received += 1;
     this.metrics.count('tandem_bus_messages_total', { result: 'received' });
     const opened = this.envelope.open(channel, payload);
-    if (!opened.ok) return this.refuse(opened.refusal, channel);
+    if (!opened.ok) return this.refuse(opened.refusal, channel, payload);
     this.guard(() => this.dispatch(opened.message));
   }
 
   private dispatch(message: ClusterMessage): void {
-    if (message.type === 'request' || message.type === 'reply') {
+    if (message.type === 'status') this.statusHeard(message);
+    else if (message.type === 'request' || message.type === 'reply') {
       if (this.protocol !== undefined && this.options.hybridClock.merge(message.at)) this.messenger.receive(message);
     } else if (this.protocol !== undefined) {
       this.perform(this.protocol.receive(message, this.options.clock.now()));
@@ -185,7 +206,9 @@ export class Cluster {
     }
   }
 
-  private refuse(refusal: Refusal, channel: string): void {
+  private refuse(refusal: Refusal, channel: string, payload: string): void {
+    const claimed = refusal === 'forged' ? claimedSender(payload) : undefined;
+    if (claimed !== undefined) this.options.onForged?.(claimed);
     this.counters.refused[refusal] += 1;
     this.metrics.count('tandem_bus_messages_total', { result: refusal });
     if (!this.mayLog(refusal)) return;

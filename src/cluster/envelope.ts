@@ -49,6 +49,12 @@ export class Envelope {
   }
 }
 
+/** Which node a message that was refused claims to be of; nothing of it is believed: it is for a word to the operator. */
+export function claimedSender(payload: string): number | undefined {
+  const node = /"node":([1-9]\d{0,5})[,}]/.exec(payload.slice(0, 300))?.[1];
+  return node === undefined ? undefined : Number(node);
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

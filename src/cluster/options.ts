@@ -5,6 +5,7 @@ import type { Metrics } from '../telemetry/metrics';
 import type { Bus } from './bus';
 import type { Vitals } from './protocol/context';
 import type { Refusal } from './envelope';
+import type { NodeStatus } from './status';
 
 export interface ClusterLog {
   info(message: string, fields?: Record<string, unknown>): void;
@@ -36,6 +37,10 @@ export interface ClusterOptions {
   readonly onMovedBinding?: (key: string, outcome: 'back' | 'settled') => void;
   /** A node came on-line or went off-line, or the bus was lost or is back. */
   readonly onPeersChanged?: () => void;
+  /** A node that is on-line says something of itself. */
+  readonly onStatus?: (node: number, status: NodeStatus) => void;
+  /** A message is signed with another secret, and claims to be of this node. */
+  readonly onForged?: (node: number) => void;
   /** Another process runs with our number: deregister everything and exit with this message. */
   readonly onFatal: (message: string) => void;
 }

@@ -4,10 +4,11 @@ import { DELETION_REASONS } from '../registration/record';
 import { isKey } from '../registration/validate';
 import type { ProcessMessage } from './messenger';
 import type { ProtocolMessage } from './protocol/messages';
+import type { StatusMessage } from './status';
 import { readChanges, readRecords } from './wire';
 
 /** Everything that nodes say to each other. */
-export type ClusterMessage = ProtocolMessage | ProcessMessage;
+export type ClusterMessage = ProtocolMessage | ProcessMessage | StatusMessage;
 
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 const text = (max: number) => z.string().max(max);
@@ -90,6 +91,14 @@ const schema: z.ZodType<ClusterMessage> = z.discriminatedUnion('type', [
     pid: z.string().max(24).refine(isPid),
     targetBoot: count,
     body: z.unknown(),
+  }),
+  // Not strict: later versions may say more.
+  z.object({
+    type: z.literal('status'),
+    ...header,
+    number: count,
+    time: count,
+    configuration: z.record(text(32), text(32)).refine((sections) => Object.keys(sections).length <= 64),
   }),
   z.strictObject({ type: z.literal('reply'), ...header, id: text(64), body: z.unknown() }),
 ]);

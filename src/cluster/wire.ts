@@ -3,6 +3,7 @@ import { deletionReason, type RegistrationRecord } from '../registration/record'
 import { isCount, isKey, isRegistrationRecord } from '../registration/validate';
 import type { ProcessMessage } from './messenger';
 import type { Change, ProtocolMessage } from './protocol/messages';
+import type { StatusMessage } from './status';
 
 /**
  * Records and changes as they travel: lists instead of objects, whose names would be most of what is sent. They are
@@ -15,7 +16,7 @@ const STAMP_FIELDS = 6;
 const DELETE_FIELDS = 3;
 
 /** A message as JSON. */
-export function writeMessage(message: ProtocolMessage | ProcessMessage): string {
+export function writeMessage(message: ProtocolMessage | ProcessMessage | StatusMessage): string {
   if (message.type === 'chunk') return JSON.stringify({ ...message, records: message.records.map(recordRow) });
   if (message.type === 'deltas') return JSON.stringify({ ...message, changes: message.changes.map(changeRow) });
   return JSON.stringify(message);
