@@ -33,10 +33,7 @@ install_packages() {
   local installed=node_modules/.package-lock.json
   if [ -f "$installed" ] && [ ! package-lock.json -nt "$installed" ]; then return; fi
   say 'Installing the npm packages ...'
-  # `npm ci` refuses a lock file that does not list every platform's optional packages; the versions are kept all the same.
-  npm ci --no-audit --no-fund --loglevel=error 8>&- >var/npm.log 2>&1 ||
-    npm install --no-save --no-audit --no-fund --loglevel=error 8>&- ||
-    die 'npm could not install the packages (see above, and var/npm.log)'
+  npm ci --no-audit --no-fund --loglevel=error 8>&- || die 'npm ci could not install the packages: its words are above'
   touch "$installed"
 }
 
