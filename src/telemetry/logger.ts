@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import pino from 'pino';
+import { LogBudget } from './log-budget';
 import { processOutput, type LogDestination } from './output';
 
 export type { LogDestination } from './output';
@@ -45,6 +46,12 @@ const HIDDEN = '[hidden]';
 const MAX_DEPTH = 4;
 const MAX_ENTRIES = 100;
 const MAX_TEXT = 4096;
+const MAX_LINE = 16_384;
+/**
+ * What a reader would not see, or would see in another order: control and format characters (bidirectional marks, zero widths), separators,
+ * lone surrogates, and letters that are empty. JSON writes the C0 controls as escapes by itself.
+ */
+const INVISIBLE = /[\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Cn}\u007f-\u009f\u115f\u1160\u3164\uffa0]/gu;
 /** Credentials inside text: header lines of SIP messages, and URLs with a password. */
 const CREDENTIAL_LINE = /^((?:proxy-)?authorization|cookie)[ \t]*:.*$/gim;
 const URL_PASSWORD = /\b([a-z][a-z0-9+.-]{1,15}:\/\/[^\s/:@]{0,64}):[^\s/@]{1,256}@/gi;
@@ -56,7 +63,21 @@ export function createLogger(options: LoggerOptions): Logger {
   const level = options.level ?? 'info';
   // Not pino's own base: a `pid` in our lines is that of a device process or call.
   const base = { process: process.pid, hostname: hostname() };
-  return wrap(pino({ base, name: options.name, level, timestamp: pino.stdTimeFunctions.isoTime }, stream));
+  const logger = pino(
+    { base, name: options.name, level, timestamp: pino.stdTimeFunctions.isoTime },
+    { write: (line: string) => stream.write(bounded(line)) },
+  );
+  const budget = new LogBudget((kind, leftOut) =>
+    logger.warn({ kind, leftOut }, 'log lines of one kind were left out'),
+  );
+  return wrap(logger, budget);
+}
+
+/** A line has an end, whatever is in it. */
+function bounded(line: string): string {
+  if (line.length <= MAX_LINE) return line;
+  const begins = line.slice(0, MAX_LINE / 4);
+  return `${JSON.stringify({ level: 40, time: new Date().toISOString(), begins, msg: 'a log line was too long' })}\n`;
 }
 
 export const silentLogger: Logger = {
@@ -67,18 +88,20 @@ export const silentLogger: Logger = {
   child: () => silentLogger,
 };
 
-function wrap(logger: pino.Logger): Logger {
+function wrap(logger: pino.Logger, budget: LogBudget): Logger {
   const at =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (fields: LogFields, message: string): void => {
-      if (logger.isLevelEnabled(level)) logger[level](hide(fields, 0), hideInText(message));
+      if (!logger.isLevelEnabled(level)) return;
+      // Who asks for everything gets everything.
+      if (level === 'debug' || budget.allows(message)) logger[level](hide(fields, 0), hideInText(message));
     };
   return {
     debug: at('debug'),
     info: at('info'),
     warn: at('warn'),
     error: at('error'),
-    child: (fields) => wrap(logger.child(hideFields(fields, 0))),
+    child: (fields) => wrap(logger.child(hideFields(fields, 0)), budget),
   };
 }
 
@@ -99,7 +122,7 @@ function hideFields(fields: object, depth: number): Record<string, unknown> {
   const shown = Object.entries(fields)
     .slice(0, MAX_ENTRIES)
     .map(([name, value]): [string, unknown] => [
-      name,
+      hideInText(name),
       SECRET_FIELDS.has(name.toLowerCase().replace(/[-_]/g, '')) ? HIDDEN : hide(value, depth + 1),
     ]);
   return Object.fromEntries(shown);
@@ -119,5 +142,8 @@ function hideError(error: Error, depth: number): Record<string, unknown> {
 
 function hideInText(text: string): string {
   const short = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}[...]` : text;
-  return short.replace(CREDENTIAL_LINE, `$1: ${HIDDEN}`).replace(URL_PASSWORD, `$1:${HIDDEN}@`);
+  return short
+    .replace(CREDENTIAL_LINE, `$1: ${HIDDEN}`)
+    .replace(URL_PASSWORD, `$1:${HIDDEN}@`)
+    .replace(INVISIBLE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
 }

@@ -71,3 +71,64 @@ describe('the logger', () => {
     silentLogger.error({}, 'nothing');
   });
 });
+
+describe('what outsiders decide', () => {
+  it('no key stands twice in a line, whatever is logged', () => {
+    const { logger, lines } = capture();
+    logger.child({ pid: '1.cp.1' }).info({ device: 'a' }, 'call');
+    const keys = [...lines[0]!.matchAll(/"([a-z]+)":/g)].map(([, key]) => key);
+    expect(new Set(keys).size).toBe(keys.length);
+    expect(JSON.parse(lines[0]!)).toMatchObject({ pid: '1.cp.1', process: process.pid });
+  });
+
+  it('invisible characters and those that turn the order never come raw, wherever they stand', () => {
+    const { logger, lines } = capture();
+    const odd = [
+      '\u0085',
+      '\u009b',
+      '\u007f',
+      '\u202e',
+      '\u2066',
+      '\u200b',
+      '\u00ad',
+      '\u2028',
+      '\ufeff',
+      '\ud800',
+      '\u{e0041}',
+      '\u3164',
+    ];
+    for (const character of odd) {
+      const text = `a${character}b`;
+      logger.info({ text, deep: { list: [text] }, [text]: 1, error: new Error(text) }, `told ${text}`);
+      expect(lines.at(-1)).not.toContain(character);
+      expect(lines.at(-1)).toContain('\\\\u{');
+    }
+    logger.info({ name: 'Zoë 日本 😀' }, 'kept');
+    expect(lines.at(-1)).toContain('Zoë 日本 😀');
+  });
+
+  it('a flood of one kind is bounded, and what was left out is told; other kinds are not touched', () => {
+    jest.useFakeTimers();
+    try {
+      const { logger, lines, last } = capture();
+      for (let count = 0; count < 2000; count++) logger.info({ source: `192.0.2.${count % 256}` }, 'request refused');
+      expect(lines.length).toBeLessThan(250);
+      const before = lines.length;
+      logger.warn({}, 'something else');
+      expect(lines).toHaveLength(before + 1);
+      jest.advanceTimersByTime(10_000);
+      expect(last()).toMatchObject({ kind: 'request refused', leftOut: 2000 - before });
+      logger.info({}, 'request refused');
+      expect(last()).toMatchObject({ msg: 'request refused' });
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  it('a line has an end', () => {
+    const { logger, lines } = capture();
+    logger.info({ many: Array.from({ length: 100 }, () => 'x'.repeat(5000)) }, 'long');
+    expect(lines[0]!.length).toBeLessThan(17_000);
+    expect(JSON.parse(lines[0]!)).toMatchObject({ msg: 'a log line was too long' });
+  });
+});
