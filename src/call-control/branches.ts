@@ -140,7 +140,7 @@ export function settle(draft: Draft): void {
     return;
   }
   const last = onlyTargetLeft(draft);
-  if (last?.early !== undefined) relayEarly(draft, last, last.early.status, last.early.sdp);
+  if (last?.early !== undefined && mayBeTold(draft, last)) relayEarly(draft, last, last.early.status, last.early.sdp);
 }
 
 /** What a node calls an entry that it does not have (any more). */
@@ -188,14 +188,23 @@ export function onlyTargetLeft(draft: Draft): Leg | undefined {
   return draft.leg(branch.leg);
 }
 
+/**
+ * The caller knows one dialog, whoever rings: the first description in it is its answer (RFC 3261 §13.2.1). It is told no other before the
+ * call is answered, and is then offered what holds.
+ */
+export function mayBeTold(draft: Draft, { path }: Leg): boolean {
+  const isAsked = path.step === 'joined' && path.answered !== undefined;
+  return draft.state.facts.offer !== undefined && draft.caller.localSdp === undefined && !isAsked;
+}
+
 /** The callee's early description, by way of the resource in the path where there is one. */
 export function relayEarly(draft: Draft, leg: Leg, status: number, sdp: string): void {
   if (leg.path.step === 'direct') return relayProgress(draft, status, withinPolicy(leg, draft.caller, sdp));
-  if (draft.state.facts.offer === undefined) return;
+  if (leg.path.step === 'joined') leg.path = { ...leg.path, answered: sdp };
   askPath(draft, leg, { type: 'early', status }, { op: 'connect', from: 'b', answer: sdp });
 }
 
-/** Each status once, and once more when a description comes with it for the first time. */
+/** Each status once, and once more with the description. */
 export function relayProgress(draft: Draft, status: number, sdp: string | undefined): void {
   const { state, caller } = draft;
   if (sdp === undefined) {
@@ -203,10 +212,7 @@ export function relayProgress(draft: Draft, status: number, sdp: string | undefi
     state.relayed = [...state.relayed, status];
     return draft.emit({ type: 'progress', leg: 'a', status });
   }
-  if (state.facts.offer === undefined) return;
-  const before = caller.localSdp;
   caller.localSdp = draft.stamped(caller, sdp);
-  if (before === caller.localSdp && state.relayed.includes(status)) return;
   state.relayed = [...state.relayed, status];
   draft.emit({ type: 'progress', leg: 'a', status, sdp: caller.localSdp });
 }

@@ -102,8 +102,10 @@ export interface Leg {
   musicAttempts: number;
   /** Music servers that failed in this hold; they are not asked again. */
   failedServers: readonly string[];
-  /** 18x with a description, kept until it may be relayed. */
+  /** First 18x with a description, kept until it may be relayed. */
   early: { readonly status: number; readonly sdp: string } | undefined;
+  /** Only of callees: the caller was told something else in an 18x than this one has answered, and must be offered that. */
+  unsettled: boolean;
   /** The device's last offer, which says all that it can do; an answer says only what was chosen. */
   ability: string | undefined;
   /** It is a conference, here or at another node: its number (RFC 4579 §4.2). */
@@ -284,6 +286,7 @@ export function newLeg(
     musicAttempts: 0,
     failedServers: [],
     early: undefined,
+    unsettled: false,
     ability: remoteSdp,
     codecPolicy: undefined,
     path: DIRECT,

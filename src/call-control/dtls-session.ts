@@ -54,7 +54,7 @@ export class DtlsSession implements Session {
   private session: Session | undefined;
   private listener: ((signal: SessionSignal) => void) | undefined;
   private explained: ((explanation: AllocationExplanation) => void) | undefined;
-  private readonly early: SessionSignal[] = [];
+  private readonly kept: SessionSignal[] = [];
   private readonly explanations: AllocationExplanation[] = [];
   private tail: Promise<void> = Promise.resolve();
   private over = false;
@@ -66,6 +66,8 @@ export class DtlsSession implements Session {
   /** After a loss: the re-INVITE of ours that waits for its answer. `of`: whom we asked. */
   private moving: { readonly id: string; readonly of: 'device' | 'call' } | undefined;
   private moves = 0;
+  /** The answer to the INVITE's offer, as it came in an 18x and as the media termination point has made it: it makes one once. */
+  private early: { readonly given: string; readonly made: string } | undefined;
   private ownRequests = 0;
   private cancelRetry: CancelTimer | undefined;
 
@@ -116,7 +118,7 @@ export class DtlsSession implements Session {
 
   listen(listener: (signal: SessionSignal) => void): void {
     this.listener = listener;
-    for (const signal of this.early.splice(0)) listener(signal);
+    for (const signal of this.kept.splice(0)) listener(signal);
     this.session?.listen((signal) => this.received(signal));
   }
 
@@ -128,7 +130,10 @@ export class DtlsSession implements Session {
 
   progress(status: number, { sdp, ...rest }: SessionProgress = {}): void {
     this.inTurn(
-      async () => this.session?.progress(status, { ...rest, ...withSdp(await this.toDevice('answer', sdp)) }),
+      async () => {
+        const made = sdp === undefined ? undefined : await this.answerOnce(sdp, () => this.toDevice('answer', sdp));
+        this.session?.progress(status, { ...rest, ...withSdp(made) });
+      },
       // Without early media the call goes on.
       () => this.session?.progress(status, rest),
     );
@@ -136,7 +141,8 @@ export class DtlsSession implements Session {
 
   answer({ sdp, headers }: { readonly sdp: string; readonly headers?: Headers }): void {
     this.inTurn(async () => {
-      const made = await this.termination.toDevice(this.partOfCall(INITIAL), sdp);
+      // What an 18x has told is repeated (RFC 3261 §13.2.1).
+      const made = this.early?.made ?? (await this.termination.toDevice(this.partOfCall(INITIAL), sdp));
       this.established = true;
       if (!this.over) this.session?.answer({ sdp: made, ...(headers === undefined ? {} : { headers }) });
     });
@@ -208,12 +214,17 @@ export class DtlsSession implements Session {
       case 'provisional': {
         // An offer in there would wait for its answer in a PRACK; it comes again in the 200.
         const sdp = this.offerers.get(INITIAL) === 'call' ? signal.sdp : undefined;
-        return this.tell({ ...signal, sdp: await this.fromDevice('answer', sdp) });
+        const made = sdp === undefined ? undefined : await this.answerOnce(sdp, () => this.fromDevice('answer', sdp));
+        return this.tell({ ...signal, sdp: made });
       }
       case 'answered': {
-        const sdp = await this.fromDevice(this.partOfDevice(INITIAL), signal.sdp);
+        const { early } = this;
+        const sdp = early?.made ?? (await this.fromDevice(this.partOfDevice(INITIAL), signal.sdp));
         this.established = true;
-        return this.tell({ ...signal, sdp });
+        this.tell({ ...signal, sdp });
+        // It has answered something else than it had told: that is an offer for the call now.
+        if (early === undefined || signal.sdp === undefined || unchanged(early.given, signal.sdp)) return;
+        return this.offerCall(await this.termination.fromDevice('offer', signal.sdp));
       }
       case 'acknowledged':
         return this.tell({ ...signal, sdp: await this.fromDevice('answer', signal.sdp) });
@@ -264,6 +275,10 @@ export class DtlsSession implements Session {
   private async deviceMoved(answer: string | undefined): Promise<void> {
     const sdp = await this.fromDevice('answer', answer);
     if (sdp === undefined) return this.fail();
+    this.offerCall(sdp);
+  }
+
+  private offerCall(sdp: string): void {
     this.moving = { id: this.ownId(), of: 'call' };
     this.tell({ type: 'reinvited', id: this.moving.id, sdp, header: () => undefined });
   }
@@ -285,6 +300,13 @@ export class DtlsSession implements Session {
     this.tell({ type: 'acknowledged', sdp: undefined });
     const before = this.termination.callSide;
     if (sdp !== undefined && (before === undefined || !unchanged(before, sdp))) await this.offerDevice(sdp);
+  }
+
+  private async answerOnce(given: string, make: () => Promise<string | undefined>): Promise<string | undefined> {
+    if (this.early !== undefined) return this.early.made;
+    const made = await make();
+    if (made !== undefined) this.early = { given, made };
+    return made;
   }
 
   private ownId(): string {
@@ -330,7 +352,7 @@ export class DtlsSession implements Session {
 
   private tell(signal: SessionSignal): void {
     if (this.over) return;
-    if (this.listener === undefined) this.early.push(signal);
+    if (this.listener === undefined) this.kept.push(signal);
     else this.listener(signal);
   }
 

@@ -181,6 +181,7 @@ function reconcile(draft: Draft): void {
   continueExchange(draft);
   if (state.exchange !== undefined) return;
   const connectable = reconcilePath(draft, caller, callee);
+  if (connectable && callee.unsettled && settle(draft, caller, callee)) return;
   for (const [leg, other] of [
     [caller, callee],
     [callee, caller],
@@ -204,6 +205,19 @@ function reconcileDirection(draft: Draft, node: Leg, other: Leg): void {
 
 function directionTold({ holds: held }: Leg): Direction {
   return held ? 'sendonly' : 'sendrecv';
+}
+
+/**
+ * The caller is offered what the callee has answered, since it was told something else before (RFC 3261 §13.2.1). The callee need not hear of it: what it
+ * was offered stands.
+ */
+function settle(draft: Draft, caller: Leg, callee: Leg): boolean {
+  const together = caller.connection === 'peer' && callee.connection === 'peer' && !caller.holds && !callee.holds;
+  if (!together || !isFree(caller) || !isFree(callee) || callee.remoteSdp === undefined) return false;
+  const begun = newExchange({ from: callee.id, to: 'a', requestId: undefined, offer: callee.remoteSdp });
+  draft.state.exchange = { ...begun, forced: callee.path.step === 'joined' ? 'resource' : 'direct' };
+  continueExchange(draft);
+  return true;
 }
 
 /** Nobody holds, and yet an end was left in silence or with music: the callee is asked for an offer (RFC 3725 §4.1). */

@@ -1,4 +1,4 @@
-import { alignAnswer, holds, isSdp } from '../sdp';
+import { alignAnswer, hasSameTransport, holds, isSdp } from '../sdp';
 import { formatReason } from '../sip/reason';
 import { statusAcross } from '../sip/status';
 import type { Headers } from '../sip/user-agent';
@@ -130,12 +130,25 @@ export function relayAnswered(draft: Draft, leg: Leg, sent: OutgoingOffer, sdp: 
 function answerFrom(draft: Draft, exchange: Exchange, from: Leg, to: Leg, sdp: string): void {
   const { offer } = exchange;
   if (offer === undefined) return;
+  if (from.incoming === undefined && from.unsettled) return settled(draft, exchange, from, to, sdp);
   const answer = draft.stamped(from, alignAnswer(sdp, offer));
   from.remoteSdp = offer;
   from.localSdp = answer;
   from.holds = false;
   answerWaiting(draft, from, answer, 'plain');
   joined(draft, exchange, from, to);
+}
+
+/** The caller has taken what the callee had answered. If it speaks from another place now, the callee must hear of it after all. */
+function settled(draft: Draft, exchange: Exchange, callee: Leg, caller: Leg, sdp: string): void {
+  const known = callee.localSdp;
+  joined(draft, exchange, callee, caller);
+  if (known === undefined || !hasSameTransport(known, sdp)) leaveApart(draft);
+}
+
+/** They are brought together anew, by an offer of the callee. */
+function leaveApart(draft: Draft): void {
+  for (const leg of [draft.caller, draft.callee]) if (leg !== undefined) leg.connection = 'silence';
 }
 
 /** The legs talk to each other again. */
@@ -149,6 +162,7 @@ function joined(draft: Draft, exchange: Exchange, from: Leg, to: Leg): void {
   draft.state.reconnectionPaused = false;
   const { callee } = draft;
   if (callee === undefined) return;
+  callee.unsettled = false;
   if (exchange.via === 'direct') {
     if (callee.path.step !== 'direct') dropPath(draft, callee);
     return;
@@ -343,7 +357,10 @@ export function exchangeUnavailable(draft: Draft, need: PathNeed, text: string):
 function giveUp(draft: Draft, exchange: Exchange, status: number, reason = '', headers: Headers = {}): void {
   const from = draft.leg(exchange.from);
   draft.state.exchange = undefined;
-  if (from?.incoming === undefined) return;
+  if (from?.incoming === undefined) {
+    if (from?.unsettled === true) leaveApart(draft);
+    return;
+  }
   const { id } = from.incoming;
   from.incoming = undefined;
   const told = statusAcross(status, true);

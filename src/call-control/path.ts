@@ -40,6 +40,8 @@ export type Path =
       readonly resource: string;
       /** The ends talk through it. */
       readonly used: boolean;
+      /** Of a callee that rings: the description that the resource has made the caller's answer of. It makes one once. */
+      readonly answered?: string;
     }
   /** It died; another one is asked for, after a pause when there was none. */
   | { readonly step: 'lost'; readonly need: PathNeed; readonly paused: boolean };

@@ -1,3 +1,4 @@
+import { ACCEPT } from '../sip/body';
 import { isHeaderSafe } from '../sip/header-values';
 import type { Headers, ResponseOptions, SessionSignal } from '../sip/user-agent';
 import type { Leg, LegId } from './call-state';
@@ -23,7 +24,7 @@ const BODY_HEADERS = ['Info-Package', 'Content-Disposition', 'Content-Language']
 function fixedAnswer(method: string): { status: number; options?: ResponseOptions } | undefined {
   switch (method) {
     case 'OPTIONS':
-      return { status: 200, options: { headers: { Allow: ALLOW, Accept: 'application/sdp' } } };
+      return { status: 200, options: { headers: { Allow: ALLOW, Accept: ACCEPT } } };
     case 'REFER':
       // Transfer does not exist; a bare 200 or 202 would lie.
       return { status: 603 };

@@ -1,5 +1,5 @@
 import { formatReason } from '../sip/reason';
-import { holds } from '../sdp';
+import { holds, unchanged } from '../sdp';
 import {
   addLeg,
   branchFailed,
@@ -112,7 +112,10 @@ function questionAnswered(draft: Draft, callee: Leg, about: Question['about'], r
 
 function questionFailed(draft: Draft, callee: Leg, about: Question['about'], reply: ResourceReply): void {
   // Without early media the call goes on.
-  if (about.type === 'early' && callee.path.step === 'joined') return;
+  if (about.type === 'early' && callee.path.step === 'joined') {
+    callee.path = { ...callee.path, answered: undefined };
+    return;
+  }
   pathLost(draft, callee, reply, about);
 }
 
@@ -151,10 +154,25 @@ export function answeredThrough(draft: Draft, callee: Leg, sdp: string): boolean
   }
   const from = { op: 'connect', from: 'b', answer: sdp } as const;
   if (path.step !== 'joined') answerWithoutPath(draft, callee);
-  else if (offer !== undefined) askPath(draft, callee, { type: 'answer' }, from);
+  else if (offer !== undefined) answerThrough(draft, callee, sdp);
   else if (callee.localSdp !== undefined) askPath(draft, callee, { type: 'own-answer' }, from);
   else offerToCaller(draft, callee, sdp, false);
   return true;
+}
+
+/**
+ * A resource is given one answer to its offer, as a phone would be: what it makes of a second one is anybody's guess, up to a description without
+ * a codec. A callee that has answered something else than it had told makes an offer for the caller afterwards.
+ */
+function answerThrough(draft: Draft, callee: Leg, sdp: string): void {
+  const { path, question } = callee;
+  const told = draft.caller.localSdp;
+  if (path.step !== 'joined') return;
+  if (path.answered === undefined) {
+    callee.path = { ...path, answered: sdp };
+    askPath(draft, callee, { type: 'answer' }, { op: 'connect', from: 'b', answer: sdp });
+  } else if (question?.about.type === 'early') callee.question = { ...question, about: { type: 'answer' } };
+  else if (told !== undefined) finishAnswer(draft, callee, told);
 }
 
 /** The caller made no offer: the resource makes it one of the callee's description. */
@@ -167,7 +185,10 @@ function offerToCaller(draft: Draft, callee: Leg, sdp: string | undefined, ownOf
   askPath(draft, callee, { type: 'caller-offer', ownOffer }, { op: 'offer', to: 'a', sdp: offer, terms });
 }
 
-/** The caller gets its 200. Its description is the callee's answer, or an offer when the caller made none. */
+/**
+ * The caller gets its 200. Its description is the callee's answer, or an offer when the caller made none. What the caller was told in an 18x is
+ * repeated, whatever the callee says now: within its dialog that is the answer (RFC 3261 §13.2.1).
+ */
 export function finishAnswer(
   draft: Draft,
   callee: Leg,
@@ -175,8 +196,10 @@ export function finishAnswer(
   { ownOffer = false }: { readonly ownOffer?: boolean } = {},
 ): void {
   const { state, caller } = draft;
-  const sdp = draft.stamped(caller, description);
+  const told = caller.localSdp;
+  const sdp = told ?? draft.stamped(caller, description);
   caller.localSdp = sdp;
+  callee.unsettled = !unchanged(sdp, description) || !isWhatTheResourceKnows(callee);
   const headers = { ...state.facts.timerHeaders, ...focusHeaders(callee.focus) };
   draft.emit({ type: 'answer', leg: 'a', sdp, headers });
   if (state.facts.offer === undefined && callee.remoteSdp !== undefined) callee.holds = holds(callee.remoteSdp);
@@ -184,9 +207,13 @@ export function finishAnswer(
   enterEstablished(draft, callee, { ownOffer });
 }
 
+function isWhatTheResourceKnows({ path, remoteSdp }: Leg): boolean {
+  if (path.step !== 'joined' || path.answered === undefined || remoteSdp === undefined) return true;
+  return unchanged(path.answered, remoteSdp);
+}
+
 /**
- * The callee refused what it was offered, before anything of it was heard: a new INVITE through a resource may do
- * (claim M2). `outcome` is for the explanation. False: there is nothing to be tried.
+ * The callee refused what it was offered: a new INVITE through a resource may do (claim M2). `outcome` is for the explanation. False: there is nothing to be tried.
  */
 export function retryThroughResource(
   draft: Draft,
@@ -196,7 +223,7 @@ export function retryThroughResource(
 ): boolean {
   const branch = branchOf(draft, callee.id);
   const destination = destinationOf(draft, callee);
-  if (branch === undefined || destination === undefined || draft.caller.localSdp !== undefined) return false;
+  if (branch === undefined || destination === undefined) return false;
   const need = needAfterRefusal(draft, callee, tried);
   if (need === undefined) return false;
   noteOutcome(draft, callee.id, outcome);
@@ -207,7 +234,7 @@ export function retryThroughResource(
     // The same resource speaks to it in another way.
     callee.path = DIRECT;
     draft.cancelTimer(`lease:${callee.id}`);
-    leg.path = { ...path, need };
+    leg.path = { ...path, need, answered: undefined };
     draft.setTimer(`lease:${leg.id}`, path.leaseMs / 3);
     removeLeg(draft, callee.id);
     pathReady(draft, leg, need);

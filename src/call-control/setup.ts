@@ -4,6 +4,7 @@ import { failureOf, TEMPORARILY_UNAVAILABLE } from './best-response';
 import {
   branchFailed,
   cancelBranches,
+  mayBeTold,
   NOT_MINE,
   noteOutcome,
   onlyTargetLeft,
@@ -159,10 +160,9 @@ function provisional(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { ty
   noteOutcome(draft, leg.id, status === 180 ? 'ringing' : 'trying');
   if (status === 180) draft.state.ringingAt ??= draft.moment.now;
   if (sdp !== undefined) {
-    leg.early = { status, sdp };
+    leg.early ??= { status, sdp };
     // An answer to an early offer only; a reliable offer in an 18x would need PRACK, which we do not announce.
-    if (draft.state.facts.offer !== undefined && onlyTargetLeft(draft) === leg)
-      return relayEarly(draft, leg, status, sdp);
+    if (mayBeTold(draft, leg) && onlyTargetLeft(draft) === leg) return relayEarly(draft, leg, status, leg.early.sdp);
   }
   // From a node it is only its sign of life.
   if (status === 183 && leg.profile.kind === 'node') return;

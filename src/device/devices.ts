@@ -1,4 +1,5 @@
 import type { Pid } from '../process/pid';
+import { ACCEPT } from '../sip/body';
 import { DigestAuthenticator } from '../sip/digest';
 import { configuredHosts, SipDomain } from '../sip/domain';
 import { Guesses } from '../sip/guesses';
@@ -35,7 +36,7 @@ import { RETRY_AFTER_SECONDS, Stations } from './stations';
 
 /** Methods that are taken outside a dialog or in one. */
 const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO, PRACK';
-const CAPABILITIES = { Allow: ALLOW, Accept: 'application/sdp', Supported: 'timer' };
+const CAPABILITIES = { Allow: ALLOW, Accept: ACCEPT, Supported: 'timer' };
 
 type WithoutSession = Omit<IncomingCall, 'session' | 'header' | 'sdp' | 'maxForwards'>;
 

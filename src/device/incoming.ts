@@ -1,5 +1,6 @@
 import type { DeviceConfig } from '../config/types';
 import { isPid, type Pid } from '../process/pid';
+import { entityOf, readBody } from '../sip/body';
 import type { SipDomain } from '../sip/domain';
 import { optionTags, parseCount } from '../sip/header-values';
 import { readAssertedIdentity, readIdentity } from '../sip/identity';
@@ -35,12 +36,9 @@ export function readInvite(request: ReceivedRequest, domain: SipDomain | undefin
   if (unsupported.length > 0) return refuse(420, 'Bad Extension', { Unsupported: unsupported.join(', ') });
   const maxForwards = readMaxForwards(request.header('Max-Forwards'));
   if (maxForwards === 0) return refuse(483, 'Too Many Hops');
-  const hasBody = request.body.trim() !== '';
-  const type = request.contentType?.split(';', 1)[0]?.trim().toLowerCase();
-  // A body without a type is taken for what it must be in an INVITE.
-  if (hasBody && type !== undefined && type !== 'application/sdp')
-    return refuse(415, 'Unsupported Media Type', { Accept: 'application/sdp' });
-  return { target, sdp: hasBody ? request.body : undefined, maxForwards };
+  const body = readBody({ ...entityOf(request.header, request.body), contentType: request.contentType }, 'request');
+  if (body.type === 'unreadable') return refuse(body.status, body.why, body.headers);
+  return { target, sdp: body.type === 'description' ? body.sdp : undefined, maxForwards };
 }
 
 function readMaxForwards(header: string | undefined): number {

@@ -1,5 +1,5 @@
 import { parse } from 'sdp-transform';
-import { MAX_SDP_BYTES, splitSdp } from './lines';
+import { isActive, MAX_SDP_BYTES, mediaLineOf, type Section, splitSdp } from './lines';
 
 /**
  * What a session description says of one stream. The parser (sdp-transform) is used for reading only: it drops the order of
@@ -70,15 +70,38 @@ export function readDescription(sdp: string): DescriptionView {
 /** Far more than any phone has. */
 const MAX_STREAMS = 64;
 
-/** True for text that is a session description with at least one stream (RFC 4566 §5), removed ones included. */
-export function isSdp(text: string): boolean {
-  if (text.length > MAX_SDP_BYTES || !/^v=0\s*[\r\n]/.test(text)) return false;
+/**
+ * What is missing or wrong in a text that ought to be a session description with at least one stream, removed ones included
+ * (RFC 8866 section 5); undefined: nothing. What it lacks would otherwise be missing under our own `o=` line.
+ */
+export function descriptionFault(text: string): string | undefined {
+  if (text.length > MAX_SDP_BYTES) return 'too long';
+  if (!/^v=0\s*[\r\n]/.test(text)) return 'no v=0 line at the beginning';
   const { session, media } = splitSdp(text);
   const lines = [...session, ...media.flatMap((section) => section.lines)];
-  return (
-    media.length > 0 &&
-    media.length <= MAX_STREAMS &&
-    lines.every((line) => /^[a-z]=/.test(line)) &&
-    session.some((line) => /^o=\S+ \S+ \S+ IN IP[46] \S+/.test(line))
-  );
+  if (!lines.every((line) => /^[a-z]=/.test(line))) return 'a line that is none';
+  if (!session.some((line) => /^o=\S+ \S+ \S+ IN IP[46] \S+/.test(line))) return 'no o= line';
+  if (!session.some((line) => line.startsWith('s='))) return 'no s= line';
+  if (!session.some((line) => /^t=\d+ \d+/.test(line))) return 'no t= line';
+  if (media.length === 0) return 'no m= line';
+  if (media.length > MAX_STREAMS) return 'too many m= lines';
+  if (media.some(isMalformed)) return 'malformed m= line';
+  const unaddressed = media.some((section) => isActive(section) && !section.lines.some(isConnection));
+  return unaddressed && !session.some(isConnection) ? 'no c= line' : undefined;
+}
+
+/** Of a stream that is not used no format need be named. */
+function isMalformed(section: Section): boolean {
+  const line = mediaLineOf(section);
+  return line === undefined || (line.port !== 0 && line.formats.length === 0);
+}
+
+/** Each stream has one of its own, or the session one for all (RFC 8866 section 5.7). */
+function isConnection(line: string): boolean {
+  return /^c=IN IP[46] \S+/.test(line);
+}
+
+/** True for text that is a session description with at least one stream, removed ones included. */
+export function isSdp(text: string): boolean {
+  return descriptionFault(text) === undefined;
 }

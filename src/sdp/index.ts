@@ -1,5 +1,5 @@
 /** Session descriptions (RFC 4566) in the offer/answer model (RFC 3264). Pure; text from the network goes in, nothing is thrown. */
-export { isSdp } from './description';
+export { descriptionFault, isSdp } from './description';
 export { effectiveDirection, holds, mirrored, narrowed, receives, sends, withDirection } from './direction';
 export type { Direction } from './direction';
 export { audioCodecs, hasCommonAudioCodec, restrictCodecs } from './codecs';
@@ -23,5 +23,5 @@ export { alignAnswer, alignMediaLines, audioOnly, inactiveAnswer, inactiveOffer,
 export type { InactiveAnswerOptions } from './offer-answer';
 export { addressPair, canonicalAddress, familyOf, mainFamily } from './address';
 export type { AddressPair } from './address';
-export { audioTransport, isBehindNat } from './transport';
+export { audioTransport, hasSameTransport, isBehindNat } from './transport';
 export type { AudioTransport } from './transport';

@@ -1,7 +1,7 @@
 import { canonicalAddress, familyOf, isPrivateAddress } from './address';
 import { readDescription } from './description';
 import { isDtls, isSdes } from './blackhole';
-import { hasName, isActive, isAudio, mediaLineOf, splitSdp } from './lines';
+import { hasName, isActive, isAudio, mediaLineOf, splitSdp, textOf } from './lines';
 
 /** How the first audio stream that is not removed travels. */
 export interface AudioTransport {
@@ -42,4 +42,28 @@ export function isBehindNat(sdp: string, source: string): boolean {
   if (transport === undefined || transport.ice) return false;
   const { address } = transport;
   return isPrivateAddress(address) && canonicalAddress(address) !== canonicalAddress(source);
+}
+
+const SECRETS = ['crypto', 'fingerprint', 'ice-ufrag', 'ice-pwd'];
+
+/** Address, port and secrets of the first audio stream that is not removed; undefined: there is none. */
+function audioEnd(sdp: string): { readonly place: string; readonly secrets: readonly string[] } | undefined {
+  const view = readDescription(sdp);
+  const { session, media } = splitSdp(sdp);
+  const index = media.findIndex((section) => isAudio(section) && isActive(section));
+  const section = media[index];
+  if (section === undefined) return undefined;
+  const secrets = [...session, ...section.lines].filter((line) => SECRETS.some((name) => hasName(line, `a=${name}`)));
+  return {
+    place: `${view.streams[index]?.address ?? view.address ?? ''} ${mediaLineOf(section)?.port ?? 0}`,
+    // The tag of a key is that of the offer which it accepts (RFC 4568 §5.1.2).
+    secrets: secrets.map((line) => textOf(line).replace(/^a=crypto:\d+ /, '')),
+  };
+}
+
+/** Whether who knows the first description finds, and understands, the audio of the second one. */
+export function hasSameTransport(known: string, next: string): boolean {
+  const [before, after] = [audioEnd(known), audioEnd(next)];
+  if (before === undefined || after === undefined) return before === after;
+  return before.place === after.place && after.secrets.every((line) => before.secrets.includes(line));
 }

@@ -103,7 +103,7 @@ export interface Session {
 }
 
 export type SessionSignal =
-  /** 101-199 to our INVITE. */
+  /** 101-199 to our INVITE. `sdp` is what holds in the early dialog of this response. */
   | {
       readonly type: 'provisional';
       readonly status: number;
@@ -111,7 +111,7 @@ export type SessionSignal =
       readonly sdp: string | undefined;
       readonly header: HeaderReader;
     }
-  /** 200 to our INVITE. `sdp` is the answer, or the peer's offer when we sent none (then `acknowledge` is due). */
+  /** 200 to our INVITE. `sdp` is the answer, be it told before in this dialog; or the peer's offer when we sent none (then `acknowledge` is due). */
   | { readonly type: 'answered'; readonly sdp: string | undefined; readonly header: HeaderReader }
   /** A final answer of 300 or more to our INVITE, or the server's word that it could not be delivered (408, 410, 503). */
   | { readonly type: 'rejected'; readonly status: number; readonly reason: string; readonly header: HeaderReader }

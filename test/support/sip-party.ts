@@ -21,6 +21,8 @@ export interface SipPartyOptions {
   readonly payloadTypes?: readonly (0 | 8)[];
   /** It begins calls without an offer. */
   readonly delayed?: boolean;
+  /** It keeps to the first description of the dialog that is confirmed, whatever the 200 says (RFC 3261 section 13.2.1). */
+  readonly strict?: boolean;
   /** More headers of its REGISTER. */
   readonly registerHeaders?: readonly string[];
 }
@@ -108,8 +110,15 @@ export class SipParty {
     const target = uriOf(headerOf(response, 'Contact') ?? '');
     this.dialog = { callId, own: from, remote: headerOf(response, 'To') ?? '', target, cseq: cseqOf(response) };
     this.acknowledge(cseqOf(response), delayed ? this.describe() : '');
-    this.hearFrom(bodyOf(response));
+    this.hearFrom(bodyOf(this.options.strict === true ? this.firstOf(response) : response));
     return response;
+  }
+
+  /** The first response of the same dialog that has a description. */
+  private firstOf(response: string): string {
+    const place = (message: string): string => `${headerOf(message, 'Call-ID')} ${headerOf(message, 'To')}`;
+    const isEarlier = (message: string): boolean => statusOf(message) > 100 && bodyOf(message) !== '';
+    return this.peer.received.find((message) => isEarlier(message) && place(message) === place(response)) ?? response;
   }
 
   async hold(): Promise<void> {

@@ -114,10 +114,11 @@ export class ClientRequests {
 
   inDialog(application: Application, command: SipCommand, text: ApplicationRequestText): void {
     const refuse = (reason: string): void => application.reply(command.id, `NOK|${reason}`);
-    const record = this.dialogs.get(command.dialogId);
-    if (record === undefined || record.application !== application) {
+    const named = this.dialogs.get(command.dialogId);
+    if (named === undefined || named.application !== application) {
       return refuse(text.method === 'ACK' ? nok.automaticAck : nok.unknownDialog);
     }
+    const record = text.method === 'PRACK' ? named.takePrackOf(valueOf(text.headers, 'RAck')) : named;
     if (text.method === 'ACK') return this.ack(record, command, text);
     if (!REQUEST_METHODS.has(text.method)) return refuse(nok.badMethodInDialog(text.startLine));
     if (text.method === 'PRACK' && record.state.confirmed) return refuse(nok.noInvitePendingForPrack);

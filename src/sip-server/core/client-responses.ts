@@ -19,6 +19,7 @@ import type { ResponseHandler, Sender } from './sender';
 
 const RETRY_AFTER: readonly [string, string] = ['Retry-After', '5'];
 const MAX_EARLY_NOTIFIES = 8;
+const MAX_FORKS = 32;
 
 /** Responses to requests of ours, and the dialogs that they make, change and end. */
 export class ClientResponses implements ResponseHandler {
@@ -79,11 +80,28 @@ export class ClientResponses implements ResponseHandler {
   }
 
   private provisional(outgoing: Outgoing, response: SipResponse, flow: Flow | undefined, where: Where): void {
-    const reliable = outgoing.method === 'INVITE' && getHeader(response, 'RSeq') !== undefined;
-    if (reliable && !outgoing.inDialog && outgoing.dialog === undefined) {
-      outgoing.dialog = this.makeDialog(outgoing, response, flow);
+    const sequence = outgoing.method === 'INVITE' ? getHeader(response, 'RSeq') : undefined;
+    if (sequence !== undefined && !outgoing.inDialog) {
+      const early = this.earlyDialog(outgoing, response, flow);
+      const number = Number.parseInt(sequence, 10);
+      // RFC 3262 section 4: the same one again needs no second PRACK; that is sent again by itself.
+      if (early.lastReliable !== undefined && number <= early.lastReliable) return;
+      early.lastReliable = number;
+      early.awaitsPrack = true;
     }
     if (outgoing.purpose.kind === 'application') this.tell(outgoing, response, where);
+  }
+
+  /** The dialog that a reliable provisional response makes or belongs to, one for each fork (RFC 3261 section 12.1). */
+  private earlyDialog(outgoing: Outgoing, response: SipResponse, flow: Flow | undefined): DialogRecord {
+    const { dialog } = outgoing;
+    if (dialog === undefined) return (outgoing.dialog = this.makeDialog(outgoing, response, flow));
+    const tag = tagOf(getHeader(response, 'To'));
+    const known = dialog.state.remoteTag === tag ? dialog : dialog.forks.get(tag);
+    if (known !== undefined || dialog.forks.size >= MAX_FORKS) return known ?? dialog;
+    const fork = new DialogRecord(this.stateOf(outgoing, response, flow), outgoing.application);
+    dialog.forks.set(tag, fork);
+    return fork;
   }
 
   private accepted(outgoing: Outgoing, response: SipResponse, flow: Flow | undefined): void {
@@ -137,7 +155,11 @@ export class ClientResponses implements ResponseHandler {
     const unanswered = early === undefined ? [] : [...early.unanswered];
     for (const incoming of unanswered) this.incoming.abandon(incoming, 487);
     if (early !== undefined) this.life.end(early);
-    outgoing.dialog = this.makeDialog(outgoing, response, flow);
+    const dialog = this.makeDialog(outgoing, response, flow);
+    const fork = early?.forks.get(dialog.state.remoteTag);
+    // Its PRACKs have counted on (RFC 3261 section 12.2.1.1).
+    if (fork !== undefined) dialog.state = { ...dialog.state, localSequence: fork.state.localSequence };
+    outgoing.dialog = dialog;
   }
 
   private makeDialog(outgoing: Outgoing, response: SipResponse, flow: Flow | undefined): DialogRecord {

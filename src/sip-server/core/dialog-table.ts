@@ -41,6 +41,13 @@ export class DialogRecord {
   readonly unanswered = new Set<Incoming>();
   /** Our INVITE without final response, and what cancels it. */
   cancelInvite: (() => void) | undefined;
+  /** Of an INVITE of ours: RSeq of the last reliable provisional response (RFC 3262 section 4). */
+  lastReliable: number | undefined;
+  /** That one waits for the application's PRACK. */
+  awaitsPrack = false;
+  private lastPracked: DialogRecord | undefined;
+  /** Early dialogs that other forks of the same INVITE have made by reliable responses, by To tag. The application knows all by one id. */
+  readonly forks = new Map<string, DialogRecord>();
   /** The last INVITE of ours was refused: the server has ACKed that by itself. */
   lastInviteRefused = false;
   localSdp: Buffer | undefined;
@@ -58,6 +65,18 @@ export class DialogRecord {
   nextSequence(): number {
     this.state = nextSequence(this.state);
     return this.state.localSequence;
+  }
+
+  /** The early dialog in which a PRACK is to go: that whose reliable response with this RSeq waits for it. */
+  takePrackOf(rack: string | undefined): DialogRecord {
+    const sequence = Number(rack?.trim().split(/\s+/, 1)[0]);
+    const waiting = [this, ...this.forks.values()].filter(({ awaitsPrack }) => awaitsPrack);
+    const record = waiting.find(({ lastReliable }) => lastReliable === sequence);
+    // The same PRACK again, with credentials.
+    if (record === undefined) return this.lastPracked ?? this;
+    record.awaitsPrack = false;
+    this.lastPracked = record;
+    return record;
   }
 
   /** The last session description of ours that was agreed on: what a refresh repeats. */

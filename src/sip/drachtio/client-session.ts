@@ -1,8 +1,10 @@
 import type { DigestClient } from '../digest-client';
+import { EarlyDialogs } from '../early-dialogs';
+import { formatReason } from '../reason';
 import type { SessionSignal } from '../user-agent';
 import type { Sending } from './authenticated';
-import { DialogSession, type SessionHost } from './dialog-session';
-import { errorText, headerReader, noHeaders, sdpOf } from './messages';
+import { descriptionIn, DialogSession, type SessionHost } from './dialog-session';
+import { bodyOf, errorText, headerReader, noHeaders, toTagOf } from './messages';
 import type { SrfAck, SrfRequest, SrfResponse } from './srf';
 
 /** The session of an INVITE that we sent. */
@@ -11,6 +13,7 @@ export class ClientSession extends DialogSession {
   private cancelReason: { header: string | undefined } | undefined;
   private invite: SrfRequest | undefined;
   private ackInvite: SrfAck | undefined;
+  private readonly dialogs = new EarlyDialogs();
 
   constructor(
     id: string,
@@ -107,13 +110,7 @@ export class ClientSession extends DialogSession {
     if (this.over) return;
     if (response.status < 200) {
       this.acknowledgeProvisional(response);
-      this.signal({
-        type: 'provisional',
-        status: response.status,
-        reason: response.reason ?? '',
-        sdp: sdpOf(response),
-        header: headerReader(response),
-      });
+      this.provisional(response);
       return;
     }
     if (response.status >= 300) {
@@ -136,12 +133,35 @@ export class ClientSession extends DialogSession {
     );
   }
 
+  /** A description that cannot be read is none yet: the 200 must bring one then. */
+  private provisional(response: SrfResponse): void {
+    const body = bodyOf(response, 'response');
+    if (body.type === 'unreadable') this.unreadable(`${response.status}`, body);
+    const said = body.type === 'unreadable' ? undefined : descriptionIn(body);
+    const reliable = response.get('RSeq') !== undefined;
+    this.signal({
+      type: 'provisional',
+      status: response.status,
+      reason: response.reason ?? '',
+      sdp: said !== undefined && this.offered ? this.dialogs.told(toTagOf(response), said, reliable) : said,
+      header: headerReader(response),
+    });
+  }
+
   private accepted(response: SrfResponse, ack: SrfAck): void {
     const dialogId = response.stackDialogId;
     if (this.cancelReason !== undefined || dialogId === undefined || dialogId === '') {
       this.guard('ACK', () => ack());
       if (dialogId !== undefined && dialogId !== '') this.sendBye(dialogId, this.cancelReason?.header);
       this.final(this.cancelReason === undefined ? 500 : 487, 'Request Terminated', undefined);
+      return;
+    }
+    const body = bodyOf(response, 'response');
+    if (body.type === 'unreadable') {
+      this.unreadable('200', body);
+      this.guard('ACK', () => ack());
+      this.sendBye(dialogId, formatReason(488, body.why));
+      this.final(500, 'Unreadable Answer', undefined);
       return;
     }
     this.confirm(dialogId);
@@ -152,7 +172,9 @@ export class ClientSession extends DialogSession {
       this.state = 'answered';
       this.ackInvite = ack;
     }
-    this.signal({ type: 'answered', sdp: sdpOf(response), header: headerReader(response) });
+    const said = descriptionIn(body);
+    const sdp = this.offered ? this.dialogs.answer(toTagOf(response), said) : said;
+    this.signal({ type: 'answered', sdp, header: headerReader(response) });
   }
 
   private final(status: number, reason: string, response: SrfResponse | undefined): void {

@@ -1,14 +1,15 @@
+import type { Body, Unreadable } from '../body';
 import type { DigestClient } from '../digest-client';
 import type { Session, SessionSignal } from '../user-agent';
 import { sendAuthenticated, type Sending } from './authenticated';
 import {
+  bodyOf,
   errorText,
   headerReader,
   headersFor,
   noHeaders,
   reasonsOf,
   responseParts,
-  sdpOf,
   sendableStatus,
 } from './messages';
 import type { SrfAck, SrfApplication, SrfRequest, SrfResponse } from './srf';
@@ -22,6 +23,8 @@ export interface SessionHost {
   bind(dialogId: string, session: DialogSession): void;
   unbind(session: DialogSession, dialogId: string | undefined): void;
   log(message: string, fields: Record<string, unknown>): void;
+  /** What an administrator should see. */
+  report(message: string, fields: Record<string, unknown>): void;
 }
 
 /** Requests whose sender's Contact, and that of their 2xx, is where the dialog goes from then on (RFC 3261 §12.2). */
@@ -94,9 +97,18 @@ export abstract class DialogSession implements Session {
           this.signal({ type: 'reinvite-rejected', id, status, reason, header: headerReader(response) });
           return;
         }
-        if (offered) ack();
+        const body = bodyOf(response, 'response');
+        if (body.type === 'unreadable') {
+          // The peer has what it was offered, or its offer has no answer; the call goes on as it was (RFC 3261 section 14.1).
+          this.unreadable('200 to re-INVITE', body);
+          this.guard('ACK', () => ack());
+          this.signal({ type: 'reinvite-rejected', id, status: 488, reason: body.why, header: noHeaders });
+          return;
+        }
+        // Only an offer waits for what we say to it.
+        if (offered || body.type === 'none') this.guard('ACK', () => ack());
         else this.ackReinvite = ack;
-        this.signal({ type: 'reinvite-answered', id, sdp: sdpOf(response), header: headerReader(response) });
+        this.signal({ type: 'reinvite-answered', id, sdp: descriptionIn(body), header: headerReader(response) });
       },
     );
   }
@@ -156,7 +168,7 @@ export abstract class DialogSession implements Session {
   /** A request of the peer in this dialog. */
   receive(request: SrfRequest, response: SrfResponse): void {
     if (request.method === 'ACK') {
-      this.signal({ type: 'acknowledged', sdp: sdpOf(request) });
+      this.receiveAck(request);
       return;
     }
     if (request.method === 'BYE') {
@@ -165,11 +177,22 @@ export abstract class DialogSession implements Session {
     }
     if (MOVES_TARGET.has(request.method)) this.requestUri = undefined;
     const id = `${this.id}/${++this.requests}`;
-    this.waiting.set(id, { response, method: request.method });
     const header = headerReader(request);
+    const isOffer = request.method === 'INVITE' || request.method === 'UPDATE';
+    const body = isOffer ? bodyOf(request, 'request') : undefined;
+    if (body?.type === 'unreadable') {
+      this.unreadable(request.method, body);
+      this.guard('refusal', () => response.send(body.status, body.why, { headers: { ...body.headers } }));
+      return;
+    }
+    this.waiting.set(id, { response, method: request.method });
     if (request.method === 'INVITE') {
       request.on('cancel', () => this.waiting.delete(id));
-      this.signal({ type: 'reinvited', id, sdp: sdpOf(request), header });
+      this.signal({ type: 'reinvited', id, sdp: body === undefined ? undefined : descriptionIn(body), header });
+    } else if (body !== undefined) {
+      const { method } = request;
+      const sdp = descriptionIn(body);
+      this.signal({ type: 'requested', id, method, body: sdp ?? '', contentType: sdp && 'application/sdp', header });
     } else {
       this.signal({
         type: 'requested',
@@ -180,6 +203,24 @@ export abstract class DialogSession implements Session {
         header,
       });
     }
+  }
+
+  /** An answer that cannot be read is missing all the same: who has made the offer sees to that. */
+  private receiveAck(request: SrfRequest): void {
+    const body = bodyOf(request, 'response');
+    if (body.type === 'unreadable') this.unreadable('ACK', body);
+    this.signal({ type: 'acknowledged', sdp: body.type === 'unreadable' ? undefined : descriptionIn(body) });
+  }
+
+  /** One line for what could not be read. */
+  protected unreadable(what: string, { status, why }: Unreadable): void {
+    this.host.report('the body of a message cannot be read', {
+      session: this.id,
+      callId: this.callId,
+      what,
+      status,
+      why,
+    });
   }
 
   /** The connection to the SIP server is gone, and with it everything that was under way. */
@@ -287,6 +328,11 @@ export abstract class DialogSession implements Session {
     );
     if (!sent) onFailure(503, 'SIP server is not reachable');
   }
+}
+
+/** Undefined: there is none, for certain. */
+export function descriptionIn(body: Exclude<Body, Unreadable>): string | undefined {
+  return body.type === 'description' ? body.sdp : undefined;
 }
 
 function isUnknownDialog(error: unknown): boolean {

@@ -291,6 +291,10 @@ class Connection implements SessionHost {
     this.options.log.debug(fields, message);
   }
 
+  report(message: string, fields: Record<string, unknown>): void {
+    this.options.log.info(fields, message);
+  }
+
   close(): void {
     this.gone('stopped');
   }

@@ -1,24 +1,29 @@
+import { parseNameAddr } from '../../sip-message/name-addr';
+import { type Body, entityOf, readBody } from '../body';
 import { parseReasons, type Reason, textOfReasons } from '../reason';
 import type { HeaderReader, Headers, ListenAddress, ReceivedRequest, ResponseOptions } from '../user-agent';
 import type { SrfMessage, SrfRequest } from './srf';
 
+/** drachtio-srf calls the compact form of Content-Encoding by a name of its own. */
+const OTHER_NAME: ReadonlyMap<string, string> = new Map([['content-encoding', 'contact-encoding']]);
+
 export function headerReader(message: SrfMessage): HeaderReader {
-  return (name) => message.get(name);
+  return (name) => message.get(name) ?? message.get(OTHER_NAME.get(name.toLowerCase()) ?? name);
 }
 
 export const noHeaders: HeaderReader = () => undefined;
 
-/** The body when there is one. */
-function bodyOf(message: SrfMessage): string | undefined {
-  return message.body === undefined || message.body === '' ? undefined : message.body;
+/**
+ * What a message says of the session. drachtio-srf hands bodies over as text: bytes that are no UTF-8 are replaced in there, which
+ * concerns neither boundaries nor descriptions.
+ */
+export function bodyOf(message: SrfMessage, role: 'request' | 'response'): Body {
+  return readBody(entityOf(headerReader(message), message.body ?? ''), role);
 }
 
-/** The body when it is a session description; anything else in an INVITE is no offer. */
-export function sdpOf(message: SrfMessage): string | undefined {
-  const body = bodyOf(message);
-  if (body === undefined) return undefined;
-  const type = message.get('Content-Type');
-  return type === undefined || /^\s*application\/sdp\b/i.test(type) ? body : undefined;
+/** Names the dialog that a response to an INVITE of ours belongs to; empty for a peer of RFC 2543. */
+export function toTagOf(response: SrfMessage): string {
+  return parseNameAddr(response.get('To') ?? '')?.params.get('tag') ?? '';
 }
 
 /**

@@ -358,6 +358,34 @@ describe('forks and early dialogs', () => {
     await peer.message('ACK', is.request('ACK'));
   });
 
+  test('RFC 3261 §12.1: each fork has an early dialog of its own; PRACK goes in that of its response, once', async () => {
+    const running = await startServer(scope);
+    const app = await connectApp(scope, running);
+    const peer = await udpPeer(scope, running);
+    const placed = app.createUAC(`sip:bob@127.0.0.1:${peer.port}`, { localSdp: OFFER });
+    const invite = await peer.message('INVITE', is.request('INVITE'));
+    const prackOf = (tag: string): Promise<string> =>
+      peer.message(`PRACK to ${tag}`, (message) => is.request('PRACK')(message) && toTag(message) === tag);
+    for (const tag of ['x', 'y']) {
+      const early = { tag, headers: ['Require: 100rel', 'RSeq: 1'], body: ANSWER };
+      peer.answer(invite, '183 Session Progress', early);
+      const prack = await prackOf(tag);
+      expect(headerOf(prack, 'RAck')).toBe(`1 ${headerOf(invite, 'CSeq')}`);
+      // It was sent again before our PRACK was there.
+      peer.answer(invite, '183 Session Progress', early);
+      peer.answer(prack, '200 OK');
+    }
+    peer.answer(invite, '200 OK', { tag: 'y', body: ANSWER });
+    const dialog = await placed;
+    expect(toTag(await peer.message('ACK', is.request('ACK')))).toBe('y');
+    void dialog.destroy();
+    const bye = await peer.message('BYE', is.request('BYE'));
+    expect(toTag(bye)).toBe('y');
+    const number = (message: string): number => Number.parseInt(headerOf(message, 'CSeq') ?? '', 10);
+    expect(number(bye)).toBeGreaterThan(number(await prackOf('y')));
+    expect(peer.requests('PRACK')).toHaveLength(2);
+  });
+
   test('RFC 3311: UPDATE in a plain early dialog reaches the application of the INVITE', async () => {
     const running = await startServer(scope);
     await connectApp(scope, running, (app) =>

@@ -30,6 +30,8 @@ interface Layout {
   readonly nodes: 1 | 2;
   readonly alice: Equipment;
   readonly bob: Equipment;
+  /** Codecs of another phone that describes itself before Bob answers: a fork, or music while it rings. */
+  readonly before?: readonly Codec[] | undefined;
 }
 
 type Step =
@@ -67,6 +69,7 @@ class Exchange {
       const [near, far] = this.dial(call.sdp === undefined);
       near.send(() => {
         this.bob = new WiredPhone('bob', 4100, layout.bob.codecs, far, last.clock, 'callee');
+        if (layout.before !== undefined && call.sdp !== undefined) this.bob.ringElsewhere(4200, layout.before);
         this.bob.pickUp(call.sdp);
       });
       return near;
@@ -259,6 +262,7 @@ const layout: fc.Arbitrary<Layout> = fc.record({
   nodes: fc.constantFrom(1 as const, 2 as const),
   alice: equipment,
   bob: equipment,
+  before: fc.option(codecs, { nil: undefined }),
 });
 const who = fc.constantFrom<Who>('alice', 'bob');
 const hold = fc.constantFrom<Hold>('none', 'none', 'none', 'none', 'sendonly', 'sendonly', 'inactive', 'blackhole');
@@ -311,6 +315,31 @@ test('RFC 3261 §14.1: both hold, and later both resume in the same moment: the 
     exchange.expectSound();
   }
 });
+
+describe.each([1, 2] as const)(
+  'RFC 3261 §13.2.1, %i node(s): a caller that keeps to the first description of its dialog',
+  (nodes) => {
+    const alice = { codecs: ['PCMA', 'PCMU'], configured: false } as const;
+    test.each([
+      ['that is answered with another port', { alice, bob: alice, before: alice.codecs }],
+      ['that is answered with another codec', { alice, bob: { ...alice, codecs: ['PCMU'] }, before: ['PCMA'] }],
+      [
+        'through a transcoder',
+        {
+          alice: { codecs: ['G722'], configured: true },
+          bob: { codecs: ['PCMU'], configured: true },
+          before: ['PCMA'],
+        },
+      ],
+    ] as const)('%s hears, and is heard', async (_, parts) => {
+      const exchange = new Exchange({ nodes, ...parts });
+      await exchange.rest();
+      exchange.expectCalls();
+      exchange.expectSound();
+      expect(exchange.bob.said.filter((text) => text.startsWith('is offered'))).toEqual([]);
+    });
+  },
+);
 
 test('no transcoder is left for a while when both resume: they are brought together once there is one again', async () => {
   const alice = { codecs: ['G722'], configured: true } as const;

@@ -91,6 +91,30 @@ describe('claim M4: the media termination point of a device that is called', () 
     expect([device.over, resources.open]).toEqual([true, 0]);
   });
 
+  it('RFC 3261 §13.2.1: makes one answer; what the device answers in the end is an offer for the call', async () => {
+    const { session, device, signals, resources } = open();
+    session.begin(
+      () => device,
+      plain(),
+      () => undefined,
+    );
+    await settled();
+    device.rings(183, web());
+    device.answers(web(2).replace('4000', '4100'));
+    await settled();
+    expect(signals.map(({ type }) => type)).toEqual(['provisional', 'answered', 'reinvited']);
+    for (const signal of signals) expect('sdp' in signal && seen(signal.sdp)).toEqual(FOR_CALL);
+    const [allocation] = resources.granted;
+    expect(allocation?.connects).toHaveLength(1);
+    expect(allocation?.relays.at(-1)?.sdp).toContain('m=audio 4100');
+    const reinvited = signals.at(-1);
+    if (reinvited?.type === 'reinvited') session.respond(reinvited.id, 200, { sdp: plain() });
+    await settled();
+    // The device is told nothing: what it was offered stands.
+    expect(device.all('reinvite')).toEqual([]);
+    session.bye();
+  });
+
   it('is asked for the offer that the device makes when the INVITE had none, and for the answer in the ACK', async () => {
     const { session, device, signals } = open();
     session.begin(

@@ -92,6 +92,15 @@ describe('random set-ups', () => {
           if (a.over) expect(alive).toEqual([]);
           else if (a.all('answer').length === 1) expect(alive).toHaveLength(1);
           for (const { sdp: early } of a.all('progress')) if (delayed) expect(early).toBeUndefined();
+          // RFC 3261 §13.2.1: in its one dialog the caller is told one thing; what holds in the end it is offered.
+          const told = [...a.all('progress'), ...a.all('answer')].flatMap((command) => command.sdp ?? []);
+          expect(new Set(told).size).toBeLessThanOrEqual(1);
+          const [callee] = alive;
+          if (!delayed && a.all('answer').length === 1 && callee !== undefined && !a.over) {
+            a.acks();
+            const last = a.all('reinvite').at(-1)?.sdp ?? told[0];
+            expect(last).toContain('m=audio 4000 ');
+          }
           for (const device of world.devices.values()) expect(device.calls.length).toBeLessThanOrEqual(1);
           if (!a.over && a.all('answer').length === 0) world.clock.advance(180_000);
           await world.close();

@@ -302,6 +302,8 @@ export class FakeAllocation implements Allocation {
     const { answering } = this;
     if (answering?.side !== from) return { ok: false, reason: 'bad-request', detail: `nothing was offered to ${from}` };
     this.described.set(from, answer);
+    // What a second answer to the same offer would do is anybody's guess.
+    this.answering = undefined;
     if (answering.offer === undefined) return { ok: true };
     const codecs = audioCodecs(answering.offer).map(({ payload }) => payload);
     const to = from === 'a' ? 'b' : 'a';

@@ -54,7 +54,7 @@ describe('the media path', () => {
       ]);
     });
 
-    test('RFC 3261 §13.2.1: early descriptions of the callee come through the transcoder as well, each time', async () => {
+    test('RFC 3261 §13.2.1: the early description of the callee comes through the transcoder as well', async () => {
       give({ codecs: ['PCMU'] });
       const a = world.call({ sdp: wide() });
       await settled();
@@ -80,12 +80,19 @@ describe('the media path', () => {
       expect(world.detail.route.trials.map(({ outcome }) => outcome)).toEqual(['488', 'answered']);
     });
 
-    test('after an 18x with a description was relayed a 488 is the end', () => {
+    test('a 488 after an 18x with a description: the call goes through a transcoder, and the caller is offered what comes of it', async () => {
       const a = world.call({ sdp: wide() });
       bob.session.rings(183, narrow());
       bob.session.rejects(488);
-      expect(bob.calls).toHaveLength(1);
-      expect(a.last('reject').status).toBe(488);
+      await settled();
+      bob.session.answers(narrow());
+      await settled();
+      expect(a.last('answer').sdp).toBe(a.last('progress').sdp);
+      a.acks();
+      await settled();
+      expect(a.last('reinvite').sdp).toContain('c=IN IP4 10.0.8.1');
+      a.answersReinvite(wide(2));
+      await settled();
     });
 
     test('a phone that refuses again is asked once more, encrypted; then it is left alone', async () => {

@@ -25,6 +25,8 @@ export class WiredPhone {
   private requests = 0;
   private version = 0;
   private body = '';
+  /** An early dialog has told it where it is to send: it keeps to that until it is offered something (RFC 3261 §13.2.1). */
+  private told = false;
   readonly said: string[] = [];
 
   constructor(
@@ -46,6 +48,11 @@ export class WiredPhone {
   want(wish: Wish): void {
     this.wish ??= wish;
     this.offer();
+  }
+
+  /** Another one rings first, and says where it would listen. */
+  ringElsewhere(port: number, codecs: readonly Codec[]): void {
+    this.session.progress(183, { sdp: complete(describe(port, codecs, 'none'), 1) });
   }
 
   /** Its answer to the first INVITE. */
@@ -72,8 +79,12 @@ export class WiredPhone {
 
   private receive(signal: SessionSignal): void {
     switch (signal.type) {
-      case 'answered':
+      case 'provisional':
+        if (signal.sdp === undefined || this.told) return;
+        this.told = true;
         return this.apply(signal.sdp);
+      case 'answered':
+        return this.told ? undefined : this.apply(signal.sdp);
       case 'acknowledged':
         this.answering = false;
         this.apply(signal.sdp);
@@ -104,7 +115,6 @@ export class WiredPhone {
       case 'cancelled':
         this.over = true;
         return;
-      case 'provisional':
       case 'requested':
       case 'request-answered':
         return;

@@ -2,14 +2,26 @@ import { NODE_HEADER, NOT_MINE_HEADER, TIME_HEADER } from '../../../src/sip/node
 import type { DeviceProcess, OutgoingCall } from '../../../src/device/device-process';
 import type { Pid } from '../../../src/process/pid';
 import { SimulatedClock } from '../../../src/process/clock';
-import { answerOf, carry, config, FakeSession, GATEWAY, headerReader, PHONE, settle, TestNode } from './support';
+import { ACCEPT } from '../../../src/sip/body';
+import {
+  answerOf,
+  carry,
+  config,
+  DESCRIPTION,
+  FakeSession,
+  GATEWAY,
+  headerReader,
+  PHONE,
+  settle,
+  TestNode,
+} from './support';
 
 const GATEWAY_SOURCE = { protocol: 'udp', address: '10.9.9.9', port: 5090 };
 
 const outgoing: OutgoingCall = {
   caller: { number: '1000', displayName: 'Alice' },
   digits: '2000',
-  sdp: 'v=0\r\n',
+  sdp: DESCRIPTION,
   maxForwards: 68,
 };
 
@@ -48,7 +60,7 @@ describe('claim R2: calls of a station', () => {
         pid: '1.dp.1',
         caller: { number: '1000', displayName: 'Alice' },
         dialled: '2000',
-        sdp: 'v=0\r\n',
+        sdp: DESCRIPTION,
         maxForwards: 42,
         target: undefined,
       },
@@ -102,7 +114,9 @@ describe('claim R2: calls of a station', () => {
     ['RFC 3261 §16.3: no hop left', { headers: { 'Max-Forwards': '0' } }, 483],
     ['RFC 3261 §8.2.3: a body that is no SDP', { contentType: 'text/plain' }, 415],
     ['RFC 3261 §8.2.2.1: a URI of another scheme', { uri: 'mailto:bob@acme.example' }, 416],
-    ['RFC 3261 §8.2.3: several bodies', { contentType: 'multipart/mixed;boundary=x' }, 415],
+    ['RFC 2046 §5.1: several bodies without a delimiter', { contentType: 'multipart/mixed;boundary=x' }, 400],
+    ['RFC 3261 §20.12: an encoded body', { headers: { 'Content-Encoding': 'gzip' } }, 415],
+    ['RFC 8866 §5.7: no address', { body: DESCRIPTION.replace(/c=.*\r\n/, '') }, 488],
     ['a malformed URI', { uri: 'sip:%zz@acme.example' }, 400],
     ['another domain', { uri: 'sip:2000@elsewhere.example' }, 404],
     ['no number', { uri: 'sip:acme.example' }, 484],
@@ -131,7 +145,7 @@ describe('claim R2: calls to a station', () => {
       {
         uri: 'sip:alice@10.0.0.7:5062',
         nextHop: 'sip:10.0.0.7:5062;transport=udp',
-        sdp: 'v=0\r\n',
+        sdp: DESCRIPTION,
         headers: {
           Supported: 'timer',
           From: '"Alice" <sip:1000@acme.example>',
@@ -198,7 +212,7 @@ describe('claim R10: calls between nodes', () => {
         pid: undefined,
         caller: { number: '1000', displayName: 'Alice' },
         dialled: '2000',
-        sdp: 'v=0\r\n',
+        sdp: DESCRIPTION,
         maxForwards: 68,
         target: { pid: '2.dp.1' },
       },
@@ -373,7 +387,7 @@ describe('other requests', () => {
   test('RFC 3261 §11.2: OPTIONS to the node is answered 200 with what we take, whoever asks', () => {
     expect(started().send({ method: 'OPTIONS', uri: 'sip:acme.example' })).toMatchObject({
       status: 200,
-      headers: { Accept: 'application/sdp', Supported: 'timer' },
+      headers: { Accept: ACCEPT, Supported: 'timer' },
     });
   });
 

@@ -296,7 +296,7 @@ export class TestNode {
     const uri = options.uri ?? `sip:${dialled}@${DOMAIN}`;
     const { username = 'alice', from = `<sip:${username}@${DOMAIN}>;tag=1` } = options;
     return this.invite({
-      body: 'v=0\r\n',
+      body: DESCRIPTION,
       contentType: 'application/sdp',
       ...options,
       uri,
@@ -337,3 +337,6 @@ export function answerOf(digest: DigestClient | undefined): string | undefined {
   if (digest === undefined || attempts === undefined) return undefined;
   return digest.authorize(attempts, { method: 'INVITE', uri: 'sip:1@carrier', body: '' }).headers[0]?.[1];
 }
+
+export const DESCRIPTION =
+  'v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';
