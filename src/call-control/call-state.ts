@@ -50,7 +50,9 @@ export interface IncomingOffer {
 /** Music for the device on a leg. `token` names the attempt, so that an answer that comes too late is known as such. */
 export type Music =
   | { readonly step: 'none' }
-  /** No server granted, or the device refused it: this hold is silent. */
+  /** The device refused it: this hold is silent. */
+  | { readonly step: 'refused' }
+  /** No server granted, or those that did failed: it is asked for again later. */
   | { readonly step: 'unavailable' }
   | { readonly step: 'allocating'; readonly token: number }
   | { readonly step: 'granted'; readonly token: number; readonly leaseMs: number }
@@ -100,6 +102,8 @@ export interface Leg {
   music: Music;
   /** Attempts at music in this hold, so that a broken server cannot keep us busy. */
   musicAttempts: number;
+  /** Pauses without music in this hold, after which it was asked for again. */
+  musicPauses: number;
   /** Music servers that failed in this hold; they are not asked again. */
   failedServers: readonly string[];
   /** First 18x with a description, kept until it may be relayed. */
@@ -284,6 +288,7 @@ export function newLeg(
     minimumInterval: MIN_SE,
     music: { step: 'none' },
     musicAttempts: 0,
+    musicPauses: 0,
     failedServers: [],
     early: undefined,
     unsettled: false,

@@ -13,7 +13,15 @@ import {
 } from './established-path';
 import { continueExchange } from './exchange';
 import { acknowledged, receiveOffer } from './incoming-offer';
-import { allocated, keepExplanation, musicLost, reconcileMusic, renewalDue, resourceReplied } from './music';
+import {
+  allocated,
+  keepExplanation,
+  musicLost,
+  musicPauseOver,
+  reconcileMusic,
+  renewalDue,
+  resourceReplied,
+} from './music';
 import { ackMissing, offerAnswered, offerRefused } from './offer-replies';
 import { withinPolicy } from './path-need';
 import { leaseDue } from './path-resource';
@@ -157,6 +165,8 @@ function timerFired(draft: Draft, timer: string): void {
     case 'refresh':
       leg.refreshDue = true;
       return;
+    case 'music':
+      return musicPauseOver(leg);
     case 'renew':
       return renewalDue(draft, leg);
     case 'lease':

@@ -4,8 +4,15 @@ import type { Draft } from './draft';
 import { isFree, sendOffer } from './outgoing-offer';
 import type { CallSignal } from './signals';
 
-/** Tries at music in one hold before it stays silent. */
+/** Tries at music in a row, before there is a pause. */
 const MAX_ATTEMPTS = 3;
+
+/**
+ * A hold without music asks for it again, at first soon, then rarely: a server that is back, or a node that was away, is found without anybody
+ * telling. Each try is one walk through a list.
+ */
+const FIRST_PAUSE_MS = 2000;
+const LONGEST_PAUSE_MS = 30_000;
 
 /** Kept with the call; a phone that holds again and again must not fill the memory. */
 const MAX_EXPLANATIONS = 50;
@@ -30,6 +37,7 @@ export function reconcileMusic(draft: Draft, leg: Leg, other: Leg): void {
       // The offer is for what the device spoke when it was made.
       if (leg.music.peer !== leg.remoteSdp) return askForMusic(draft, leg, leg.music);
       return sendOffer(draft, leg, 'music', draft.offerFor(leg, leg.music.sdp));
+    case 'refused':
     case 'unavailable':
       if (leg.connection !== 'silence' && leg.localSdp !== undefined && isFree(leg)) {
         sendOffer(draft, leg, 'silence', draft.silentOffer(leg, leg.localSdp));
@@ -67,6 +75,23 @@ function allocate(draft: Draft, leg: Leg, holder: Leg): void {
 export function dropMusic(draft: Draft, leg: Leg): void {
   if (leg.music.step === 'none') return;
   if ('token' in leg.music) release(draft, leg, leg.music.token);
+  if (leg.music.step === 'unavailable') draft.cancelTimer(`music:${leg.id}`);
+  leg.music = { step: 'none' };
+  leg.musicAttempts = 0;
+  leg.musicPauses = 0;
+  leg.failedServers = [];
+}
+
+/** This hold is silent for a while. */
+function pauseMusic(draft: Draft, leg: Leg): void {
+  leg.music = { step: 'unavailable' };
+  draft.setTimer(`music:${leg.id}`, Math.min(FIRST_PAUSE_MS * 2 ** leg.musicPauses, LONGEST_PAUSE_MS));
+  leg.musicPauses = Math.min(leg.musicPauses + 1, 10);
+}
+
+/** The pause is over: all servers are asked, those that failed before as well. */
+export function musicPauseOver(leg: Leg): void {
+  if (leg.music.step !== 'unavailable') return;
   leg.music = { step: 'none' };
   leg.musicAttempts = 0;
   leg.failedServers = [];
@@ -97,10 +122,11 @@ export function allocated(draft: Draft, signal: Extract<CallSignal, { type: 'all
   const { token, leaseMs } = signal;
   const leg = draft.leg(signal.leg);
   if (state.tokens.includes(token)) return;
-  keepExplanation(draft, signal.explanation);
   const wanted = leg?.music.step === 'allocating' && leg.music.token === token;
+  // That there is still none is nothing new.
+  if (leaseMs !== undefined || !wanted || leg.musicPauses === 0) keepExplanation(draft, signal.explanation);
   if (leaseMs === undefined) {
-    if (wanted) leg.music = { step: 'unavailable' };
+    if (wanted) pauseMusic(draft, leg);
     return;
   }
   if (!wanted) return draft.emit({ type: 'release-resource', token });
@@ -129,7 +155,7 @@ export function resourceReplied(draft: Draft, signal: Extract<CallSignal, { type
       return;
     case 'renew':
       // A lease that was renewed shows a server that works.
-      if (music.step === 'playing') leg.musicAttempts = 1;
+      if (music.step === 'playing') [leg.musicAttempts, leg.musicPauses] = [1, 0];
       draft.setTimer(`renew:${leg.id}`, leaseMs / 3);
       return;
   }
@@ -147,7 +173,8 @@ function musicFailed(draft: Draft, leg: Leg, token: number, reason: UnavailableR
   const server = draft.state.explanations.findLast(({ device }) => device === leg.profile.name)?.winner;
   // One that only lost our lease (its engine was started again) may serve us once more.
   if (server !== undefined && reason !== 'unknown-allocation') leg.failedServers = [...leg.failedServers, server];
-  leg.music = leg.musicAttempts < MAX_ATTEMPTS ? { step: 'none' } : { step: 'unavailable' };
+  if (leg.musicAttempts < MAX_ATTEMPTS) leg.music = { step: 'none' };
+  else pauseMusic(draft, leg);
 }
 
 /** The device has taken the offer of the music server. */
@@ -174,5 +201,5 @@ function connect(draft: Draft, leg: Leg, answer: string): void {
 /** The device does not want the music: this hold is silent. */
 export function musicRefused(draft: Draft, leg: Leg): void {
   if ('token' in leg.music) release(draft, leg, leg.music.token);
-  leg.music = { step: 'unavailable' };
+  leg.music = { step: 'refused' };
 }

@@ -29,6 +29,8 @@ export type TimerName =
   | `retry:${LegId}`
   /** The session must be refreshed by us. */
   | `refresh:${LegId}`
+  /** Music that nobody had is asked for again. */
+  | `music:${LegId}`
   /** The lease of the music must be renewed. */
   | `renew:${LegId}`
   /** The same for the resource in the path to a callee. */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { isLoopbackAddress } from '../admin/access';
 import type { MediaResourceConfig, NodeConfig, TandemConfig } from '../config/types';
 import type { ResourceDeviceProcess } from '../media-resource/device-process';
-import { prepareSilence } from '../media-resource/music';
+import { prepareSilence, silenceIn } from '../media-resource/music';
 import { openMusicLibrary } from '../media-resource/music-library';
 import { OrphanedSessions } from '../media-resource/orphaned-sessions';
 import type { MediaEngine } from '../media-resource/ports';
@@ -46,14 +46,20 @@ export async function startMediaResources(parts: MediaResourceParts): Promise<Me
   const { config, node, boot, pids, clock, userAgent, localAddress, log, metrics } = parts;
   const { mediaResources } = config;
   const clusterName = config.cluster.name;
-  const directory = join(node.stateDir, 'music');
+  const directory = node.musicDir ?? join(node.stateDir, 'music');
   const music = await openMusicLibrary({
     sources: config.musicSources,
     directory,
     clock,
     refused: (error) => log.error({ error }, 'a music source cannot be used'),
   });
-  const silence = await prepareSilence(directory);
+  const silence = await prepareSilence(directory).catch((error: unknown) => {
+    log.error(
+      { error },
+      'the silence that opens a conference cannot be written: participants of janus may hear nothing',
+    );
+    return silenceIn(directory);
+  });
   const engineParts = { clusterName, localAddress, userAgent, clock, log, metrics, silence };
   const createEngine = (resource: MediaResourceConfig): MediaEngine | undefined =>
     createMediaEngine(resource, engineParts);

@@ -35,6 +35,7 @@ export function checkFiles(
   for (const { path, value } of nodes) {
     if (value.tls !== undefined && needsCertificate(value)) checkTls(source, [...path, 'tls'], value.tls, folder);
     if (value.stateDir !== undefined) checkFolder(source, [...path, 'stateDir'], resolve(folder, value.stateDir));
+    if (value.musicDir !== undefined) checkFolder(source, [...path, 'musicDir'], resolve(folder, value.musicDir));
   }
   if (redisTls !== undefined) checkRedisTls(source, redisTls, folder);
   const ids = new Set(nodes.map(({ value }) => value.id));

@@ -171,6 +171,7 @@ function build(
       address: value.address,
       capacity: value.capacity,
       stateDir: resolve(folder, value.stateDir ?? `var/node-${value.id}`),
+      musicDir: value.musicDir === undefined ? undefined : resolve(folder, value.musicDir),
     })),
     sites: Object.fromEntries(
       sections.sites.map(({ path, value }) => [

@@ -207,6 +207,7 @@ export const nodeSchema = z.strictObject({
   capacity: whole(1, 1_000_000).optional(),
   drainSeconds: whole(0, 86_400).default(10),
   stateDir: oneLine.optional(),
+  musicDir: oneLine.optional(),
 });
 
 export const siteSchema = z.strictObject({

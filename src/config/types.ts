@@ -124,6 +124,8 @@ export interface NodeConfig {
   readonly drainSeconds: number;
   /** Absolute path; the node's journal of registrations. */
   readonly stateDir: string;
+  /** Absolute path of the folder from which media engines play; undefined: `music` in `stateDir`. */
+  readonly musicDir?: string | undefined;
 }
 
 export interface SiteConfig {

@@ -84,7 +84,7 @@ export function audioFileKind(bytes: Buffer): AudioFileKind | undefined {
 const WAV_HEADER_BYTES = 44;
 
 /** Length of a 16-bit mono WAV file. */
-export function wavBytes(samples: number): number {
+function wavBytes(samples: number): number {
   return WAV_HEADER_BYTES + samples * 2;
 }
 

@@ -41,6 +41,8 @@ function fromError(error: unknown): ResourceReply {
   return unavailable('error', error instanceof Error ? error.message : String(error));
 }
 
+const FAILURE_PAUSE_MS = 60_000;
+
 const GRANTED = { ok: true, leaseMs: LEASE_MS } as const satisfies ResourceReply;
 
 /**
@@ -55,6 +57,9 @@ export class ResourceDeviceProcess {
   private readonly leases: LeaseTable;
   private healthy = false;
   private draining = false;
+  /** What the engine failed at last, in its words. */
+  private lastFailure: { readonly reason: string; readonly at: number } | undefined;
+  private failureSaid = -Infinity;
 
   constructor(private readonly options: ResourceDeviceProcessOptions) {
     this.currentPid = options.newPid();
@@ -161,13 +166,20 @@ export class ResourceDeviceProcess {
     await Promise.all(leases.map((lease) => this.end(lease)));
   }
 
-  describe(): { readonly inUse: number; readonly draining: boolean; readonly leases: readonly LeaseDescription[] } {
+  describe(): {
+    readonly inUse: number;
+    readonly draining: boolean;
+    readonly lastFailure?: { readonly reason: string; readonly at: number };
+    readonly leases: readonly LeaseDescription[];
+  } {
     const { mixer } = this.options.engine;
     const leases = this.leases.all().map(({ allocation, session, holder, phase, since, expiresAt }) => {
       const talks = mixer?.talks?.(session);
       return { allocation, session, holder, phase, since, expiresAt, ...(talks === undefined ? {} : { talks }) };
     });
-    return { inUse: this.leases.size, draining: this.draining, leases };
+    const { lastFailure } = this;
+    const failure = lastFailure === undefined ? {} : { lastFailure };
+    return { inUse: this.leases.size, draining: this.draining, ...failure, leases };
   }
 
   private async allocate(request: AllocateRequest): Promise<ResourceReply> {
@@ -231,8 +243,21 @@ export class ResourceDeviceProcess {
     } catch (error) {
       // With a failure an engine throws a session of music away; other sessions are as they were before.
       if (type === 'moh') lease.phase = 'allocated';
+      this.noteFailure(error, lease);
       return fromError(error);
     }
+  }
+
+  /** What is wrong with a request is its maker's concern. One line a minute. */
+  private noteFailure(error: unknown, { file }: Lease): void {
+    if (error instanceof EngineError && (error.reason === 'bad-request' || error.reason === 'unsupported')) return;
+    const { clock, log, resource } = this.options;
+    const reason = (error instanceof Error ? error.message : String(error)).slice(0, 300);
+    this.lastFailure = { reason, at: clock.now() };
+    if (clock.now() - this.failureSaid < FAILURE_PAUSE_MS) return;
+    this.failureSaid = clock.now();
+    const advice = file === undefined ? '' : `; can its user read ${file}?`;
+    log.warn({ resource: resource.name, reason }, `the media engine did not do what it was asked${advice}`);
   }
 
   /** Runs one command of a lease after those before it; a lease that is gone meanwhile is left alone. */

@@ -34,6 +34,8 @@ export interface EngineSupervisorOptions {
 export class EngineSupervisor {
   private misses = 0;
   private up = false;
+  /** What was said last of it in the log. */
+  private said: 'nothing' | 'up' | 'down' = 'nothing';
   private stopped = false;
   /** When the engine was started, as far as it can tell. */
   private startedAt: number | undefined;
@@ -60,14 +62,17 @@ export class EngineSupervisor {
   }
 
   private async ping(): Promise<void> {
-    const alive = await this.options.engine.ping().then(
-      () => true,
-      () => false,
+    const failure = await this.options.engine.ping().then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
     );
     if (this.stopped) return;
+    const alive = failure === undefined;
     this.misses = alive ? 0 : this.misses + 1;
-    if (alive) this.changeHealth(true);
-    else if (this.misses >= MISSES_ALLOWED) this.changeHealth(false);
+    if (alive || this.misses >= MISSES_ALLOWED) {
+      this.say(failure);
+      this.changeHealth(alive);
+    }
     if (alive) await this.lookAtOne();
     this.scheduleNextPing();
   }
@@ -100,12 +105,29 @@ export class EngineSupervisor {
     return process.establishedSessions().includes(session);
   }
 
+  /** One line for each change, and one for an engine that is not there at the start. */
+  private say(failure: string | undefined): void {
+    const { engine, log, processes } = this.options;
+    const now = failure === undefined ? 'up' : 'down';
+    if (this.said === now) return;
+    const before = this.said;
+    this.said = now;
+    const resources = processes.map(({ resource }) => resource.name);
+    if (failure === undefined) return log.info({ engine: engine.name, resources }, 'media engine is up');
+    const [control] = processes.map(({ resource }) => resource.control);
+    const at = control === undefined ? 'its control address' : `${control.protocol}:${control.address}:${control.port}`;
+    log.warn(
+      { engine: engine.name, resources, reason: failure.slice(0, 200) },
+      before === 'nothing'
+        ? `media engine has not answered since the start: is it running, and does it listen at ${at}?`
+        : `media engine does not answer any more at ${at}; its resources are out of service until it does`,
+    );
+  }
+
   private changeHealth(up: boolean): void {
     if (this.up === up) return;
     this.up = up;
-    const { engine, log, processes, onHealth } = this.options;
-    if (up) log.info({ engine: engine.name }, 'media engine is up');
-    else log.warn({ engine: engine.name }, 'media engine does not answer');
+    const { processes, onHealth } = this.options;
     for (const process of processes) {
       process.up = up;
       onHealth(process, up);

@@ -1,7 +1,15 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Clock } from '../process/clock';
-import { DEFAULT_MUSIC, fileVersion, MusicError, type MusicSource, prepareDefault, prepareSource } from './music';
+import {
+  DEFAULT_MUSIC,
+  defaultIn,
+  fileVersion,
+  MusicError,
+  type MusicSource,
+  prepareDefault,
+  prepareSource,
+} from './music';
 
 /** How long an allocation waits for a file that has changed. What takes longer is heard at the hold after. */
 export const CHANGE_WAIT_MS = 250;
@@ -94,10 +102,16 @@ class Library implements MusicLibrary {
   }
 }
 
-/** Prepares every source, and tells which cannot be used. Rejects only when the directory cannot be written. */
+/** Prepares every source, and tells which cannot be used; also the default, when it cannot be written. Never rejects. */
 export async function openMusicLibrary(options: MusicLibraryOptions): Promise<MusicLibrary> {
   const directory = resolve(options.directory);
-  const library = new Library(options, directory, await prepareDefault(directory));
+  const byDefault = await prepareDefault(directory).catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    options.refused(new MusicError(`the default music: ${reason}`));
+    // What is there of an earlier start serves as well.
+    return defaultIn(directory);
+  });
+  const library = new Library(options, directory, byDefault);
   await library.prepare();
   return library;
 }

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { audioFileKind, encodeWav, wavBytes } from './audio-file';
+import { audioFileKind, encodeWav } from './audio-file';
 
 /** Name of the music that is played when nobody chose another. */
 export const DEFAULT_MUSIC = 'default';
@@ -44,13 +44,44 @@ function describeError(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Written beside and renamed, since other nodes of this machine may be reading or writing the same. */
-async function writeDefaultMusic(path: string): Promise<void> {
-  const existing = await readFile(path).catch(() => Buffer.alloc(0));
-  if (audioFileKind(existing) === 'wav' && existing.length === wavBytes(SECONDS * RATE)) return;
+/** Whatever the umask of this process: engines run as other users. */
+const FOR_EVERYBODY = 0o644;
+
+/** One that is there already and may be entered is left alone. Rejects with the reason why it cannot be. */
+export async function prepareDirectory(directory: string): Promise<string> {
+  const home = resolve(directory);
+  await mkdir(home, { recursive: true });
+  const { mode } = await stat(home);
+  if ((mode & 0o005) !== 0o005) await chmod(home, 0o755);
+  return home;
+}
+
+/** Makes it readable for engines, which run as other users, whatever the umask of this process. */
+async function letEverybodyRead(path: string): Promise<void> {
+  const { mode } = await stat(path);
+  if ((mode & 0o004) === 0) await chmod(path, FOR_EVERYBODY);
+}
+
+/**
+ * A file with this content. Written only when it has another: the disk may be full, or read-only. Beside and renamed, since other nodes of this
+ * machine may be reading or writing the same.
+ */
+async function ensureFile(path: string, content: Buffer): Promise<string> {
+  const existing = await readFile(path).catch(() => undefined);
+  if (existing?.equals(content) === true) {
+    await letEverybodyRead(path);
+    return path;
+  }
   const beside = `${path}.${process.pid}.part`;
-  await writeFile(beside, defaultMusic(), { mode: 0o644 });
-  await rename(beside, path);
+  try {
+    await writeFile(beside, content);
+    await chmod(beside, FOR_EVERYBODY);
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true }).catch(() => undefined);
+    throw new MusicError(`${path} cannot be written: ${describeError(error)}`);
+  }
+  return path;
 }
 
 const SILENCE_SECONDS = 0.2;
@@ -58,13 +89,12 @@ const SILENCE_RATE = 8000;
 
 /** A short sound file without sound, in `directory`, which engines must be able to read. Resolves with its path. */
 export async function prepareSilence(directory: string): Promise<string> {
-  const home = resolve(directory);
-  await mkdir(home, { recursive: true, mode: 0o755 });
-  const path = join(home, 'silence.wav');
-  const beside = `${path}.${process.pid}.part`;
-  await writeFile(beside, encodeWav(new Float64Array(SILENCE_SECONDS * SILENCE_RATE), SILENCE_RATE), { mode: 0o644 });
-  await rename(beside, path);
-  return path;
+  const home = await prepareDirectory(directory);
+  return ensureFile(silenceIn(home), encodeWav(new Float64Array(SILENCE_SECONDS * SILENCE_RATE), SILENCE_RATE));
+}
+
+export function silenceIn(directory: string): string {
+  return join(resolve(directory), 'silence.wav');
 }
 
 function runFfmpeg(ffmpeg: string, from: string, to: string): Promise<void> {
@@ -92,11 +122,15 @@ function runFfmpeg(ffmpeg: string, from: string, to: string): Promise<void> {
 /** Makes `to` with `make`, written beside and renamed, unless it is there and sound. */
 async function makeOnce(to: string, make: (beside: string) => Promise<void>): Promise<string> {
   const earlier = await readFile(to).catch(() => undefined);
-  if (earlier !== undefined && audioFileKind(earlier) !== undefined) return to;
+  if (earlier !== undefined && audioFileKind(earlier) !== undefined) {
+    await letEverybodyRead(to);
+    return to;
+  }
   const beside = `${to}.${process.pid}.part`;
   try {
     await make(beside);
     if (audioFileKind(await readFile(beside)) === undefined) throw new MusicError('ffmpeg made no music of it');
+    await chmod(beside, FOR_EVERYBODY);
     await rename(beside, to);
     return to;
   } finally {
@@ -110,7 +144,7 @@ async function ownFile(source: MusicSource, bytes: Buffer, directory: string, ff
   const kind = audioFileKind(bytes);
   const digest = createHash('sha256').update(bytes).digest('hex').slice(0, 16);
   const copy = (extension: string): Promise<string> =>
-    makeOnce(join(directory, `music-${digest}.${extension}`), (beside) => writeFile(beside, bytes, { mode: 0o644 }));
+    makeOnce(join(directory, `music-${digest}.${extension}`), (beside) => writeFile(beside, bytes));
   if (kind === 'mp3') return copy(kind);
   try {
     return await makeOnce(join(directory, `music-${digest}.mp3`), (beside) => runFfmpeg(ffmpeg, from, beside));
@@ -144,8 +178,9 @@ export async function prepareSource(source: MusicSource, directory: string, ffmp
 
 /** The default music in `directory`, which is made, and which engines must be able to read. */
 export async function prepareDefault(directory: string): Promise<string> {
-  await mkdir(directory, { recursive: true, mode: 0o755 });
-  const path = join(directory, 'music-on-hold.wav');
-  await writeDefaultMusic(path);
-  return path;
+  return ensureFile(defaultIn(await prepareDirectory(directory)), defaultMusic());
+}
+
+export function defaultIn(directory: string): string {
+  return join(resolve(directory), 'music-on-hold.wav');
 }

@@ -1,3 +1,4 @@
+import { isUnspecified } from './address';
 import { type DescriptionView, readDescription, type StreamView } from './description';
 import { ended, hasName, isActive, isAudio, isRtp, joinSdp, type Section, splitSdp } from './lines';
 
@@ -36,9 +37,12 @@ function directionOf(view: DescriptionView, stream: StreamView | undefined): Dir
 
 /** RFC 3264 §8.4: the address of a description of RFC 2543 that puts on hold; `::` is the same in IPv6. */
 function isHoldAddress(address: string | undefined): boolean {
-  if (address === undefined) return false;
-  const host = address.split('/')[0] ?? '';
-  return host === '0.0.0.0' || (host.includes(':') && /^[0:]+$/.test(host));
+  return address !== undefined && isUnspecified(address.split('/')[0] ?? '');
+}
+
+/** RFC 8839 §4.3.1: with ICE that address says only that there are no candidates yet, or none that may be told. */
+function hasIce(lines: readonly string[]): boolean {
+  return lines.some((line) => hasName(line, 'a=ice-ufrag') || hasName(line, 'a=candidate'));
 }
 
 interface ActiveStream {
@@ -48,11 +52,13 @@ interface ActiveStream {
 
 function activeAudio(sdp: string): readonly ActiveStream[] {
   const view = readDescription(sdp);
-  return splitSdp(sdp).media.flatMap((section, index) => {
+  const { session, media } = splitSdp(sdp);
+  return media.flatMap((section, index) => {
     if (!isAudio(section) || !isActive(section)) return [];
     const stream = view.streams[index];
     const direction = directionOf(view, stream);
-    return [{ direction, held: !receives(direction) || isHoldAddress(stream?.address ?? view.address) }];
+    const byAddress = !hasIce([...session, ...section.lines]) && isHoldAddress(stream?.address ?? view.address);
+    return [{ direction, held: !receives(direction) || byAddress }];
   });
 }
 
@@ -66,7 +72,7 @@ export function effectiveDirection(sdp: string): Direction {
 
 /**
  * True when the sender of this offer puts the other end on hold (RFC 3264 §8.4): no audio stream of it listens (`sendonly`,
- * `inactive`, or the address 0.0.0.0 or ::). A removed stream (port 0) and `recvonly` are no hold.
+ * `inactive`, or without ICE the address 0.0.0.0 or ::). A removed stream (port 0) and `recvonly` are no hold.
  */
 export function holds(sdp: string): boolean {
   const streams = activeAudio(sdp);

@@ -300,6 +300,22 @@ describe('hold', () => {
       b.answersReinvite(sdp('bob', { direction: 'inactive' }));
       expect(leg('b1')).toMatchObject({ music: 'unavailable', connection: 'silence' });
       expect(world.detail.allocations).toMatchObject([{ winner: undefined, why: 'held by SEP-alice' }]);
+      // It is asked for again; that there is still none is not kept, and disturbs nobody.
+      const offers = b.commands.length;
+      for (let second = 0; second < 60; second++) {
+        world.clock.advance(1000);
+        await settled();
+      }
+      expect(world.detail.allocations).toHaveLength(1);
+      expect(b.commands).toHaveLength(offers);
+      world.resources.servers = 1;
+      world.clock.advance(30_000);
+      await settled();
+      expect(world.detail.allocations).toHaveLength(2);
+      expect(b.offered?.sdp).toContain('a=sendonly');
+      b.answersReinvite(sdp('bob', { direction: 'recvonly' }));
+      await settled();
+      expect(leg('b1')).toMatchObject({ music: 'playing', connection: 'music' });
       const id = a.reinvites(back('alice'));
       b.answersReinvite(sdp('bob'));
       expect(a.responseTo(id)?.status).toBe(200);
