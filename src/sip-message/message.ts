@@ -20,6 +20,8 @@ export interface SipRequest extends MessageParts {
   method: string;
   /** Request URI as text. */
   uri: string;
+  /** Of a received one: the port at its source where answers are wanted, when that is not the source port. */
+  answerPort?: number;
 }
 
 export interface SipResponse extends MessageParts {

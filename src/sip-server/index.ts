@@ -14,6 +14,7 @@ import { systemLocator, type Locate } from './locate';
 import { noLog, type Log } from './log';
 import { createTransactionLayer } from './transaction';
 import { createTransport, type TlsFiles } from './transport';
+import { Wakefulness } from './transport/wakefulness';
 
 export { sipServerCommand } from './command';
 
@@ -68,6 +69,7 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
   const transport: TransportLayer = limits.guard(
     createTransport({
       ...{ clock, log, isKnown },
+      wakefulness: new Wakefulness(),
       ...(options.tls === undefined ? {} : { tls: options.tls }),
       ...(options.origins === undefined ? {} : { origins: options.origins }),
     }),

@@ -88,6 +88,8 @@ export interface TransportLayer {
   isOpen(connection: number): boolean;
   /** Sends what is queued on the connection, then closes it. */
   finish(connection: number): void;
+  /** Ends the connection at once when nothing came over it for so long: what it still has to send must not arrive. */
+  cutOff(connection: number, silentMs: number): void;
   /** Something that came over this connection was accepted: keep-alives keep it open, and strangers take no place of it. */
   keep(connection: number): void;
   close(): Promise<void>;

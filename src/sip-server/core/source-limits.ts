@@ -125,6 +125,7 @@ export class SourceLimits {
       onSendFailure: (listener) => transport.onSendFailure(listener),
       isOpen: (connection) => transport.isOpen(connection),
       finish: (connection) => transport.finish(connection),
+      cutOff: (connection, silentMs) => transport.cutOff(connection, silentMs),
       keep: (connection) => transport.keep(connection),
       close: () => transport.close(),
     };

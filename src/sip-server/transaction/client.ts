@@ -41,6 +41,8 @@ export interface ClientHost {
   /** Sends a CANCEL as a transaction of its own. */
   sendCancel(cancel: SipRequest, to: Destination): void;
   gone(transaction: ClientShell): void;
+  /** Nothing came back over this flow, not even 100: what still waits on the way must not arrive after its time. */
+  unheard(flow: Flow): void;
 }
 
 /** Forks whose 2xx are told apart; an INVITE with more of them is an attack. */
@@ -59,6 +61,8 @@ export class ClientShell implements ClientTransaction {
   private reportedSent = false;
   private starting = true;
   private finalSeen = false;
+  private heard = false;
+  private sentOn: Flow | undefined;
 
   constructor(
     readonly request: SipRequest,
@@ -85,6 +89,7 @@ export class ClientShell implements ClientTransaction {
   }
 
   received(response: SipResponse, flow: Flow): void {
+    this.heard = true;
     this.machine.dispatch({ type: 'response', class: responseClass(response.status) }, { response, flow });
   }
 
@@ -123,6 +128,7 @@ export class ClientShell implements ClientTransaction {
         return this.passResponse(payload?.response, payload?.flow);
       case 'failed': {
         const failure = action.cause === 'timeout' ? 'timeout' : (payload?.failure ?? 'error');
+        if (action.cause === 'timeout' && !this.heard && this.sentOn !== undefined) this.host.unheard(this.sentOn);
         return this.notify(() => this.events.failed(failure));
       }
       case 'terminated':
@@ -143,6 +149,7 @@ export class ClientShell implements ClientTransaction {
       if ('failure' in result) return this.transportFailed(result.failure);
       if (this.reportedSent) return;
       this.reportedSent = true;
+      this.sentOn = result.flow;
       if (this.machine.stateName !== 'terminated') this.host.sentOn(this, result.flow);
       this.notify(() => this.events.sent?.(result.flow, bytes.length));
     });

@@ -107,6 +107,9 @@ export class SipTransactionLayer implements TransactionLayer {
       sentOn: (transaction, flow) => this.noteRoute(transaction, flow),
       sendCancel: (cancel, to) => this.sendCancel(cancel, to),
       gone: (transaction) => this.forgetClient(transaction),
+      unheard: ({ connection }) => {
+        if (connection !== undefined) this.transport.cutOff(connection, 64 * this.timers.t1);
+      },
     };
     const shared = {
       transport,
@@ -338,6 +341,7 @@ export class SipTransactionLayer implements TransactionLayer {
   private refuse(request: SipRequest, flow: Flow, status: number, reason: string): void {
     if (getHeader(request, 'Via') === undefined) return;
     const response = createResponse(request, status, { reason, toTag: newTag() });
-    this.transport.send(serialize(response), responseDestination(flow), () => undefined);
+    const to = responseDestination(flow, request.answerPort);
+    this.transport.send(serialize(response), to, () => undefined);
   }
 }

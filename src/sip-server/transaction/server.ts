@@ -45,18 +45,14 @@ export interface ServerHost {
 }
 
 /**
- * Where responses to a request go: the source of a datagram (RFC 3581 section 4), the connection of a stream. When that is
+ * Where responses to a request go: the source of a datagram (RFC 3581 section 4; `answerPort`: at another port there, section 18.2.2), the connection of a stream. When that is
  * gone, nowhere: the new connection to sent-by of RFC 3261 section 18.2.2 would let anybody make us connect to any port of
  * the address that it comes from, which it may share with others.
  */
-export function responseDestination({
-  protocol,
-  remoteAddress: address,
-  remotePort: port,
-  connection,
-  local,
-}: Flow): Destination {
-  return { protocol, address, port, local, ...(connection === undefined ? {} : { connection }) };
+export function responseDestination(flow: Flow, answerPort?: number): Destination {
+  const { protocol, remoteAddress: address, remotePort: port, connection, local } = flow;
+  if (connection !== undefined) return { protocol, address, port, local, connection };
+  return { protocol, address, port: answerPort ?? port, local };
 }
 
 /** A server transaction: one of the two machines, and the network. */
@@ -178,7 +174,7 @@ export class ServerShell implements ServerTransaction {
   }
 
   private destination(): Destination {
-    return responseDestination(this.flow);
+    return responseDestination(this.flow, this.request.answerPort);
   }
 
   private sendFailed(failure: TransportFailure, done: RespondDone | undefined): void {

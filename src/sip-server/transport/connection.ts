@@ -47,6 +47,7 @@ export class Connection implements Holder {
   /** Of a message that is none of the framing's yet (WebSocket). */
   private partialBytes = 0;
   private lastMessage: number;
+  private lastHeard: number;
   private known: boolean;
   /** Gives up the place among those of whom nothing was accepted yet. */
   private leaveRoom: (() => void) | undefined;
@@ -75,6 +76,7 @@ export class Connection implements Holder {
     this.established = wire.isOpen;
     this.lastActivity = now();
     this.lastMessage = this.lastActivity;
+    this.lastHeard = this.lastActivity;
     this.known = !this.established;
     // Whoever connects to us has something to say; a peer that we connected to may stay silent.
     this.waitingSince = this.established ? this.lastActivity : undefined;
@@ -147,6 +149,13 @@ export class Connection implements Holder {
     this.wire.destroy();
   }
 
+  /** When nothing came for so long: as `abort`, and what the kernel has not sent yet is thrown away too. */
+  cutOff(silentMs: number): void {
+    if (this.now() - this.lastHeard < silentMs) return;
+    this.failure ??= 'timeout';
+    this.wire.reset();
+  }
+
   /** Sends what is queued, then closes; nothing more is read. */
   finish(): void {
     if (this.finishing) return;
@@ -180,6 +189,7 @@ export class Connection implements Holder {
     if (this.finishing) return;
     const now = this.now();
     this.lastActivity = now;
+    this.lastHeard = now;
     this.partialBytes = 0;
     for (const item of this.framing.push(bytes)) {
       this.waitingSince = undefined;
@@ -208,6 +218,7 @@ export class Connection implements Holder {
 
   private partial(bytes: number): void {
     this.waitingSince ??= this.now();
+    this.lastHeard = this.now();
     this.partialBytes += bytes;
     this.budget.set(this, this.partialBytes);
   }

@@ -8,6 +8,7 @@ import type { Log } from '../log';
 import { noLog } from '../log';
 import { choosePoint, expandWildcard } from './addresses';
 import { ByteBudget } from './byte-budget';
+import { LateMessages } from './late-messages';
 import type { FailedRemote, ProtocolTransport, Receiver, SendDone } from './protocol-transport';
 import type { StreamSettings } from './settings';
 import { DEFAULT_STREAM_SETTINGS } from './settings';
@@ -18,7 +19,8 @@ import { tls } from './tls';
 import type { TlsFiles } from './tls-files';
 import { TlsCredentials } from './tls-files';
 import { UdpTransport } from './udp';
-import { namesTransport, stampVia } from './via';
+import { stampVia } from './via';
+import type { Wakefulness } from './wakefulness';
 import { ws } from './ws';
 import { wss } from './wss';
 
@@ -36,6 +38,8 @@ export interface TransportOptions {
   readonly streamLimits?: Partial<ParseLimits>;
   /** Who comes before others when there is more than can be handled. */
   readonly isKnown?: (flow: Flow) => boolean;
+  /** Whether what comes may have waited while we did not run; without it nothing has. */
+  readonly wakefulness?: Wakefulness;
 }
 
 /** UDP, TCP, TLS, WS and WSS over IPv4 and IPv6 (RFC 3261 section 18, RFC 7118). Nothing that is received throws out of it. */
@@ -49,12 +53,18 @@ class SipTransport implements TransportLayer {
   private readonly log: Log;
   private bound: ListenPoint[] = [];
   private events: TransportEvents | undefined;
+  private readonly late: LateMessages;
   private lastConnection = 0;
   private held: TlsCredentials | undefined;
 
   constructor(options: TransportOptions) {
     this.log = options.log ?? noLog;
     const clock = options.clock ?? systemClock;
+    this.late = new LateMessages(
+      options.wakefulness,
+      (connection) => this.isOpen(connection),
+      (connection) => this.finish(connection),
+    );
     const receiver = this.receiver();
     const settings = { ...DEFAULT_STREAM_SETTINGS, ...options.stream };
     const budget = new ByteBudget(settings.unfinishedBytes);
@@ -113,6 +123,10 @@ class SipTransport implements TransportLayer {
     for (const transport of this.transports.values()) transport.keep(connection);
   }
 
+  cutOff(connection: number, silentMs: number): void {
+    for (const transport of this.transports.values()) transport.cutOff(connection, silentMs);
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.transports.values()].map((transport) => transport.close()));
     this.bound = [];
@@ -148,14 +162,17 @@ class SipTransport implements TransportLayer {
     return {
       message: (message, flow, bytes) => {
         if (message.kind === 'request') {
-          const via = stampVia(message, flow);
-          // A Via that names another transport than the one it came by: garbage, or a loop of somebody's making.
-          if (via === undefined || !namesTransport(via, flow.protocol)) return;
+          // Which transport the Via names does not matter: somebody before us may have ended TLS. Answers go the way it came.
+          if (stampVia(message, flow) === undefined) return;
         }
-        this.guard(() => this.events?.message(message, flow, bytes));
+        this.guard(() => this.late.take(message, flow, bytes, (...received) => this.events?.message(...received)));
       },
       malformed: (failure, flow) => {
-        if (failure.partial?.kind === 'request') stampVia(failure.partial, flow);
+        if (failure.partial?.kind === 'request') {
+          stampVia(failure.partial, flow);
+          // What else it says is not to be relied on.
+          delete failure.partial.answerPort;
+        }
         this.guard(() => this.events?.malformed(failure, flow));
       },
       listenerError: ({ protocol, address, port }, error) => {

@@ -32,6 +32,8 @@ export interface ProtocolTransport {
   isOpen(connection: number): boolean;
   /** As `TransportLayer.finish`; nothing when it is not one of ours. */
   finish(connection: number): void;
+  /** As `TransportLayer.cutOff`; nothing when it is not one of ours. */
+  cutOff(connection: number, silentMs: number): void;
   /** As `TransportLayer.keep`; nothing when it is not one of ours. */
   keep(connection: number): void;
   close(): Promise<void>;

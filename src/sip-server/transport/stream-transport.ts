@@ -117,6 +117,10 @@ export class StreamTransport implements ProtocolTransport {
     this.table.get(connection)?.finish();
   }
 
+  cutOff(connection: number, silentMs: number): void {
+    this.table.get(connection)?.cutOff(silentMs);
+  }
+
   keep(connection: number): void {
     this.table.get(connection)?.keep();
   }

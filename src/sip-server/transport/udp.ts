@@ -101,6 +101,10 @@ export class UdpTransport implements ProtocolTransport {
     // There is no connection.
   }
 
+  cutOff(): void {
+    // There is no connection.
+  }
+
   keep(): void {
     // There is no connection.
   }

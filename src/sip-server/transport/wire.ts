@@ -32,6 +32,8 @@ export interface Wire {
   /** Sends what is queued, then closes. */
   end(): void;
   destroy(): void;
+  /** Destroys it, and what the kernel has not sent. */
+  reset(): void;
   attach(events: WireEvents): void;
   /**
    * Whether the peer is who this host names: by its address, or with TLS by its certificate (RFC 5923 section 5,
@@ -69,6 +71,10 @@ export class SocketWire implements Wire {
 
   destroy(): void {
     this.socket.destroy();
+  }
+
+  reset(): void {
+    this.socket.resetAndDestroy();
   }
 
   attach(events: WireEvents): void {

@@ -55,6 +55,10 @@ class WebSocketWire implements Wire {
     this.webSocket.terminate();
   }
 
+  reset(): void {
+    this.webSocket.terminate();
+  }
+
   attach(events: WireEvents): void {
     // Before the library looks at the bytes: what it finds whole in them comes after.
     this.socket.prependListener('data', (chunk: Buffer) => events.partial(chunk.length));

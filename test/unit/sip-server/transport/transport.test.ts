@@ -80,13 +80,11 @@ describe('UDP', () => {
     expect(await source.next()).toBe(server.port('udp'));
   });
 
-  test('garbage, keep-alives and a Via of another transport are dropped; a bad request is reported with its flow', async () => {
+  test('garbage and keep-alives are dropped; a bad request is reported with its flow', async () => {
     const server = await peer('127.0.0.1');
     const client = await udpClient('127.0.0.2');
     const port = server.port('udp');
-    for (const text of ['', '\r\n\r\n', '\0', requestText('SIP/2.0/TCP 127.0.0.2;branch=z9hG4bK1')]) {
-      client.socket.send(text, port, '127.0.0.1');
-    }
+    for (const text of ['', '\r\n\r\n', '\0']) client.socket.send(text, port, '127.0.0.1');
     client.socket.send('INVITE nonsense and more of it', port, '127.0.0.1');
     client.socket.send(requestText('SIP/2.0/UDP 127.0.0.2;branch=z9hG4bK2'), port, '127.0.0.1');
     expect(await server.malformed.next()).toMatchObject({ status: 400 });

@@ -194,8 +194,7 @@ describe('hostile WebSocket clients', () => {
     expect(await node.malformed.next()).toMatchObject({ status: 400, flow: { protocol: 'ws' } });
     expect(await node.malformed.next()).toMatchObject({ status: 400 });
     browser.socket.send(requestText(via('UDP', 'z9hG4bK2')));
-    browser.socket.send(requestText(via('WS', 'z9hG4bK3')));
-    expect(getHeader((await node.messages.next()).message, 'Via')).toContain('z9hG4bK3');
+    expect(getHeader((await node.messages.next()).message, 'Via')).toContain('z9hG4bK2');
   });
 
   test('RFC 6455 §7.4.1: a message over the limit ends the connection with 1009, as one or in fragments', async () => {
