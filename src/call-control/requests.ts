@@ -1,4 +1,5 @@
 import { ACCEPT } from '../sip/body';
+import { ALLOW } from '../sip-message/methods';
 import { isHeaderSafe } from '../sip/header-values';
 import type { Headers, ResponseOptions, SessionSignal } from '../sip/user-agent';
 import type { Leg, LegId } from './call-state';
@@ -14,8 +15,6 @@ import { dialogOver } from './ending';
 
 type Requested = Extract<SessionSignal, { type: 'requested' }>;
 type RequestAnswered = Extract<SessionSignal, { type: 'request-answered' }>;
-
-export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE';
 
 /** Headers that belong to the body of an INFO or MESSAGE (RFC 6086 §4, RFC 3428). */
 const BODY_HEADERS = ['Info-Package', 'Content-Disposition', 'Content-Language'] as const;

@@ -1,5 +1,4 @@
 import type { Pid } from '../process/pid';
-import { ACCEPT } from '../sip/body';
 import { DigestAuthenticator } from '../sip/digest';
 import { configuredHosts, SipDomain } from '../sip/domain';
 import { Guesses } from '../sip/guesses';
@@ -7,7 +6,6 @@ import { MEDIA_TRIED_HEADER, NodeSignature } from '../sip/node-signature';
 import { NonceSource } from '../sip/nonce';
 import { parseNameAddr } from '../sip-message/name-addr';
 import { refuseBeforeAuthentication, type RegisterResponse } from '../sip/registrar';
-import { readRequestUri } from '../sip/request-uri';
 import type {
   Headers,
   IncomingInvite,
@@ -27,16 +25,13 @@ import { Gateways } from './gateways';
 import { nodeCaller, readInvite, refuse, stationCaller, wantedProcess, type InviteContents } from './incoming';
 import { NodeDevice } from './node-device';
 import { isConnectionBound } from './outgoing';
+import { answerOther, asksWhetherWeLive, refuseOptions } from './other-requests';
 import { comparable, outsideCaller, type InternalNames } from './outside-caller';
 import type { DevicesOptions, MovedOutcome, NodeEntry, OtherProcesses } from './ports';
 import { RefusalLog } from './refusal-log';
 import { tellRefusal } from './refusals';
 import type { Station } from './station';
 import { RETRY_AFTER_SECONDS, Stations } from './stations';
-
-/** Methods that are taken outside a dialog or in one. */
-const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO, PRACK';
-const CAPABILITIES = { Allow: ALLOW, Accept: ACCEPT, Supported: 'timer' };
 
 type WithoutSession = Omit<IncomingCall, 'session' | 'header' | 'sdp' | 'maxForwards'>;
 
@@ -242,6 +237,8 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       return { status: 481, reason: 'Call/Transaction Does Not Exist' };
     const early = request.method === 'REGISTER' ? refuseBeforeAuthentication(request, this.domain) : undefined;
     if (early !== undefined) return this.told(request, early);
+    const refused = refuseOptions(request, this.domain);
+    if (refused !== undefined) return this.told(request, refused);
     if (asksWhetherWeLive(request)) return answerOther(request);
     const caller = this.identify(request);
     if (caller.type === 'refused') return this.told(request, withoutType(caller));
@@ -420,23 +417,6 @@ function withoutType({ status, reason, headers, moreLines }: Refusal): ResponseO
 
 function unavailable(): { status: number; reason: string; headers: Headers } {
   return { status: 503, reason: 'Draining', headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) } };
-}
-
-/** OPTIONS to the node itself, whoever asks; one to a user is authenticated, since its answer would tell who there is. */
-function asksWhetherWeLive({ method, uri }: ReceivedRequest): boolean {
-  return method === 'OPTIONS' && readRequestUri(uri)?.dialled === '';
-}
-
-/** Requests outside a dialog that are neither REGISTER nor INVITE. */
-function answerOther(request: ReceivedRequest): ResponseOptions & { status: number } {
-  switch (request.method) {
-    case 'OPTIONS':
-      return { status: 200, headers: CAPABILITIES };
-    case 'SUBSCRIBE':
-      return { status: 489, reason: 'Bad Event' };
-    default:
-      return { status: 405, reason: 'Method Not Allowed', headers: { Allow: ALLOW } };
-  }
 }
 
 type OwnProcess = Station | Gateway | NonNullable<ReturnType<OtherProcesses['withPid']>>;

@@ -19,7 +19,7 @@ export interface InviteContents {
 
 const DEFAULT_MAX_FORWARDS = 70;
 /** Extensions that are done for a caller that requires them; every other one is refused. Our 18x are not reliable: 100rel is not among them. */
-const EXTENSIONS = new Set(['timer']);
+export const EXTENSIONS: ReadonlySet<string> = new Set(['timer']);
 
 export function refuse(status: number, reason: string, headers: Headers = {}): Refusal {
   return { type: 'refused', status, reason, headers };

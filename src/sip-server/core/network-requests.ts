@@ -1,3 +1,4 @@
+import { ALLOW } from '../../sip-message/methods';
 import { getHeader, getHeaders } from '../../sip-message/headers';
 import type { SipRequest } from '../../sip-message/message';
 import { parseNameAddrList } from '../../sip-message/name-addr';
@@ -23,7 +24,6 @@ const RETRY_AFTER: readonly [string, string] = ['Retry-After', '5'];
 const ROUTABLE = ['INVITE', 'REGISTER', 'OPTIONS', 'MESSAGE', 'INFO', 'NOTIFY', 'SUBSCRIBE', 'PUBLISH', 'REFER'];
 /** RFC 3261 section 10.2: a Contact may be a mailto or another URI. */
 const OTHER_SCHEME = /^(?!sips?:|tel:)[a-z][a-z0-9+.-]*:./i;
-const ALLOW = [...ROUTABLE, 'ACK', 'BYE', 'CANCEL', 'PRACK', 'UPDATE'].join(', ');
 
 /**
  * What comes from the network (the layer below has sent 100 to an INVITE): finds its dialog or an application for

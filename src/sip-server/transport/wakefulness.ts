@@ -1,7 +1,7 @@
 /** In ms. */
 const BEAT_MS = 250;
-/** We did not run for so long: a client sends a datagram that it still means again within Timer T2. */
-const PAUSE_MS = 4_000;
+/** We did not run for so long; shorter than this a machine with too much to do may be. A datagram that is still meant comes again (Timer T2). */
+const PAUSE_MS = 7_000;
 /** After so long no client waits any more (Timers B and F, RFC 3261 table 4). */
 const TRANSACTION_MS = 32_000;
 /** Until what waited in the kernel has been read. */
