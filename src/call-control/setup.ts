@@ -19,7 +19,7 @@ import {
 import { caresForItself, type Leg } from './call-state';
 import { focusIn } from './conference/focus';
 import { type Draft, ELSEWHERE } from './draft';
-import { formatReason } from '../sip/reason';
+import { formatReason, parseReasons } from '../sip/reason';
 import { endCall, passedOn } from './ending';
 import { keepExplanation } from './music';
 import { decidePath, withinPolicy } from './path-need';
@@ -211,7 +211,9 @@ function rejected(
   // A phone that cannot be reached may have moved; its 500 is its own answer. Behind nodes and gateways another may do better.
   const unreachable =
     status === 408 || status === 503 || status === 430 || (kind !== 'station' && status >= 500 && status < 600);
-  const failure = failureOf(status, reason, header, unreachable && kind === 'node');
+  // With a Reason it is the answer of somebody behind the node, which was reached.
+  const nobody = unreachable && kind === 'node' && parseReasons(header('reason')).length === 0;
+  const failure = failureOf(status, reason, header, nobody);
   branchFailed(draft, leg.id, failure, outcomeOf(draft, leg, status), unreachable);
 }
 
