@@ -14,7 +14,15 @@ import { DialogRecord, type DialogTable } from './dialog-table';
 import { answerEarlyUpdate } from './early-update';
 import type { Incoming, IncomingTable } from './incoming';
 import { nextReliableSequence, sendReliably } from './reliable';
-import { buildResponse, chosenTag, keepsToFlow, needsContact, offers100rel, requires100rel } from './server-responses';
+import {
+  buildResponse,
+  byeByApplication,
+  chosenTag,
+  keepsToFlow,
+  needsContact,
+  offers100rel,
+  requires100rel,
+} from './server-responses';
 
 /** Responses that applications give to requests from the network. */
 export class ApplicationResponses {
@@ -47,6 +55,7 @@ export class ApplicationResponses {
       return application.reply(commandId, `NOK|${nok.connectionGone}`);
     }
     incoming.keepsToFlow ||= keepsToFlow(text);
+    incoming.byeByApplication ||= byeByApplication(text);
     if (!incoming.tagUsed) incoming.localTag = chosenTag(text) ?? incoming.localTag;
     if (text.status < 200) return this.provisional(incoming, commandId, text);
     this.final(incoming, commandId, text);
@@ -188,6 +197,7 @@ export class ApplicationResponses {
     const state = dialogAsServer({ request, flow, localTag, localContact, confirmed, byFlow });
     if (this.dialogs.get(state.id) !== undefined) return false;
     const record = new DialogRecord(state, incoming.application);
+    record.byeByApplication = incoming.byeByApplication;
     this.dialogs.add(record);
     incoming.dialog = record;
     if (!incoming.answered) record.unanswered.add(incoming);

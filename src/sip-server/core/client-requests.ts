@@ -26,6 +26,7 @@ import {
   buildOwnBye,
   buildRefresh,
   buildRequest,
+  BYE_HEADER,
   cancelHeaders,
   REQUEST_METHODS,
 } from './outgoing-request';
@@ -58,7 +59,8 @@ export class ClientRequests {
     // Grows over restarts, and stays below 2^31 for as long as a server runs.
     this.lastSequence = Math.floor(context.clock.now() / 1000) % 2 ** 28;
     life.connect({
-      bye: (record, reason) => this.ownBye(record, reason),
+      bye: (record, reason, tells) => this.ownBye(record, reason, tells),
+      askForBye: (record, reason) => this.askForBye(record, reason),
       refresh: (record, interval) => this.refresh(record, interval),
     });
   }
@@ -109,6 +111,7 @@ export class ClientRequests {
       hop,
       dialogId: makesDialog ? id : '',
       dialog: undefined,
+      byeByApplication: valueOf(text.headers, BYE_HEADER) !== undefined,
     });
   }
 
@@ -142,8 +145,11 @@ export class ClientRequests {
         ? { hold: (go: () => void) => record.afterAck.push(go) }
         : {}),
     });
-    if (text.method === 'BYE' && outgoing !== undefined && record.state.usage === 'INVITE') {
-      this.context.events.stop('application', 'normal-release', outgoing.request);
+    if (text.method === 'BYE' && outgoing !== undefined) {
+      const told = record.stopWaiting !== undefined;
+      record.stopWaiting?.();
+      if (record.state.usage === 'INVITE' && !told)
+        this.context.events.stop('application', 'normal-release', outgoing.request);
     }
     if (text.method === 'INVITE' && outgoing !== undefined) {
       record.cancelInvite = () => {
@@ -203,18 +209,25 @@ export class ClientRequests {
   }
 
   /** The dialog is gone already; its application is told, its peer's answer is nobody's business. */
-  private ownBye(record: DialogRecord, reason: string): void {
+  private ownBye(record: DialogRecord, reason: string, tells: boolean): void {
     const request = buildOwnBye(record.state, record.nextSequence(), reason);
-    const hop = this.sender.hopInDialog(record.state);
-    const outgoing = this.sendOwn(record, request, hop, () => undefined);
-    const message = serialize(outgoing?.request ?? request);
-    const point = this.sender.pointOf(hop);
+    const outgoing = this.sendOwn(record, request, this.sender.hopInDialog(record.state), () => undefined);
+    if (tells) this.tellOfBye(record, outgoing?.request ?? request, reason);
+  }
+
+  private askForBye(record: DialogRecord, reason: string): void {
+    this.tellOfBye(record, buildOwnBye(record.state, record.state.localSequence + 1, reason), reason);
+  }
+
+  private tellOfBye(record: DialogRecord, request: SipRequest, reason: string): void {
+    const message = serialize(request);
+    const point = this.sender.pointOf(this.sender.hopInDialog(record.state));
     const where = { protocol: point?.protocol, address: point?.address ?? '', port: point?.port ?? 0 };
     const now = this.context.clock.now();
     const rest = sipFrame('application', message.length, where, now, 'unsolicited', record.state.id);
     record.application.deliver(rest, message);
     const stop = STOPS.get(reason);
-    if (stop !== undefined) this.context.events.stop('application', stop, outgoing?.request ?? request);
+    if (stop !== undefined) this.context.events.stop('application', stop, request);
   }
 
   private sendOwn(

@@ -1,4 +1,5 @@
 import { getHeader } from '../../sip-message/headers';
+import { finalMeaning } from '../../sip-message/final-meaning';
 import type { SipRequest, SipResponse } from '../../sip-message/message';
 import { serialize } from '../../sip-message/serialize';
 import type { Application } from '../control/application';
@@ -51,8 +52,9 @@ export class ClientResponses implements ResponseHandler {
       this.record(outgoing, response);
       if (!outgoing.application.open) this.abandon(outgoing);
     }
-    if (outgoing.method === 'BYE' && outgoing.dialog !== undefined && status !== 401 && status !== 407) {
-      this.life.end(outgoing.dialog);
+    if (outgoing.method === 'BYE' && outgoing.dialog !== undefined) {
+      if (finalMeaning('BYE', status).type === 'challenged') this.life.byeChallenged(outgoing.dialog);
+      else this.life.end(outgoing.dialog);
     }
     this.afterNotify(outgoing, status);
     for (const notify of outgoing.early.splice(0)) this.deliverEarlyNotify(outgoing, notify);
@@ -165,6 +167,7 @@ export class ClientResponses implements ResponseHandler {
   private makeDialog(outgoing: Outgoing, response: SipResponse, flow: Flow | undefined): DialogRecord {
     const record = new DialogRecord(this.stateOf(outgoing, response, flow), outgoing.application);
     record.rememberSdp(outgoing.request.body);
+    record.byeByApplication = outgoing.byeByApplication;
     this.dialogs.add(record);
     return record;
   }

@@ -6,11 +6,15 @@ import type { DialogRecord, DialogTable } from './dialog-table';
 import type { IncomingTable } from './incoming';
 
 const DEFAULT_SUBSCRIPTION_SECONDS = 3600;
+/** So long an application that wants to may take for a BYE of its own. */
+const APPLICATION_BYE_MS = 2000;
 
 /** How a dialog acts on the network by itself. */
 export interface DialogActions {
-  /** Sends BYE with this reason, and tells the application. The dialog has ended by then. */
-  bye(record: DialogRecord, reason: string): void;
+  /** Sends BYE with this reason; `tells`: the application, too. The dialog has ended by then. */
+  bye(record: DialogRecord, reason: string, tells: boolean): void;
+  /** Tells the application the same; it will send the BYE. */
+  askForBye(record: DialogRecord, reason: string): void;
   /** Sends a re-INVITE that keeps the session alive. */
   refresh(record: DialogRecord, interval: SessionInterval): void;
 }
@@ -38,11 +42,28 @@ export class DialogLife {
     record.releaseAfterAck();
   }
 
-  /** Ends the dialog with a BYE of our own. */
+  /** Ends the dialog with a BYE: of our own, or of an application that can answer the peer's challenge to it. */
   hangUp(record: DialogRecord, reason: string): void {
+    if (record.ended || record.stopWaiting !== undefined) return;
+    if (!record.byeByApplication || !record.application.open) {
+      this.end(record);
+      this.actions?.bye(record, reason, true);
+      return;
+    }
+    record.stopSession?.();
+    record.stopWaiting = this.context.clock.setTimer(APPLICATION_BYE_MS, () => {
+      this.end(record);
+      this.actions?.bye(record, reason, false);
+    });
+    this.actions?.askForBye(record, reason);
+  }
+
+  /** A BYE of the application was challenged. Without one that is proved the dialog is over all the same (RFC 3261 section 15.1.1). */
+  byeChallenged(record: DialogRecord): void {
     if (record.ended) return;
-    this.end(record);
-    this.actions?.bye(record, reason);
+    record.stopSession?.();
+    record.stopWaiting?.();
+    record.stopWaiting = this.context.clock.setTimer(patience(this.context), () => this.end(record));
   }
 
   /** A 2xx to INVITE is sent again until its ACK comes; without one the call ends (RFC 3261 section 13.3.1.4). */

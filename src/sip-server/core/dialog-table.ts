@@ -55,6 +55,10 @@ export class DialogRecord {
   stopSession: CancelTimer | undefined;
   /** The next refresh of ours: `delay` ms after the last one, at `armedAt`. */
   refresh: SessionRefresh | undefined;
+  /** The application ends the dialog itself when the server wants it ended: the peer may want credentials. */
+  byeByApplication = false;
+  /** It has been told to; what stops the wait for its BYE. */
+  stopWaiting: CancelTimer | undefined;
   ended = false;
 
   constructor(
@@ -130,6 +134,7 @@ export class DialogTable {
     const key = tagsKey(callId, localTag, remoteTag);
     if (this.byTags.get(key) === record) this.byTags.delete(key);
     record.stopSession?.();
+    record.stopWaiting?.();
     for (const waiting of record.unacknowledged.values()) waiting.stop();
     record.unacknowledged.clear();
     return true;

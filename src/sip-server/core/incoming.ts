@@ -24,6 +24,8 @@ export interface Incoming {
   tagUsed: boolean;
   /** The dialog that this makes keeps to the flow that it came by. */
   keepsToFlow: boolean;
+  /** Of the dialog that this makes: as `DialogRecord.byeByApplication`. */
+  byeByApplication: boolean;
   /** A final response was given. */
   answered: boolean;
   stopSilence: CancelTimer | undefined;
@@ -73,6 +75,7 @@ export class IncomingTable {
       localTag: head.toTag === '' ? newTag() : head.toTag,
       tagUsed: head.toTag !== '',
       keepsToFlow: false,
+      byeByApplication: false,
       answered: false,
       stopSilence: undefined,
       earlyUpdate: undefined,

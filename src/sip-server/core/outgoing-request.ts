@@ -25,7 +25,12 @@ export const REQUEST_METHODS: ReadonlySet<string> = new Set([
 
 export type Built = { readonly request: SipRequest } | { readonly nok: string };
 
-const ORDERED_SET = new Set(['Max-Forwards', 'From', 'To', 'Call-ID', 'CSeq', 'Contact']);
+/**
+ * In an application's INVITE, or its 2xx to one: the server tells the application when the dialog is to be ended, and leaves the BYE
+ * to it, for a peer that wants credentials. Never on the wire.
+ */
+export const BYE_HEADER = 'X-Tandem-Bye';
+const ORDERED_SET = new Set(['Max-Forwards', 'From', 'To', 'Call-ID', 'CSeq', 'Contact', BYE_HEADER]);
 
 /** Body and its type: SDP is recognised, anything else has to say what it is. False: it does not. */
 function addBodyHeaders(headers: HeaderField[], body: Buffer): boolean {
@@ -142,10 +147,18 @@ export function buildAck(
   return { request: { kind: 'request', method: 'ACK', uri, headers, body } };
 }
 
+/** Why the server ends a dialog, as a status (RFC 3326 section 2). */
+const OWN_CAUSES: ReadonlyMap<string, number> = new Map([
+  ['Session timer expired', 408],
+  ['ACK timeout', 408],
+  ['ACK-BYE due to cancel race condition', 487],
+]);
+
 /** BYE of the server's own accord. */
 export function buildOwnBye(state: DialogState, sequence: number, reason: string | undefined): SipRequest {
   const { uri, headers } = dialogHeaders(state, 'BYE', sequence);
-  if (reason !== undefined) headers.push({ name: 'Reason', value: `SIP;cause=200;text="${reason}"` });
+  if (reason !== undefined)
+    headers.push({ name: 'Reason', value: `SIP;cause=${OWN_CAUSES.get(reason) ?? 503};text="${reason}"` });
   return { kind: 'request', method: 'BYE', uri, headers, body: Buffer.alloc(0) };
 }
 

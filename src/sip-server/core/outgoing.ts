@@ -29,6 +29,8 @@ export interface Outgoing {
   request: SipRequest;
   /** The flow that the application has named: a dialog that it makes keeps to that. */
   readonly flow: Destination | undefined;
+  /** Of a dialog that it makes: as `DialogRecord.byeByApplication`. */
+  readonly byeByApplication: boolean;
   client: ClientTransaction | undefined;
   /** A final response, or a failure in place of one. */
   finished: boolean;

@@ -69,6 +69,7 @@ export class Sender {
     readonly hop: NextHop;
     readonly dialogId: string;
     readonly dialog: DialogRecord | undefined;
+    readonly byeByApplication?: boolean;
     /** Not yet: the request goes out when this calls back. */
     readonly hold?: (go: () => void) => void;
   }): Outgoing | undefined {
@@ -92,6 +93,7 @@ export class Sender {
       inDialog: parts.dialog !== undefined,
       request,
       flow: hop.kind === 'address' && hop.isFlow === true ? hop.destination : undefined,
+      byeByApplication: parts.byeByApplication === true,
       client: undefined,
       finished: false,
       cancelled: false,

@@ -7,9 +7,10 @@ import { ownContact, replaceLocalhost } from './addresses';
 import { isSdp } from './context';
 import type { Incoming } from './incoming';
 import { FLOW_HEADER } from './named-flows';
+import { BYE_HEADER } from './outgoing-request';
 
 /** Headers of a response that come from the request, never from the application; and what is for the server itself. */
-const NOT_FROM_APPLICATION = new Set(['From', 'To', 'Call-ID', 'CSeq', FLOW_HEADER]);
+const NOT_FROM_APPLICATION = new Set(['From', 'To', 'Call-ID', 'CSeq', FLOW_HEADER, BYE_HEADER]);
 /** Methods whose accepted requests make or refresh a target. */
 const WITH_CONTACT_IN_DIALOG = new Set(['INVITE', 'SUBSCRIBE']);
 
@@ -22,6 +23,11 @@ export function chosenTag(text: ApplicationResponseText): string | undefined {
 /** Whether the application wants the dialog to keep to the flow of its INVITE. */
 export function keepsToFlow(text: ApplicationResponseText): boolean {
   return valueOf(text.headers, FLOW_HEADER) !== undefined;
+}
+
+/** Whether the application will end the dialog itself. */
+export function byeByApplication(text: ApplicationResponseText): boolean {
+  return valueOf(text.headers, BYE_HEADER) !== undefined;
 }
 
 /** Whether the caller can do reliable provisional responses (RFC 3262). */

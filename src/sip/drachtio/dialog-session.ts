@@ -300,6 +300,10 @@ export abstract class DialogSession implements Session {
 
   private receiveBye(request: SrfRequest, response: SrfResponse): void {
     const byServer = request.stackTxnId === 'unsolicited';
+    // The server has left it to us, who have the credentials.
+    const { stackDialogId } = request;
+    if (byServer && this.digest !== undefined && this.host.namesFlows && stackDialogId !== undefined)
+      this.sendBye(stackDialogId, request.get('Reason'));
     this.guard('200 to BYE', () => response.send(200, undefined, {}));
     const { reason, reasons } = reasonsOf(request);
     // The SIP server's own reason is none of the peer's.

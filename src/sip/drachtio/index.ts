@@ -14,6 +14,7 @@ import type {
   UserAgentEvents,
 } from '../user-agent';
 import {
+  BYE_HEADER,
   errorText,
   headerReader,
   headersFor,
@@ -226,7 +227,9 @@ class Connection implements SessionHost {
       return session;
     }
     this.sessions.add(session);
-    const headers = { ...invite.headers, ...invite.sign?.(callId), 'Call-ID': callId };
+    const bye: Record<string, string> =
+      this.namesFlows && invite.digest !== undefined ? { [BYE_HEADER]: 'application' } : {};
+    const headers = { ...invite.headers, ...invite.sign?.(callId), 'Call-ID': callId, ...bye };
     try {
       sendAuthenticated(
         this.application,

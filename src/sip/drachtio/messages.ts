@@ -32,6 +32,9 @@ export function toTagOf(response: SrfMessage): string {
  */
 export const FLOW_HEADER = 'X-Tandem-Flow';
 
+/** In our INVITE or 2xx: the embedded SIP server tells us when it wants the dialog ended, and leaves the BYE to us. It never writes it. */
+export const BYE_HEADER = 'X-Tandem-Bye';
+
 /** `namesFlows`: the SIP server is the embedded one. */
 export function receivedRequest(request: SrfRequest, namesFlows = false): ReceivedRequest {
   const flow = namesFlows && request.method === 'REGISTER' ? request.get(FLOW_HEADER) : undefined;

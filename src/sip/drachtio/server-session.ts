@@ -1,6 +1,6 @@
 import type { ResponseOptions, SessionProgress, SessionSignal } from '../user-agent';
 import { DialogSession, type SessionHost } from './dialog-session';
-import { FLOW_HEADER, reasonsOf, responseParts, sendableStatus } from './messages';
+import { BYE_HEADER, FLOW_HEADER, reasonsOf, responseParts, sendableStatus } from './messages';
 import type { SrfRequest, SrfResponse } from './srf';
 
 /** The session of an INVITE that we received. */
@@ -32,7 +32,7 @@ export class ServerSession extends DialogSession {
   progress(status: number, options: { reason?: string; sdp?: string; headers?: Record<string, string> } = {}): void {
     if (this.state !== 'ringing' || this.over) return;
     this.guard('provisional', () =>
-      this.response.send(sendableStatus(status), options.reason, this.withRoute(this.withContact(options))),
+      this.response.send(sendableStatus(status), options.reason, this.forServer(this.withContact(options))),
     );
   }
 
@@ -40,7 +40,7 @@ export class ServerSession extends DialogSession {
     if (this.state !== 'ringing' || this.over) return;
     this.state = 'answering';
     const sent = this.guard('200', () =>
-      this.response.send(200, undefined, this.withRoute(options), (error) => this.answered(error)),
+      this.response.send(200, undefined, this.forServer(options), (error) => this.answered(error)),
     );
     if (!sent) this.cancelled({ reason: 'SIP server is not reachable' });
   }
@@ -60,10 +60,13 @@ export class ServerSession extends DialogSession {
     return { ...options, headers: { Contact: `<sip:tandem@localhost${transport}>`, ...options.headers } };
   }
 
-  private withRoute(options: Parameters<typeof responseParts>[0]): ReturnType<typeof responseParts> {
+  private forServer(options: Parameters<typeof responseParts>[0]): ReturnType<typeof responseParts> {
     const parts = responseParts(options);
-    if (this.routeIsTrusted || !this.host.namesFlows) return parts;
-    return { ...parts, headers: { ...parts.headers, [FLOW_HEADER]: 'keep' } };
+    if (!this.host.namesFlows) return parts;
+    const headers = { ...parts.headers };
+    if (!this.routeIsTrusted) headers[FLOW_HEADER] = 'keep';
+    if (this.digest !== undefined) headers[BYE_HEADER] = 'application';
+    return { ...parts, headers };
   }
 
   cancel(): void {

@@ -48,7 +48,7 @@ describe('timers', () => {
     }
     clock.advance(32_000);
     const bye = await peer.message('BYE', is.request('BYE'));
-    expect(headerOf(bye, 'Reason')).toBe('SIP;cause=200;text="ACK timeout"');
+    expect(headerOf(bye, 'Reason')).toBe('SIP;cause=408;text="ACK timeout"');
     await eventually(
       'destroy',
       () => reasons,
