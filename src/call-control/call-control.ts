@@ -1,6 +1,7 @@
 import type { DeviceProcess, IncomingCall } from '../device/device-process';
 import { parsePid } from '../process/pid';
 import { isSdp } from '../sdp';
+import { formatReasons } from '../sip/reason';
 import type { Headers } from '../sip/user-agent';
 import type { CallDetailRecord } from './call-detail-record';
 import { Abilities } from './abilities';
@@ -184,7 +185,8 @@ export class CallControl {
   private finished(record: CallDetailRecord): void {
     this.processes.delete(record.pid);
     const { pid, caller, dialled, status, endedBy, reason, talkMs } = record;
-    this.deps.log.info({ call: pid, caller, dialled, status, endedBy, reason, talkMs }, 'call: over');
+    const told = record.reasons.length === 0 ? {} : { told: formatReasons(record.reasons) };
+    this.deps.log.info({ call: pid, caller, dialled, status, endedBy, reason, ...told, talkMs }, 'call: over');
     this.deps.hooks?.ended?.(record);
     this.deps.onRecord?.(record);
   }

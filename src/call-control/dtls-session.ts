@@ -3,12 +3,18 @@ import type { AllocationExplanation, AllocationResult } from '../media-resource/
 import type { CancelTimer, Clock } from '../process/clock';
 import { audioTransport, isSdp, unchanged } from '../sdp';
 import { formatReason } from '../sip/reason';
-import type { Headers, ResponseOptions, Session, SessionProgress, SessionSignal } from '../sip/user-agent';
+import { offerAgainMs } from '../sip-message/final-meaning';
+import type {
+  HeaderReader,
+  Headers,
+  ResponseOptions,
+  Session,
+  SessionProgress,
+  SessionSignal,
+} from '../sip/user-agent';
 import type { CallLog } from './dependencies';
 import { type Part, Termination } from './termination';
 
-/** RFC 3261 §14.1: after 491 the offer goes again within 2.1 to 4 s. */
-const RETRY_MS = 2500;
 /** Media termination points that may fail for one device in a row. */
 const MAX_MOVES = 4;
 /** The INVITE, where requests have their id. */
@@ -244,7 +250,7 @@ export class DtlsSession implements Session {
         return this.tell({ ...signal, sdp });
       }
       case 'reinvite-rejected':
-        if (this.moving?.id === signal.id) return this.notMoved(signal.status);
+        if (this.moving?.id === signal.id) return this.notMoved(signal.status, signal.header);
         this.offerers.delete(signal.id);
         return this.tell(signal);
       case 'request-answered':
@@ -284,10 +290,11 @@ export class DtlsSession implements Session {
   }
 
   /** The device refused our offer, or the call did: something else is under way there, or it cannot be done. */
-  private notMoved(status: number): void {
+  private notMoved(status: number, header?: HeaderReader): void {
     this.moving = undefined;
-    if (status !== 491 && status !== 500) return this.fail();
-    this.cancelRetry = this.options.clock.setTimer(RETRY_MS, () => {
+    const delay = offerAgainMs(status, header);
+    if (delay === undefined) return this.fail();
+    this.cancelRetry = this.options.clock.setTimer(delay, () => {
       const source = this.termination.callSide;
       if (source !== undefined) this.inTurn(() => this.offerDevice(source));
     });

@@ -45,6 +45,25 @@ export function finalMeaning(
   return { type: 'refused', afterSeconds: deltaSeconds(header('Retry-After')) };
 }
 
+/** RFC 3261 §14.1, for the owner of the Call-ID: the offer goes again within 2.1 to 4 s. */
+const OFFER_AGAIN_MS = 2500;
+const LATEST_OFFER_MS = 30_000;
+
+/**
+ * When a refused offer of ours, without which there is no sound, is made again, in ms: the peer has an offer of its own under way
+ * (491, 500: RFC 3261 §14.2), or says when. Undefined: it will not be taken.
+ */
+export function offerAgainMs(
+  status: number,
+  header: (name: string) => string | undefined = () => undefined,
+): number | undefined {
+  const meaning = finalMeaning('INVITE', status, header);
+  if (meaning.type === 'glare') return OFFER_AGAIN_MS;
+  if (meaning.type !== 'refused') return undefined;
+  const asked = meaning.afterSeconds ?? (status === 500 ? 0 : undefined);
+  return asked === undefined ? undefined : Math.min(Math.max(OFFER_AGAIN_MS, asked * 1000), LATEST_OFFER_MS);
+}
+
 /** The number that a Retry-After, Min-SE or Expires begins with: seconds, before comments and parameters (RFC 3261 §20.33). */
 export function deltaSeconds(value: string | undefined): number | undefined {
   const digits = /^\s*(\d{1,15})\s*(?:[;(,]|$)/.exec(value ?? '')?.[1];

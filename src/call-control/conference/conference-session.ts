@@ -2,12 +2,11 @@ import type { Allocation, AllocationExplanation, ResourceReply } from '../../med
 import type { CancelTimer } from '../../process/clock';
 import { effectiveDirection, holds, isSdp } from '../../sdp';
 import { formatReason } from '../../sip/reason';
+import { offerAgainMs } from '../../sip-message/final-meaning';
 import type { HeaderReader, ResponseOptions, Session, SessionSignal } from '../../sip/user-agent';
 import type { ConferenceSessionOptions, MemberView } from './member';
 import { hear, isSettled, SPEAKER, type Voice, type VoiceSignal } from './voice';
 
-/** RFC 3261 §14.1, for the owner of the Call-ID: after 491 the offer goes again within 2.1 to 4 s. */
-const RETRY_MS = 2500;
 /** Bridges that may fail for one participant in a row before it is given up. */
 const MAX_PLACES = 4;
 /** A moved participant that does not answer the new bridge's offer. */
@@ -123,7 +122,8 @@ export class ConferenceSession implements Session {
       return;
     }
     // Its own offer crossed ours, or it is busy: what it says next may settle it, else we ask again.
-    if (status === 491 || status === 500) return this.startTimer('retry', RETRY_MS, () => this.offerAgain());
+    const delay = offerAgainMs(status, (name) => options.headers?.[name]);
+    if (delay !== undefined) return this.startTimer('retry', delay, () => this.offerAgain());
     this.end(503, `The participant refused the next bridge (${status})`);
   }
 

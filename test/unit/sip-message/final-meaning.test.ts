@@ -1,4 +1,4 @@
-import { deltaSeconds, finalMeaning } from '../../../src/sip-message/final-meaning';
+import { deltaSeconds, finalMeaning, offerAgainMs } from '../../../src/sip-message/final-meaning';
 
 const METHODS = ['INVITE', 'UPDATE', 'INFO', 'MESSAGE', 'OPTIONS', 'NOTIFY', 'REFER', 'PRACK', 'BYE'] as const;
 const none = (): undefined => undefined;
@@ -61,5 +61,25 @@ describe('what a final response in a dialog means', () => {
     expect(finalMeaning('UPDATE', 422, header)).toEqual({ type: 'longer-interval', minimum: 1800 });
     expect(finalMeaning('INFO', 422, header)).toEqual({ type: 'refused', afterSeconds: undefined });
     expect(deltaSeconds(undefined)).toBeUndefined();
+  });
+});
+
+describe('an offer of ours that was refused, and without which there is no sound', () => {
+  test.each<[number, string | undefined, number | undefined]>([
+    [491, undefined, 2500],
+    [500, undefined, 2500],
+    [500, '5', 5000],
+    [500, '1', 2500],
+    [503, '10 (busy);duration=3', 10_000],
+    [480, '4000000000', 30_000],
+    [503, undefined, undefined],
+    [488, undefined, undefined],
+    [403, undefined, undefined],
+    [407, '5', undefined],
+    [408, '5', undefined],
+    [481, '5', undefined],
+  ])('%i, Retry-After %s: again after %s ms', (status, retryAfter, expected) => {
+    const header = (name: string): string | undefined => (name === 'Retry-After' ? retryAfter : undefined);
+    expect(offerAgainMs(status, header)).toBe(expected);
   });
 });
