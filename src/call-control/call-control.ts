@@ -186,7 +186,7 @@ export class CallControl {
     this.processes.delete(record.pid);
     const { pid, caller, dialled, status, endedBy, reason, talkMs } = record;
     const told = record.reasons.length === 0 ? {} : { told: formatReasons(record.reasons) };
-    this.deps.log.info({ call: pid, caller, dialled, status, endedBy, reason, ...told, talkMs }, 'call: over');
+    this.deps.log.record({ call: pid, caller, dialled, status, endedBy, reason, ...told, talkMs }, 'call: over');
     this.deps.hooks?.ended?.(record);
     this.deps.onRecord?.(record);
   }

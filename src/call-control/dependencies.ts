@@ -30,7 +30,8 @@ export interface CallControlDependencies {
   readonly resources: MediaResourceManager;
   readonly clock: Clock;
   readonly pids: PidAllocator;
-  readonly log: CallLog;
+  /** `record`: for call detail records, of which none is left out. */
+  readonly log: CallLog & { record(fields: Readonly<Record<string, unknown>>, message: string): void };
   readonly hooks?: CallHooks;
   /** Call detail records, one for each call, at its end. */
   readonly onRecord?: (record: CallDetailRecord) => void;

@@ -455,6 +455,7 @@ export class World {
       pids: new PidAllocator(1),
       log: {
         info: () => undefined,
+        record: () => undefined,
         warn: (fields, message) => void this.warnings.push(`${message} ${String(fields.error)}`),
       },
       onRecord: (record) => void this.records.push(record),

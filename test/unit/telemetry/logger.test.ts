@@ -73,6 +73,12 @@ describe('the logger', () => {
 });
 
 describe('what outsiders decide', () => {
+  it('takes no record away', () => {
+    const { logger, lines } = capture();
+    for (let count = 0; count < 2000; count++) logger.record({ call: `1.cp.${count}` }, 'call: over');
+    expect(lines).toHaveLength(2000);
+  });
+
   it('no key stands twice in a line, whatever is logged', () => {
     const { logger, lines } = capture();
     logger.child({ pid: '1.cp.1' }).info({ device: 'a' }, 'call');
