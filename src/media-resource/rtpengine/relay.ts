@@ -96,10 +96,12 @@ export function createRelay(commands: Commands, codecs: () => readonly string[])
       supports: ['load limit'],
       ...offerParameters(source, described === undefined ? { ...terms, codecs: undefined } : terms),
     });
-    const made = descriptionIn(reply);
-    const missing = missingCodecs(terms.codecs, made);
+    const { sdp } = reply;
+    // Of codecs that it cannot make rtpengine makes a stream without formats, which is no description.
+    const missing = typeof sdp === 'string' && /^m=audio /m.test(sdp) ? missingCodecs(terms.codecs, sdp) : undefined;
     if (missing !== undefined)
       throw new EngineError('unsupported', `rtpengine cannot make ${missing.join(' or ')} of what was offered`);
+    const made = descriptionIn(reply);
     if (request.sdp !== undefined) ends[from].description = request.sdp;
     ends[to].offered = true;
     ends[to].relayed = described !== undefined;
