@@ -403,7 +403,9 @@ export class SimulatedNode {
     const name = `${owner}/${record.boot}/${record.pid}/${record.key}`;
     if (change.type === 'put' && this.deleted.has(name))
       this.world.complain(`deleted entry came back: ${name} at node ${this.number}`);
-    if (change.type === 'delete' && change.reason !== 'node-offline') this.deleted.add(name);
+    // What the snapshot of another process with its number does not have it may have yet, and it may be the one that lives.
+    const replaced = change.reason === 'snapshot' && record.boot !== this.protocol?.peer(owner)?.boot;
+    if (change.type === 'delete' && change.reason !== 'node-offline' && !replaced) this.deleted.add(name);
   }
 }
 
