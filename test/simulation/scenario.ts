@@ -43,7 +43,7 @@ interface Device {
   /** It has taken leave at some time: only clocks that are right tell whether it has come again since. */
   hasLeft: boolean;
   /** It has taken leave since: where, and where it was registered. */
-  left: { readonly at: SimulatedNode; readonly from: SimulatedNode; readonly when: number } | undefined;
+  left: { readonly at: SimulatedNode; readonly from: SimulatedNode; readonly name: string } | undefined;
 }
 
 /** One run, everything by chance from one seed: a time of faults, then quiet. */
@@ -56,6 +56,8 @@ export class Scenario {
   /** What the journal of a node had when its disk became full. */
   private readonly oldJournals = new Map<number, readonly RegistrationRecord[]>();
   private connections = 0;
+  /** Connections that are closed, which their nodes have not noticed yet. */
+  private readonly closing = new Set<() => void>();
 
   constructor(seed: number, mutation?: Mutation) {
     this.world = new World(seed, mutation);
@@ -181,7 +183,13 @@ export class Scenario {
   private close(key: string, node: SimulatedNode, address: string): void {
     const { agenda, random } = this.world;
     const delay = random.below(random.chance(0.7) ? 300 : 5_000);
-    node.receiveSip(() => agenda.after(delay, () => node.receiveSip(() => node.connectionClosed(key, address))));
+    const act = (): void => {
+      if (this.closing.delete(act)) node.receiveSip(() => node.connectionClosed(key, address));
+    };
+    node.receiveSip(() => {
+      this.closing.add(act);
+      agenda.after(delay, act);
+    });
   }
 
   /** A phone takes leave, of the node that has it or of another one. */
@@ -189,13 +197,12 @@ export class Scenario {
     const { home: from } = device;
     if (!node.answers || from === undefined) return;
     const hadIt = node.composite.get(node.number, device.key) !== undefined;
-    const when = this.world.agenda.now;
-    node.takeLeave(device.key);
+    const name = node.takeLeave(device.key) ?? '';
     device.hasLeft = true;
-    // It takes leave of a node that it has left before: where it is now it stays.
-    if (hadIt && from !== node) return;
     device.home = undefined;
-    device.left = { at: node, from, when };
+    // What it had here may be older than where it is now, which then stays; or of a late request, and the newest.
+    if (hadIt && from !== node) return;
+    device.left = { at: node, from, name };
   }
 
   /** So many entries that a snapshot takes several chunks. */
@@ -301,6 +308,7 @@ export class Scenario {
       world.runFor(QUIET_MS / 20);
     }
     world.runFor(QUIET_MS / 2 - (changes * QUIET_MS) / 20);
+    for (const notice of [...this.closing]) notice();
     for (const node of world.running) node.sweeps = false;
     world.runFor(QUIET_MS / 2);
   }
@@ -339,7 +347,7 @@ export class Scenario {
     const wrong: string[] = [];
     for (const { key, left } of this.devices) {
       if (left === undefined) continue;
-      if (!this.world.running.some((node) => (node.witnessed.get(key) ?? 0) >= left.when)) continue;
+      if (!this.world.running.some((node) => node.witnessed.has(left.name))) continue;
       const holder = this.holderOf(key);
       if (holder === undefined) continue;
       const elsewhere = left.at !== left.from && left.from === holder;

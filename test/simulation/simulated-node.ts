@@ -57,8 +57,8 @@ export class SimulatedNode {
   readonly since = new Map<string, number>();
   /** Why local entries ended. */
   readonly endedBy = new Map<string, string>();
-  /** When it last heard of a device that it has left. */
-  readonly witnessed = new Map<string, number>();
+  /** Entries of which it has heard that their devices have left: `key/pid/boot`. */
+  readonly witnessed = new Set<string>();
   /** Entries whose time is over are deleted. */
   sweeps = true;
   private readonly clock: WrongClock;
@@ -85,8 +85,7 @@ export class SimulatedNode {
     this.sip = new SimulatedSipServer(world.agenda);
     this.hybridClock = new HybridClock(number, () => this.now());
     this.composite.onChange((change) => {
-      if (change.type === 'delete' && change.reason === 'unregistered')
-        this.witnessed.set(change.record.key, world.agenda.now);
+      if (change.type === 'delete' && change.reason === 'unregistered') this.witnessed.add(nameOf(change.record));
       if (change.owner !== number) return this.watchForResurrection(change);
       const replaced = change.type === 'put' && change.previous?.pid === change.record.pid;
       if (change.type === 'delete') this.endedBy.set(change.record.key, change.reason);
@@ -189,12 +188,13 @@ export class SimulatedNode {
     if (this.composite.get(this.number, key)?.address === address) this.unregister(key, 'unreachable');
   }
 
-  /** A phone leaves at this node, wherever it is registered. */
-  takeLeave(key: string): void {
-    if (!this.online || this.paused) return;
+  /** A phone leaves at this node, wherever it is registered; the entry that goes with it, as in `witnessed`. */
+  takeLeave(key: string): string | undefined {
+    if (!this.online || this.paused) return undefined;
     this.kept.delete(key);
-    if (this.composite.get(this.number, key) === undefined) this.register(key);
+    const record = this.composite.get(this.number, key) ?? this.register(key);
     this.unregister(key);
+    return record && nameOf(record);
   }
 
   refute(node: number): void {
@@ -407,6 +407,10 @@ export class SimulatedNode {
     const replaced = change.reason === 'snapshot' && record.boot !== this.protocol?.peer(owner)?.boot;
     if (change.type === 'delete' && change.reason !== 'node-offline' && !replaced) this.deleted.add(name);
   }
+}
+
+function nameOf({ key, pid, boot }: RegistrationRecord): string {
+  return `${key}/${pid}/${boot}`;
 }
 
 function kindOf(effect: Effect): string {

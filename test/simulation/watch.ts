@@ -33,10 +33,15 @@ export class Watch {
   private arm(): void {
     this.world.agenda.after(CHECK_MS, () => {
       if (this.stopped) return;
-      const nodes = this.world.running.filter((node) => node.online && !node.paused);
+      const nodes = this.world.running.filter((node) => node.online && !node.paused && !this.hasTwin(node));
       for (const owner of nodes) for (const viewer of nodes) if (owner !== viewer) this.compare(owner, viewer);
       this.arm();
     });
+  }
+
+  /** While two processes run with one number, it is not known yet whose entries are the node's. */
+  private hasTwin({ number }: SimulatedNode): boolean {
+    return this.world.twins.some((twin) => twin.running && twin.number === number);
   }
 
   private compare(owner: SimulatedNode, viewer: SimulatedNode): void {

@@ -72,11 +72,15 @@ export class World {
 
   /** A process has ended: if another one runs with its number, that is the node. */
   ended(node: SimulatedNode): void {
-    if (this.nodes.get(node.number) !== node) return;
+    const lives = this.nodes.get(node.number);
+    // For the others the entries of another process were the node's until now.
+    if (lives !== undefined) lives.disturbedAt = this.agenda.now;
+    if (lives !== node) return;
     const other = this.twins.find((twin) => twin.number === node.number && twin.running);
     if (other === undefined) return;
     this.twins.splice(this.twins.indexOf(other), 1, node);
     this.nodes.set(node.number, other);
+    other.disturbedAt = this.agenda.now;
   }
 
   node(number: number): SimulatedNode {
