@@ -34,13 +34,20 @@ const AS_DESCRIBED: readonly string[] = ['endpoint-learning-off', 'strict-source
  * counts ("heuristic" too, since it forgets the better match with the next packet).
  */
 const LEARNED_ONCE: readonly string[] = ['endpoint-learning-immediate', 'strict-source'];
+/**
+ * With ICE the address is what its checks found, for which the peer showed its password. The peer may send from any valid pair, and go over to another
+ * one whenever it likes (RFC 8445 §12.2), which rtpengine does not follow. What tells its packets from others are then its keys.
+ */
+const BY_ICE: readonly string[] = ['endpoint-learning-off'];
 
 /**
  * Whose packets count as those of the sender of `sdp`. Without these flags rtpengine sends to, and relays, whoever speaks at the port: for as long as
  * the device itself is silent, strangers take what it should hear.
  */
 export function sourceFlags(sdp: string): readonly string[] {
-  return isSourceLearned(sdp) ? LEARNED_ONCE : AS_DESCRIBED;
+  if (isSourceLearned(sdp)) return LEARNED_ONCE;
+  const transport = audioTransport(sdp);
+  return transport?.ice === true && transport.security !== 'none' ? BY_ICE : AS_DESCRIBED;
 }
 
 /**
