@@ -5,7 +5,7 @@ import type { Headers } from '../sip/user-agent';
 import type { ResourceReply } from '../media-resource/ports';
 import { caresForItself, type Exchange, type Leg, type OutgoingOffer } from './call-state';
 import { type Draft, reasonPhrase } from './draft';
-import { awaitAck, followOurs, holdsByAnswer, isFree, sendOffer } from './outgoing-offer';
+import { awaitAck, followOurs, holdsByAnswer, isFree, noteToldByAnswer, sendOffer } from './outgoing-offer';
 import type { PathNeed } from './path';
 import { needAfterRefusedOffer, needOfOffer, offerThrough, withinPolicy, termsOf } from './path-need';
 import { askPath, dropPath, losePath, requirePath, sideOf } from './path-resource';
@@ -238,6 +238,7 @@ function refuseHandOver(draft: Draft, exchange: Exchange, to: Leg): void {
   to.connection = 'silence';
   if (exchange.ownOffer || to.remoteSdp === undefined) return;
   to.localSdp = draft.silentAnswer(to, to.remoteSdp);
+  noteToldByAnswer(to, to.remoteSdp, to.localSdp);
   draft.emit({ type: 'acknowledge', leg: to.id, sdp: to.localSdp });
 }
 
@@ -300,6 +301,7 @@ function answerSilently(draft: Draft, exchange: Exchange, from: Leg): void {
   if (offer === undefined) return giveUp(draft, exchange, 488);
   from.remoteSdp = offer;
   from.localSdp = draft.silentAnswer(from, offer);
+  noteToldByAnswer(from, offer, from.localSdp);
   from.holds = false;
   answerWaiting(draft, from, from.localSdp, 'plain');
   draft.state.exchange = undefined;

@@ -1,9 +1,9 @@
 import { holds, isSdp, unchanged } from '../sdp';
 import type { HeaderReader, ResponseOptions } from '../sip/user-agent';
-import { type Exchange, type IncomingOffer, type Leg, newExchange } from './call-state';
+import { caresForItself, type Exchange, type IncomingOffer, type Leg, newExchange } from './call-state';
 import type { Draft } from './draft';
 import { reconnectMusic } from './music';
-import { awaitAck, followOurs, isOfferPossible } from './outgoing-offer';
+import { awaitAck, followOurs, isOfferPossible, noteToldByAnswer } from './outgoing-offer';
 import { completeHandOver } from './exchange';
 import { answerTimer, isTimerTooShort, MIN_SE } from './session-timer';
 
@@ -80,6 +80,7 @@ function receiveWish(draft: Draft, leg: Leg, incoming: IncomingOffer): void {
     leg.holds = false;
     leg.connection = 'silence';
   }
+  if (caresForItself(leg)) leg.toldHold = holds(leg.localSdp);
   respondWith(draft, leg, incoming, leg.localSdp);
   awaitAck(draft, leg, 'answer');
 }
@@ -95,6 +96,7 @@ function passOn(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string |
 function answerOurselves(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string, answer: string): void {
   leg.remoteSdp = offer;
   leg.localSdp = answer;
+  noteToldByAnswer(leg, offer, answer);
   respondWith(draft, leg, incoming, answer);
   if (incoming.method === 'INVITE') awaitAck(draft, leg, 'plain');
 }

@@ -1,5 +1,5 @@
 import { effectiveDirection, holds } from '../sdp';
-import type { Leg, OfferPurpose, OutgoingOffer } from './call-state';
+import { caresForItself, type Leg, type OfferPurpose, type OutgoingOffer } from './call-state';
 import type { Draft } from './draft';
 import { type AgreedTimer, agreedTimer, refreshAfterMs, requestTimer } from './session-timer';
 import type { HeaderReader, Headers } from '../sip/user-agent';
@@ -80,4 +80,9 @@ export function scheduleRefresh(draft: Draft, leg: Leg, role: AgreedTimer['refre
 export function holdsByAnswer(before: boolean, offer: string, answer: string): boolean {
   if (!holds(answer)) return false;
   return effectiveDirection(offer) === 'sendrecv' && !holds(offer) ? true : before;
+}
+
+/** The same of an answer of ours: by it a node takes the other end for one that holds, or not, as it would by an offer. */
+export function noteToldByAnswer(leg: Leg, offer: string, answer: string): void {
+  if (caresForItself(leg)) leg.toldHold = holdsByAnswer(leg.toldHold, offer, answer);
 }

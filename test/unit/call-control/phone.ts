@@ -1,4 +1,4 @@
-import { audioCodecs, effectiveDirection } from '../../../src/sdp';
+import { audioCodecs, effectiveDirection, holds } from '../../../src/sdp';
 import { type FakeSession, sdp } from './kit';
 
 export type Who = 'alice' | 'bob';
@@ -14,6 +14,7 @@ export class Phone {
   private told: string | undefined;
   /** It has made an offer that we asked for; the answer is our ACK with this number. */
   private acknowledged: number | undefined;
+  private saidToHold: boolean | undefined;
   private outstanding: string | undefined;
   private port = 4000;
   /** Payload types that it speaks; an offer with none of them is refused with 488. */
@@ -43,6 +44,15 @@ export class Phone {
   get knows(): string | undefined {
     const late = this.acknowledged === undefined ? undefined : this.session.all('acknowledge')[this.acknowledged];
     return late?.sdp ?? this.told;
+  }
+
+  /**
+   * Whether the far end has said last that it holds, in an offer or in an answer; undefined: neither has come. Who holds is told nothing of that
+   * by an answer (RFC 3264 §8.4).
+   */
+  get toldHold(): boolean | undefined {
+    const late = this.acknowledged === undefined ? undefined : this.session.all('acknowledge')[this.acknowledged]?.sdp;
+    return late === undefined || this.holding ? this.saidToHold : holds(late);
   }
 
   /** Changes its port: an offer that is no hold by itself. */
@@ -80,6 +90,7 @@ export class Phone {
     this.other = undefined;
     this.wanted = undefined;
     this.told = response.sdp;
+    if (!this.holding && response.sdp !== undefined) this.saidToHold = holds(response.sdp);
     this.session.acks();
   }
 
@@ -98,6 +109,7 @@ export class Phone {
     }
     this.acknowledged = undefined;
     this.told = offer.sdp;
+    this.saidToHold = holds(offer.sdp);
     const direction = effectiveDirection(offer.sdp);
     if (direction === 'inactive')
       this.session.answersReinvite(sdp(this.who, { direction: 'inactive', port: this.port, codecs: this.codecs }));
