@@ -102,7 +102,7 @@ export function branchFailed(draft: Draft, id: LegId, failure: Failure, outcome:
   const branch = branchOf(draft, id);
   if (branch === undefined) return;
   removeLeg(draft, id);
-  draft.state.failures = [...draft.state.failures, failure];
+  draft.state.failures = [...draft.state.failures, { ...failure, tryAnother: goOn }];
   noteOutcome(draft, id, outcome);
   branch.leg = undefined;
   if (goOn) tryNext(draft, branch);

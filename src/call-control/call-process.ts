@@ -1,6 +1,6 @@
 import { Mailbox } from '../process/mailbox';
 import type { CancelTimer } from '../process/clock';
-import type { DeviceProcess, DeviceProfile, IncomingCall } from '../device/device-process';
+import type { DeviceProcess, DeviceProfile, IncomingCall, Judgement } from '../device/device-process';
 import type { Allocation, AllocationResult, ResourceNeed, ResourceReply } from '../media-resource/ports';
 import type { CodecPolicy } from '../media-control';
 import type { Pid } from '../process/pid';
@@ -151,7 +151,12 @@ export class CallProcess {
     if (signal.type === 'request-answered' && signal.id.startsWith(PROBE)) return this.probed(signal.id, signal.status);
     const notMine = signal.type === 'rejected' ? this.notMine(leg, signal) : undefined;
     const tried = signal.type === 'rejected' ? this.tried(leg, signal) : undefined;
-    const told = { ...(notMine === undefined ? {} : { notMine }), ...(tried === undefined ? {} : { tried }) };
+    const judged = signal.type === 'rejected' ? this.judged(leg, signal) : undefined;
+    const told = {
+      ...(notMine === undefined ? {} : { notMine }),
+      ...(tried === undefined ? {} : { tried }),
+      ...(judged === undefined ? {} : { judged }),
+    };
     const message: CallSignal = { type: 'session', leg, signal, ...told };
     if (signal.type === 'ended' || signal.type === 'cancelled') this.mailbox.postFirst(message);
     else this.mailbox.post(message);
@@ -180,6 +185,14 @@ export class CallProcess {
     if (status !== 488 || session === undefined || destination === undefined || destination.local) return undefined;
     const value = this.deps.router.readMediaTried(destination.node, session.callId, header);
     return value === undefined ? undefined : parseTried(value);
+  }
+
+  /** Whether a refusal of a node is about who is behind it; only a signed header counts. */
+  private judged(leg: LegId, { header }: Extract<SessionSignal, { type: 'rejected' }>): Judgement | undefined {
+    const destination = this.destinations.get(leg);
+    const session = this.sessions.get(leg);
+    if (session === undefined || destination === undefined || destination.local) return undefined;
+    return this.deps.router.readJudged(destination.node, session.callId, header);
   }
 
   private handle(signal: CallSignal): void {
@@ -403,13 +416,17 @@ export class CallProcess {
     asked.then(replied, (error: unknown) => replied({ ok: false, reason: 'error', detail: String(error) }));
   }
 
-  private reject({ leg, status, reason, headers, tried }: Extract<CallEffect, { type: 'reject' }>): void {
+  private reject({ leg, status, reason, headers, tried, judged }: Extract<CallEffect, { type: 'reject' }>): void {
     const session = this.sessions.get(leg);
     const { node } = this.state.facts.from;
+    const { router } = this.deps;
     const told =
-      tried === undefined || node === undefined || session === undefined
+      node === undefined || session === undefined
         ? {}
-        : this.deps.router.mediaTried(node, session.callId, formatTried(tried));
+        : {
+            ...(tried === undefined ? {} : router.mediaTried(node, session.callId, formatTried(tried))),
+            ...(judged === undefined ? {} : router.judged(node, session.callId, judged)),
+          };
     session?.reject(status, { headers: { ...headers, ...told }, ...(reason === undefined ? {} : { reason }) });
   }
 

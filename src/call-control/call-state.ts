@@ -145,6 +145,8 @@ export interface Failure {
   readonly headers: Headers;
   /** For the caller's node: what was tried in vain to join the ends. */
   readonly tried?: MediaTried;
+  /** Nobody has decided anything: another target for the same number may do better. */
+  readonly tryAnother?: boolean;
 }
 
 /** Targets that are tried one after another; branches ring at the same time. */

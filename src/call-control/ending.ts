@@ -18,6 +18,7 @@ export interface Ending {
   readonly reasons?: readonly Reason[] | undefined;
   readonly headers?: Headers;
   readonly tried?: MediaTried;
+  readonly tryAnother?: boolean;
   /** The leg that is over already. */
   readonly except?: LegId;
 }
@@ -68,10 +69,18 @@ function byeReason({ reason, reasons, by, status }: Ending, established: boolean
 }
 
 function rejectCaller(draft: Draft, ending: Ending): void {
-  const { status, reason, headers, tried } = ending;
+  const { status, reason, headers, tried, tryAnother } = ending;
   if (ending.by !== 'system') {
     const told = tried === undefined ? {} : { tried };
-    return draft.emit({ type: 'reject', leg: 'a', status, reason, headers, ...told });
+    return draft.emit({
+      type: 'reject',
+      leg: 'a',
+      status,
+      reason,
+      headers,
+      judged: tryAnother === true ? 'try-another' : 'answer',
+      ...told,
+    });
   }
   const ours = { 'Retry-After': RETRY_AFTER_SECONDS, Reason: formatReason(status, reason) };
   draft.emit({ type: 'reject', leg: 'a', status, headers: ours });

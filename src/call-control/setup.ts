@@ -1,4 +1,5 @@
 import { deltaSeconds } from '../sip-message/final-meaning';
+import type { DeviceProfile } from '../device/device-process';
 import type { SessionSignal } from '../sip/user-agent';
 import { failureOf, TEMPORARILY_UNAVAILABLE } from './best-response';
 import {
@@ -19,7 +20,7 @@ import {
 import { caresForItself, type Leg } from './call-state';
 import { focusIn } from './conference/focus';
 import { type Draft, ELSEWHERE } from './draft';
-import { formatReason, parseReasons } from '../sip/reason';
+import { formatReason } from '../sip/reason';
 import { endCall, passedOn } from './ending';
 import { keepExplanation } from './music';
 import { decidePath, withinPolicy } from './path-need';
@@ -116,7 +117,7 @@ function fromCaller(draft: Draft, signal: SessionSignal): void {
 
 type FromCallee = Extract<CallSignal, { type: 'session' }>;
 
-function fromCallee(draft: Draft, { leg: id, signal, notMine, tried }: FromCallee): void {
+function fromCallee(draft: Draft, { leg: id, signal, ...told }: FromCallee): void {
   const leg = draft.leg(id);
   if (leg === undefined) {
     // A 200 that crossed our CANCEL.
@@ -129,7 +130,7 @@ function fromCallee(draft: Draft, { leg: id, signal, notMine, tried }: FromCalle
     case 'answered':
       return answered(draft, leg, signal);
     case 'rejected':
-      return rejected(draft, leg, signal, { notMine, tried });
+      return rejected(draft, leg, signal, told);
     case 'ended':
       if (draft.state.answered === id)
         return endCall(draft, {
@@ -195,7 +196,7 @@ function rejected(
   draft: Draft,
   leg: Leg,
   signal: Extract<SessionSignal, { type: 'rejected' }>,
-  { notMine, tried }: Pick<FromCallee, 'notMine' | 'tried'>,
+  { notMine, tried, judged }: Pick<FromCallee, 'notMine' | 'tried' | 'judged'>,
 ): void {
   const { status, reason, header } = signal;
   const node = draft.state.trials.find((trial) => trial.leg === leg.id)?.node;
@@ -205,16 +206,18 @@ function rejected(
   }
   // RFC 4028 §7.4: again with the interval that it wants.
   if (status === 422 && allowsInterval(leg, deltaSeconds(header('Min-SE')) ?? 0)) return sendInvite(draft, leg);
-  const { kind } = leg.profile;
   const refused = status === 488 || status === 606;
   if (refused && retryThroughResource(draft, leg, outcomeOf(draft, leg, status), tried)) return;
-  // A phone that cannot be reached may have moved; its 500 is its own answer. Behind nodes and gateways another may do better.
-  const unreachable =
-    status === 408 || status === 503 || status === 430 || (kind !== 'station' && status >= 500 && status < 600);
-  // With a Reason it is the answer of somebody behind the node, which was reached.
-  const nobody = unreachable && kind === 'node' && parseReasons(header('reason')).length === 0;
-  const failure = failureOf(status, reason, header, nobody);
-  branchFailed(draft, leg.id, failure, outcomeOf(draft, leg, status), unreachable);
+  const { kind } = leg.profile;
+  const unreachable = isUnreachable(kind, status);
+  const failure = failureOf(status, reason, header, unreachable && kind === 'node' && judged === undefined);
+  const tryAnother = judged === undefined ? unreachable : judged === 'try-another';
+  branchFailed(draft, leg.id, failure, outcomeOf(draft, leg, status), tryAnother);
+}
+
+/** A phone that cannot be reached may have moved; its 500 is its own answer. Behind nodes and gateways another may do better. */
+function isUnreachable(kind: DeviceProfile['kind'], status: number): boolean {
+  return status === 408 || status === 503 || status === 430 || (kind !== 'station' && status >= 500 && status < 600);
 }
 
 /** For the explanation of the route; a refused description is explained by the codecs of both ends, where they are known. */

@@ -1,4 +1,4 @@
-import type { DeviceProfile } from '../device/device-process';
+import type { DeviceProfile, Judgement } from '../device/device-process';
 import type { JoiningType } from '../media-control';
 import type { AllocationExplanation, OfferRequest, ResourceReply, Side } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
@@ -64,6 +64,8 @@ export type CallSignal =
       readonly notMine?: NotMine;
       /** For a rejection: the signed word of a node that it had no media resource for the call. */
       readonly tried?: MediaTried;
+      /** For a rejection: the signed word of a node that this is about who is behind it, and no failure of its own. */
+      readonly judged?: Judgement;
     }
   /** The INVITE of a leg is on its way. */
   | {
@@ -133,6 +135,8 @@ export type CallEffect =
       readonly headers?: Headers;
       /** Told only to a node, signed. */
       readonly tried?: MediaTried;
+      /** Told only to a node, signed. Undefined: the call was not handled to its end here. */
+      readonly judged?: Judgement;
     }
   | { readonly type: 'cancel'; readonly leg: LegId; readonly reason: string }
   | { readonly type: 'acknowledge'; readonly leg: LegId; readonly sdp: string }

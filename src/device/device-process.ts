@@ -92,6 +92,10 @@ export interface IncomingCall {
   readonly header: (name: string) => string | undefined;
 }
 
+/** What a refusal means for the caller: it is the answer; or nobody has decided anything, and another target of the number may do better. */
+export const JUDGEMENTS = ['answer', 'try-another'] as const;
+export type Judgement = (typeof JUDGEMENTS)[number];
+
 /** How call control reaches the process behind a PID: our own, or another node's through that node's device. */
 export interface DeviceRouter {
   /** Undefined: the process is ours and gone, or its node is unknown. */
@@ -108,4 +112,8 @@ export interface DeviceRouter {
   mediaTried(to: number, callId: string, tried: string): Headers;
   /** The same as a node tells it; undefined when the signed header is missing or wrong. */
   readMediaTried(node: number, callId: string, header: (name: string) => string | undefined): string | undefined;
+  /** Headers with which node `to` is told, signed, that a refusal is about who was called, and no failure of this node. */
+  judged(to: number, callId: string, judgement: Judgement): Headers;
+  /** The same as a node tells it; undefined when the signed header is missing or wrong. */
+  readJudged(node: number, callId: string, header: (name: string) => string | undefined): Judgement | undefined;
 }

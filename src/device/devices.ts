@@ -2,7 +2,7 @@ import type { Pid } from '../process/pid';
 import { DigestAuthenticator } from '../sip/digest';
 import { configuredHosts, SipDomain } from '../sip/domain';
 import { Guesses } from '../sip/guesses';
-import { MEDIA_TRIED_HEADER, NodeSignature } from '../sip/node-signature';
+import { JUDGED_HEADER, MEDIA_TRIED_HEADER, NodeSignature } from '../sip/node-signature';
 import { NonceSource } from '../sip/nonce';
 import { parseNameAddr } from '../sip-message/name-addr';
 import { refuseBeforeAuthentication, type RegisterResponse } from '../sip/registrar';
@@ -19,7 +19,7 @@ import type {
 import { AutoRegistration } from './auto-registration';
 import { Callers, type Caller, type Refusal } from './callers';
 import { ConfiguredDevices } from './configured-devices';
-import type { DeviceProcess, DeviceRouter, IncomingCall } from './device-process';
+import { type DeviceProcess, type DeviceRouter, type IncomingCall, JUDGEMENTS } from './device-process';
 import type { Gateway } from './gateway';
 import { Gateways } from './gateways';
 import { nodeCaller, readInvite, refuse, stationCaller, wantedProcess, type InviteContents } from './incoming';
@@ -206,6 +206,15 @@ export class Devices implements UserAgentEvents, DeviceRouter {
 
   readonly readMediaTried: DeviceRouter['readMediaTried'] = (node, callId, header) =>
     this.signature.open(MEDIA_TRIED_HEADER, callId, node, header(MEDIA_TRIED_HEADER));
+
+  readonly judged: DeviceRouter['judged'] = (to, callId, judgement) => ({
+    [JUDGED_HEADER]: this.signature.seal(JUDGED_HEADER, callId, to, judgement),
+  });
+
+  readonly readJudged: DeviceRouter['readJudged'] = (node, callId, header) => {
+    const said = this.signature.open(JUDGED_HEADER, callId, node, header(JUDGED_HEADER));
+    return JUDGEMENTS.find((judgement) => judgement === said);
+  };
 
   /** The process of ours with this PID; undefined when it is gone. */
   ownProcess(pid: Pid): OwnProcess | undefined {

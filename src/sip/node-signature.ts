@@ -22,6 +22,8 @@ export const TIME_HEADER = 'X-Tandem-Time';
 export const NOT_MINE_HEADER = 'X-Tandem-Not-Mine';
 /** In a 488: the media resources that the callee's node has tried. */
 export const MEDIA_TRIED_HEADER = 'X-Tandem-Media-Tried';
+/** In a refusal: the call was handled, and this is about who was called. Without it a failure may be the node's alone. */
+export const JUDGED_HEADER = 'X-Tandem-Judged';
 
 /** Every header that only nodes may send to each other. From anybody else they are refused. */
 export const NODE_HEADERS: readonly string[] = [
@@ -30,6 +32,7 @@ export const NODE_HEADERS: readonly string[] = [
   TIME_HEADER,
   NOT_MINE_HEADER,
   MEDIA_TRIED_HEADER,
+  JUDGED_HEADER,
 ];
 
 /** Whether a request carries a header that only nodes may send. */

@@ -192,3 +192,31 @@ describe('field case B16, a caller that requires reliable provisional responses'
     await caller.ask('BYE');
   });
 });
+
+describe('a refusal has the same status wherever the callee is', () => {
+  afterAll(() => cluster.nothingIsLeft());
+  const refusedBy = async (from: End, to: End, line: string): Promise<string> => {
+    const count = lines[to].invites.length;
+    const caller = await lines[from].call(NUMBERS[to]);
+    (await lines[to].called(count)).answer(line);
+    const final = await caller.final();
+    expect(headerOf(final, 'X-Tandem-Judged')).toBeUndefined();
+    return final.split('\r\n')[0] ?? '';
+  };
+  it.each([
+    '404 Not There',
+    '480 Asleep',
+    '486 Busy Here',
+    '500 My Fault',
+    '503 Full',
+    '504 Too Late',
+    '580 No',
+    '603 Decline',
+  ])('%s', async (line) => {
+    const phone = await refusedBy('alice', 'carol', line);
+    expect({ phone: await refusedBy('bob', 'carol', line) }).toEqual({ phone });
+    expect({ phone: await refusedBy('alice', 'bob', line) }).toEqual({ phone });
+    const trunk = await refusedBy('alice', 'gateway', line);
+    expect({ trunk: await refusedBy('bob', 'gateway', line) }).toEqual({ trunk });
+  });
+});

@@ -4,7 +4,13 @@ import {
   type CallDetail,
   type CallDetailRecord,
 } from '../../../src/call-control';
-import type { DeviceProcess, DeviceProfile, IncomingCall, OutgoingCall } from '../../../src/device/device-process';
+import {
+  type DeviceProcess,
+  type DeviceProfile,
+  type IncomingCall,
+  JUDGEMENTS,
+  type OutgoingCall,
+} from '../../../src/device/device-process';
 import type { Analysis, Target } from '../../../src/digit-analysis/analysis';
 import type {
   Allocation,
@@ -446,6 +452,9 @@ export class World {
       },
       router: {
         resolve: ({ pid, node }) => this.devices.get(pid ?? `node-${node}`),
+        judged: (to, callId, judgement) => ({ 'X-Judged': `${to} ${callId} ${judgement}` }),
+        readJudged: (_node, _callId, header) =>
+          JUDGEMENTS.find((judgement) => judgement === header('x-judged')?.split(' ').at(-1)),
         mediaTried: (to, callId, tried) => ({ 'X-Tried': `${to} ${callId} ${tried}` }),
         readMediaTried: (_node, _callId, header) => header('x-tried')?.split(' ').at(-1),
         readNotMine: (_node, _callId, header) => (header('x-not-mine') === 'signed' ? this.notMine : undefined),

@@ -63,16 +63,4 @@ describe('a Reason on its way through a call (RFC 3326 §2)', () => {
     bob.session.rejects(603, { Reason: header });
     expect(a.last('reject').headers['Reason']).toBe(expected);
   });
-
-  test.each(['station', 'gateway', 'node'] as const)(
-    'a 503 that tells why comes from whoever was reached, also behind a node: %s',
-    (kind) => {
-      const world = new World();
-      const callee = world.device('callee', '2.dp.1', kind);
-      world.route('2000', [target('2.dp.1', 'callee')]);
-      const a = world.call({ sdp: sdp('alice') });
-      callee.session.rejects(503, { Reason: 'Q.850;cause=34' });
-      expect(a.last('reject')).toMatchObject({ status: 503, headers: { Reason: 'Q.850;cause=34' } });
-    },
-  );
 });
