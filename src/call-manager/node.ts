@@ -314,7 +314,7 @@ export class CallManagerNode {
           return analysis;
         },
       },
-      router: devices,
+      router: devices.router,
       resources: manager,
       clock,
       pids,

@@ -2,7 +2,7 @@ import type { Pid } from '../process/pid';
 import { DigestAuthenticator } from '../sip/digest';
 import { configuredHosts, SipDomain } from '../sip/domain';
 import { Guesses } from '../sip/guesses';
-import { JUDGED_HEADER, MEDIA_TRIED_HEADER, NodeSignature } from '../sip/node-signature';
+import { NodeSignature } from '../sip/node-signature';
 import { NonceSource } from '../sip/nonce';
 import { parseNameAddr } from '../sip-message/name-addr';
 import { refuseBeforeAuthentication, type RegisterResponse } from '../sip/registrar';
@@ -19,16 +19,16 @@ import type {
 import { AutoRegistration } from './auto-registration';
 import { Callers, type Caller, type Refusal } from './callers';
 import { ConfiguredDevices } from './configured-devices';
-import { type DeviceProcess, type DeviceRouter, type IncomingCall, JUDGEMENTS } from './device-process';
+import type { IncomingCall } from './device-process';
 import type { Gateway } from './gateway';
 import { Gateways } from './gateways';
 import { nodeCaller, readInvite, refuse, stationCaller, wantedProcess, type InviteContents } from './incoming';
-import { NodeDevice } from './node-device';
-import { isConnectionBound } from './outgoing';
+import { NodeRouter } from './node-router';
 import { answerOther, asksWhetherWeLive, refuseOptions } from './other-requests';
 import { comparable, outsideCaller, type InternalNames } from './outside-caller';
-import type { DevicesOptions, MovedOutcome, NodeEntry, OtherProcesses } from './ports';
+import type { DevicesOptions, MovedOutcome, OtherProcesses } from './ports';
 import { RefusalLog } from './refusal-log';
+import { bindsConnection } from './registration-request';
 import { tellRefusal } from './refusals';
 import type { Station } from './station';
 import { RETRY_AFTER_SECONDS, Stations } from './stations';
@@ -39,10 +39,12 @@ type WithoutSession = Omit<IncomingCall, 'session' | 'header' | 'sdp' | 'maxForw
  * The front of the room: takes every request from outside a dialog, finds out who sends it, and gives it to the device
  * process concerned. Nothing received throws out of here.
  */
-export class Devices implements UserAgentEvents, DeviceRouter {
+export class Devices implements UserAgentEvents {
   /** Also for signed headers of other rooms (`seal`, `open`). */
   readonly signature: NodeSignature;
   readonly domain: SipDomain;
+  /** The way to the process behind a PID, of whatever node. */
+  readonly router: NodeRouter;
   private readonly configured: ConfiguredDevices;
   private readonly automatic: AutoRegistration | undefined;
   private readonly callers: Callers;
@@ -76,6 +78,13 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       displayNames: new Set(config.devices.flatMap(({ displayName: name }) => (name ? [comparable(name)] : []))),
     };
     this.signature = new NodeSignature({ secret, node, boot, now });
+    this.router = new NodeRouter({
+      room: options,
+      configured: this.configured,
+      domain: this.domain,
+      signature: this.signature,
+      ownProcess: (pid) => this.ownProcess(pid),
+    });
     this.stationTable = new Stations(options, this.configured, this.domain);
     this.gatewayTable = new Gateways(options, this.configured, this.domain, () => this.canAsk());
     const digest = new DigestAuthenticator({
@@ -183,37 +192,6 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       () => this.admitInvite(request, session, trustRoute),
       () => session.reject(500),
     );
-  };
-
-  resolve(target: Parameters<DeviceRouter['resolve']>[0]): DeviceProcess | undefined {
-    const { pid, boot, node } = target;
-    if (node === this.options.node)
-      return pid !== undefined && boot === this.options.boot ? this.ownProcess(pid) : undefined;
-    const entry = this.options.nodes.find(node);
-    if (entry === undefined) return undefined;
-    return this.nodeDevice(node, entry, pid === undefined ? undefined : { pid, boot });
-  }
-
-  readonly readNotMine: DeviceRouter['readNotMine'] = (node, callId, header) => {
-    const notMine = this.signature.readNotMine(node, callId, header);
-    if (notMine !== undefined) this.options.metrics.count('tandem_not_mine_total', { direction: 'received' });
-    return notMine;
-  };
-
-  readonly mediaTried: DeviceRouter['mediaTried'] = (to, callId, tried) => ({
-    [MEDIA_TRIED_HEADER]: this.signature.seal(MEDIA_TRIED_HEADER, callId, to, tried),
-  });
-
-  readonly readMediaTried: DeviceRouter['readMediaTried'] = (node, callId, header) =>
-    this.signature.open(MEDIA_TRIED_HEADER, callId, node, header(MEDIA_TRIED_HEADER));
-
-  readonly judged: DeviceRouter['judged'] = (to, callId, judgement) => ({
-    [JUDGED_HEADER]: this.signature.seal(JUDGED_HEADER, callId, to, judgement),
-  });
-
-  readonly readJudged: DeviceRouter['readJudged'] = (node, callId, header) => {
-    const said = this.signature.open(JUDGED_HEADER, callId, node, header(JUDGED_HEADER));
-    return JUDGEMENTS.find((judgement) => judgement === said);
   };
 
   /** The process of ours with this PID; undefined when it is gone. */
@@ -366,31 +344,13 @@ export class Devices implements UserAgentEvents, DeviceRouter {
     if (caller === undefined) return refuse(400, 'No Asserted Identity');
     const from = this.configured.nodeProfile(node);
     const call: WithoutSession = { from, pid: undefined, caller, dialled: target.dialled, target: undefined };
-    if (target.pid === undefined) return { ...call, notMine: () => this.notMine(request.callId, node) };
+    if (target.pid === undefined) return { ...call, notMine: () => this.router.notMine(request.callId, node) };
     const wanted = wantedProcess(target);
     if (wanted === undefined) return refuse(400, 'Bad Process Identifier');
     const process = wanted.boot === this.options.boot ? this.ownProcess(wanted.pid) : undefined;
     if (outside && process?.profile.kind === 'gateway') return refuse(403, 'From Gateway To Gateway');
     if (process !== undefined && takes(process, target.dialled)) return { ...call, target: process };
-    return refuse(410, 'Not Mine', this.notMine(request.callId, node, wanted));
-  }
-
-  private notMine(callId: string, node: number, wanted?: { readonly pid: Pid; readonly boot: number }): Headers {
-    this.options.metrics.count('tandem_not_mine_total', { direction: 'sent' });
-    return this.signature.notMine(callId, node, wanted);
-  }
-
-  private nodeDevice(node: number, entry: NodeEntry, target: { pid: Pid; boot: number } | undefined): NodeDevice {
-    return new NodeDevice({
-      node,
-      sipAddress: entry.sipAddress,
-      nodeBoot: entry.boot,
-      target,
-      profile: this.configured.nodeProfile(node),
-      domain: this.domain.name,
-      userAgent: this.options.userAgent,
-      signature: this.signature,
-    });
+    return refuse(410, 'Not Mine', this.router.notMine(request.callId, node, wanted));
   }
 
   /** Every refusal leaves a trace; a first request without credentials is none. */
@@ -409,11 +369,6 @@ export class Devices implements UserAgentEvents, DeviceRouter {
       fail();
     }
   }
-}
-
-/** A REGISTER that came by a connection, and is no mere question for a challenge. */
-function bindsConnection({ method, source, header }: ReceivedRequest): boolean {
-  return method === 'REGISTER' && isConnectionBound(source) && header('Authorization') !== undefined;
 }
 
 function withoutType({ status, reason, headers, moreLines }: Refusal): ResponseOptions & { status: number } {

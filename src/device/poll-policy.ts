@@ -84,3 +84,10 @@ export function afterPoll(
     }
   }
 }
+
+const LONGEST_ANSWER_MS = 5000;
+
+/** How long a phone has for its answer, ms: time for a few retransmissions, and no longer than until its next poll. */
+export function answerTime(pollSeconds: number): number {
+  return Math.min(LONGEST_ANSWER_MS, pollSeconds * 1000);
+}

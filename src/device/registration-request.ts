@@ -1,6 +1,7 @@
 import type { DeviceConfig } from '../config/types';
 import type { BindingChange } from '../sip/registrar';
 import type { ReceivedRequest } from '../sip/user-agent';
+import { isConnectionBound } from './outgoing';
 import type { DevicesOptions } from './ports';
 import type { Registration } from './station';
 
@@ -23,4 +24,9 @@ export function askedList(request: ReceivedRequest, device: DeviceConfig, config
   const asked = request.header(LIST_HEADER)?.trim();
   const known = config.mediaResourceGroupLists.find(({ name }) => name === asked);
   return known === undefined ? {} : { mediaResourceGroupList: known.name };
+}
+
+/** A REGISTER that came by a connection, and is no mere question for a challenge. */
+export function bindsConnection({ method, source, header }: ReceivedRequest): boolean {
+  return method === 'REGISTER' && isConnectionBound(source) && header('Authorization') !== undefined;
 }

@@ -18,7 +18,7 @@ import { FlowTable } from './flow-table';
 import { MovedBindings } from './moved-bindings';
 import { isConnectionBound, journaledSource } from './outgoing';
 import { Placement } from './placement';
-import type { PollOutcome, PollSubject } from './poll-policy';
+import { answerTime, type PollOutcome, type PollSubject } from './poll-policy';
 import { Polls } from './polls';
 import type { DevicesOptions, MovedOutcome } from './ports';
 import { askedList, growth } from './registration-request';
@@ -27,7 +27,6 @@ import { Station, type Registration } from './station';
 const MAX_CONTACTS = 10;
 /** What a phone that is turned away should wait before it tries here again, seconds. */
 export const RETRY_AFTER_SECONDS = 30;
-const LONGEST_ANSWER_MS = 5000;
 /** Bindings of the journal that are taken up in one turn: a few milliseconds of work. */
 const RESTORED_AT_ONCE = 200;
 /** What a server answers when there is no way to a device, or no answer from it. */
@@ -394,9 +393,4 @@ export class Stations {
     this.moved.connectionClosed(flow);
     for (const station of this.flows.at(flow)) this.remove(station.key, 'unreachable');
   }
-}
-
-/** How long a phone has for its answer, ms: time for a few retransmissions, and no longer than until its next poll. */
-function answerTime(pollSeconds: number): number {
-  return Math.min(LONGEST_ANSWER_MS, pollSeconds * 1000);
 }

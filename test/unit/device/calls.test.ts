@@ -42,7 +42,7 @@ function twoNodes(): [TestNode, TestNode] {
 }
 
 function resolved(node: TestNode, pid: Pid, boot: number, digits = '2000'): DeviceProcess {
-  const process = node.devices.resolve({ pid, boot, node: Number(pid.split('.')[0]), digits });
+  const process = node.devices.router.resolve({ pid, boot, node: Number(pid.split('.')[0]), digits });
   if (process === undefined) throw new Error('not resolved');
   return process;
 }
@@ -193,9 +193,9 @@ describe('claim R2: calls to a station', () => {
   test('a process that is gone, or of another incarnation, is not resolved', () => {
     const node = started();
     node.register();
-    expect(node.devices.resolve({ pid: '1.dp.1', boot: 99, node: 1, digits: '1000' })).toBeUndefined();
-    expect(node.devices.resolve({ pid: '1.dp.2', boot: 100, node: 1, digits: '1000' })).toBeUndefined();
-    expect(node.devices.resolve({ pid: '7.dp.1', boot: 1, node: 7, digits: '1000' })).toBeUndefined();
+    expect(node.devices.router.resolve({ pid: '1.dp.1', boot: 99, node: 1, digits: '1000' })).toBeUndefined();
+    expect(node.devices.router.resolve({ pid: '1.dp.2', boot: 100, node: 1, digits: '1000' })).toBeUndefined();
+    expect(node.devices.router.resolve({ pid: '7.dp.1', boot: 1, node: 7, digits: '1000' })).toBeUndefined();
   });
 });
 
@@ -221,7 +221,7 @@ describe('claim R10: calls between nodes', () => {
 
   test('claim R14: without PID there is no target: the node does its own digit analysis', () => {
     const [one, two] = twoNodes();
-    one.devices.resolve({ pid: undefined, boot: 0, node: 2, digits: '2000' })!.call(outgoing);
+    one.devices.router.resolve({ pid: undefined, boot: 0, node: 2, digits: '2000' })!.call(outgoing);
     const session = carry(one, two);
     expect(session.told).toEqual([{ status: 183 }]);
     expect(two.calls).toMatchObject([{ dialled: '2000', target: undefined }]);
@@ -230,17 +230,17 @@ describe('claim R10: calls between nodes', () => {
 
   test('claims R13, R14: a node that has nothing for the number says so signed, for this call only', () => {
     const [one, two] = twoNodes();
-    one.devices.resolve({ pid: undefined, boot: 0, node: 2, digits: '2000' })!.call(outgoing);
+    one.devices.router.resolve({ pid: undefined, boot: 0, node: 2, digits: '2000' })!.call(outgoing);
     carry(one, two);
     const answer = headerReader(two.calls[0]!.notMine!());
-    expect(one.devices.readNotMine(2, 'between', answer)).toEqual({ pid: undefined, boot: 0 });
-    expect(one.devices.readNotMine(2, 'another-call', answer)).toBeUndefined();
-    expect(one.devices.readNotMine(3, 'between', answer)).toBeUndefined();
-    expect(one.devices.readNotMine(2, 'between', headerReader({ [NOT_MINE_HEADER]: 'number' }))).toBeUndefined();
+    expect(one.devices.router.readNotMine(2, 'between', answer)).toEqual({ pid: undefined, boot: 0 });
+    expect(one.devices.router.readNotMine(2, 'another-call', answer)).toBeUndefined();
+    expect(one.devices.router.readNotMine(3, 'between', answer)).toBeUndefined();
+    expect(one.devices.router.readNotMine(2, 'between', headerReader({ [NOT_MINE_HEADER]: 'number' }))).toBeUndefined();
   });
 
   test('a node alone is never our own node', () => {
-    expect(started().devices.resolve({ pid: undefined, boot: 100, node: 1, digits: '1000' })).toBeUndefined();
+    expect(started().devices.router.resolve({ pid: undefined, boot: 100, node: 1, digits: '1000' })).toBeUndefined();
   });
 
   test('a delayed offer is signed too', () => {
@@ -261,10 +261,10 @@ describe('claim R10: calls between nodes', () => {
     expect(session.told).toMatchObject([{ status: 410 }]);
     expect(two.calls).toEqual([]);
     const answer = headerReader(session.told[0]!.headers ?? {});
-    expect(one.devices.readNotMine(2, 'between', answer)).toEqual({ pid, boot });
-    expect(one.devices.readNotMine(2, 'another-call', answer)).toBeUndefined();
+    expect(one.devices.router.readNotMine(2, 'between', answer)).toEqual({ pid, boot });
+    expect(one.devices.router.readNotMine(2, 'another-call', answer)).toBeUndefined();
     expect(
-      one.devices.readNotMine(2, 'between', headerReader({ [NOT_MINE_HEADER]: `${pid};boot=${boot}` })),
+      one.devices.router.readNotMine(2, 'between', headerReader({ [NOT_MINE_HEADER]: `${pid};boot=${boot}` })),
     ).toBeUndefined();
   });
 

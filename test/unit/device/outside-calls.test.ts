@@ -35,7 +35,7 @@ const outgoing = (caller: OutgoingCall['caller']): OutgoingCall => ({
 /** What the device that the call is sent to sees. */
 function seenBy(node: TestNode, pid: '1.dp.1' | '1.gp.1' | '2.dp.1', caller: OutgoingCall['caller']) {
   const owner = Number(pid.split('.')[0]);
-  node.devices.resolve({ pid, boot: 100 * owner, node: owner, digits: '1000' })!.call(outgoing(caller));
+  node.devices.router.resolve({ pid, boot: 100 * owner, node: owner, digits: '1000' })!.call(outgoing(caller));
   return node.userAgent.invites.at(-1)!.headers;
 }
 
@@ -180,7 +180,7 @@ describe('who is shown to whom (RFC 3323, 3325)', () => {
     }
     // Each is carried with a Call-ID of its own.
     for (const [index, caller] of [alice, hidden, { ...outside, privacy: 'user;id' }, outside].entries()) {
-      one.devices
+      one.devices.router
         .resolve({ pid: undefined, boot: 0, node: 2, digits: '2000' })!
         .call({ ...outgoing(caller), digits: '2000' });
       carry(one, two, `call-${index}`);
@@ -197,7 +197,7 @@ describe('from gateway to gateway there is no way', () => {
       [undefined, 183],
     ] as const) {
       const caller = { number: '5550100', displayName: undefined, ...(outside === undefined ? {} : { outside }) };
-      two.devices
+      two.devices.router
         .resolve({ pid: '1.gp.1', boot: 100, node: 1, digits: '9' })!
         .call({ ...outgoing(caller), digits: '1408' });
       expect(carry(two, one, `call-${status}`).told).toMatchObject([{ status }]);

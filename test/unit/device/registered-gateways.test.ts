@@ -156,7 +156,7 @@ describe('claim R17: a gateway that registers', () => {
   test('calls go to its contact with the digits, by way of the address that it registered from', () => {
     const node = started();
     registers(node, { contact: '<sip:trunk@192.168.1.4:5060;x=y>' });
-    node.devices.resolve({ pid: '1.gp.1', boot: 100, node: 1, digits: '5551234' })!.call(call);
+    node.devices.router.resolve({ pid: '1.gp.1', boot: 100, node: 1, digits: '5551234' })!.call(call);
     expect(node.userAgent.invites).toMatchObject([
       {
         uri: 'sip:5551234@192.168.1.4:5060;x=y',
@@ -169,7 +169,7 @@ describe('claim R17: a gateway that registers', () => {
   test('one on a connection is called on that connection, and goes with it', () => {
     const node = started();
     registers(node, { source: { ...AT, protocol: 'tcp' }, contact: '<sip:trunk@10.9.9.9:5060;transport=tcp>' });
-    node.devices.resolve({ pid: '1.gp.1', boot: 100, node: 1, digits: '5551234' })!.call(call);
+    node.devices.router.resolve({ pid: '1.gp.1', boot: 100, node: 1, digits: '5551234' })!.call(call);
     expect(node.userAgent.invites[0]!.nextHop).toBe('sip:10.9.9.9:5090;transport=tcp');
     node.devices.serverChanged([]);
     expect(reasons(node)).toEqual(['1.gp.1 unreachable']);
