@@ -1,17 +1,12 @@
 import type { TandemConfig } from '../config/types';
 import { ExitCode } from '../process/exit';
 import { outliveSignals, stayAlive } from '../process/signals';
-import { createLogger, type LogLevel } from '../telemetry/logger';
+import { createLogger, levelOf } from '../telemetry/logger';
 import { createMetrics } from '../telemetry/metrics';
 import { CallManagerNode } from './node';
 
-const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
 /** For a stop that hangs, on a disk that does not answer for example; longer than any of its steps should take. */
 const STOP_DEADLINE_MS = 20_000;
-
-function logLevel(): LogLevel {
-  return LEVELS.find((level) => level === process.env.TANDEM_LOG) ?? 'info';
-}
 
 /**
  * Runs one node until it is told to stop. SIGTERM and SIGINT: drain, end what is left, stop; a second one stops at once.
@@ -23,7 +18,7 @@ export async function runNode(options: {
   readonly entry: string;
 }): Promise<void> {
   const { config, node: id, entry } = options;
-  const log = createLogger({ name: `node-${id}`, level: logLevel() });
+  const log = createLogger({ name: `node-${id}`, level: levelOf(process.env) });
   const metrics = createMetrics({ node: id });
   const state = { running: false, stopping: false };
 

@@ -95,7 +95,7 @@ export class SipServerProcess {
       limits: this.options.limits,
       origins: this.options.origins,
       ...(node.address === undefined ? {} : { announced: node.address }),
-      log: (event, fields) => log.debug(fields, event),
+      log,
       onFlowClosed: (flow) => {
         for (const listener of this.flowListeners) listener(flow);
       },

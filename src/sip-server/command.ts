@@ -2,12 +2,14 @@ import { isIP } from 'node:net';
 import { parseNetwork } from '../config/network';
 import { ExitCode, exitCodeOf } from '../process/exit';
 import { outliveSignals } from '../process/signals';
+import { createLogger, levelOf } from '../telemetry/logger';
 import { processOutput } from '../telemetry/output';
 import type { SourceLimitOptions } from './core/source-limits';
 import { readFlowMessage, type FlowMessage } from './flow-messages';
 import { hostAndPort, parseHostAndPort } from './host';
 import { runSipServer } from './index';
 import type { ListenPoint, Protocol } from './layers';
+import { logInto } from './log';
 import type { TlsFiles } from './transport';
 
 /** What the command line asks for. */
@@ -174,7 +176,8 @@ function tellParent(message: FlowMessage): void {
  * standard output, in one line of JSON, when it is ready. Exits with 1 when it cannot start, with 78 when a file of TLS is why.
  */
 export async function sipServerCommand(argv: string[]): Promise<void> {
-  outliveSignals((signal) => printError(JSON.stringify({ event: 'signal ignored', signal })));
+  const logger = createLogger({ name: 'sip-server', level: levelOf(process.env) });
+  outliveSignals((signal) => logger.info({ signal }, 'signal ignored'));
   let options: ServerArguments;
   try {
     options = parseArguments(argv, process.env);
@@ -186,7 +189,7 @@ export async function sipServerCommand(argv: string[]): Promise<void> {
   }
   const server = await runSipServer({
     ...options,
-    log: (event, fields) => printError(JSON.stringify({ event, ...fields })),
+    log: logInto(logger),
     onFlowClosed: (flow) => tellParent({ type: 'flow-closed', flow }),
   }).catch((error: unknown) => {
     printError(`sip-server: cannot start: ${error instanceof Error ? error.message : String(error)}`);

@@ -8,7 +8,8 @@ import { systemClock } from '../process/clock';
 import { readFlowMessage, type FlowMessage } from './flow-messages';
 import { FlowQuestions } from './flow-questions';
 import { hostAndPort, parseHostAndPort } from './host';
-import type { Log } from './log';
+import { LEVEL_VARIABLE, silentLogger, type Logger } from '../telemetry/logger';
+import { passOn } from './log';
 import { activityOf, Watchdog, type Verdict, type WatchdogOptions } from './watchdog';
 
 export interface LaunchOptions {
@@ -20,7 +21,8 @@ export interface LaunchOptions {
   readonly limits?: SourceLimitsConfig;
   /** Address to announce in place of the listeners' own. */
   readonly announced?: string;
-  readonly log?: Log;
+  /** What the server says goes here. */
+  readonly log?: Logger;
   /** Web pages that may open WebSockets; undefined: all. */
   readonly origins?: readonly string[];
   /** The server has ended without `stop` being asked for. */
@@ -60,12 +62,12 @@ export async function launchEmbeddedServer(options: LaunchOptions): Promise<Laun
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
   });
-  const log = options.log ?? (() => undefined);
+  const log = options.log ?? silentLogger;
   const errors: string[] = [];
   if (child.stderr !== null) {
     createInterface({ input: child.stderr }).on('line', (line) => {
       if (errors.length < 20) errors.push(line);
-      log('sip-server.says', { line });
+      passOn(line, log);
     });
   }
   child.on('message', (value) => {
@@ -133,7 +135,8 @@ function watch(child: ChildProcess, onVerdict: WatchdogOptions['onVerdict']): Wa
  */
 function environmentOf(secret: string): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = { [SECRET_VARIABLE]: secret };
-  for (const name of ['PATH', 'TZ']) if (process.env[name] !== undefined) environment[name] = process.env[name];
+  for (const name of ['PATH', 'TZ', LEVEL_VARIABLE])
+    if (process.env[name] !== undefined) environment[name] = process.env[name];
   return environment;
 }
 

@@ -1,6 +1,8 @@
 /** Lines of one kind that may come at once, and each second from then on. */
 const BURST = 200;
 const PER_SECOND = 20;
+/** A longer line counts as several. */
+const LINE_BYTES = 1024;
 /** Lines of one kind that were left out are told at most so often. */
 const TELL_MS = 10_000;
 /** Texts of messages are few, unless somebody else has made them. */
@@ -24,8 +26,8 @@ export class LogBudget {
     private readonly now: () => number = () => Date.now(),
   ) {}
 
-  /** Whether a line of this kind may be written now. */
-  allows(message: string): boolean {
+  /** Writes a line of this kind if it may be written now; `write` tells how long it has become. */
+  spend(message: string, write: () => number): void {
     const name = this.kinds.has(message) || this.kinds.size < MAX_KINDS ? message : 'other';
     const now = this.now();
     let kind = this.kinds.get(name);
@@ -33,12 +35,11 @@ export class LogBudget {
     kind.tokens = Math.min(BURST, kind.tokens + (Math.max(0, now - kind.at) / 1000) * PER_SECOND);
     kind.at = now;
     if (kind.tokens >= 1) {
-      kind.tokens -= 1;
-      return true;
+      kind.tokens -= Math.max(1, write() / LINE_BYTES);
+      return;
     }
     kind.leftOut += 1;
     this.tellLater(name, kind);
-    return false;
   }
 
   private tellLater(name: string, kind: Kind): void {

@@ -7,6 +7,15 @@ export type { LogDestination } from './output';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
+/** Says in the environment how much is logged. */
+export const LEVEL_VARIABLE = 'TANDEM_LOG';
+
+/** What the environment says; `info` when it says nothing that is a level. */
+export function levelOf(environment: NodeJS.ProcessEnv): LogLevel {
+  return LEVELS.find((level) => level === environment[LEVEL_VARIABLE]) ?? 'info';
+}
+
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** What every room logs with. The fields are for machines, the message for people. */
@@ -65,14 +74,17 @@ export function createLogger(options: LoggerOptions): Logger {
   const level = options.level ?? 'info';
   // Not pino's own base: a `pid` in our lines is that of a device process or call.
   const base = { process: process.pid, hostname: hostname() };
-  const logger = pino(
-    { base, name: options.name, level, timestamp: pino.stdTimeFunctions.isoTime },
-    { write: (line: string) => stream.write(bounded(line)) },
-  );
+  const written = { bytes: 0 };
+  const write = (line: string): void => {
+    const whole = bounded(line);
+    written.bytes = whole.length;
+    stream.write(whole);
+  };
+  const logger = pino({ base, name: options.name, level, timestamp: pino.stdTimeFunctions.isoTime }, { write });
   const budget = new LogBudget((kind, leftOut) =>
     logger.warn({ kind, leftOut }, 'log lines of one kind were left out'),
   );
-  return wrap(logger, budget);
+  return wrap(logger, budget, written);
 }
 
 /** A line has an end, whatever is in it. */
@@ -91,13 +103,19 @@ export const silentLogger: Logger = {
   child: () => silentLogger,
 };
 
-function wrap(logger: pino.Logger, budget: LogBudget): Logger {
+/** `written`: what was written last; a line is written at once. */
+function wrap(logger: pino.Logger, budget: LogBudget, written: { readonly bytes: number }): Logger {
   const at =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (fields: LogFields, message: string): void => {
       if (!logger.isLevelEnabled(level)) return;
+      const write = (): number => {
+        logger[level](hide(fields, 0), hideInText(message));
+        return written.bytes;
+      };
       // Who asks for everything gets everything.
-      if (level === 'debug' || budget.allows(message)) logger[level](hide(fields, 0), hideInText(message));
+      if (level === 'debug') write();
+      else budget.spend(message, write);
     };
   return {
     debug: at('debug'),
@@ -105,7 +123,7 @@ function wrap(logger: pino.Logger, budget: LogBudget): Logger {
     warn: at('warn'),
     error: at('error'),
     record: (fields, message) => logger.info(hide(fields, 0), hideInText(message)),
-    child: (fields) => wrap(logger.child(hideFields(fields, 0)), budget),
+    child: (fields) => wrap(logger.child(hideFields(fields, 0)), budget, written),
   };
 }
 

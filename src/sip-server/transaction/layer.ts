@@ -312,7 +312,10 @@ export class SipTransactionLayer implements TransactionLayer {
     const refused = this.refusals.find(key);
     if (refused !== undefined) return this.transport.send(refused.bytes, refused.to, () => undefined);
     const source = sourceOf(flow.remoteAddress);
-    if (!this.makeRoom(source)) return this.refuse(request, flow, 503, 'Service Unavailable');
+    if (!this.makeRoom(source)) {
+      this.log('sip.message.no-room', { method: request.method, address: flow.remoteAddress, port: flow.remotePort });
+      return this.refuse(request, flow, 503, 'Service Unavailable');
+    }
     const host = request.method === 'CANCEL' ? this.cancelHost : this.serverHost;
     const transaction = new ServerShell(request, flow, key, this.setup(flow.protocol), host);
     this.servers.add(transaction);

@@ -2,7 +2,7 @@ import type { StreamItem } from '../../sip-message/stream';
 import type { Flow, ListenPoint, TransportFailure } from '../layers';
 import { failureOf } from './addresses';
 import type { ByteBudget, Holder } from './byte-budget';
-import type { Receiver, SendDone } from './protocol-transport';
+import type { Receiver, SendDone, TurnedAwayBecause } from './protocol-transport';
 import type { Room } from './room';
 import type { Wire } from './wire';
 
@@ -116,6 +116,7 @@ export class Connection implements Holder {
   }
 
   giveWay(): void {
+    this.turnedAway('gave-way');
     this.leaveRoom?.();
     this.abort('closed');
   }
@@ -171,9 +172,19 @@ export class Connection implements Holder {
     this.noteStall(now);
     const since = (from: number | undefined): number => (from === undefined ? 0 : now - from);
     if (this.stalledSince !== undefined && since(this.stalledSince) >= times.stallMs) this.abort('timeout');
-    else if (since(this.waitingSince) >= times.messageMs) this.abort('timeout');
+    else if (since(this.waitingSince) >= times.messageMs) this.endSlow();
     else if (since(this.lastActivity) >= times.idleMs) this.finish();
-    else if (!this.known && since(this.lastMessage) >= times.strangerMs) this.abort('timeout');
+    else if (!this.known && since(this.lastMessage) >= times.strangerMs) this.endSlow();
+  }
+
+  private endSlow(): void {
+    this.turnedAway('too-slow');
+    this.abort('timeout');
+  }
+
+  private turnedAway(why: TurnedAwayBecause): void {
+    const { protocol, remoteAddress: address, remotePort: port } = this.flow;
+    this.receiver.turnedAway(protocol, { address, port }, why);
   }
 
   private noteStall(now: number): void {

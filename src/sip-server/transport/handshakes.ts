@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { CancelTimer, Clock } from '../../process/clock';
 import { remoteKey } from './addresses';
+import type { TurnAway } from './protocol-transport';
 import { Room } from './room';
 
 interface Handshake {
@@ -21,6 +22,7 @@ export class Handshakes {
   constructor(
     private readonly clock: Clock,
     private readonly limits: { readonly handshakeMs: number; readonly maxHandshakes: number },
+    private readonly turnAway: TurnAway,
   ) {
     this.room = new Room(() => clock.now());
   }
@@ -38,12 +40,14 @@ export class Handshakes {
     const { remoteAddress: address, remotePort: port } = socket;
     if (address === undefined || port === undefined) return false;
     if (this.size >= this.limits.maxHandshakes && !this.room.makePlaceFor(address)) return false;
-    const drop = (): void => {
+    const drop = (why: 'too-slow' | 'gave-way'): void => {
+      this.turnAway({ address, port }, why);
       this.end(address, port);
       socket.destroy();
     };
-    const cancel = this.clock.setTimer(this.limits.handshakeMs, drop);
-    this.waiting.set(remoteKey(address, port), { socket, cancel, leave: this.room.enter(address, drop) });
+    const cancel = this.clock.setTimer(this.limits.handshakeMs, () => drop('too-slow'));
+    const leave = this.room.enter(address, () => drop('gave-way'));
+    this.waiting.set(remoteKey(address, port), { socket, cancel, leave });
     socket.once('close', () => this.end(address, port));
     return true;
   }

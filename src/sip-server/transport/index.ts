@@ -178,6 +178,9 @@ class SipTransport implements TransportLayer {
       listenerError: ({ protocol, address, port }, error) => {
         this.log('sip.transport.listener-error', { protocol, address, port, error: error.message });
       },
+      turnedAway: (protocol, { address, port }, why, detail) =>
+        this.log(`sip.client.${why}`, { protocol, address, port, ...(detail === undefined ? {} : { detail }) }),
+      lost: (address, port) => this.log('sip.datagrams.lost', { address, port }),
       closed: (connection) => this.guard(() => this.events?.connectionClosed(connection)),
       sendFailed: (to, failure) => {
         for (const listener of this.failureListeners) this.guard(() => listener(to, failure));

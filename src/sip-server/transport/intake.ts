@@ -10,6 +10,7 @@ const ROOM = 4 * 1024 * 1024;
 
 interface Datagram extends Queued {
   readonly handle: () => void;
+  readonly lost: () => void;
 }
 
 /**
@@ -21,9 +22,10 @@ export class Intake {
   private taken = 0;
   private scheduled = false;
 
-  add(source: string, isKnown: boolean, bytes: number, handle: () => void): void {
+  /** `lost`: there is no room for it. */
+  add(source: string, isKnown: boolean, bytes: number, handle: () => void, lost: () => void): void {
     this.taken += 1;
-    this.waiting.push({ source, cost: bytes, handle }, isKnown);
+    for (const given of this.waiting.push({ source, cost: bytes, handle, lost }, isKnown)) given.lost();
     this.schedule();
   }
 

@@ -1,5 +1,6 @@
 import type { ParseFailure, SipMessage } from '../../sip-message/message';
 import type { Destination, Flow, ListenPoint, Protocol, TransportFailure } from '../layers';
+import type { RemoteAddress } from './wire';
 
 export type SendResult = { readonly flow: Flow } | { readonly failure: TransportFailure };
 export type SendDone = (result: SendResult) => void;
@@ -12,6 +13,12 @@ export interface FailedRemote {
   readonly connection?: number;
 }
 
+/** Why a client of a connection is not let in, or has to go. */
+export type TurnedAwayBecause = 'no-sip' | 'origin' | 'tls' | 'too-many' | 'gave-way' | 'too-slow';
+
+/** Tells that a client was turned away; `detail`: what it said, or what went wrong. */
+export type TurnAway = (remote: RemoteAddress, why: TurnedAwayBecause, detail?: string) => void;
+
 /** What a protocol tells the layer. None of these throws. */
 export interface Receiver {
   message(message: SipMessage, flow: Flow, bytes: number): void;
@@ -20,6 +27,9 @@ export interface Receiver {
   sendFailed(to: FailedRemote, failure: TransportFailure): void;
   /** A listener's own error, for instance no file descriptor left to accept a connection. */
   listenerError(point: ListenPoint, error: Error): void;
+  turnedAway(protocol: Protocol, ...facts: Parameters<TurnAway>): void;
+  /** Datagrams that there was no room for. */
+  lost(address: string, port: number): void;
 }
 
 /** One transport protocol; TLS and WebSocket stand beside UDP and TCP as further implementations. */

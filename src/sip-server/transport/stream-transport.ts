@@ -13,7 +13,7 @@ import { boundPoint } from './addresses';
 import { ConnectionTable } from './connection-table';
 import type { ByteBudget } from './byte-budget';
 import { Handshakes } from './handshakes';
-import type { ProtocolTransport, Receiver, SendDone } from './protocol-transport';
+import type { ProtocolTransport, Receiver, SendDone, TurnAway } from './protocol-transport';
 import { Room } from './room';
 import type { StreamSettings } from './settings';
 import { defaultPort } from './via';
@@ -32,7 +32,7 @@ export interface StreamProtocol {
   /** False: a client is a connection as soon as its socket is there. */
   readonly hasHandshake: boolean;
   /** A server, not listening yet, that hands over each client whose handshake is done. */
-  createServer(point: ListenPoint, accept: (wire: Wire) => void): Server;
+  createServer(point: ListenPoint, accept: (wire: Wire) => void, turnAway: TurnAway): Server;
   /** Undefined: only clients open connections (RFC 7118 section 5: a WebSocket server cannot). */
   readonly open?: (to: Destination, local: ListenPoint) => Wire;
   framing(): Framing;
@@ -78,8 +78,8 @@ export class StreamTransport implements ProtocolTransport {
 
   async listen(wanted: ListenPoint): Promise<ListenPoint> {
     let point = wanted;
-    const handshakes = new Handshakes(this.clock, this.settings);
-    const server = this.kind.createServer(wanted, (wire) => this.accepted(wire, point, handshakes));
+    const handshakes = new Handshakes(this.clock, this.settings, this.turnAway);
+    const server = this.kind.createServer(wanted, (wire) => this.accepted(wire, point, handshakes), this.turnAway);
     server.on('connection', (socket) => this.connected(socket, point, handshakes));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -135,6 +135,8 @@ export class StreamTransport implements ProtocolTransport {
     await Promise.all(ended);
   }
 
+  private readonly turnAway: TurnAway = (...facts) => this.receiver.turnedAway(this.kind.protocol, ...facts);
+
   private findFor(to: Destination): Connection | undefined {
     const connection = this.table.find(to.address, to.port);
     return connection?.isPeer(to.address, to.name) === true ? connection : undefined;
@@ -142,12 +144,13 @@ export class StreamTransport implements ProtocolTransport {
 
   private connected(socket: Socket, local: ListenPoint, handshakes: Handshakes): void {
     socket.on('error', () => undefined);
-    if (this.closed || this.isFull(socket.remoteAddress ?? '', handshakes) || !handshakes.begin(socket)) {
+    const { remoteAddress: address = '', remotePort: port = 0 } = socket;
+    if (this.closed || this.isFull(address, handshakes) || !handshakes.begin(socket)) {
+      if (!this.closed && address !== '') this.turnAway({ address, port }, 'too-many');
       socket.destroy();
       return;
     }
     if (this.kind.hasHandshake) return;
-    const { remoteAddress: address = '', remotePort: port = 0 } = socket;
     this.accepted(new SocketWire(socket, { address, port }), local, handshakes);
   }
 

@@ -6,6 +6,7 @@ import type { ParseLimits } from '../../sip-message/parse';
 import { StreamFramer } from '../../sip-message/stream';
 import type { StreamProtocol } from './stream-transport';
 import { SOCKET_OPTIONS } from './stream-transport';
+import type { TurnAway } from './protocol-transport';
 import type { TlsCredentials, TlsMaterial } from './tls-files';
 import type { RemoteAddress, WireEvents } from './wire';
 import { SocketWire } from './wire';
@@ -87,16 +88,25 @@ export function keepFresh(
   });
 }
 
+/** A browser or phone that does not trust our certificate says so in its alert, and to nobody else. */
+export function tellFailures(server: Server, turnAway: TurnAway): void {
+  server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
+    const { remoteAddress: address, remotePort: port } = socket;
+    if (address !== undefined && port !== undefined) turnAway({ address, port }, 'tls', error.message);
+    socket.destroy();
+  });
+}
+
 /** SIP over TLS, version 1.2 or later (RFC 3261 section 26.2.1, RFC 5922). What we connect to must prove its name. */
 export function tls(limits: ParseLimits, credentials: () => TlsCredentials): StreamProtocol {
   return {
     protocol: 'tls',
     hasHandshake: true,
-    createServer: (_point, accept) => {
+    createServer: (_point, accept, turnAway) => {
       const { material } = credentials();
       const server = createServer(serverOptions(material));
       keepFresh(server, credentials(), material);
-      server.on('tlsClientError', (_error, socket) => socket.destroy());
+      tellFailures(server, turnAway);
       server.on('secureConnection', (socket) => {
         const { remoteAddress: address, remotePort: port } = socket;
         if (address === undefined || port === undefined) socket.destroy();

@@ -120,7 +120,9 @@ export class UdpTransport implements ProtocolTransport {
     this.probe.heard(source.address, source.port);
     if (bytes.length < SMALLEST_MESSAGE) return;
     const flow: Flow = { protocol: 'udp', remoteAddress: source.address, remotePort: source.port, local };
-    this.intake.add(sourceOf(source.address), this.isKnown(flow), bytes.length, () => this.handle(bytes, flow));
+    const handle = (): void => this.handle(bytes, flow);
+    const lost = (): void => this.receiver.lost(source.address, source.port);
+    this.intake.add(sourceOf(source.address), this.isKnown(flow), bytes.length, handle, lost);
   }
 
   private handle(bytes: Buffer, flow: Flow): void {

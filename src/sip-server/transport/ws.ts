@@ -9,6 +9,7 @@ import { parseMessage } from '../../sip-message/parse';
 import type { StreamItem } from '../../sip-message/stream';
 import type { Framing } from './connection';
 import type { OriginPolicy } from './origins';
+import type { TurnAway } from './protocol-transport';
 import type { StreamProtocol } from './stream-transport';
 import { SOCKET_OPTIONS } from './stream-transport';
 import type { RemoteAddress, Wire, WireEvents } from './wire';
@@ -118,11 +119,15 @@ function refuseUpgrade(socket: Duplex, status: '400 Bad Request' | '403 Forbidde
  */
 export function upgradeClients(
   server: Server,
-  limits: ParseLimits,
-  secure: boolean,
-  mayOpen: OriginPolicy,
-  accept: (wire: Wire) => void,
+  options: {
+    readonly limits: ParseLimits;
+    readonly secure: boolean;
+    readonly mayOpen: OriginPolicy;
+    readonly accept: (wire: Wire) => void;
+    readonly turnAway: TurnAway;
+  },
 ): void {
+  const { limits, secure, mayOpen, accept, turnAway } = options;
   const upgrader = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -136,9 +141,15 @@ export function upgradeClients(
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { remoteAddress: address, remotePort: port } = request.socket;
-    if (address === undefined || port === undefined || !offersSip(request))
+    if (address === undefined || port === undefined) return refuseUpgrade(socket, '400 Bad Request');
+    if (!offersSip(request)) {
+      turnAway({ address, port }, 'no-sip', request.headers['sec-websocket-protocol']);
       return refuseUpgrade(socket, '400 Bad Request');
-    if (!mayOpen(request.headers.origin)) return refuseUpgrade(socket, '403 Forbidden');
+    }
+    if (!mayOpen(request.headers.origin)) {
+      turnAway({ address, port }, 'origin', request.headers.origin);
+      return refuseUpgrade(socket, '403 Forbidden');
+    }
     upgrader.handleUpgrade(request, socket, head, (webSocket) => {
       const make = secure ? SecureWebSocketWire : WebSocketWire;
       accept(new make(webSocket, socket, { address, port }));
@@ -153,9 +164,9 @@ export function ws(limits: ParseLimits, mayOpen: OriginPolicy): StreamProtocol {
   return {
     protocol: 'ws',
     hasHandshake: true,
-    createServer: (_point, accept) => {
+    createServer: (_point, accept, turnAway) => {
       const server = createServer(HTTP_OPTIONS);
-      upgradeClients(server, limits, false, mayOpen, accept);
+      upgradeClients(server, { limits, secure: false, mayOpen, accept, turnAway });
       return server;
     },
     framing: () => messageFraming(limits),

@@ -2,7 +2,7 @@ import { createServer } from 'node:https';
 import type { ParseLimits } from '../../sip-message/parse';
 import type { OriginPolicy } from './origins';
 import type { StreamProtocol } from './stream-transport';
-import { keepFresh, serverOptions } from './tls';
+import { keepFresh, serverOptions, tellFailures } from './tls';
 import type { TlsCredentials } from './tls-files';
 import { HTTP_OPTIONS, messageFraming, upgradeClients } from './ws';
 
@@ -11,12 +11,12 @@ export function wss(limits: ParseLimits, credentials: () => TlsCredentials, mayO
   return {
     protocol: 'wss',
     hasHandshake: true,
-    createServer: (_point, accept) => {
+    createServer: (_point, accept, turnAway) => {
       const { material } = credentials();
       const server = createServer({ ...HTTP_OPTIONS, ...serverOptions(material), requestCert: false });
       keepFresh(server, credentials(), material);
-      server.on('tlsClientError', (_error, socket) => socket.destroy());
-      upgradeClients(server, limits, true, mayOpen, accept);
+      tellFailures(server, turnAway);
+      upgradeClients(server, { limits, secure: true, mayOpen, accept, turnAway });
       return server;
     },
     framing: () => messageFraming(limits),

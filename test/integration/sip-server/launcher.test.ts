@@ -99,7 +99,14 @@ describe('embedded server as a process', () => {
     });
     scope.defer(() => launched.stop());
     const names: unknown = JSON.parse(readFileSync(told, 'utf8'));
-    const allowed = ['PATH', 'TZ', 'TANDEM_CONTROL_SECRET', 'NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE'];
+    const allowed = [
+      'PATH',
+      'TZ',
+      'TANDEM_LOG',
+      'TANDEM_CONTROL_SECRET',
+      'NODE_CHANNEL_FD',
+      'NODE_CHANNEL_SERIALIZATION_MODE',
+    ];
     expect(names).toEqual(expect.arrayContaining(['PATH', 'TANDEM_CONTROL_SECRET']));
     expect(allowed).toEqual(expect.arrayContaining(names as string[]));
   });

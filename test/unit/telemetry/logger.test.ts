@@ -131,6 +131,15 @@ describe('what outsiders decide', () => {
     }
   });
 
+  it('a flood of long lines fills no more than one of short lines', () => {
+    const sizes = [10, 1000, 4000, 20_000].map((length) => {
+      const { logger, lines } = capture();
+      for (let count = 0; count < 2000; count++) logger.info({ from: 'x'.repeat(length), to: [count] }, 'refused');
+      return lines.join('').length;
+    });
+    expect(Math.max(...sizes)).toBeLessThan(300_000);
+  });
+
   it('a line has an end', () => {
     const { logger, lines } = capture();
     logger.info({ many: Array.from({ length: 100 }, () => 'x'.repeat(5000)) }, 'long');
