@@ -87,6 +87,12 @@ export function destinationOf(draft: Draft, leg: Leg): Destination | undefined {
   return branch?.targets[branch.next - 1];
 }
 
+/** Somebody else can be tried when this one does not answer. */
+export function hasNext(draft: Draft, leg: Leg): boolean {
+  const branch = branchOf(draft, leg.id);
+  return branch !== undefined && branch.next < branch.targets.length;
+}
+
 const UNKNOWN_PROFILE = { site: undefined, mediaResourceGroupList: undefined, userClass: undefined, codecs: undefined };
 
 export function branchOf(draft: Draft, leg: LegId): Branch | undefined {

@@ -5,6 +5,7 @@ import { failureOf, TEMPORARILY_UNAVAILABLE } from './best-response';
 import {
   branchFailed,
   cancelBranches,
+  hasNext,
   mayBeTold,
   NOT_MINE,
   noteOutcome,
@@ -30,8 +31,12 @@ import { agreedTimer, allowsInterval } from './session-timer';
 import { answeredThrough, finishAnswer, retryThroughResource, setupPathSignal } from './setup-path';
 import type { CallSignal, Route } from './signals';
 
-/** A node must show within this time that it is there; drachtio passes no 100 up, so it sends 183. */
+/**
+ * A node must show within this time that it is there, if there is somebody else to try; drachtio passes no 100 up, so it sends 183.
+ */
 export const SIGN_OF_LIFE_MS = 1000;
+/** The last one to try has longer: a node that was started a moment ago, or has much to do, is slow; and there is nothing to gain by haste. */
+export const LAST_SIGN_OF_LIFE_MS = 5000;
 /** After this time without an answer the caller is told 480. */
 export const NO_ANSWER_MS = 180_000;
 
@@ -83,7 +88,8 @@ function branchStarted(draft: Draft, signal: Extract<CallSignal, { type: 'branch
   if (leg === undefined) return;
   leg.profile = signal.profile;
   leg.callId = signal.callId;
-  if (leg.profile.kind === 'node') draft.setTimer(`life:${leg.id}`, SIGN_OF_LIFE_MS);
+  if (leg.profile.kind !== 'node') return;
+  draft.setTimer(`life:${leg.id}`, hasNext(draft, leg) ? SIGN_OF_LIFE_MS : LAST_SIGN_OF_LIFE_MS);
 }
 
 function fromCaller(draft: Draft, signal: SessionSignal): void {

@@ -211,6 +211,36 @@ describe('call set-up', () => {
     expect(here.calls).toHaveLength(1);
   });
 
+  test('a node that is the last to try has five seconds: it may have been started a moment ago, or have much to do', () => {
+    const node = world.device('node-2', '2.dp.1', 'node');
+    world.route('2000', [target('2.dp.1', 'SEP-bob')]);
+    const a = world.call();
+    world.clock.advance(4_999);
+    expect(node.session.all('cancel')).toEqual([]);
+    expect(a.all('reject')).toEqual([]);
+    world.clock.advance(1);
+    expect(node.session.all('cancel')).toHaveLength(1);
+    expect(a.last('reject').status).toBe(480);
+  });
+
+  test('of several that give no sign of life only the last has longer', () => {
+    const pids = ['2.dp.1', '3.dp.1', '4.dp.1'] as const;
+    const nodes = pids.map((pid) => world.device(`node-${pid[0]}`, pid, 'node'));
+    world.route(
+      '2000',
+      pids.map((pid) => target(pid, 'SEP-bob')),
+    );
+    const a = world.call();
+    world.clock.advance(2_000);
+    expect(nodes.map((node) => node.calls.length)).toEqual([1, 1, 1]);
+    world.clock.advance(4_999);
+    expect(a.all('reject')).toEqual([]);
+    nodes[2]!.session.rings(183);
+    nodes[2]!.session.rings(180);
+    world.clock.advance(60_000);
+    expect(a.last('progress').status).toBe(180);
+  });
+
   test('a 183 without description is a sign of life of a node and no news for the caller', () => {
     const [node, here] = failover();
     const a = world.call();
