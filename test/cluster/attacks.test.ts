@@ -144,6 +144,30 @@ withOwnServer('a node under attack', () => {
     expect(statusOf(await alice.ask({ ...options(), from: `<sip:alice@${domain}>` }, 10_000))).toBe(200);
   });
 
+  test('megabytes of requests, all at once on several connections, do not stand before others, nor is the server taken for dead', async () => {
+    const node = cluster.node(1);
+    const server = node.sipServerPid;
+    const other = await from127('127.0.0.2');
+    const request = (): string => other.request(options()).replaceAll('UDP', 'TCP');
+    for (let index = 0; index < 20; index += 1) {
+      const socket = connect({ port: node.place.sipPort, host: '127.0.0.1', localAddress: `127.0.0.${100 + index}` });
+      sockets.push(socket);
+      socket.on('error', () => undefined);
+      // What is answered is never read.
+      socket.write(Array.from({ length: 2_000 }, request).join(''));
+    }
+    const took: number[] = [];
+    for (let asked = 0; asked < 10; asked += 1) {
+      const before = Date.now();
+      expect(statusOf(await other.ask(options(), 6_000))).toBe(200);
+      took.push(Date.now() - before);
+      await turn(100);
+    }
+    expect(Math.max(...took)).toBeLessThan(4_000);
+    expect(node.sipServerPid).toBe(server);
+    expect(node.log()).not.toMatch(/the SIP server does not answer/);
+  });
+
   test('idle HTTP connections do not stop /healthz', async () => {
     await crowd(cluster.node(1).place.adminPort, 400);
     for (let asked = 0; asked < 5; asked += 1) expect((await cluster.node(1).fetch('/healthz')).status).toBe(200);

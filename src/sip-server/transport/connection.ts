@@ -4,6 +4,7 @@ import { failureOf } from './addresses';
 import type { ByteBudget, Holder } from './byte-budget';
 import type { Receiver, SendDone, TurnedAwayBecause } from './protocol-transport';
 import type { Room } from './room';
+import type { Backlogged, Turns } from './turns';
 import type { Wire } from './wire';
 
 const PONG = Buffer.from('\r\n');
@@ -32,8 +33,14 @@ export interface StreamTimes {
 /** Bytes that may wait for a stranger who does not read. */
 const STRANGER_QUEUE_BYTES = 64 * 1024;
 
+/** What all connections have together. */
+export interface Shared {
+  readonly budget: ByteBudget;
+  readonly turns: Turns;
+}
+
 /** One connection: TCP, TLS or WebSocket. */
-export class Connection implements Holder {
+export class Connection implements Holder, Backlogged {
   readonly flow: Flow;
   /** Names of the table under which requests to the peer find this connection. */
   readonly keys = new Set<string>();
@@ -54,6 +61,9 @@ export class Connection implements Holder {
   private stalledSince: number | undefined;
   private flushed = 0;
   private flushedAtStall = 0;
+  /** What was received and not handled yet. Nothing more is read meanwhile. */
+  private readonly backlog: Buffer[] = [];
+  private backlogBytes = 0;
 
   constructor(
     readonly id: number,
@@ -64,7 +74,7 @@ export class Connection implements Holder {
     private readonly now: () => number,
     private readonly receiver: Receiver,
     private readonly onClosed: (connection: Connection) => void,
-    private readonly budget: ByteBudget,
+    private readonly shared: Shared,
   ) {
     this.flow = {
       protocol: local.protocol,
@@ -202,6 +212,34 @@ export class Connection implements Holder {
     this.lastActivity = now;
     this.lastHeard = now;
     this.partialBytes = 0;
+    const isBehind = this.backlog.length > 0;
+    this.backlog.push(bytes);
+    this.backlogBytes += bytes.length;
+    if (isBehind) return this.noteHeld();
+    while (this.backlog.length > 0 && this.shared.turns.hasTime) this.handleFirst();
+    if (this.backlog.length === 0) return;
+    this.wire.pause();
+    this.shared.turns.wait(this);
+    this.noteHeld();
+  }
+
+  workOff(): boolean {
+    this.handleFirst();
+    if (this.backlog.length > 0) return true;
+    this.wire.resume();
+    return false;
+  }
+
+  private handleFirst(): void {
+    const bytes = this.backlog.shift();
+    if (bytes === undefined) return;
+    this.backlogBytes -= bytes.length;
+    this.handle(bytes);
+  }
+
+  private handle(bytes: Buffer): void {
+    if (this.finishing) return;
+    const now = this.now();
     for (const item of this.framing.push(bytes)) {
       this.waitingSince = undefined;
       if (item.kind === 'message') {
@@ -214,7 +252,11 @@ export class Connection implements Holder {
       }
     }
     if (this.framing.isInsideMessage) this.waitingSince ??= now;
-    this.budget.set(this, this.framing.heldBytes);
+    this.noteHeld();
+  }
+
+  private noteHeld(): void {
+    this.shared.budget.set(this, this.framing.heldBytes + this.backlogBytes);
   }
 
   private opened(): void {
@@ -231,7 +273,7 @@ export class Connection implements Holder {
     this.waitingSince ??= this.now();
     this.lastHeard = this.now();
     this.partialBytes += bytes;
-    this.budget.set(this, this.partialBytes);
+    this.shared.budget.set(this, this.partialBytes + this.backlogBytes);
   }
 
   private alive(): void {
@@ -249,7 +291,10 @@ export class Connection implements Holder {
   private ended(): void {
     this.settle();
     this.leaveRoom?.();
-    this.budget.set(this, 0);
+    this.backlog.length = 0;
+    this.backlogBytes = 0;
+    this.shared.turns.forget(this);
+    this.shared.budget.set(this, 0);
     const failure = this.failure ?? 'closed';
     this.onClosed(this);
     const waiting = [...this.outstanding];

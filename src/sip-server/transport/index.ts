@@ -18,6 +18,7 @@ import { tcp } from './tcp';
 import { tls } from './tls';
 import type { TlsFiles } from './tls-files';
 import { TlsCredentials } from './tls-files';
+import { Turns } from './turns';
 import { UdpTransport } from './udp';
 import { stampVia } from './via';
 import type { Wakefulness } from './wakefulness';
@@ -67,7 +68,7 @@ class SipTransport implements TransportLayer {
     );
     const receiver = this.receiver();
     const settings = { ...DEFAULT_STREAM_SETTINGS, ...options.stream };
-    const budget = new ByteBudget(settings.unfinishedBytes);
+    const shared = { budget: new ByteBudget(settings.unfinishedBytes), turns: new Turns() };
     const nextId = (): number => ++this.lastConnection;
     const isKnown = options.isKnown ?? (() => false);
     this.add(new UdpTransport(receiver, { ...DATAGRAM_LIMITS, ...options.datagramLimits }, clock, isKnown));
@@ -76,7 +77,7 @@ class SipTransport implements TransportLayer {
     const mayOpen = originPolicy(options.origins);
     const webSockets = [ws(limits, mayOpen), wss(limits, credentials, mayOpen)];
     for (const kind of [tcp(limits), tls(limits, credentials), ...webSockets]) {
-      this.add(new StreamTransport(kind, receiver, limits, settings, clock, nextId, budget));
+      this.add(new StreamTransport(kind, receiver, limits, settings, clock, nextId, shared));
     }
   }
 

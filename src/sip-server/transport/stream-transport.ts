@@ -7,11 +7,10 @@ import type { ParseLimits } from '../../sip-message/parse';
 import { parseVia } from '../../sip-message/via';
 import { addressOfHost } from '../host';
 import type { Destination, Flow, ListenPoint, Protocol } from '../layers';
-import type { Framing } from './connection';
+import type { Framing, Shared } from './connection';
 import { Connection } from './connection';
 import { boundPoint } from './addresses';
 import { ConnectionTable } from './connection-table';
-import type { ByteBudget } from './byte-budget';
 import { Handshakes } from './handshakes';
 import type { ProtocolTransport, Receiver, SendDone, TurnAway } from './protocol-transport';
 import { Room } from './room';
@@ -63,7 +62,7 @@ export class StreamTransport implements ProtocolTransport {
     private readonly settings: StreamSettings,
     private readonly clock: Clock,
     private readonly nextId: () => number,
-    private readonly budget: ByteBudget,
+    private readonly shared: Shared,
   ) {
     this.strangers = new Room(() => clock.now());
     this.protocol = kind.protocol;
@@ -187,7 +186,7 @@ export class StreamTransport implements ProtocolTransport {
       () => this.clock.now(),
       this.receiver,
       (ended) => this.table.remove(ended),
-      this.budget,
+      this.shared,
     );
     this.table.add(connection);
     connection.inRoom(this.strangers);

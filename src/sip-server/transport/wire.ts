@@ -9,7 +9,7 @@ export interface RemoteAddress {
 export interface WireEvents {
   /** A wire that was being opened is open. */
   opened(): void;
-  /** Bytes of a stream, or one whole message of a transport that has messages. */
+  /** A piece of a stream, or one whole message of a transport that has messages. */
   received(bytes: Buffer): void;
   /** So many bytes, of a message that may not be whole yet. */
   partial(bytes: number): void;
@@ -29,6 +29,9 @@ export interface Wire {
   /** Bytes that the peer has not taken yet. */
   readonly queued: number;
   write(bytes: Buffer, written: (error: Error | null | undefined) => void): void;
+  /** Nothing more is read until `resume`, but for what is on its way already. */
+  pause(): void;
+  resume(): void;
   /** Sends what is queued, then closes. */
   end(): void;
   destroy(): void;
@@ -41,6 +44,9 @@ export interface Wire {
    */
   isPeer(address: string, name?: string): boolean;
 }
+
+/** A stream is handled in pieces of at most so many bytes: some dozens of messages. */
+const PIECE_BYTES = 8 * 1024;
 
 /** A plain socket. */
 export class SocketWire implements Wire {
@@ -65,6 +71,14 @@ export class SocketWire implements Wire {
     this.socket.write(bytes, written);
   }
 
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
   end(): void {
     this.socket.end();
   }
@@ -79,7 +93,9 @@ export class SocketWire implements Wire {
 
   attach(events: WireEvents): void {
     this.socket.on('connect', () => events.opened());
-    this.socket.on('data', (chunk: Buffer) => events.received(chunk));
+    this.socket.on('data', (chunk: Buffer) => {
+      for (let at = 0; at < chunk.length; at += PIECE_BYTES) events.received(chunk.subarray(at, at + PIECE_BYTES));
+    });
     this.socket.on('error', (error) => events.failed(error));
     this.socket.on('close', () => events.closed());
   }

@@ -48,6 +48,14 @@ class WebSocketWire implements Wire {
     this.webSocket.send(bytes, { binary: !isUtf8(bytes) }, written);
   }
 
+  pause(): void {
+    this.webSocket.pause();
+  }
+
+  resume(): void {
+    this.webSocket.resume();
+  }
+
   end(): void {
     this.webSocket.close(1000);
   }
