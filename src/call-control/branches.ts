@@ -1,3 +1,4 @@
+import { alignAnswer } from '../sdp';
 import type { Branch, Destination, Failure, Leg, LegId } from './call-state';
 import { bestFailure } from './best-response';
 import { newLeg } from './call-state';
@@ -218,7 +219,8 @@ export function relayProgress(draft: Draft, status: number, sdp: string | undefi
     state.relayed = [...state.relayed, status];
     return draft.emit({ type: 'progress', leg: 'a', status });
   }
-  caller.localSdp = draft.stamped(caller, sdp);
+  const { offer } = state.facts;
+  caller.localSdp = draft.stamped(caller, offer === undefined ? sdp : alignAnswer(sdp, offer));
   state.relayed = [...state.relayed, status];
   draft.emit({ type: 'progress', leg: 'a', status, sdp: caller.localSdp });
 }

@@ -3,6 +3,7 @@ import type { CodecPolicy, JoiningType } from '../media-control';
 import type { AllocationExplanation } from '../media-resource/ports';
 import type { Pid } from '../process/pid';
 import type { Target } from '../digit-analysis/analysis';
+import { spokenBy, toldTo } from './agreed';
 import type { Path } from './path';
 import type { CallState, Connection, Destination, Leg, LegId, Music, RouteTrial } from './call-state';
 
@@ -84,7 +85,8 @@ export function summaryOf(state: CallState): CallSummary {
 }
 
 function legView(leg: Leg): LegView {
-  const { id, device, profile, pid, callId, holds, connection, music, localSdp, remoteSdp } = leg;
+  const { id, device, profile, pid, callId, holds, connection, music } = leg;
+  const [spoken, told] = [spokenBy(leg), toldTo(leg)];
   return {
     id,
     device,
@@ -94,8 +96,8 @@ function legView(leg: Leg): LegView {
     holds,
     connection,
     music: music.step,
-    direction: remoteSdp === undefined ? undefined : effectiveDirection(remoteSdp),
-    ourDirection: localSdp === undefined ? undefined : effectiveDirection(localSdp),
+    direction: spoken === undefined ? undefined : effectiveDirection(spoken),
+    ourDirection: told === undefined ? undefined : effectiveDirection(told),
   };
 }
 

@@ -1,5 +1,6 @@
 import { isHeaderSafe } from '../sip/header-values';
 import { alignMediaLines, audioTransport, inactiveAnswer, inactiveOffer, sameSession, withOrigin } from '../sdp';
+import { toldTo } from './agreed';
 import { type CallState, copyState, type Leg, type LegId } from './call-state';
 import type { CallEffect, Moment, TimerName } from './signals';
 
@@ -60,7 +61,7 @@ export class Draft {
    * `m=` lines than there were (RFC 3264 §8).
    */
   offerFor(leg: Leg, sdp: string): string {
-    return this.stamped(leg, leg.localSdp === undefined ? sdp : alignMediaLines(sdp, leg.localSdp));
+    return this.stamped(leg, leg.localSdp === undefined ? sdp : alignMediaLines(sdp, leg.localSdp, toldTo(leg)));
   }
 
   /** The same for an answer, whose `m=` lines are those of the offer already. */
@@ -73,11 +74,18 @@ export class Draft {
 
   /** An answer that lets the device neither hear nor be heard, and names nobody's address. */
   silentAnswer(leg: Leg, offer: string): string {
-    const options = leg.localSdp === undefined ? {} : { previous: leg.localSdp };
+    const previous = toldTo(leg);
+    const options = previous === undefined ? {} : { previous };
     return this.stamped(leg, inactiveAnswer(offer, this.origin(leg, offer), options));
   }
 
-  silentOffer(leg: Leg, previous: string): string {
+  /** What the leg has from us already (`told`), without what it does not use. */
+  toldAgain(leg: Leg, told: string): string {
+    return this.stamped(leg, toldTo(leg) ?? told);
+  }
+
+  silentOffer(leg: Leg, told: string): string {
+    const previous = toldTo(leg) ?? told;
     return this.stamped(leg, inactiveOffer(previous, this.origin(leg, previous)));
   }
 

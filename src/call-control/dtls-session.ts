@@ -1,7 +1,7 @@
 import type { DeviceProfile } from '../device/device-process';
 import type { AllocationExplanation, AllocationResult } from '../media-resource/ports';
 import type { CancelTimer, Clock } from '../process/clock';
-import { audioTransport, isSdp, unchanged } from '../sdp';
+import { audioTransport, isSdp, unchanged, withOneAudioStream } from '../sdp';
 import { formatReason } from '../sip/reason';
 import { offerAgainMs } from '../sip-message/final-meaning';
 import type {
@@ -24,7 +24,7 @@ const FAILED = 'The media termination point failed';
 /** Whether the device on a leg speaks DTLS-SRTP: by what it said last, by configuration, or by the look of it. */
 export function speaksDtls(profile: DeviceProfile, said: string | undefined): boolean {
   if (profile.kind !== 'station' && profile.kind !== 'gateway') return false;
-  const told = said === undefined ? undefined : audioTransport(said)?.security;
+  const told = said === undefined ? undefined : audioTransport(withOneAudioStream(said))?.security;
   return (told ?? profile.security ?? profile.presumedSecurity) === 'dtls';
 }
 

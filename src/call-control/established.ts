@@ -1,6 +1,7 @@
 import { type Direction, holds, withDirection } from '../sdp';
 import type { Reason } from '../sip/reason';
 import type { SessionSignal } from '../sip/user-agent';
+import { spokenBy, toldTo } from './agreed';
 import { caresForItself, type Leg, newExchange } from './call-state';
 import type { Draft } from './draft';
 import { endCall } from './ending';
@@ -47,8 +48,8 @@ export function enterEstablished(draft: Draft, callee: Leg, { ownOffer }: { read
     const begun = newExchange({ from: 'a', to: callee.id, requestId: undefined, offer: undefined });
     state.exchange = { ...begun, step: 'handed-over', via, ownOffer };
   } else {
-    caller.holds = holds(offer);
-    callee.holds = callee.remoteSdp !== undefined && holdsByAnswer(false, offer, callee.remoteSdp);
+    caller.holds = holds(spokenBy(caller) ?? offer);
+    callee.holds = callee.remoteSdp !== undefined && holdsByAnswer(false, callee.localSdp ?? offer, callee.remoteSdp);
     if (caresForItself(callee)) callee.toldHold = caller.holds;
     if (caller.profile.kind === 'node') caller.toldHold = callee.holds;
   }
@@ -205,11 +206,12 @@ function reconcile(draft: Draft): void {
 
 /** A node, or a conference, is told whether the other end holds; it does what is to be done by itself. Never music into a conference. */
 function reconcileDirection(draft: Draft, node: Leg, other: Leg): void {
-  if (node.toldHold === other.holds || other.remoteSdp === undefined || !isFree(node)) return;
+  const described = spokenBy(other);
+  if (node.toldHold === other.holds || described === undefined || !isFree(node)) return;
   // Through a resource the node goes on to see that; only the direction is the other end's. Which is said in so many words: a device
   // that hears music describes that, and not whether it holds.
-  const shown = draft.callee?.path.step === 'joined' ? node.localSdp : undefined;
-  const sdp = withDirection(shown ?? withinPolicy(other, node, other.remoteSdp), directionTold(other));
+  const shown = draft.callee?.path.step === 'joined' ? toldTo(node) : undefined;
+  const sdp = withDirection(shown ?? withinPolicy(other, node, described), directionTold(other));
   sendOffer(draft, node, 'direction', draft.offerFor(node, sdp), other.holds);
 }
 
@@ -223,8 +225,9 @@ function directionTold({ holds: held }: Leg): Direction {
  */
 function settle(draft: Draft, caller: Leg, callee: Leg): boolean {
   const together = caller.connection === 'peer' && callee.connection === 'peer' && !caller.holds && !callee.holds;
-  if (!together || !isFree(caller) || !isFree(callee) || callee.remoteSdp === undefined) return false;
-  const begun = newExchange({ from: callee.id, to: 'a', requestId: undefined, offer: callee.remoteSdp });
+  const offer = spokenBy(callee);
+  if (!together || !isFree(caller) || !isFree(callee) || offer === undefined) return false;
+  const begun = newExchange({ from: callee.id, to: 'a', requestId: undefined, offer });
   draft.state.exchange = { ...begun, forced: callee.path.step === 'joined' ? 'resource' : 'direct' };
   continueExchange(draft);
   return true;

@@ -1,14 +1,15 @@
-import { alignAnswer, hasSameTransport, holds, isSdp } from '../sdp';
+import { alignAnswer, hasSameTransport, holds, isSdp, offeredAgain } from '../sdp';
 import { formatReason } from '../sip/reason';
 import { statusAcross } from '../sip/status';
 import type { Headers } from '../sip/user-agent';
 import type { ResourceReply } from '../media-resource/ports';
 import { caresForItself, type Exchange, type Leg, type OutgoingOffer } from './call-state';
+import { toldTo } from './agreed';
 import { type Draft, reasonPhrase } from './draft';
 import { awaitAck, followOurs, holdsByAnswer, isFree, noteToldByAnswer, sendOffer } from './outgoing-offer';
 import type { PathNeed } from './path';
 import { needAfterRefusedOffer, needOfOffer, offerThrough, withinPolicy, termsOf } from './path-need';
-import { askPath, dropPath, losePath, requirePath, sideOf } from './path-resource';
+import { askPath, dropPath, fromResource, losePath, requirePath, sideOf } from './path-resource';
 
 const ABOUT = { type: 'exchange' } as const;
 
@@ -119,7 +120,7 @@ export function relayAnswered(draft: Draft, leg: Leg, sent: OutgoingOffer, sdp: 
   }
   leg.localSdp = sent.sdp;
   leg.remoteSdp = sdp;
-  leg.holds = holdsByAnswer(leg.holds, exchange.offer ?? sent.sdp, sdp);
+  leg.holds = holdsByAnswer(leg.holds, sent.sdp, sdp);
   if (exchange.via === 'direct') return answerFrom(draft, exchange, legs.from, leg, withinPolicy(leg, legs.from, sdp));
   step(draft, exchange, { step: 'answering' });
   const asked = askPath(draft, legs.callee, ABOUT, { op: 'connect', from: sideOf(leg), answer: sdp });
@@ -131,7 +132,7 @@ function answerFrom(draft: Draft, exchange: Exchange, from: Leg, to: Leg, sdp: s
   const { offer } = exchange;
   if (offer === undefined) return;
   if (from.incoming === undefined && from.unsettled) return settled(draft, exchange, from, to, sdp);
-  const answer = draft.stamped(from, alignAnswer(sdp, offer));
+  const answer = draft.stamped(from, inPlaces(exchange, from, offer, sdp));
   from.remoteSdp = offer;
   from.localSdp = answer;
   from.holds = false;
@@ -139,9 +140,14 @@ function answerFrom(draft: Draft, exchange: Exchange, from: Leg, to: Leg, sdp: s
   joined(draft, exchange, from, to);
 }
 
+/** An answer with the `m=` lines of the offer of this leg. */
+function inPlaces({ via }: Exchange, offerer: Leg, offer: string, answer: string): string {
+  return via === 'resource' ? fromResource(offerer, offer, answer) : alignAnswer(answer, offer);
+}
+
 /** The caller has taken what the callee had answered. If it speaks from another place now, the callee must hear of it after all. */
 function settled(draft: Draft, exchange: Exchange, callee: Leg, caller: Leg, sdp: string): void {
-  const known = callee.localSdp;
+  const known = toldTo(callee);
   joined(draft, exchange, callee, caller);
   if (known === undefined || !hasSameTransport(known, sdp)) leaveApart(draft);
 }
@@ -215,7 +221,7 @@ export function completeHandOver(draft: Draft, from: Leg, sdp: string | undefine
   const offer = legs?.to.remoteSdp;
   if (exchange === undefined || legs === undefined || offer === undefined) return;
   const { to, callee } = legs;
-  if (!exchange.ownOffer) to.holds = holds(offer);
+  if (!exchange.ownOffer) to.holds = holds(offeredAgain(offer, toldTo(to)));
   if (sdp === undefined || !isSdp(sdp)) return refuseHandOver(draft, exchange, to);
   from.remoteSdp = sdp;
   from.holds = holdsByAnswer(from.holds, offer, sdp);
@@ -227,7 +233,7 @@ export function completeHandOver(draft: Draft, from: Leg, sdp: string | undefine
 
 function acknowledgeTo(draft: Draft, exchange: Exchange, from: Leg, to: Leg, sdp: string | undefined): void {
   if (!exchange.ownOffer && sdp !== undefined && to.remoteSdp !== undefined) {
-    to.localSdp = draft.stamped(to, alignAnswer(sdp, to.remoteSdp));
+    to.localSdp = draft.stamped(to, inPlaces(exchange, to, to.remoteSdp, sdp));
     draft.emit({ type: 'acknowledge', leg: to.id, sdp: to.localSdp });
   }
   joined(draft, exchange, from, to);

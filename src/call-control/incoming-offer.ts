@@ -1,5 +1,6 @@
-import { holds, isSdp, unchanged } from '../sdp';
+import { holds, isSdp, offeredAgain, unchanged } from '../sdp';
 import type { HeaderReader, ResponseOptions } from '../sip/user-agent';
+import { spokenBy, toldTo } from './agreed';
 import { caresForItself, type Exchange, type IncomingOffer, type Leg, newExchange } from './call-state';
 import type { Draft } from './draft';
 import { reconnectMusic } from './music';
@@ -55,9 +56,9 @@ function receiveDescription(draft: Draft, leg: Leg, incoming: IncomingOffer, off
   const other = draft.other(leg);
   if (leg.localSdp !== undefined && leg.remoteSdp !== undefined && unchanged(leg.remoteSdp, offer)) {
     // A session refresh (RFC 4028 §7.4) concerns nobody else.
-    return answerOurselves(draft, leg, incoming, offer, leg.localSdp);
+    return answerOurselves(draft, leg, incoming, offer, draft.toldAgain(leg, leg.localSdp));
   }
-  if (holds(offer)) {
+  if (holds(offeredAgain(offer, toldTo(leg)))) {
     if (!leg.holds) draft.state.holdCount += 1;
     leg.holds = true;
     leg.connection = 'silence';
@@ -80,6 +81,7 @@ function receiveWish(draft: Draft, leg: Leg, incoming: IncomingOffer): void {
     leg.holds = false;
     leg.connection = 'silence';
   }
+  leg.localSdp = draft.toldAgain(leg, leg.localSdp);
   if (caresForItself(leg)) leg.toldHold = holds(leg.localSdp);
   respondWith(draft, leg, incoming, leg.localSdp);
   awaitAck(draft, leg, 'answer');
@@ -117,7 +119,7 @@ export function acknowledged(draft: Draft, leg: Leg, answer: string | undefined)
   if (answer === undefined || !isSdp(answer)) return;
   const before = leg.remoteSdp;
   leg.remoteSdp = answer;
-  if (before === undefined || !unchanged(before, answer)) reconnectMusic(draft, leg, answer);
+  if (before === undefined || !unchanged(before, answer)) reconnectMusic(draft, leg, spokenBy(leg) ?? answer);
 }
 
 /** RFC 3261 §14.2: between 0 and 10 s. */

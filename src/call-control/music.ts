@@ -1,4 +1,5 @@
 import type { AllocationExplanation, UnavailableReason } from '../media-resource/ports';
+import { spokenBy } from './agreed';
 import type { Leg, OutgoingOffer } from './call-state';
 import type { Draft } from './draft';
 import { isFree, sendOffer } from './outgoing-offer';
@@ -35,7 +36,7 @@ export function reconcileMusic(draft: Draft, leg: Leg, other: Leg): void {
     case 'offering':
       if (!isFree(leg)) return;
       // The offer is for what the device spoke when it was made.
-      if (leg.music.peer !== leg.remoteSdp) return askForMusic(draft, leg, leg.music);
+      if (leg.music.peer !== spokenBy(leg)) return askForMusic(draft, leg, leg.music);
       return sendOffer(draft, leg, 'music', draft.offerFor(leg, leg.music.sdp));
     case 'refused':
     case 'unavailable':
@@ -56,7 +57,7 @@ function askForMusic(
   leg: Leg,
   { token, leaseMs }: { readonly token: number; readonly leaseMs: number },
 ): void {
-  const peer = leg.remoteSdp;
+  const peer = spokenBy(leg);
   leg.music = { step: 'asking', token, leaseMs, peer };
   draft.emit({ type: 'ask-offer', leg: leg.id, token, peer });
 }
@@ -183,7 +184,7 @@ export function musicAnswered(draft: Draft, leg: Leg, offer: OutgoingOffer, answ
   leg.localSdp = offer.sdp;
   leg.remoteSdp = answer;
   leg.connection = 'music';
-  if (leg.music.step === 'offering') connect(draft, leg, answer);
+  if (leg.music.step === 'offering') connect(draft, leg, spokenBy(leg) ?? answer);
 }
 
 /** The device answers the same offer of the server differently. */

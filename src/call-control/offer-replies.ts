@@ -1,6 +1,7 @@
 import { unchanged } from '../sdp';
 import { finalMeaning } from '../sip-message/final-meaning';
 import type { SessionSignal } from '../sip/user-agent';
+import { spokenBy } from './agreed';
 import { keptHeaders } from './best-response';
 import type { Leg, OutgoingOffer } from './call-state';
 import type { Draft } from './draft';
@@ -49,7 +50,7 @@ function refreshed(draft: Draft, leg: Leg, answer: string | undefined): void {
   if (answer === undefined) return;
   const before = leg.remoteSdp;
   leg.remoteSdp = answer;
-  if (before !== undefined && !unchanged(before, answer)) reconnectMusic(draft, leg, answer);
+  if (before !== undefined && !unchanged(before, answer)) reconnectMusic(draft, leg, spokenBy(leg) ?? answer);
 }
 
 /** Our re-INVITE was refused: what that means is `finalMeaning`; unless the dialog is over the session stays as it was. */

@@ -1,4 +1,4 @@
-import { effectiveDirection, holds } from '../sdp';
+import { agreedPart, effectiveDirection, holds } from '../sdp';
 import { caresForItself, type Leg, type OfferPurpose, type OutgoingOffer } from './call-state';
 import type { Draft } from './draft';
 import { type AgreedTimer, agreedTimer, refreshAfterMs, requestTimer } from './session-timer';
@@ -79,7 +79,8 @@ export function scheduleRefresh(draft: Draft, leg: Leg, role: AgreedTimer['refre
 /** Whether the device holds, when it has answered our offer. Only an offer to send and to hear lets it show that it does. */
 export function holdsByAnswer(before: boolean, offer: string, answer: string): boolean {
   if (!holds(answer)) return false;
-  return effectiveDirection(offer) === 'sendrecv' && !holds(offer) ? true : before;
+  const accepted = agreedPart(offer, answer);
+  return effectiveDirection(accepted) === 'sendrecv' && !holds(accepted) ? true : before;
 }
 
 /** The same of an answer of ours: by it a node takes the other end for one that holds, or not, as it would by an offer. */

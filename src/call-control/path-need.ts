@@ -9,7 +9,8 @@ import {
   termsFor,
 } from '../media-control';
 import type { AllocationExplanation, MediaTerms } from '../media-resource/ports';
-import { audioCodecs, audioTransport, isSpeechCodec } from '../sdp';
+import { audioCodecs, audioStreams, audioTransport, isSpeechCodec, withOneAudioStream } from '../sdp';
+import { spokenBy, toldTo } from './agreed';
 import type { Destination, Exchange, Leg } from './call-state';
 import type { Draft } from './draft';
 import type { MediaTried, PathNeed } from './path';
@@ -35,7 +36,9 @@ function policyFor(from: Leg, to: Leg): CodecPolicy | undefined {
  * they may name more than was offered (RFC 3264 §6.1).
  */
 export function withinPolicy(from: Leg, to: Leg, offer: string): string {
-  return narrowed(offer, policyFor(from, to));
+  // A bridge takes one audio stream.
+  const sdp = to.profile.kind === 'conference' ? withOneAudioStream(offer, toldTo(from)) : offer;
+  return narrowed(sdp, policyFor(from, to));
 }
 
 /** What a resource is given to make an offer of: a transcoder chooses the codecs, a media termination point leaves them as they are. */
@@ -48,7 +51,11 @@ export function decidePath(
   [from, fromSdp]: readonly [Leg, string | undefined],
   [to, toSdp]: readonly [Leg, string | undefined],
 ): MediaPath {
-  return decideMediaPath(endOf(from, fromSdp), endOf(to, toSdp), policyFor(from, to));
+  const policy = policyFor(from, to);
+  const path = decideMediaPath(endOf(from, fromSdp), endOf(to, toSdp), policy);
+  if (path.path === 'direct' || fromSdp === undefined) return path;
+  // What will be joined is the stream that was in use.
+  return decideMediaPath(endOf(from, withOneAudioStream(fromSdp, toldTo(from))), endOf(to, toSdp), policy);
 }
 
 function endOf({ profile, device }: Leg, description: string | undefined): MediaEnd {
@@ -108,7 +115,7 @@ export function needAfterRefusal(draft: Draft, callee: Leg, tried: MediaTried | 
   const common = { why: refusalText(draft, callee), optional: false, refusals: before + 1 };
   if (direct) {
     if (offer === undefined) return { ...common, type: 'mtp', ownOffer: true };
-    const secure = audioTransport(offer)?.security !== 'none';
+    const secure = audioStreams(offer).every((stream) => audioTransport(stream)?.security !== 'none');
     return { ...common, type: secure ? 'mtp' : 'transcoder', security: 'none' };
   }
   if (path.need.type === 'mtp') return { ...common, type: 'transcoder', security: 'none', refusals: 2 };
@@ -123,7 +130,7 @@ function refusalText(draft: Draft, callee: Leg): string {
 
 /** The same in an established call, for a re-INVITE. Undefined: the codecs are not what was wrong with it. */
 export function needAfterRefusedOffer(from: Leg, to: Leg, offer: string): PathNeed | undefined {
-  const last = telling(to.remoteSdp);
+  const last = telling(spokenBy(to));
   if (telling(offer) === undefined) return undefined;
   if (last !== undefined && decidePath([from, offer], [to, last]).path === 'direct') return undefined;
   const codecs = speechCodecs({ sdp: telling(offer), codecs: undefined });
@@ -143,7 +150,7 @@ export function needOfOffer(draft: Draft, from: Leg, to: Leg, offer: string): Pa
  */
 function knownOf(draft: Draft, leg: Leg): string | undefined {
   const path = draft.callee?.path.step ?? 'direct';
-  if (path !== 'direct') return telling(leg.remoteSdp) ?? leg.ability;
+  if (path !== 'direct') return telling(spokenBy(leg)) ?? leg.ability;
   return leg.profile.kind === 'node' && leg.id !== 'a' ? undefined : leg.ability;
 }
 
@@ -151,7 +158,7 @@ function knownOf(draft: Draft, leg: Leg): string | undefined {
 export function termsOf(leg: Leg, other: Leg, need: PathNeed): MediaTerms {
   const learned = leg.id === 'a' ? undefined : need;
   const refused = (learned?.refusals ?? 0) > 0;
-  const known = telling(leg.remoteSdp) ?? (refused ? undefined : leg.ability);
+  const known = telling(spokenBy(leg)) ?? (refused ? undefined : leg.ability);
   const told = learned?.codecs ?? [];
   const policy = policyFor(other, leg);
   const end = { ...endOf(leg, known), ...(told.length > 0 ? { codecs: told } : {}), policy };
@@ -164,10 +171,10 @@ export function termsOf(leg: Leg, other: Leg, need: PathNeed): MediaTerms {
 
 /** What is known of a leg, for the choice of a resource and for its explanation. */
 function describedEnd(leg: Leg, need: PathNeed): MediaEnd {
-  const known = leg.ability ?? leg.remoteSdp;
+  const known = leg.ability ?? spokenBy(leg);
   if (leg.id === 'a' || need.refusals === 0) return endOf(leg, known);
-  const { remoteSdp, profile } = leg;
-  return { ...endOf(leg, remoteSdp), codecs: (need.codecs ?? []).length > 0 ? need.codecs : profile.codecs };
+  const { profile } = leg;
+  return { ...endOf(leg, spokenBy(leg)), codecs: (need.codecs ?? []).length > 0 ? need.codecs : profile.codecs };
 }
 
 /** Codecs that the resource must speak, and those of both ends. */

@@ -1,4 +1,6 @@
 import type { AllocationExplanation, ResourceReply, UnavailableReason } from '../media-resource/ports';
+import { alignAnswer, withOneAudioStream, withoutFurtherAudio } from '../sdp';
+import { toldTo } from './agreed';
 import type { Leg, LegId } from './call-state';
 import type { Draft } from './draft';
 import { keepExplanation } from './music';
@@ -101,15 +103,33 @@ function askedIn({ trials }: AllocationExplanation): readonly string[] {
   return trials.filter(({ outcome }) => outcome !== 'skipped').map(({ device }) => device);
 }
 
-/** Puts a question to the resource in the path; false: there is none (any more). */
-export function askPath(draft: Draft, callee: Leg, about: Question['about'], request: PathRequest): boolean {
+/**
+ * Puts a question to the resource in the path; false: there is none (any more). It is given one audio stream: `fromResource` brings its reply back
+ * to the place of that one.
+ */
+export function askPath(draft: Draft, callee: Leg, about: Question['about'], asked: PathRequest): boolean {
   const { path } = callee;
   if (path.step !== 'joined') return false;
+  const request = withOneStream(asked, draft.caller, callee);
   const number = draft.state.nextQuestion;
   draft.state.nextQuestion += 1;
   callee.question = { number, about };
   draft.emit({ type: 'ask-path', leg: callee.id, token: path.token, number, request });
   return true;
+}
+
+function withOneStream(asked: PathRequest, caller: Leg, callee: Leg): PathRequest {
+  if (asked.op === 'connect') {
+    const { localSdp } = asked.from === 'a' ? caller : callee;
+    return { ...asked, answer: withoutFurtherAudio(asked.answer, localSdp) };
+  }
+  const offerer = asked.to === 'a' ? callee : caller;
+  return asked.sdp === undefined ? asked : { ...asked, sdp: withoutFurtherAudio(asked.sdp, toldTo(offerer)) };
+}
+
+/** The answer that a resource has made for a leg, in the form that the offer of the leg demands. */
+export function fromResource(leg: Leg, offer: string, made: string): string {
+  return alignAnswer(made, withOneAudioStream(offer, toldTo(leg)));
 }
 
 /** The question that a reply belongs to; undefined: it comes too late. */

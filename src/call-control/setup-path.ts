@@ -1,5 +1,5 @@
 import { formatReason } from '../sip/reason';
-import { holds, unchanged } from '../sdp';
+import { alignAnswer, holds, unchanged } from '../sdp';
 import {
   addLeg,
   branchFailed,
@@ -18,7 +18,16 @@ import { endCall } from './ending';
 import { enterEstablished } from './established';
 import { DIRECT, type MediaTried, type PathNeed, type Question } from './path';
 import { needAfterRefusal, needForCaller, offerThrough, withinPolicy, termsOf, triedFor } from './path-need';
-import { askPath, calleeWith, leaseReplied, losePath, pathAllocated, pathReplied, requirePath } from './path-resource';
+import {
+  askPath,
+  calleeWith,
+  fromResource,
+  leaseReplied,
+  losePath,
+  pathAllocated,
+  pathReplied,
+  requirePath,
+} from './path-resource';
 import type { CallSignal } from './signals';
 import type { ResourceReply } from '../media-resource/ports';
 
@@ -100,14 +109,19 @@ function questionAnswered(draft: Draft, callee: Leg, about: Question['about'], r
     case 'invite':
       return invite(draft, callee, sdp);
     case 'early':
-      return relayProgress(draft, about.status, sdp);
+      return relayProgress(draft, about.status, forCaller(draft, sdp));
     case 'answer':
-      return finishAnswer(draft, callee, sdp);
+      return finishAnswer(draft, callee, forCaller(draft, sdp));
     case 'caller-offer':
       return finishAnswer(draft, callee, sdp, { ownOffer: about.ownOffer });
     case 'exchange':
       return;
   }
+}
+
+function forCaller({ caller, state }: Draft, made: string): string {
+  const { offer } = state.facts;
+  return offer === undefined ? made : fromResource(caller, offer, made);
 }
 
 function questionFailed(draft: Draft, callee: Leg, about: Question['about'], reply: ResourceReply): void {
@@ -197,12 +211,14 @@ export function finishAnswer(
 ): void {
   const { state, caller } = draft;
   const told = caller.localSdp;
-  const sdp = told ?? draft.stamped(caller, description);
+  const { offer } = state.facts;
+  const fitting = offer === undefined ? description : alignAnswer(description, offer);
+  const sdp = told ?? draft.stamped(caller, fitting);
   caller.localSdp = sdp;
-  callee.unsettled = !unchanged(sdp, description) || !isWhatTheResourceKnows(callee);
+  callee.unsettled = !unchanged(sdp, fitting) || !isWhatTheResourceKnows(callee);
   const headers = { ...state.facts.timerHeaders, ...focusHeaders(callee.focus) };
   draft.emit({ type: 'answer', leg: 'a', sdp, headers });
-  if (state.facts.offer === undefined && callee.remoteSdp !== undefined) callee.holds = holds(callee.remoteSdp);
+  if (offer === undefined && callee.remoteSdp !== undefined) callee.holds = holds(callee.remoteSdp);
   if (callee.path.step === 'joined') callee.path = { ...callee.path, used: true };
   enterEstablished(draft, callee, { ownOffer });
 }

@@ -1,6 +1,6 @@
 import type { Allocation, AllocationResult, OfferRequest, ResourceReply } from '../media-resource/ports';
 import type { CancelTimer, Clock } from '../process/clock';
-import { alignAnswer, alignMediaLines, isSdp, withOriginOf } from '../sdp';
+import { alignAnswer, alignMediaLines, isSdp, withOneAudioStream, withOriginOf, withoutFurtherAudio } from '../sdp';
 
 /** Which of the two a description is (RFC 3264). */
 export type Part = 'offer' | 'answer';
@@ -24,9 +24,10 @@ export class Termination {
   private stopRenewing: CancelTimer | undefined;
   private closed = false;
   private readonly failed: string[] = [];
-  /** The last description that the device has, from us; its last offer; what the call said last. */
+  /** The last description that the device has, from us; its last offer; what the call was shown last of the device, and what it said last. */
   private told: string | undefined;
   private offered: string | undefined;
+  private shown: string | undefined;
   private call: string | undefined;
 
   constructor(private readonly options: TerminationOptions) {}
@@ -55,9 +56,8 @@ export class Termination {
     const { allocation } = this;
     if (part === 'offer') this.offered = sdp;
     if (allocation === undefined) return sdp;
-    const { family } = this.options;
-    if (part === 'offer') return this.offer(allocation, { to: 'b', sdp, terms: { security: 'none', family } });
-    return this.made(allocation, await allocation.connect({ answer: sdp, from: 'a' }));
+    this.shown = part === 'offer' ? await this.offerOf(allocation, sdp) : await this.answerOf(allocation, sdp);
+    return this.shown;
   }
 
   /** What the call has said, as the device is to hear it: under the `o=` line that the call has given it. */
@@ -75,14 +75,28 @@ export class Termination {
     this.drop();
   }
 
+  private offerOf(allocation: Allocation, offer: string): Promise<string> {
+    const terms = { security: 'none', family: this.options.family } as const;
+    return this.offer(allocation, { to: 'b', sdp: withoutFurtherAudio(offer, this.told), terms });
+  }
+
+  private async answerOf(allocation: Allocation, sdp: string): Promise<string> {
+    const answer = withoutFurtherAudio(sdp, this.told);
+    const made = this.made(allocation, await allocation.connect({ answer, from: 'a' }));
+    return this.call === undefined ? made : alignAnswer(made, withOneAudioStream(this.call, this.shown));
+  }
+
   private async offerTo(allocation: Allocation, sdp: string): Promise<string> {
-    const made = await this.offer(allocation, { to: 'a', sdp, terms: { security: 'dtls' } });
+    const offer = withoutFurtherAudio(sdp, this.shown);
+    const made = await this.offer(allocation, { to: 'a', sdp: offer, terms: { security: 'dtls' } });
     return withOriginOf(this.told === undefined ? made : alignMediaLines(made, this.told), sdp);
   }
 
   private async answerTo(allocation: Allocation, sdp: string): Promise<string> {
-    const made = this.made(allocation, await allocation.connect({ answer: sdp, from: 'b' }));
-    return withOriginOf(this.offered === undefined ? made : alignAnswer(made, this.offered), sdp);
+    const answer = withoutFurtherAudio(sdp, this.shown);
+    const made = this.made(allocation, await allocation.connect({ answer, from: 'b' }));
+    if (this.offered === undefined) return withOriginOf(made, sdp);
+    return withOriginOf(alignAnswer(made, withOneAudioStream(this.offered, this.told)), sdp);
   }
 
   private async offer(allocation: Allocation, relay: NonNullable<OfferRequest['relay']>): Promise<string> {

@@ -1,5 +1,13 @@
 import type { MediaResourceType } from '../media-resource/ports';
-import { audioCodecs, audioTransport, codecName, hasCommonAudioCodec, isSpeechCodec } from '../sdp';
+import {
+  audioCodecs,
+  audioStreams,
+  audioTransport,
+  codecName,
+  hasCommonAudioCodec,
+  isSpeechCodec,
+  withOneAudioStream,
+} from '../sdp';
 import { type CodecPolicy, isAllowed, narrowed, policyText } from './codec-policy';
 
 /** One end of a call, as far as media is concerned. */
@@ -108,12 +116,30 @@ function throughPolicy(a: MediaEnd, b: MediaEnd, policy: CodecPolicy): MediaPath
   return { path: 'through', needs: 'transcoder', reason, optional: false, ...near };
 }
 
+/** The end as each of the audio streams that it describes makes it. */
+function choicesOf(end: MediaEnd): readonly MediaEnd[] {
+  const streams = end.sdp === undefined ? [] : audioStreams(end.sdp);
+  return streams.length < 2 ? [end] : streams.map((sdp) => ({ ...end, sdp }));
+}
+
+function withOneStream(end: MediaEnd): MediaEnd {
+  return end.sdp === undefined ? end : { ...end, sdp: withOneAudioStream(end.sdp) };
+}
+
 /**
  * What the media path between two ends must be (claims M2, M4). No codec in common comes first: a transcoder also
  * joins different transports. An end without description or configured codecs is taken to be able to do anything, or
- * anything that the codec policy between the ends allows.
+ * anything that the codec policy between the ends allows. Of several audio streams one that needs nothing will do; else one is joined.
  */
 export function decideMediaPath(a: MediaEnd, b: MediaEnd, policy?: CodecPolicy): MediaPath {
+  const others = choicesOf(b);
+  const direct = choicesOf(a)
+    .flatMap((one) => others.map((other) => pathBetween(one, other, policy)))
+    .find(({ path }) => path === 'direct');
+  return direct ?? pathBetween(withOneStream(a), withOneStream(b), policy);
+}
+
+function pathBetween(a: MediaEnd, b: MediaEnd, policy: CodecPolicy | undefined): MediaPath {
   const transcoded = policy === undefined ? undefined : throughPolicy(a, b, policy);
   if (transcoded !== undefined) return transcoded;
   if (!shareCodec(a, b)) {

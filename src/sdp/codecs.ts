@@ -80,28 +80,28 @@ function restrictSection(section: Section, keep: ReadonlySet<number>): Section {
 const ALWAYS_ALLOWED = ['telephone-event', 'CN'];
 
 /**
- * Leaves only the audio codecs with these names, telephone-event and comfort noise, in the sender's order. A further audio stream
- * without one of them is switched off (port 0, RFC 3264 §6). Undefined: the first one would have no codec for speech left. What is
+ * Leaves only the audio codecs with these names, telephone-event and comfort noise, in the sender's order. Of several, an audio stream
+ * without one of them is switched off (port 0, RFC 3264 §6). Undefined: none would have a codec for speech left. What is
  * allowed already is returned byte for byte.
  */
 export function restrictCodecs(sdp: string, names: readonly string[]): string | undefined {
   const allowed = [...names, ...ALWAYS_ALLOWED];
   const view = readDescription(sdp);
   const parts = splitSdp(sdp);
-  const first = parts.media.findIndex((section) => isAudio(section) && isActive(section) && isRtp(section));
-  const speechLost = new Set<number>();
+  let [streams, silent] = [0, 0];
   const media = parts.media.map((section, index) => {
     const line = mediaLineOf(section);
     if (line === undefined || !isAudio(section) || !isActive(section) || !isRtp(section)) return section;
+    streams += 1;
     const kept = codecsOf(section, view.streams[index]).filter((codec) =>
       allowed.some((name) => namesCodec(name, codec)),
     );
     if (!kept.some(isSpeechCodec)) {
-      speechLost.add(index);
+      silent += 1;
       return { lines: [formatMediaLine({ ...line, port: 0 }), ...section.lines.slice(1)] };
     }
     if (kept.length === line.formats.length) return section;
     return restrictSection(section, new Set(kept.map((codec) => codec.payload)));
   });
-  return speechLost.has(first) ? undefined : joinSdp({ session: parts.session, media });
+  return streams > 0 && silent === streams ? undefined : joinSdp({ session: parts.session, media });
 }

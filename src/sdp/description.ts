@@ -1,5 +1,5 @@
 import { parse } from 'sdp-transform';
-import { isActive, MAX_SDP_BYTES, mediaLineOf, type Section, splitSdp } from './lines';
+import { isActive, MAX_SDP_BYTES, MAX_STREAMS, mediaLineOf, type Section, splitSdp } from './lines';
 
 /**
  * What a session description says of one stream. The parser (sdp-transform) is used for reading only: it drops the order of
@@ -66,9 +66,6 @@ export function readDescription(sdp: string): DescriptionView {
     return NOTHING;
   }
 }
-
-/** Far more than any phone has. */
-const MAX_STREAMS = 64;
 
 /**
  * What is missing or wrong in a text that ought to be a session description with at least one stream, removed ones included

@@ -19,6 +19,7 @@ export { withCanonicalCodecs, withOwnNumbers, withPayloadTypes } from './payload
 export { isSourceLearned, withoutSource, withPlainAddresses, withSourceLearned } from './media-source';
 export { sameSession, unchanged, withOrigin, withOriginOf } from './origin';
 export type { Origin } from './origin';
+export { agreedPart, audioStreams, offeredAgain, withOneAudioStream, withoutFurtherAudio } from './agreed';
 export { alignAnswer, alignMediaLines, audioOnly, inactiveAnswer, inactiveOffer, mediaLineCount } from './offer-answer';
 export type { InactiveAnswerOptions } from './offer-answer';
 export { addressPair, canonicalAddress, familyOf, mainFamily } from './address';

@@ -28,6 +28,9 @@ export interface MediaLine {
 /** Longer texts are not read: a SIP message over UDP cannot even carry them, and every step here is linear in this. */
 export const MAX_SDP_BYTES = 65_536;
 
+/** Far more than any phone has. */
+export const MAX_STREAMS = 64;
+
 const EVERY_LINE = /[^\r\n]+(?:\r\n|\n|\r|$)/g;
 const MEDIA_LINE = /^m=([\w-]+) (\d{1,5})(?:\/\d+)? ([\w./-]+)((?: \S+)*) *$/;
 

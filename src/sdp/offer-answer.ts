@@ -9,25 +9,15 @@ import {
   isAudio,
   isRtp,
   joinSdp,
+  MAX_STREAMS,
   mediaLineOf,
-  type SdpLines,
   type Section,
   splitSdp,
   textOf,
 } from './lines';
 import { networkAddress, originLine, type Origin } from './origin';
-
-/** The section refused: port 0, nothing else left (RFC 3264 §6). */
-function refused(section: Section): Section {
-  const media = mediaLineOf(section);
-  if (media === undefined) {
-    // An m= line that cannot be read is refused in its own words, with its port made 0.
-    const [kind = 'm=audio', , ...rest] = textOf(section.lines[0] ?? '').split(' ');
-    return { lines: [`${[kind, '0', ...rest].join(' ')}\r\n`] };
-  }
-  const formats = media.formats.length > 0 ? media.formats : ['0'];
-  return { lines: [formatMediaLine({ ...media, port: 0, formats })] };
-}
+import { offeredAgain } from './agreed';
+import { groupsOf, refused, withGroups } from './refusal';
 
 function sessionLines(origin: Origin): string[] {
   return ['v=0\r\n', originLine(origin), 's=-\r\n', `c=${networkAddress(origin.address)}\r\n`, 't=0 0\r\n'];
@@ -69,30 +59,8 @@ function inactiveSection(
   };
 }
 
-/** The `a=group` lines with only those media ids that are still there and not refused (RFC 5888 §9.2). */
-function withGroups(parts: SdpLines, groups: readonly string[]): SdpLines {
-  const present = new Set(
-    parts.media
-      .filter(isActive)
-      .flatMap((section) => section.lines)
-      .filter((line) => hasName(line, 'a=mid'))
-      .map((line) => line.trimEnd().slice('a=mid:'.length)),
-  );
-  const lines = groups.flatMap((line) => {
-    const [semantics = '', ...ids] = textOf(line).split(' ');
-    const kept = ids.filter((id) => present.has(id));
-    return kept.length === 0 ? [] : [`${[semantics, ...kept].join(' ')}\r\n`];
-  });
-  const others = parts.session.filter((line) => !hasName(line, 'a=group'));
-  return { session: [...others.map(ended), ...lines], media: parts.media };
-}
-
-function groupsOf(parts: SdpLines): readonly string[] {
-  return parts.session.filter((line) => hasName(line, 'a=group'));
-}
-
 export interface InactiveAnswerOptions {
-  /** What the offerer had from us last in this dialog: needed when it speaks DTLS. */
+  /** What the offerer had from us last in this dialog, as far as it was agreed: needed when it speaks DTLS, or has offered several audio streams. */
   readonly previous?: string;
   /** `recvonly` for a holder whose phone cannot take `inactive`; never given where the offer does not allow it. */
   readonly direction?: 'inactive' | 'recvonly';
@@ -100,11 +68,11 @@ export interface InactiveAnswerOptions {
 
 /**
  * The answer to a holder: every `m=` line answered in order, RTP streams accepted with the offered codecs and silent, streams
- * of other kinds refused, the address a blackhole and never the held phone's (RFC 3264 §6.1). `inactive` is allowed
+ * of other kinds and audio streams beside those that were agreed refused, the address a blackhole and never the held phone's (RFC 3264 §6.1). `inactive` is allowed
  * for every offer; that is why it is the rule here.
  */
 export function inactiveAnswer(offer: string, origin: Origin, options: InactiveAnswerOptions = {}): string {
-  const offered = splitSdp(offer);
+  const offered = splitSdp(offeredAgain(offer, options.previous));
   const before = splitSdp(options.previous ?? '');
   const security = dtlsAnswer(before.session);
   const listensIn = ['sendrecv', 'recvonly'].includes(mirrored(effectiveDirection(offer)));
@@ -144,33 +112,43 @@ function kindOf(section: Section): string {
   return mediaLineOf(section)?.kind ?? '';
 }
 
-/** Indices of the sections of each kind, in order. */
-function placesByKind(kinds: readonly string[]): ReadonlyMap<string, number[]> {
-  const places = new Map<string, number[]>();
-  kinds.forEach((kind, index) => {
-    const known = places.get(kind);
-    if (known === undefined) places.set(kind, [index]);
-    else known.push(index);
-  });
-  // Taken from the end, so the last comes first.
-  for (const indices of places.values()) indices.reverse();
-  return places;
+const NO_SECTION: Section = { lines: [] };
+
+/** How well a section may stand in a place. */
+function fitOf(section: Section, place: Section, isSamePlace: boolean, placesCount: boolean): number {
+  const sameUse = isActive(section) === isActive(place) ? 4 : 0;
+  const sameProtocol = mediaLineOf(section)?.protocol === mediaLineOf(place)?.protocol ? 2 : 0;
+  return (isSamePlace ? (placesCount ? 8 : 1) : 0) + sameUse + sameProtocol;
 }
 
-/** For each section of `pattern` the index of the section of `sections` with its kind: that of the same place first. */
+/**
+ * For each section of `pattern` the index of the section of `sections` that takes its place: one of its kind. Who has as many of a kind knows the
+ * places; who has fewer (a media server, another phone) means those that are in use.
+ */
 function matchSections(sections: readonly Section[], pattern: readonly Section[]): readonly (number | undefined)[] {
-  const kinds = sections.map(kindOf);
-  const wanted = pattern.map(kindOf);
-  const matches = wanted.map((kind, place) => (kinds[place] === kind ? place : undefined));
-  const taken = new Set(matches);
-  const free = placesByKind(kinds);
-  return matches.map((match, place) => {
-    if (match !== undefined) return match;
-    const places = free.get(wanted[place] ?? '');
-    let index = places?.pop();
-    while (index !== undefined && taken.has(index)) index = places?.pop();
-    return index;
-  });
+  // No description of a device, and too many to be compared each with each.
+  if (Math.max(sections.length, pattern.length) > MAX_STREAMS)
+    return pattern.map((place, at) => (kindOf(place) === kindOf(sections[at] ?? NO_SECTION) ? at : undefined));
+  const count = (all: readonly Section[], kind: string): number => all.filter((one) => kindOf(one) === kind).length;
+  const knowsPlaces = new Map(
+    pattern.map(kindOf).map((kind) => [kind, count(sections, kind) >= count(pattern, kind)] as const),
+  );
+  const pairs = pattern.flatMap((place, at) =>
+    sections.flatMap((section, index) => {
+      const kind = kindOf(place);
+      if (kindOf(section) !== kind) return [];
+      return [{ at, index, fit: fitOf(section, place, at === index, knowsPlaces.get(kind) === true) }];
+    }),
+  );
+  const matches: (number | undefined)[] = pattern.map(() => undefined);
+  const taken = new Set<number>();
+  // The sort is stable: what fits equally well goes in order.
+  for (const { at, index } of pairs.sort((a, b) => b.fit - a.fit)) {
+    if (matches[at] !== undefined || taken.has(index)) continue;
+    matches[at] = index;
+    taken.add(index);
+  }
+  return matches;
 }
 
 function rearranged(sdp: string, pattern: string, mayGrow: boolean): string {
@@ -219,10 +197,10 @@ function withMediaIds(sdp: string, previous: string): string {
 /**
  * An offer for a dialog in which `previous` was the last description (from either side): never fewer `m=` lines than before,
  * old ones in their old place, of their old kind and with their old id, those that are gone refused with port 0, new ones at the end
- * (RFC 3264 §8). Returned byte for byte when it fits already.
+ * (RFC 3264 §8). Returned byte for byte when it fits already. `agreed`: `previous` with what the peer does not use refused.
  */
-export function alignMediaLines(sdp: string, previous: string): string {
-  return withMediaIds(rearranged(sdp, previous, true), previous);
+export function alignMediaLines(sdp: string, previous: string, agreed = previous): string {
+  return withMediaIds(rearranged(sdp, agreed, true), previous);
 }
 
 /**

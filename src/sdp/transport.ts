@@ -1,4 +1,5 @@
 import { canonicalAddress, familyOf, isPrivateAddress } from './address';
+import { audioStreams } from './agreed';
 import { readDescription } from './description';
 import { isDtls, isSdes } from './blackhole';
 import { hasName, isActive, isAudio, mediaLineOf, splitSdp, textOf } from './lines';
@@ -38,10 +39,10 @@ export function audioTransport(sdp: string): AudioTransport | undefined {
  * (`source`). With ICE the peers find that out by themselves.
  */
 export function isBehindNat(sdp: string, source: string): boolean {
-  const transport = audioTransport(sdp);
-  if (transport === undefined || transport.ice) return false;
-  const { address } = transport;
-  return isPrivateAddress(address) && canonicalAddress(address) !== canonicalAddress(source);
+  return audioStreams(sdp).some((stream) => {
+    const { address = '', ice = false } = audioTransport(stream) ?? {};
+    return !ice && isPrivateAddress(address) && canonicalAddress(address) !== canonicalAddress(source);
+  });
 }
 
 const SECRETS = ['crypto', 'fingerprint', 'ice-ufrag', 'ice-pwd'];
