@@ -308,6 +308,9 @@ export class Devices implements UserAgentEvents {
     if (caller.type === 'node') session.progress(183);
     const digest = caller.type === 'gateway' ? this.gatewayTable.credentials.of(caller.gateway) : undefined;
     if (digest !== undefined) session.useCredentials?.(digest);
+    const station =
+      caller.type === 'station' ? this.stationTable.through(caller.device.name, request.source) : undefined;
+    if (station?.isAt(request.source) === true) session.followPeer?.(station.followed());
     const { sdp, maxForwards } = contents;
     return { ...part, session, sdp, maxForwards, header: request.header };
   }

@@ -20,6 +20,8 @@ export interface StationOptions {
   readonly userAgent: UserAgent;
   /** There when the device was given its number (claim R16). */
   readonly assignment: Assignment | undefined;
+  /** What the phone has registered last, under the same binding key; undefined: it is not registered. */
+  readonly latest: (key: string) => Registration | undefined;
 }
 
 /** What a registration says of a station; a refresh replaces it. */
@@ -109,7 +111,18 @@ export class Station implements DeviceProcess {
       ...this.destination(),
       sdp: call.sdp,
       headers: callHeaders(call, this.options.domain, 'station'),
+      movedTo: this.followed(),
     });
+  }
+
+  /** For a dialog over the flow that the phone has registered over now: asked later, the flow that it has gone over to. */
+  followed(): () => string | undefined {
+    const { key } = this;
+    const { flow: before } = this.current.source;
+    return () => {
+      const flow = this.options.latest(key)?.source.flow;
+      return flow === before ? undefined : flow;
+    };
   }
 
   /** Asks the phone whether it is there (claim R7); any answer of its own says yes. */

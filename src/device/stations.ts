@@ -244,6 +244,7 @@ export class Stations {
         domain: this.domain.name,
         userAgent,
         assignment: this.devices.assignmentOf(device),
+        latest: (key) => this.byKey.get(key)?.registration,
       },
       registration,
     );

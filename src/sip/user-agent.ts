@@ -98,6 +98,8 @@ export interface Session {
   respond(id: string, status: number, options?: ResponseOptions & { readonly sdp?: string }): void;
   /** Server role: the caller is a gateway, whose challenges to requests of ours in the dialog are answered. */
   useCredentials?(digest: DigestClient): void;
+  /** Server role: as `OutgoingInvite.movedTo`. */
+  followPeer?(movedTo: () => string | undefined): void;
   /** Ends it whatever its state: CANCEL, a 487/480, or BYE. */
   bye(options?: { readonly reason?: string }): void;
 }
@@ -188,6 +190,11 @@ export interface OutgoingInvite {
   readonly headers: Headers;
   /** Answers the challenges of a gateway, to this INVITE and to every request in its dialog. */
   readonly digest?: DigestClient | undefined;
+  /**
+   * Asked before each request of ours in the dialog: the flow over which the device has registered since, when it is another one than that
+   * of the INVITE. The dialog goes there. Undefined: it stays where it is.
+   */
+  readonly movedTo?: () => string | undefined;
   /** Called with the Call-ID before the INVITE is sent, for headers that depend on it (the node signature). */
   readonly sign?: (callId: string) => Headers;
 }

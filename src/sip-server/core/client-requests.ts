@@ -7,7 +7,7 @@ import type { Application } from '../control/application';
 import { valueOf, type ApplicationRequestText } from '../control/application-text';
 import type { SipCommand } from '../control/control-server';
 import { nok, requestSent, sipFrame } from '../control/tokens';
-import { dialogId, tagOf } from '../dialog/dialog';
+import { dialogId, followFlow, tagOf } from '../dialog/dialog';
 import { getHeader } from '../../sip-message/headers';
 import type { SessionInterval } from '../dialog/session-timer';
 import type { ListenPoint, ServerTransaction } from '../layers';
@@ -115,6 +115,12 @@ export class ClientRequests {
     });
   }
 
+  /** The application names the flow that its peer has gone over to. A flow that is closed leads nowhere, and leaves the dialog where it is. */
+  private follow(record: DialogRecord, name: string): void {
+    const hop = this.context.flows.hopOf(name);
+    if (hop?.kind === 'address') record.state = followFlow(record.state, hop.destination);
+  }
+
   inDialog(application: Application, command: SipCommand, text: ApplicationRequestText): void {
     const refuse = (reason: string): void => application.reply(command.id, `NOK|${reason}`);
     const named = this.dialogs.get(command.dialogId);
@@ -125,6 +131,7 @@ export class ClientRequests {
     if (text.method === 'ACK') return this.ack(record, command, text);
     if (!REQUEST_METHODS.has(text.method)) return refuse(nok.badMethodInDialog(text.startLine));
     if (text.method === 'PRACK' && record.state.confirmed) return refuse(nok.noInvitePendingForPrack);
+    if (command.routeUri !== '') this.follow(record, command.routeUri);
     const hop = this.sender.hopInDialog(record.state);
     const point = this.sender.pointOf(hop) ?? this.anyPoint();
     if (point === undefined) return refuse(nok.noTransport);
@@ -251,9 +258,12 @@ export class ClientRequests {
     if (record.cancelInvite !== undefined || record.pendingInvite !== undefined || record.localSdp === undefined) {
       return this.life.refreshAgain(record, interval, REFRESH_AGAIN_SECONDS);
     }
+    const hop = this.sender.hopInDialog(record.state);
+    // The peer may be about to come back over another connection; the interval runs meanwhile.
+    if (hop.kind === 'gone') return this.life.refreshAgain(record, interval, REFRESH_AGAIN_SECONDS);
     const request = buildRefresh(record.state, record.nextSequence(), record.localSdp, interval.seconds);
     record.cancelInvite = () => undefined;
-    this.sendOwn(record, request, this.sender.hopInDialog(record.state), (response) => {
+    this.sendOwn(record, request, hop, (response) => {
       record.cancelInvite = undefined;
       if (record.ended) return;
       const meaning = finalMeaning('INVITE', response?.status ?? 503, (name) =>

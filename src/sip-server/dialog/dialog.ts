@@ -173,6 +173,11 @@ function hopAfterRefresh(
   return state.role === 'uas' ? hopOfCaller(target, flow) : hopOfCallee(target, state.routeSet, flow);
 }
 
+/** A dialog that keeps to a flow goes over to another one; the route set of any other stands (RFC 3261 section 12.2). */
+export function followFlow(state: DialogState, flow: Destination): DialogState {
+  return state.byFlow ? { ...state, nextHop: flow } : state;
+}
+
 function flowHop(flow: Flow): Destination {
   return {
     protocol: flow.protocol,

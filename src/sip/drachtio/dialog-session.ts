@@ -48,6 +48,7 @@ export abstract class DialogSession implements Session {
   private ackReinvite: SrfAck | undefined;
   /** Answers the challenges of the peer. */
   protected digest: DigestClient | undefined;
+  private movedTo: (() => string | undefined) | undefined;
   /** What the SIP server writes as request URI in the dialog, as last seen; undefined: it may be another by now. */
   private requestUri: string | undefined;
 
@@ -263,14 +264,21 @@ export abstract class DialogSession implements Session {
     this.digest = digest;
   }
 
+  /** As `OutgoingInvite.movedTo`; a SIP server that names no flows finds its own way. */
+  followPeer(movedTo: (() => string | undefined) | undefined): void {
+    if (this.host.namesFlows) this.movedTo = movedTo;
+  }
+
   protected sendInDialog(
     dialogId: string,
     options: { method: string; headers: Record<string, string>; body?: string },
     sending: Sending,
   ): void {
+    const flow = this.movedTo?.();
+    const proxy = flow === undefined ? {} : { proxy: flow };
     sendAuthenticated(
       this.host.application,
-      { ...options, stackDialogId: dialogId, _socket: this.socket },
+      { ...options, ...proxy, stackDialogId: dialogId, _socket: this.socket },
       { digest: this.digest, knownUri: this.requestUri },
       {
         ...sending,

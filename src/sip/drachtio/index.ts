@@ -226,6 +226,7 @@ class Connection implements SessionHost {
       queueMicrotask(() => session.refused(new Error('SIP server lost')));
       return session;
     }
+    session.followPeer(invite.movedTo);
     this.sessions.add(session);
     const bye: Record<string, string> =
       this.namesFlows && invite.digest !== undefined ? { [BYE_HEADER]: 'application' } : {};

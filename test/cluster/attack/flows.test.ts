@@ -213,6 +213,46 @@ ownFlows('two phones with one private address (field case B01)', () => {
   });
 });
 
+ownFlows('a phone that comes back over another connection in the middle of a call', () => {
+  const cases = (['caller', 'callee'] as const).flatMap((role) =>
+    ([1, 2] as const).flatMap((node) => (['closed', 'dead'] as const).map((first) => [role, node, first] as const)),
+  );
+
+  it.each(cases)(
+    'the %s, called from node %i, its first connection %s: what is in the call reaches it',
+    async (role, node, first) => {
+      const contact = `<sip:alice@gone.invalid;transport=tcp>${instance('77')}`;
+      const alice = await phone({ name: 'alice', protocol: 'tcp', contact });
+      const other = await phone({ name: 'alice', protocol: 'tcp' });
+      const peer = await phone({ name: node === 1 ? 'carol' : 'bob', at: node, protocol: 'udp' });
+      other.behaviour = '486 Busy Here';
+      if (role === 'caller') expect(await alice.call(people[peer.name].dn)).toBe(200);
+      else expect(await peer.call('1000')).toBe(200);
+      const before = alice.peer;
+      alice.goTo(await SipPeer.tcp(scope, '127.0.0.1', sip(1)));
+      if (first === 'closed') {
+        before.close();
+        await eventually(
+          'the binding is gone',
+          () => cluster.node(1).registrations(),
+          (rows) => rows.filter(({ dn }) => dn === '1000').length === 1,
+        );
+      } else before.onRequest = () => undefined;
+      expect(await alice.register()).toBe(200);
+      expect(await peer.hold()).toBe(200);
+      await alice.got('INVITE');
+      expect(await peer.resume()).toBe(200);
+      expect(await alice.hold()).toBe(200);
+      expect(await peer.hangUp()).toBe(200);
+      await alice.got('BYE');
+      // It is in no call.
+      expect(other.heard.filter((method) => method !== 'INVITE' && method !== 'ACK')).toEqual([]);
+      expect(before.requests('BYE')).toEqual([]);
+      await cluster.nothingIsLeft();
+    },
+  );
+});
+
 ownFlows('a request whose connection is closed before it is answered', () => {
   it('is not answered elsewhere: its Via makes nobody connect', async () => {
     const trap = await decoy();

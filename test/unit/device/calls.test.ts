@@ -154,6 +154,7 @@ describe('claim R2: calls to a station', () => {
           'Max-Forwards': '68',
           Contact: '<sip:1000@localhost>',
         },
+        movedTo: expect.any(Function) as unknown,
       },
     ]);
   });

@@ -91,6 +91,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('close' as const), place }) },
 );
 
+interface CallInProgress {
+  readonly key: string;
+  readonly began: string | undefined;
+  readonly movedTo: (() => string | undefined) | undefined;
+}
+
 describe('property: bindings and flows', () => {
   test('every request to a binding leaves by the flow of the REGISTER that made it, and none is left of a closed one', async () => {
     await fc.assert(
@@ -99,6 +105,7 @@ describe('property: bindings and flows', () => {
         const { node, names, closed } = world;
         /** By the Call-ID of the REGISTER. */
         const places = new Map<string, number>();
+        const calls: CallInProgress[] = [];
         for (const [index, each] of steps.entries()) {
           if (each.type === 'close') world.disconnect(each.place);
           else {
@@ -131,6 +138,13 @@ describe('property: bindings and flows', () => {
             }
             expect(node.userAgent.invites).toHaveLength(1);
             expect(node.userAgent.requests).toHaveLength(1);
+            const movedTo = node.userAgent.invites[0]?.movedTo;
+            calls.push({ key: station.key, began: station.registration.source.flow, movedTo });
+          }
+          // The calls of a binding go where that binding has gone, and nowhere else.
+          for (const { key, began, movedTo } of calls) {
+            const now = node.devices.stations().find((station) => station.key === key)?.registration.source.flow;
+            expect(movedTo?.()).toBe(now === began ? undefined : now);
           }
         }
         node.devices.stop();
