@@ -323,7 +323,8 @@ export class Devices implements UserAgentEvents {
         const station = this.stationTable.through(device.name, request.source);
         const signallingAddress = request.source.address;
         const from = station?.profile ?? { ...this.configured.stationProfile(device), signallingAddress };
-        return { from, pid: station?.pid, caller: stationCaller(request, device), dialled, target: undefined };
+        const shown = stationCaller(request, device, this.names);
+        return { from, pid: station?.pid, caller: shown, dialled, target: undefined };
       }
       case 'gateway': {
         const { gateway } = caller;

@@ -2,13 +2,15 @@ import type { DeviceConfig } from '../config/types';
 import { isPid, type Pid } from '../process/pid';
 import { entityOf, readBody } from '../sip/body';
 import type { SipDomain } from '../sip/domain';
-import { optionTags, parseCount } from '../sip/header-values';
+import { unsupportedExtensions } from '../sip/extensions';
+import { parseCount } from '../sip/header-values';
 import { readAssertedIdentity, readIdentity } from '../sip/identity';
 import { isAnonymous, readPrivacy } from '../sip/privacy';
 import { readRequestUri, type RequestTarget } from '../sip/request-uri';
 import type { Headers, ReceivedRequest } from '../sip/user-agent';
 import type { CallerIdentity } from './device-process';
 import type { Refusal } from './callers';
+import { looksInternal, type InternalNames } from './outside-caller';
 
 /** What every INVITE must have, whoever sends it. */
 export interface InviteContents {
@@ -18,8 +20,6 @@ export interface InviteContents {
 }
 
 const DEFAULT_MAX_FORWARDS = 70;
-/** Extensions that are done for a caller that requires them; every other one is refused. Our 18x are not reliable: 100rel is not among them. */
-export const EXTENSIONS: ReadonlySet<string> = new Set(['timer']);
 
 export function refuse(status: number, reason: string, headers: Headers = {}): Refusal {
   return { type: 'refused', status, reason, headers };
@@ -32,7 +32,7 @@ export function readInvite(request: ReceivedRequest, domain: SipDomain | undefin
     return /^(sips?|tel):/i.test(request.uri) ? refuse(400, 'Bad Request URI') : refuse(416, 'Unsupported URI Scheme');
   if (target.host !== '' && domain?.hasHost(target.host) === false) return refuse(404, 'Not Our Domain');
   if (target.dialled === '') return refuse(484, 'Address Incomplete');
-  const unsupported = optionTags(request.header('Require')).filter((tag) => !EXTENSIONS.has(tag));
+  const unsupported = unsupportedExtensions(request.header);
   if (unsupported.length > 0) return refuse(420, 'Bad Extension', { Unsupported: unsupported.join(', ') });
   const maxForwards = readMaxForwards(request.header('Max-Forwards'));
   if (maxForwards === 0) return refuse(483, 'Too Many Hops');
@@ -47,15 +47,23 @@ function readMaxForwards(header: string | undefined): number {
 
 /**
  * Who a station is is known from its digest. Of its lines it chooses one by P-Preferred-Identity (RFC 3325 section 9.2) or From, else
- * its first is shown. An anonymous From means that it does not want to be shown, unless it says `Privacy: none` (RFC 3323).
+ * its first is shown. An anonymous From means that it does not want to be shown, unless it says `Privacy: none` (RFC 3323). What it
+ * calls itself is shown when nobody else of us is called so, nor has a number that is in there.
  */
-export function stationCaller({ header }: ReceivedRequest, device: DeviceConfig): CallerIdentity {
+export function stationCaller(
+  { header }: ReceivedRequest,
+  device: DeviceConfig,
+  { isNumber, displayNames }: InternalNames,
+): CallerIdentity {
   const from = readIdentity(header('From'));
   const named = [readAssertedIdentity(header('P-Preferred-Identity'))?.user, from?.user];
   const chosen = named.find((user) => user !== undefined && device.lines.includes(user));
   const number = chosen ?? device.lines[0] ?? device.username;
   const hidden = from !== undefined && isAnonymous(from);
-  const displayName = device.displayName ?? (hidden ? undefined : from?.displayName);
+  const isOther = (user: string): boolean => isNumber(user) && user !== device.username && !device.lines.includes(user);
+  const said = hidden ? undefined : from?.displayName;
+  const usable = said !== undefined && !looksInternal(said, { isNumber: isOther, displayNames });
+  const displayName = device.displayName ?? (usable ? said : undefined);
   const asked = readPrivacy(header('Privacy'));
   if (asked.type === 'withheld') return { number, displayName, privacy: asked.header };
   return { number, displayName, ...(hidden && asked.type !== 'shown' ? { privacy: 'id' } : {}) };

@@ -1,10 +1,9 @@
 import { ALLOW } from '../sip-message/methods';
 import { ACCEPT } from '../sip/body';
 import type { SipDomain } from '../sip/domain';
-import { optionTags } from '../sip/header-values';
+import { EXTENSIONS, unsupportedExtensions } from '../sip/extensions';
 import { readRequestUri } from '../sip/request-uri';
 import type { ReceivedRequest, ResponseOptions } from '../sip/user-agent';
-import { EXTENSIONS } from './incoming';
 
 type Answer = ResponseOptions & { readonly status: number };
 
@@ -22,7 +21,7 @@ export function refuseOptions({ method, uri, header }: ReceivedRequest, domain: 
     return { status: 416, reason: 'Unsupported URI Scheme' };
   }
   if (target.host !== '' && !domain.hasHost(target.host)) return { status: 404, reason: 'Not Our Domain' };
-  const unsupported = optionTags(header('Require')).filter((tag) => !EXTENSIONS.has(tag));
+  const unsupported = unsupportedExtensions(header);
   if (unsupported.length === 0) return undefined;
   return { status: 420, reason: 'Bad Extension', headers: { Unsupported: unsupported.join(', ') } };
 }

@@ -4,7 +4,7 @@ import { isAnonymous, readPrivacy } from '../sip/privacy';
 import type { HeaderReader } from '../sip/user-agent';
 import type { CallerIdentity } from './device-process';
 
-/** What an outside caller could be mistaken for. */
+/** What a caller could be mistaken for. */
 export interface InternalNames {
   /** Whether a number or username is one of this exchange. */
   readonly isNumber: (user: string) => boolean;
@@ -45,7 +45,7 @@ function tellsSomebody(identity: Identity): boolean {
 }
 
 /** One of our display names, or a text with a number of ours in it. */
-function looksInternal(displayName: string, names: InternalNames): boolean {
+export function looksInternal(displayName: string, names: InternalNames): boolean {
   const text = comparable(displayName);
   if (names.displayNames.has(text) || names.isNumber(text)) return true;
   return [...text.matchAll(/\+?[\d*#]+(?:[\s().-]*\d+)*/g)].some(

@@ -178,6 +178,13 @@ export class RawCall {
     return this.line.peer.received.filter((one) => answers(one, this.callId, headerOf(this.invite, 'CSeq') ?? ''));
   }
 
+  /** Takes the dialog of the last provisional response: requests can be sent in it. */
+  hears(): void {
+    const response = this.responses.findLast((one) => statusOf(one) > 100) ?? '';
+    this.ends.remote = headerOf(response, 'To') ?? '';
+    this.ends.target = uriOf(headerOf(response, 'Contact'));
+  }
+
   /** The final response to the INVITE that it has sent; acknowledged unless told otherwise. */
   async final(acknowledge = true): Promise<string> {
     const responses = await eventually(

@@ -5,7 +5,7 @@ import { serialize } from '../../sip-message/serialize';
 import type { Application } from '../control/application';
 import type { ApplicationResponseText } from '../control/application-text';
 import { nok, responseSent, sipFrame } from '../control/tokens';
-import { dialogAsServer, dialogId, refreshTarget } from '../dialog/dialog';
+import { dialogAsServer, refreshTarget } from '../dialog/dialog';
 import type { SessionInterval } from '../dialog/session-timer';
 import { ownContact } from './addresses';
 import { remoteOf, type CoreContext } from './context';
@@ -94,10 +94,9 @@ export class ApplicationResponses {
 
   /** RFC 3262 section 3: without PRACK the INVITE is rejected. The application sees its caller give up. */
   private neverAcknowledged(incoming: Incoming): void {
-    const { transaction, dialog, head } = incoming;
+    const { transaction, dialog, dialogId: id } = incoming;
     const cancel = serialize({ ...transaction.request, method: 'CANCEL', body: Buffer.alloc(0) });
     const where = remoteOf(transaction.flow);
-    const id = dialogId(head.callId, head.fromTag);
     const time = this.context.clock.now();
     this.incoming.abandon(incoming, 504);
     if (dialog !== undefined && !dialog.state.confirmed) this.life.end(dialog);
@@ -193,8 +192,8 @@ export class ApplicationResponses {
     }
     const { request, flow } = incoming.transaction;
     const localContact = getHeader(response, 'Contact') ?? ownContact(flow.local, request.uri);
-    const { localTag, keepsToFlow: byFlow } = incoming;
-    const state = dialogAsServer({ request, flow, localTag, localContact, confirmed, byFlow });
+    const { dialogId: id, localTag, keepsToFlow: byFlow } = incoming;
+    const state = dialogAsServer({ id, request, flow, localTag, localContact, confirmed, byFlow });
     if (this.dialogs.get(state.id) !== undefined) return false;
     const record = new DialogRecord(state, incoming.application);
     record.byeByApplication = incoming.byeByApplication;
@@ -226,7 +225,7 @@ export class ApplicationResponses {
 
   private replySent(incoming: Incoming, commandId: string, response: SipResponse): void {
     const { transaction, head, dialog } = incoming;
-    const named = head.method === 'INVITE' && head.toTag === '' ? dialogId(head.callId, head.fromTag) : '';
+    const named = head.method === 'INVITE' && head.toTag === '' ? incoming.dialogId : '';
     const id = dialog?.state.id ?? named;
     const bytes = serialize(response);
     const rest = responseSent(bytes.length, remoteOf(transaction.flow), this.context.clock.now(), transaction.id, id);

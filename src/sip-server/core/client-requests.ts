@@ -70,6 +70,11 @@ export class ClientRequests {
     return this.responses.takeEarlyRequest(head, transaction);
   }
 
+  /** Whether this is of a request of ours that makes a dialog, and has no final response yet. */
+  isOurs(callId: string, tag: string): boolean {
+    return this.table.findEarly(callId, tag) !== undefined;
+  }
+
   /** The application's response to an UPDATE that went by its INVITE's id. */
   answerEarlyUpdate = (...args: Parameters<ClientResponses['answerEarlyUpdate']>): boolean =>
     this.responses.answerEarlyUpdate(...args);

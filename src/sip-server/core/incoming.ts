@@ -18,6 +18,8 @@ export interface Incoming {
   readonly number: number;
   /** The dialog it belongs to, or (INVITE, SUBSCRIBE) has made. */
   dialog: DialogRecord | undefined;
+  /** The name of the dialog that it may make. */
+  readonly dialogId: string;
   /** To tag of every response of ours. */
   localTag: string;
   /** The application may choose the tag with its first response. */
@@ -56,7 +58,11 @@ export class IncomingTable {
   /** INVITEs that were answered provisionally: Call-ID and our tag. */
   private readonly early = new Map<string, Incoming>();
 
-  constructor(private readonly context: CoreContext) {}
+  /** `nameOf`: of the dialog that a request may make. */
+  constructor(
+    private readonly context: CoreContext,
+    private readonly nameOf: (head: RequestHead) => string,
+  ) {}
 
   /** Starts the wait for the application's answer. */
   add(
@@ -72,6 +78,7 @@ export class IncomingTable {
       head,
       number,
       dialog,
+      dialogId: this.nameOf(head),
       localTag: head.toTag === '' ? newTag() : head.toTag,
       tagUsed: head.toTag !== '',
       keepsToFlow: false,
@@ -119,7 +126,9 @@ export class IncomingTable {
     incoming.stopSilence?.();
     incoming.reliable?.outstanding?.();
     incoming.dialog?.unanswered.delete(incoming);
-    this.early.delete(`${incoming.localTag}\n${incoming.head.callId}`);
+    const early = `${incoming.localTag}\n${incoming.head.callId}`;
+    // A request inside the early dialog has the same tag: its answer ends nothing.
+    if (this.early.get(early) === incoming) this.early.delete(early);
     if (incoming.earlyUpdate !== undefined) this.refuse(incoming.earlyUpdate, 487);
     incoming.earlyUpdate = undefined;
     for (const waiting of incoming.reliable?.waiting.splice(0) ?? []) waiting();

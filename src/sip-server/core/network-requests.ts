@@ -6,7 +6,7 @@ import { serialize } from '../../sip-message/serialize';
 import { parseUri } from '../../sip-message/uri';
 import type { Application } from '../control/application';
 import { sipFrame } from '../control/tokens';
-import { dialogId, takeRemoteSequence } from '../dialog/dialog';
+import { takeRemoteSequence } from '../dialog/dialog';
 import { MIN_SESSION_SECONDS, tooSmall } from '../dialog/session-timer';
 import type { Flow, ServerTransaction } from '../layers';
 import { sourceOf } from '../source';
@@ -240,7 +240,7 @@ export class NetworkRequests {
       default:
         this.incoming.deliver(
           this.incoming.add(transaction, invite.application, head, undefined),
-          dialogId(invite.head.callId, invite.head.fromTag),
+          invite.dialogId,
           false,
         );
     }
@@ -249,14 +249,13 @@ export class NetworkRequests {
   private earlyUpdate(invite: Incoming, transaction: ServerTransaction): void {
     if (invite.earlyUpdate !== undefined) return this.incoming.refuse(transaction, 500, [RETRY_AFTER]);
     invite.earlyUpdate = transaction;
-    const id = dialogId(invite.head.callId, invite.head.fromTag);
-    deliverEarlyUpdate(this.context, invite.application, transaction, invite.transaction.id, id);
+    deliverEarlyUpdate(this.context, invite.application, transaction, invite.transaction.id, invite.dialogId);
   }
 
   private tellCancelled(incoming: Incoming, cancel: SipRequest, flow: Flow): void {
-    const { head, dialog } = incoming;
+    const { dialog } = incoming;
     const known = dialog !== undefined || incoming.tagUsed;
-    const id = dialog?.state.id ?? (known ? dialogId(head.callId, head.fromTag) : '');
+    const id = dialog?.state.id ?? (known ? incoming.dialogId : '');
     const message = serialize(cancel);
     const rest = sipFrame(
       'network',

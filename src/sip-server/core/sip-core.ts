@@ -3,11 +3,12 @@ import { parseApplicationText } from '../control/application-text';
 import type { Application } from '../control/application';
 import type { ControlHandler, ProxyCommand, SipCommand } from '../control/control-server';
 import { nok } from '../control/tokens';
+import { dialogId } from '../dialog/dialog';
 import type { Flow, ServerTransaction, TransactionEvents } from '../layers';
 import { hostPorts } from './addresses';
 import { ApplicationResponses } from './application-responses';
 import { ClientRequests } from './client-requests';
-import type { CoreContext } from './context';
+import type { CoreContext, RequestHead } from './context';
 import { DialogLife } from './dialog-life';
 import { DialogTable } from './dialog-table';
 import { IncomingTable } from './incoming';
@@ -30,7 +31,7 @@ export class SipCore implements ControlHandler, TransactionEvents {
   private stopSweep: () => void = () => undefined;
 
   constructor(private readonly context: CoreContext) {
-    this.incoming = new IncomingTable(context);
+    this.incoming = new IncomingTable(context, (head) => this.nameOf(head));
     this.life = new DialogLife(context, this.dialogs, this.incoming);
     this.clients = new ClientRequests(context, this.dialogs, this.life, this.incoming);
     this.proxies = new Proxies(context, this.incoming);
@@ -120,6 +121,16 @@ export class SipCore implements ControlHandler, TransactionEvents {
     this.stopSweep();
     this.context.deliveries.stop();
     this.proxies.stop();
+  }
+
+  /**
+   * What applications know the dialog by that a request of the network may make. A proxy may have sent back to us what we have
+   * sent, with our Call-ID and tag (a spiral, RFC 3261 section 6): both ends are ours then, and each is a dialog of its own.
+   */
+  private nameOf({ callId, fromTag }: RequestHead): string {
+    const id = dialogId(callId, fromTag);
+    const isOurs = this.clients.isOurs(callId, fromTag) || this.dialogs.get(id)?.state.role === 'uac';
+    return isOurs ? `${id};uas` : id;
   }
 
   private sweep(): void {

@@ -11,7 +11,7 @@ export type DialogUsage = 'INVITE' | 'SUBSCRIBE';
 
 /** A dialog as RFC 3261 section 12 has it: a value; the functions below give the next one. */
 export interface DialogState {
-  /** `<Call-ID>;from-tag=<tag of the request that made it>`: the name the application knows it by. */
+  /** The name the application knows it by: `dialogId`, unless that is taken. */
   readonly id: string;
   readonly usage: DialogUsage;
   readonly role: 'uac' | 'uas';
@@ -37,6 +37,7 @@ export interface DialogState {
   readonly local: ListenPoint | undefined;
 }
 
+/** `<Call-ID>;from-tag=<tag of the request that made it>`. */
 export function dialogId(callId: string, fromTag: string): string {
   return `${callId};from-tag=${fromTag}`;
 }
@@ -63,6 +64,7 @@ function sequenceOf(message: SipMessage): number {
 
 /** The dialog that our 2xx or reliable 1xx makes (RFC 3261 section 12.1.1). */
 export function dialogAsServer(parts: {
+  readonly id: string;
   readonly request: SipRequest;
   readonly flow: Flow;
   readonly localTag: string;
@@ -71,7 +73,7 @@ export function dialogAsServer(parts: {
   /** As `DialogState.byFlow`: the flow of the request. */
   readonly byFlow: boolean;
 }): DialogState {
-  const { request, flow, localTag } = parts;
+  const { id, request, flow, localTag } = parts;
   const callId = getHeader(request, 'Call-ID') ?? '';
   const from = getHeader(request, 'From') ?? '';
   const sequence = sequenceOf(request);
@@ -79,7 +81,7 @@ export function dialogAsServer(parts: {
   const target = contactUri(request) ?? parseNameAddr(from)?.uri ?? '';
   const callerHop = routeSet.length > 0 ? undefined : hopOfCaller(target, flow);
   return {
-    id: dialogId(callId, tagOf(from)),
+    id,
     usage: request.method === 'SUBSCRIBE' ? 'SUBSCRIBE' : 'INVITE',
     role: 'uas',
     confirmed: parts.confirmed,

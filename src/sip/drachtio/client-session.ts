@@ -109,6 +109,7 @@ export class ClientSession extends DialogSession {
   private responded(response: SrfResponse, ack: SrfAck): void {
     if (this.over) return;
     if (response.status < 200) {
+      this.early(response.stackDialogId);
       this.acknowledgeProvisional(response);
       this.provisional(response);
       return;

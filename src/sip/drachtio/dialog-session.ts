@@ -1,5 +1,6 @@
 import type { Body, Unreadable } from '../body';
 import type { DigestClient } from '../digest-client';
+import { unsupportedExtensions } from '../extensions';
 import type { Session, SessionSignal } from '../user-agent';
 import { sendAuthenticated, type Sending } from './authenticated';
 import {
@@ -19,7 +20,7 @@ export interface SessionHost {
   readonly application: SrfApplication;
   /** As `DrachtioOptions.namesFlows`. */
   readonly namesFlows: boolean;
-  /** The session's dialog exists from here on. */
+  /** Requests in this dialog are the session's from here on. */
   bind(dialogId: string, session: DialogSession): void;
   unbind(session: DialogSession, dialogId: string | undefined): void;
   log(message: string, fields: Record<string, unknown>): void;
@@ -38,6 +39,8 @@ type Waiting = { readonly response: SrfResponse; readonly method: string };
  */
 export abstract class DialogSession implements Session {
   protected dialogId: string | undefined;
+  /** Of the dialog before it is answered: requests may come in it, none of ours go there. */
+  private earlyDialogId: string | undefined;
   /** No signal comes after this, and no command has an effect. */
   protected over = false;
   protected socket: unknown;
@@ -179,6 +182,12 @@ export abstract class DialogSession implements Session {
     if (MOVES_TARGET.has(request.method)) this.requestUri = undefined;
     const id = `${this.id}/${++this.requests}`;
     const header = headerReader(request);
+    const missing = unsupportedExtensions(header);
+    if (missing.length > 0) {
+      const headers = { Unsupported: missing.join(', ') };
+      this.guard('refusal', () => response.send(420, undefined, { headers }));
+      return;
+    }
     const isOffer = request.method === 'INVITE' || request.method === 'UPDATE';
     const body = isOffer ? bodyOf(request, 'request') : undefined;
     if (body?.type === 'unreadable') {
@@ -244,6 +253,14 @@ export abstract class DialogSession implements Session {
     this.waiting.clear();
     this.ackReinvite = undefined;
     this.host.unbind(this, this.dialogId);
+    this.host.unbind(this, this.earlyDialogId);
+  }
+
+  /** A provisional response has made a dialog (RFC 3261 section 12.1). */
+  protected early(dialogId: string | undefined): void {
+    if (this.over || dialogId === undefined || dialogId === '' || dialogId === this.earlyDialogId) return;
+    this.earlyDialogId = dialogId;
+    this.host.bind(dialogId, this);
   }
 
   protected confirm(dialogId: string): void {

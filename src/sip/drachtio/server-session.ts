@@ -32,7 +32,9 @@ export class ServerSession extends DialogSession {
   progress(status: number, options: { reason?: string; sdp?: string; headers?: Record<string, string> } = {}): void {
     if (this.state !== 'ringing' || this.over) return;
     this.guard('provisional', () =>
-      this.response.send(sendableStatus(status), options.reason, this.forServer(this.withContact(options))),
+      this.response.send(sendableStatus(status), options.reason, this.forServer(this.withContact(options)), (error) => {
+        if (error === null || error === undefined) this.early(this.response.stackDialogId);
+      }),
     );
   }
 

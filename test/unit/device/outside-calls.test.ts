@@ -111,6 +111,25 @@ describe('who an outside caller is', () => {
   });
 });
 
+describe('what a phone without a configured name calls itself', () => {
+  const shown = (name: string): string | undefined => {
+    const node = started();
+    node.register({ username: 'bob' });
+    node.call('1000', { username: 'bob', from: `"${name}" <sip:bob@acme.example>;tag=1` });
+    expect(node.calls).toMatchObject([{ caller: { number: '2000' } }]);
+    return node.calls[0]?.caller.displayName;
+  };
+
+  test.each(['Alice', ' ALICE ', 'Ａlice', 'Al\u200bice', 'alice', '1000', 'Line 1000', '(10-00)', '1000 Bob'])(
+    '%j is somebody else of us: left out',
+    (name) => expect(shown(name)).toBeUndefined(),
+  );
+
+  test.each(['Bob', 'bob', '2000', 'Bob 2000', 'Alicia', 'Room 10000'])('%j is shown', (name) =>
+    expect(shown(name)).toBe(name),
+  );
+});
+
 describe('who is shown to whom (RFC 3323, 3325)', () => {
   const alice = { number: '1000', displayName: 'Alice' };
   const hidden = { ...alice, privacy: 'id' };

@@ -61,6 +61,7 @@ function ok(extra: string[]): SipResponse {
 
 const asServer = (request: SipRequest, on: Flow = flow): DialogState =>
   dialogAsServer({
+    id: 'c1;from-tag=a1',
     request,
     flow: on,
     localTag: 'us',

@@ -1,0 +1,145 @@
+import { Cluster } from '../../support/cluster';
+import { people, type ClusterFile } from '../../support/cluster-config';
+import { usesDrachtio } from '../../support/drachtio';
+import { eventually } from '../../support/eventually';
+import { freePort } from '../../support/ports';
+import { plainSdp, RawLine, type RawCall, type RawMessage } from '../../support/raw-line';
+import { SpiralProxy } from '../../support/spiral-proxy';
+import { headerOf, statusOf } from '../../support/sip-text';
+
+jest.setTimeout(60_000);
+
+let cluster: Cluster;
+let phones: Record<'alice' | 'carol' | 'bob', RawLine>;
+
+beforeAll(async () => {
+  const port = await freePort();
+  cluster = await Cluster.start({
+    engines: [],
+    change: (file: ClusterFile) => {
+      file.gateways.push({ name: 'gw', uri: `sip:127.0.0.1:${port}`, site: 'dallas', nodes: [1] });
+      file.routes.push({ pattern: '9.@', targets: ['gw'] });
+    },
+  });
+  const sip = (node: number): number => cluster.node(node).place.sipPort;
+  await SpiralProxy.start(cluster.scope, port, sip(1), people.carol.dn);
+  phones = {
+    alice: await RawLine.phone(cluster.scope, 'alice', sip(1)),
+    carol: await RawLine.phone(cluster.scope, 'carol', sip(1)),
+    bob: await RawLine.phone(cluster.scope, 'bob', sip(2)),
+  };
+  for (const number of ['1000', '1001', '2000']) await cluster.everybodyKnows(number);
+});
+afterAll(() => cluster.close());
+
+/** Both ends of a call that rings. */
+async function ring(caller: RawLine, callee: RawLine, number: string): Promise<[RawCall, RawCall]> {
+  const before = callee.invites.length;
+  const call = await caller.call(number);
+  const called = await callee.called(before);
+  called.answer('180 Ringing');
+  await eventually(
+    'ringing',
+    () => call.responses,
+    (all) => all.some((one) => statusOf(one) === 180),
+    { cap: 5000, every: 5 },
+  );
+  call.hears();
+  return [call, called];
+}
+
+// A drachtio-server names both ends of such a call alike.
+(usesDrachtio ? describe.skip : describe)('a call that a proxy sends back to the node that it came from', () => {
+  it.each(['caller', 'callee'] as const)('is two calls, and the %s ends both', async (who) => {
+    const [call, called] = await ring(phones.alice, phones.carol, '9777');
+    called.answer('200 OK', { body: plainSdp() });
+    expect(statusOf(await call.final())).toBe(200);
+    await called.got('ACK');
+    for (const [one, other] of [
+      [call, called],
+      [called, call],
+    ] as const) {
+      const before = other.requests('INVITE').length;
+      expect(statusOf(await one.ask('INVITE', { body: plainSdp(40_100) }))).toBe(200);
+      await other.got('INVITE', before);
+      expect(statusOf(await one.ask('INFO', { headers: ['Content-Type: text/plain'] }))).toBe(200);
+      await other.got('INFO');
+    }
+    expect(await cluster.node(1).calls()).toHaveLength(2);
+    const [one, other] = who === 'caller' ? [call, called] : [called, call];
+    expect(statusOf(await one.ask('BYE'))).toBe(200);
+    await other.got('BYE');
+    await cluster.nothingIsLeft();
+  });
+
+  it.each(['cancelled', 'refused'] as const)('ends at both ends when it is %s', async (how) => {
+    const [call, called] = await ring(phones.alice, phones.carol, '9777');
+    if (how === 'cancelled') {
+      call.cancel();
+      await called.got('CANCEL');
+      called.answer('487 Request Terminated');
+    } else called.answer('486 Busy Here');
+    expect(statusOf(await call.final())).toBe(how === 'cancelled' ? 487 : 486);
+    await cluster.nothingIsLeft();
+  });
+});
+
+describe('a request in a call that still rings', () => {
+  const requests: [string, RawMessage, number][] = [
+    ['INFO', { body: 'Signal=1', headers: [] }, 500],
+    ['MESSAGE', { body: 'hello' }, 500],
+    ['OPTIONS', {}, 200],
+    ['REFER', { headers: ['Refer-To: <sip:1001@tandem.test>'] }, 603],
+    ['SUBSCRIBE', { headers: ['Event: dialog', 'Expires: 60'] }, 489],
+    ['NOTIFY', { headers: ['Event: dialog', 'Subscription-State: active'] }, 489],
+    ['UPDATE', {}, 200],
+  ];
+
+  it.each(['alice', 'bob'] as const)('of %s is answered in it, and is not the end of it', async (who) => {
+    const [call, called] = await ring(phones.alice, phones.bob, '2000');
+    const end = who === 'alice' ? call : called;
+    for (const [method, message, status] of requests) {
+      const response = await end.ask(method, message);
+      expect([method, statusOf(response)]).toEqual([method, status]);
+      // RFC 3261 section 12.2.2: for now.
+      if (status === 500) expect(headerOf(response, 'Retry-After')).toMatch(/^\d+$/);
+    }
+    called.answer('200 OK', { body: plainSdp() });
+    expect(statusOf(await call.final())).toBe(200);
+    expect(statusOf(await call.ask('BYE'))).toBe(200);
+    await called.got('BYE');
+    await cluster.nothingIsLeft();
+  });
+
+  it('RFC 3261 section 15: the caller may end it by BYE, whatever it has asked before', async () => {
+    const [call, called] = await ring(phones.alice, phones.bob, '2000');
+    await call.ask('INFO', { body: 'Signal=1' });
+    expect(statusOf(await call.ask('BYE'))).toBe(200);
+    await called.got('CANCEL');
+    called.answer('487 Request Terminated');
+    expect(statusOf(await call.final())).toBe(487);
+    await cluster.nothingIsLeft();
+  });
+});
+
+describe('RFC 3261 section 8.2.2.3: an extension that is not there, required in a call', () => {
+  it.each(['INVITE', 'UPDATE', 'INFO', 'MESSAGE', 'OPTIONS'])('by %s: 420, and the call goes on', async (method) => {
+    for (const number of [people.carol.dn, people.bob.dn]) {
+      const callee = number === people.bob.dn ? phones.bob : phones.carol;
+      const [call, called] = await ring(phones.alice, callee, number);
+      called.answer('200 OK', { body: plainSdp() });
+      expect(statusOf(await call.final())).toBe(200);
+      for (const end of [call, called]) {
+        const headers = ['Require: timer, x-none', 'Require: y-none'];
+        const body = method === 'INVITE' ? { body: plainSdp() } : {};
+        const response = await end.ask(method, { headers, ...body });
+        expect(statusOf(response)).toBe(420);
+        expect(headerOf(response, 'Unsupported')).toBe('x-none, y-none');
+      }
+      expect(statusOf(await call.ask('OPTIONS', { headers: ['Require: timer'] }))).toBe(200);
+      expect(statusOf(await call.ask('BYE'))).toBe(200);
+      await called.got('BYE');
+    }
+    await cluster.nothingIsLeft();
+  });
+});
