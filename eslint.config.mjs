@@ -7,7 +7,7 @@ import tseslint from 'typescript-eslint';
  */
 const level0 = ['config', 'sip-message', 'sdp', 'process'];
 const rooms = {
-  config: ['process'],
+  config: ['process', 'sdp'],
   telemetry: [],
   'sip-message': ['process'],
   sdp: ['process'],

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { isIP } from 'node:net';
+import { isLoopback } from '../process/address';
 
 export type Access =
   { readonly allowed: true } | { readonly allowed: false; readonly status: 401 | 403; readonly error: string };
@@ -36,13 +36,9 @@ export function isForeignPage(origin: string | undefined, host: string | undefin
   }
 }
 
-export function isLoopbackAddress(address: string): boolean {
-  return address === 'localhost' || address === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
-}
-
 function isLoopbackHost(host: string): boolean {
-  const name = /^(?:\[([0-9a-f:]+)\]|([^:[\]]+))(?::\d{1,5})?$/i.exec(host);
-  return isLoopbackAddress((name?.[1] ?? name?.[2] ?? '').toLowerCase());
+  const name = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+))(?::\d{1,5})?$/i.exec(host);
+  return isLoopback(name?.[1] ?? name?.[2] ?? '');
 }
 
 /** Compares in constant time, whatever the lengths. */

@@ -2,7 +2,8 @@ import { Readable } from 'node:stream';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from '../telemetry/logger';
 import { limitConnections } from './connections';
-import { checkAccess, isForeignPage, isLoopbackAddress } from './access';
+import { isLoopback } from '../process/address';
+import { checkAccess, isForeignPage } from './access';
 import { addModeration, methodsOf } from './moderation';
 import { RequestError } from './request-error';
 import type { AdminSource, RegistrationView } from './source';
@@ -43,7 +44,7 @@ const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8';
  */
 export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   const { address, port, token, log } = options;
-  if (token === undefined && !isLoopbackAddress(address))
+  if (token === undefined && !isLoopback(address))
     throw new Error(`the API may listen on ${address} only with a token: set cluster.adminToken`);
   const app = createApp(options);
   await app.listen({ host: address, port });

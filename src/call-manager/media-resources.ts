@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { isLoopbackAddress } from '../admin/access';
+import { isLoopback } from '../process/address';
 import type { MediaResourceConfig, NodeConfig, TandemConfig } from '../config/types';
 import type { ResourceDeviceProcess } from '../media-resource/device-process';
 import { prepareSilence, silenceIn } from '../media-resource/music';
@@ -97,7 +97,7 @@ function isReachable(
   parts: MediaResourceParts,
 ): boolean {
   const addresses = [control, rtpengine, eventSocket].flatMap((place) => (place === undefined ? [] : [place.address]));
-  if (!addresses.some(isLoopbackAddress)) return true;
+  if (!addresses.some(isLoopback)) return true;
   const other = parts.config.nodes.find((candidate) => candidate.id === id);
   const ours = hostsOf(parts.node);
   return other !== undefined && hostsOf(other).some((host) => ours.includes(host));

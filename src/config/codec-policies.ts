@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { codecName, isSpeechCodec } from '../sdp';
 import type { CheckedSections } from './cross-references';
 import { formatPath, suggestion, type Path } from './problem';
 import type * as schemas from './schema';
@@ -11,8 +12,8 @@ const SPEECH = [
   ...['GSM', 'GSM-EFR', 'GSM-HR-08', 'AMR', 'AMR-WB', 'AMR-WB+', 'EVS', 'EVRC', 'EVRC0', 'EVRCB', 'EVRCWB'],
   ...['opus', 'iLBC', 'iSAC', 'SILK', 'speex', 'BV16', 'BV32', 'MELP', 'MP4A-LATM', 'mpeg4-generic'],
 ];
-const AUXILIARY = ['telephone-event', 'CN', 'red'];
-const KNOWN = new Map([...SPEECH, ...AUXILIARY].map((name) => [name.toUpperCase(), name]));
+const NAMES = [...SPEECH, 'telephone-event', 'CN', 'red'];
+const KNOWN = new Set(NAMES.map(codecName));
 
 /** The two sites of a policy; one site twice for one that is within it. Undefined: it says neither. */
 export function sitesOf({
@@ -48,10 +49,8 @@ export function checkCodecNames(source: Source, path: Path, codecs: readonly str
   if (codecs === undefined) return;
   codecs.forEach((name, index) => {
     const at = [...path, 'codecs', index];
-    if (!KNOWN.has(name.toUpperCase()))
-      source.problem(at, `unknown codec ${source.shown(at, name)}${suggestion(name, new Set(KNOWN.values()))}`);
+    if (!KNOWN.has(codecName(name)))
+      source.problem(at, `unknown codec ${source.shown(at, name)}${suggestion(name, new Set(NAMES))}`);
   });
-  const auxiliary = new Set(AUXILIARY.map((name) => name.toUpperCase()));
-  if (codecs.every((name) => auxiliary.has(name.toUpperCase())))
-    source.problem([...path, 'codecs'], 'must name a codec that carries speech');
+  if (!codecs.some(isSpeechCodec)) source.problem([...path, 'codecs'], 'must name a codec that carries speech');
 }

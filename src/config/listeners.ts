@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import type { z } from 'zod';
+import { canonicalHost, familyOf, isLoopback, isUnspecified, sameHost } from '../process/address';
 import { formatPath, type Path } from './problem';
 import type { nodeSchema } from './schema';
 import type { Entry } from './sections';
@@ -44,10 +44,6 @@ export function checkListeners(source: Source, { nodes, adminToken, hasTls }: Li
   }
 }
 
-export function isLoopback(address: string): boolean {
-  return address === 'localhost' || address === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
-}
-
 function socketsOf({ path, value }: NodeEntry): Socket[] {
   const sip = value.listen.map(({ protocol, address, port }, index): Socket => ({
     path: [...path, 'listen', index],
@@ -65,17 +61,13 @@ function socketsOf({ path, value }: NodeEntry): Socket[] {
  */
 export function sameMachine(a: NodeEntry, b: NodeEntry): boolean {
   if (a === b) return true;
-  const addresses = new Set(a.value.listen.map((listener) => listener.address));
-  return b.value.listen.some((listener) => !isWildcard(listener.address) && addresses.has(listener.address));
+  const addresses = new Set(a.value.listen.map(({ address }) => canonicalHost(address)));
+  return b.value.listen.some(({ address }) => !isUnspecified(address) && addresses.has(canonicalHost(address)));
 }
 
 function overlaps(a: Socket, b: Socket, sameNode: boolean): boolean {
   if (a.transport !== b.transport || a.port !== b.port || a.port === 0) return false;
-  if (a.address === b.address) return true;
-  const sameFamily = isIP(a.address) === isIP(b.address);
-  return sameNode && sameFamily && (isWildcard(a.address) || isWildcard(b.address));
-}
-
-export function isWildcard(address: string): boolean {
-  return address === '0.0.0.0' || address === '::';
+  if (sameHost(a.address, b.address)) return true;
+  const sameFamily = familyOf(a.address) === familyOf(b.address);
+  return sameNode && sameFamily && (isUnspecified(a.address) || isUnspecified(b.address));
 }

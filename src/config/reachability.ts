@@ -1,9 +1,9 @@
-import { BlockList, isIP } from 'node:net';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
+import { canonicalHost, isLoopback, isUnspecified } from '../process/address';
+import { Networks, parseNetwork } from '../process/networks';
 import type { CheckedSections } from './cross-references';
-import { isLoopback, isWildcard, sameMachine } from './listeners';
-import { parseNetwork } from './network';
+import { sameMachine } from './listeners';
 import { formatPath, type Path } from './problem';
 import type { nodeSchema, sourceLimitsSchema } from './schema';
 import type { Entry } from './sections';
@@ -48,7 +48,7 @@ function checkSignalling(source: Source, node: NodeEntry, nodes: readonly NodeEn
   }
   const told = value.address ?? tcp.announced ?? tcp.address;
   const at = [...path, 'listen', index];
-  if (isWildcard(told)) source.problem(at, 'is no address that other nodes could call: set "address" of this node');
+  if (isUnspecified(told)) source.problem(at, 'is no address that other nodes could call: set "address" of this node');
   const elsewhere = nodes.find(
     (other) =>
       other !== node && other.value.listen.length > 0 && other.value.listen.every((each) => isElsewhere(each.address)),
@@ -58,7 +58,7 @@ function checkSignalling(source: Source, node: NodeEntry, nodes: readonly NodeEn
 }
 
 function isElsewhere(address: string): boolean {
-  return !isLoopback(address) && !isWildcard(address);
+  return !isLoopback(address) && !isUnspecified(address);
 }
 
 /** Two nodes of one machine in one folder would take each other's registrations for their own. */
@@ -90,7 +90,7 @@ function checkGateway(source: Source, gateway: CheckedSections['gateways'][numbe
         (sameAddress(listener.address, place.host) ||
           (value.address !== undefined && sameAddress(value.address, place.host)) ||
           (listener.announced !== undefined && sameAddress(listener.announced.replace(/:\d+$/, ''), place.host)) ||
-          (isWildcard(listener.address) && isLoopback(place.host))),
+          (isUnspecified(listener.address) && isLoopback(place.host))),
     );
     if (index < 0) continue;
     const own = formatPath([...path, 'listen', index]);
@@ -111,14 +111,8 @@ function placeOf(
 }
 
 function sameAddress(one: string, other: string): boolean {
-  return normal(one) === normal(other);
-}
-
-/** `::1` and `0:0:0:0:0:0:0:1` are one address. */
-function normal(address: string): string {
-  const bare = address.replace(/^\[|\]$/g, '').toLowerCase();
-  if (bare === 'localhost') return '127.0.0.1';
-  return isIP(bare) === 6 ? new URL(`http://[${bare}]`).hostname : bare;
+  const [a, b] = [one, other].map((host) => (canonicalHost(host) === 'localhost' ? '127.0.0.1' : canonicalHost(host)));
+  return a === b;
 }
 
 /** Who is banned is not even heard. */
@@ -135,13 +129,9 @@ function checkBans(source: Source, sections: CheckedSections, ban: readonly stri
     }),
   ];
   ban.forEach((text, index) => {
-    const network = parseNetwork(text);
-    if (network === undefined) return;
-    const list = new BlockList();
-    list.addSubnet(network.address, network.bits, isIP(network.address) === 6 ? 'ipv6' : 'ipv4');
-    const hit = parts.find(
-      ({ address }) => isIP(address) !== 0 && list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4'),
-    );
+    if (parseNetwork(text) === undefined) return;
+    const network = new Networks([text]);
+    const hit = parts.find(({ address }) => network.has(address));
     if (hit !== undefined)
       source.problem(['sourceLimits', 'ban', index], `bans ${formatPath(hit.what)}: nothing from it would be heard`);
   });

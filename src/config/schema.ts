@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { canonicalHost } from '../process/address';
-import { parseNetwork } from './network';
+import { parseNetwork } from '../process/networks';
 import { parsePattern } from './pattern-syntax';
 import type { ControlAddress, ListenConfig } from './types';
 
@@ -93,7 +93,7 @@ const pattern = z.string('must be text: put it in quotes').superRefine((value, c
 });
 
 const codecNames = z
-  .array(z.string().regex(/^[A-Za-z0-9._+-]{1,32}$/, 'must be a codec name, for example PCMU'))
+  .array(z.string().regex(/^[A-Za-z0-9._+-]{1,32}(\/\d{4,6}(\/\d)?)?$/, 'must be a codec name, for example PCMU'))
   .min(1, 'must name at least one codec');
 
 const codecs = codecNames.optional();

@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
-import { BlockList, isIPv6 } from 'node:net';
 import type { AutoRegistrationConfig, DeviceConfig } from '../config/types';
-import { parseNetwork } from '../config/network';
+import { Networks } from '../process/networks';
 import type { RegistrationChange } from '../registration/composite-set';
 import type { Assignment } from '../registration/record';
-import { canonicalHost } from '../sip/domain';
 import { formatIdentity } from '../sip/identity';
 import { readContacts } from '../sip/register-contacts';
 import type { RegisterResponse } from '../sip/registrar';
@@ -36,7 +34,7 @@ export class AutoRegistration implements GivenNumbers {
   private readonly claims: Claims;
   private readonly devices = new WeakMap<Claim, DeviceConfig>();
   private readonly identities = new Map<string, string>();
-  private readonly networks = new BlockList();
+  private readonly networks: Networks;
   /** Where the devices are that are registered here, and their names. */
   private readonly places = new Map<string, string>();
   /** Numbers that registered devices have, also those that they must give back. */
@@ -45,11 +43,7 @@ export class AutoRegistration implements GivenNumbers {
   constructor(private readonly options: AutoRegistrationOptions) {
     const { config, room, store } = options;
     this.claims = new Claims(config.numbers);
-    for (const text of config.from) {
-      const network = parseNetwork(text);
-      if (network !== undefined)
-        this.networks.addSubnet(network.address, network.bits, isIPv6(network.address) ? 'ipv6' : 'ipv4');
-    }
+    this.networks = new Networks(config.from);
     for (const claim of store?.read() ?? []) this.learn(claim, false);
     room.composite.onChange((change) => this.follow(change));
   }
@@ -61,8 +55,7 @@ export class AutoRegistration implements GivenNumbers {
 
   /** Whether such a device may be at this address. */
   allows({ address }: SipSource): boolean {
-    const host = canonicalHost(address);
-    return this.options.config.from.length === 0 || this.networks.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
+    return this.networks.size === 0 || this.networks.has(address);
   }
 
   /** The device that has registered here from this very address. */

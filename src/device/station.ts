@@ -3,7 +3,7 @@ import type { Stamp } from '../process/hlc';
 import type { Pid } from '../process/pid';
 import { bindingKey } from '../registration/binding-key';
 import type { Assignment, RegistrationRecord } from '../registration/record';
-import { familyOf } from '../sdp';
+import { familyOf } from '../process/address';
 import { formatIdentity } from '../sip/identity';
 import type { Binding } from '../sip/registrar';
 import type { FinalResponse, Session, SipSource, UserAgent } from '../sip/user-agent';

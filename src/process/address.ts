@@ -26,6 +26,23 @@ export function hostInUri(host: string): string {
   return isIP(bare) === 6 ? `[${bare}]` : bare;
 }
 
+/** Of an address; a host name counts as IPv4. */
+export function familyOf(host: string): 4 | 6 {
+  return isIP(canonicalHost(host)) === 6 ? 6 : 4;
+}
+
+/** `127.0.0.0/8`, `::1` or `localhost`, in any spelling. */
+export function isLoopback(host: string): boolean {
+  const bare = canonicalHost(host);
+  return bare === 'localhost' || bare === '::1' || (isIPv4(bare) && bare.startsWith('127.'));
+}
+
+/** `0.0.0.0` or `::`, in any spelling. */
+export function isUnspecified(host: string): boolean {
+  const bare = canonicalHost(host);
+  return bare === '0.0.0.0' || bare === '::';
+}
+
 /**
  * What one customer of the network has, for counting what it does: an IPv4 address, the /64 of an IPv6 one (RFC 6177 section 2: nobody
  * has less, so that single addresses there count for nothing).

@@ -1,4 +1,4 @@
-import { isUnspecified } from './address';
+import { isUnspecified } from '../process/address';
 import { type DescriptionView, readDescription, type StreamView } from './description';
 import { ended, hasName, isActive, isAudio, isRtp, joinSdp, type Section, splitSdp } from './lines';
 

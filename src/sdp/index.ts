@@ -22,7 +22,7 @@ export type { Origin } from './origin';
 export { agreedPart, audioStreams, offeredAgain, withOneAudioStream, withoutFurtherAudio } from './agreed';
 export { alignAnswer, alignMediaLines, audioOnly, inactiveAnswer, inactiveOffer, mediaLineCount } from './offer-answer';
 export type { InactiveAnswerOptions } from './offer-answer';
-export { addressPair, canonicalAddress, familyOf, mainFamily } from './address';
+export { addressPair, mainFamily } from './address';
 export type { AddressPair } from './address';
 export { audioTransport, hasSameTransport, isBehindNat } from './transport';
 export type { AudioTransport } from './transport';

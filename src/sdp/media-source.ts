@@ -1,4 +1,4 @@
-import { canonicalAddress, familyOf } from './address';
+import { canonicalHost, familyOf } from '../process/address';
 import { hasName, joinSdp, splitSdp } from './lines';
 import { networkAddress } from './origin';
 
@@ -33,7 +33,7 @@ const ADDRESS = /^(c=|a=rtcp:\d+ )IN IP6 (\S+)/;
 export function withPlainAddresses(sdp: string): string {
   const plain = (line: string): string =>
     line.replace(ADDRESS, (whole, name: string, address: string) =>
-      familyOf(address) === 4 && address.includes(':') ? `${name}${networkAddress(canonicalAddress(address))}` : whole,
+      familyOf(address) === 4 && address.includes(':') ? `${name}${networkAddress(canonicalHost(address))}` : whole,
     );
   const { session, media } = splitSdp(sdp);
   return joinSdp({ session: session.map(plain), media: media.map(({ lines }) => ({ lines: lines.map(plain) })) });

@@ -1,4 +1,5 @@
-import { canonicalAddress, familyOf, isPrivateAddress } from './address';
+import { familyOf, sameHost } from '../process/address';
+import { isPrivateAddress } from './address';
 import { audioStreams } from './agreed';
 import { readDescription } from './description';
 import { isDtls, isSdes } from './blackhole';
@@ -41,7 +42,7 @@ export function audioTransport(sdp: string): AudioTransport | undefined {
 export function isBehindNat(sdp: string, source: string): boolean {
   return audioStreams(sdp).some((stream) => {
     const { address = '', ice = false } = audioTransport(stream) ?? {};
-    return !ice && isPrivateAddress(address) && canonicalAddress(address) !== canonicalAddress(source);
+    return !ice && isPrivateAddress(address) && !sameHost(address, source);
   });
 }
 

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { parseNetwork } from '../config/network';
+import { parseNetwork } from '../process/networks';
 import { ExitCode, exitCodeOf } from '../process/exit';
 import { outliveSignals } from '../process/signals';
 import { createLogger, levelOf } from '../telemetry/logger';

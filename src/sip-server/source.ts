@@ -1,17 +1,10 @@
-import { isIPv4, isIPv6 } from 'node:net';
-import { bytesOf } from './transport/addresses';
+import { sourcePrefix } from '../process/address';
 
 /**
  * Whose share an address counts for: an IPv4 address (also one that is written in IPv6) is one source, and all of an IPv6
  * /64 is: whoever has one address of it has them all.
  */
-export function sourceOf(address: string): string {
-  if (isIPv4(address)) return address;
-  if (!isIPv6(address)) return address.toLowerCase();
-  if (address.toLowerCase().startsWith('::ffff:') && isIPv4(address.slice(7))) return address.slice(7);
-  const network = Buffer.from(bytesOf(address.split('%')[0] ?? '').slice(0, 8));
-  return `${network.toString('hex')}/64`;
-}
+export const sourceOf = sourcePrefix;
 
 /** How much each source holds: one thing counts once, for the source that it was taken for. */
 export class ShareCount {

@@ -1,11 +1,9 @@
 import { networkInterfaces } from 'node:os';
 import type { TandemConfig } from '../config/types';
-import { canonicalHost } from '../process/address';
+import { canonicalHost, isLoopback, isUnspecified } from '../process/address';
 import { parseUri } from '../sip-message/uri';
 
 export { canonicalHost, hostInUri } from '../process/address';
-
-const WILDCARDS = new Set(['0.0.0.0', '::']);
 
 /**
  * Which hosts are this exchange: the cluster's domain, every node's address and every listener are one and the same
@@ -30,9 +28,9 @@ export class SipDomain {
   addListener(address: string): void {
     const bare = canonicalHost(address);
     const own = Object.values(networkInterfaces()).flatMap((all) => all?.map((each) => each.address) ?? []);
-    const addresses = WILDCARDS.has(bare) ? own : [bare];
+    const addresses = isUnspecified(bare) ? own : [bare];
     for (const each of addresses) this.add(each);
-    if (addresses.some((each) => each === '::1' || each.startsWith('127.'))) this.add('localhost');
+    if (addresses.some(isLoopback)) this.add('localhost');
   }
 
   all(): readonly string[] {
@@ -64,7 +62,7 @@ export function configuredHosts(config: TandemConfig): string[] {
   ]);
   const { domain, domains = [] } = config.cluster;
   const names = [...Object.keys(config.sites), ...config.nodes.flatMap(({ name, site }) => [name, `${name}.${site}`])];
-  return [...hosts, ...domains, ...names.map((name) => `${name}.${domain}`)].filter((host) => !WILDCARDS.has(host));
+  return [...hosts, ...domains, ...names.map((name) => `${name}.${domain}`)].filter((host) => !isUnspecified(host));
 }
 
 /** The host of `ADDRESS` or `ADDRESS:PORT`. */

@@ -1,4 +1,5 @@
 import { Client } from 'rtpengine-client';
+import { familyOf, isLoopback } from '../../process/address';
 import { type Clock, systemClock } from '../../process/clock';
 import { EngineError, type UnavailableReason } from '../ports';
 
@@ -103,15 +104,14 @@ function withDeadline(work: Promise<unknown>, clock: Clock, deadlineMs: number, 
   });
 }
 
-function isLoopback(address: string): boolean {
-  return address.startsWith('127.');
-}
-
 /** The control connection to one rtpengine. */
 export function createCommands(options: CommandOptions): Commands {
   const { address, port, clock = systemClock, onOddity } = options;
   // Replies are told by their cookie only; from an engine on this machine nothing from elsewhere is let in.
-  const client = new Client({ timeout: FORGET_MS, ...(isLoopback(address) ? { localAddress: '127.0.0.1' } : {}) });
+  const client = new Client({
+    timeout: FORGET_MS,
+    ...(isLoopback(address) && familyOf(address) === 4 ? { localAddress: '127.0.0.1' } : {}),
+  });
   // Without a listener one late or broken datagram would end the process.
   client.on('error', (error) => onOddity?.(error));
   let closed = false;

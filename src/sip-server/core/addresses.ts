@@ -94,12 +94,13 @@ export function isOwnAddress(uri: SipUri, points: readonly ListenPoint[]): boole
   const host = addressOfHost(uri.host);
   const port = uri.port ?? (uri.scheme === 'sips' ? 5061 : 5060);
   return points.some((point) => {
-    if (point.announced?.address === host && point.announced.port === port) return true;
+    const { announced } = point;
+    if (announced?.port === port && addressOfHost(announced.address) === host) return true;
     return point.port === port && listensAt(point.address, host);
   });
 }
 
 function listensAt(address: string, host: string): boolean {
-  if (address === host) return true;
-  return host === 'localhost' && (address === '127.0.0.1' || address === '::1');
+  const bare = addressOfHost(address);
+  return bare === host || (host === 'localhost' && (bare === '127.0.0.1' || bare === '::1'));
 }

@@ -1,5 +1,5 @@
-import { BlockList, isIPv6 } from 'node:net';
-import { parseNetwork } from '../../config/network';
+import { isLoopback } from '../../process/address';
+import { Networks } from '../../process/networks';
 import type { Clock } from '../../process/clock';
 import type { SipMessage } from '../../sip-message/message';
 import type { TransportEvents, TransportLayer } from '../layers';
@@ -29,8 +29,7 @@ interface Source {
 
 /** Who is listened to (a leaky bucket for each address). Loopback is never limited: that is ourselves. */
 export class SourceLimits {
-  private readonly banned = new BlockList();
-  private readonly anyBanned: boolean;
+  private readonly banned: Networks;
   /** The longest known first. */
   private readonly sources = new Map<string, Source>();
   private refused = 0;
@@ -42,17 +41,12 @@ export class SourceLimits {
     private readonly clock: Clock,
     private readonly log: Log,
   ) {
-    for (const text of options.banned) {
-      const network = parseNetwork(text);
-      if (network === undefined) throw new Error(`"${text}" is no ADDRESS/BITS`);
-      this.banned.addSubnet(network.address, network.bits, isIPv6(network.address) ? 'ipv6' : 'ipv4');
-    }
-    this.anyBanned = options.banned.length > 0;
+    this.banned = new Networks(options.banned);
   }
 
   /** Whether a message from there is looked at. Responses cost nobody's share. */
   admits(address: string, message: SipMessage | undefined): boolean {
-    if (this.anyBanned && this.banned.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) return false;
+    if (this.banned.size > 0 && this.banned.has(address)) return false;
     if (this.options.requestsPerSecond === 0 || message?.kind === 'response' || isLoopback(address)) return true;
     if (this.take(sourceOf(address))) return true;
     this.report(address);
@@ -130,8 +124,4 @@ export class SourceLimits {
       close: () => transport.close(),
     };
   }
-}
-
-function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
 }

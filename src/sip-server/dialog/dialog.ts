@@ -199,24 +199,26 @@ export function hopOfCaller(target: string, flow: Flow): Destination | undefined
   if (flow.connection !== undefined) return flowHop(flow);
   const uri = parseUri(target);
   if (uri === undefined) return flowHop(flow);
-  const moved = uri.host !== flow.remoteAddress && (isIPv4(uri.host) || uri.host.toLowerCase().endsWith('.invalid'));
-  const otherPort = uri.port !== undefined && uri.port !== flow.remotePort && isIPv4(uri.host);
+  const host = addressOfHost(uri.host);
+  const moved = host !== addressOfHost(flow.remoteAddress) && (isIPv4(host) || host.endsWith('.invalid'));
+  const otherPort = uri.port !== undefined && uri.port !== flow.remotePort && isIPv4(host);
   return moved || otherPort ? flowHop(flow) : undefined;
 }
 
 /** Requests to a callee: to where the 2xx came from when its Contact, or the first route, cannot be reached. */
 function hopOfCallee(target: string, routeSet: readonly string[], flow: Flow): Destination | undefined {
   const first = routeSet[0];
+  const source = addressOfHost(flow.remoteAddress);
   if (first !== undefined) {
-    const host = parseUri(parseNameAddr(first)?.uri ?? '')?.host ?? '';
-    return isPrivate(host) && host !== flow.remoteAddress ? flowHop(flow) : undefined;
+    const host = addressOfHost(parseUri(parseNameAddr(first)?.uri ?? '')?.host ?? '');
+    return isPrivate(host) && host !== source ? flowHop(flow) : undefined;
   }
   const uri = parseUri(target);
-  const host = uri?.host ?? '';
-  const isSource = addressOfHost(host) === flow.remoteAddress && uri?.port === flow.remotePort;
+  const host = addressOfHost(uri?.host ?? '');
+  const isSource = host === source && uri?.port === flow.remotePort;
   // Its own end of a connection is nothing to connect to: requests go back on it (RFC 5923).
   if (isSource && flow.connection !== undefined) return flowHop(flow);
-  const behindNat = (isIPv4(host) && host !== flow.remoteAddress) || host.toLowerCase().endsWith('.invalid');
+  const behindNat = (isIPv4(host) && host !== source) || host.endsWith('.invalid');
   return behindNat ? flowHop(flow) : undefined;
 }
 

@@ -1,5 +1,6 @@
 import { isIP, isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { isLoopback, isUnspecified } from '../../process/address';
 import { addressOfHost } from '../host';
 import type { ListenPoint, Protocol, TransportFailure } from '../layers';
 
@@ -18,8 +19,6 @@ export function bytesOf(address: string): number[] {
   const after = groups(end ?? '');
   return [...before, ...new Array<number>(Math.max(0, 16 - before.length - after.length)).fill(0), ...after];
 }
-
-export const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.');
 
 /** Loopback, RFC 1918, RFC 4193 and link-local: networks in which no address translator is to be expected on the way. */
 export function isNearby(address: string): boolean {
@@ -75,7 +74,7 @@ const isLinkLocalIPv6 = (address: string): boolean => /^fe[89ab]/i.test(address)
  */
 export function expandWildcard(point: ListenPoint): ListenPoint[] {
   const wanted = addressOfHost(point.address);
-  if (wanted !== '0.0.0.0' && wanted !== '::') return [{ ...point, address: wanted }];
+  if (!isUnspecified(wanted)) return [{ ...point, address: wanted }];
   const [family, loopback] = wanted === '::' ? ['IPv6', '::1'] : ['IPv4', '127.0.0.1'];
   const addresses = Object.values(networkInterfaces())
     .flatMap((list) => list ?? [])

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
 import { endianness, networkInterfaces } from 'node:os';
-import { bytesOf, isLoopback } from './addresses';
+import { isLoopback } from '../../process/address';
+import { bytesOf } from './addresses';
 
 /** Whether the address is one of this machine. */
 export function isOwnMachine(address: string): boolean {

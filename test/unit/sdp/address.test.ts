@@ -1,4 +1,5 @@
-import { addressPair, audioTransport, canonicalAddress, familyOf, isBehindNat } from '../../../src/sdp';
+import { canonicalHost, familyOf } from '../../../src/process/address';
+import { addressPair, audioTransport, isBehindNat } from '../../../src/sdp';
 import { isSourceLearned, withoutSource, withPlainAddresses, withSourceLearned } from '../../../src/sdp';
 import { mainFamily } from '../../../src/sdp';
 
@@ -23,7 +24,7 @@ describe('RFC 5952, 4291 §2.5.5.2: addresses are compared as addresses', () => 
     ['', '', 4],
     [':::', ':::', 4],
   ])('%s is %s, of IPv%d', (text, canonical, family) => {
-    expect(canonicalAddress(text)).toBe(canonical);
+    expect(canonicalHost(text)).toBe(canonical);
     expect(familyOf(text)).toBe(family);
   });
 

@@ -1,6 +1,6 @@
 import { SimulatedClock } from '../../../../src/process/clock';
 import type { SipMessage } from '../../../../src/sip-message/message';
-import { parseNetwork } from '../../../../src/config/network';
+import { parseNetwork } from '../../../../src/process/networks';
 import { DEFAULT_SOURCE_LIMITS, SourceLimits } from '../../../../src/sip-server/core/source-limits';
 
 const request: SipMessage = { kind: 'request', method: 'OPTIONS', uri: 'sip:a', headers: [], body: Buffer.alloc(0) };
