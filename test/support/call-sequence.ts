@@ -8,6 +8,8 @@ import type { Hold } from './party-sdp';
 import type { End, Member, Pair, Past, World } from './sequence-world';
 
 const CAP_MS = 30_000;
+/** After the last hang-up no phone rings or talks any more within this. */
+const ENDED_MS = 10_000;
 const REDIALS = 10;
 const REDIAL_MS = 500;
 const CODECS: readonly (readonly Codec[])[] = [['PCMU'], ['PCMA'], ['G722'], ['PCMA', 'PCMU']];
@@ -74,6 +76,10 @@ export class Sequence {
 
   private isAwaited(step: Step): boolean {
     return [this.call, this.join, this.settle, this.mute, this.kick].includes(step);
+  }
+
+  private get open(): readonly { readonly phone: MediaParty; readonly call: PartyCall }[] {
+    return this.phones.flatMap((phone) => phone.open.map((call) => ({ phone, call })));
   }
 
   /** Names of the devices. */
@@ -405,13 +411,18 @@ export class Sequence {
     await Promise.all(
       this.talks.filter(({ ends }) => ends.some(({ call }) => call.up)).map((talk) => this.hangUp(talk)),
     );
-    for (const phone of this.phones)
-      for (const call of phone.open) {
-        // Who lost its node, or the other one's, is told nothing.
-        if (this.world.nodeKills === this.nodeKills)
-          this.failures.push(`a call of ${phone.dn} was left: ${call.state}`);
-        await call.hangUp();
-      }
+    // A CANCEL may have crossed what it was to cancel: then a phone rings or talks until that has come to it, too (RFC 3261 §9.1).
+    await eventually(
+      'all calls are over',
+      () => this.open.length === 0 || this.world.nodeKills > this.nodeKills,
+      (over) => over,
+      { cap: ENDED_MS },
+    ).catch(() => undefined);
+    for (const { phone, call } of this.open) {
+      // Who lost its node, or the other one's, is told nothing.
+      if (this.world.nodeKills === this.nodeKills) this.failures.push(`a call of ${phone.dn} was left: ${call.state}`);
+      await call.hangUp();
+    }
     for (const phone of this.phones) phone.tidy();
   }
 }
