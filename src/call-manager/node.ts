@@ -11,6 +11,7 @@ import { chooseMusicSource } from '../media-resource/music-choice';
 import type { OrphanedSessions } from '../media-resource/orphaned-sessions';
 import type { ResourceProcesses } from '../media-resource/resource-processes';
 import { systemClock } from '../process/clock';
+import { ClockOffsets } from '../process/clock-offsets';
 import { ConfigurationError } from '../process/exit';
 import { HybridClock } from '../process/hlc';
 import { parsePid, PidAllocator } from '../process/pid';
@@ -84,6 +85,7 @@ export class CallManagerNode {
   private sipIncarnation = 0;
   /** Incarnations of the other nodes, as they were last heard. */
   private readonly boots = new Map<number, number>();
+  private readonly clockOffsets = new ClockOffsets();
   private readonly problems: Problems;
   private readonly view: AdminView;
   private admin: AdminServer | undefined;
@@ -216,7 +218,10 @@ export class CallManagerNode {
       onSipServerRestarted: (other) => this.parts?.calls.nodeRestarted(other),
       onMovedBinding: (key, outcome) => this.parts?.devices.movedBinding(key, outcome),
       onPeersChanged: () => this.membershipChanged(),
-      onStatus: (other, status) => this.parts?.watching.heard(other, status),
+      onStatus: (other, status) => {
+        this.clockOffsets.heard(other, status.time, this.clock.now());
+        this.parts?.watching.heard(other, status);
+      },
       onForged: (other) => this.parts?.watching.refused(other),
       onFatal,
     });
@@ -303,6 +308,7 @@ export class CallManagerNode {
       metrics,
       onCall: (call) => calls.incoming(call),
       otherProcesses: conferences,
+      clockOffsetOf: (other) => this.clockOffsets.of(other),
       inCalls: () => new Set(calls.calls().flatMap(({ id }) => calls.call(id)?.legs.map(({ device }) => device) ?? [])),
       ...(this.sipServer.flows === undefined ? {} : { flows: this.sipServer.flows }),
     });

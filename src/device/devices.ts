@@ -23,12 +23,12 @@ import type { IncomingCall } from './device-process';
 import type { Gateway } from './gateway';
 import { Gateways } from './gateways';
 import { nodeCaller, readInvite, refuse, stationCaller, wantedProcess, type InviteContents } from './incoming';
+import { Lateness } from './lateness';
 import { NodeRouter } from './node-router';
 import { answerOther, asksWhetherWeLive, refuseOptions } from './other-requests';
 import { comparable, outsideCaller, type InternalNames } from './outside-caller';
 import type { DevicesOptions, MovedOutcome, OtherProcesses } from './ports';
 import { RefusalLog } from './refusal-log';
-import { bindsConnection } from './registration-request';
 import { tellRefusal } from './refusals';
 import type { Station } from './station';
 import { RETRY_AFTER_SECONDS, Stations } from './stations';
@@ -53,6 +53,7 @@ export class Devices implements UserAgentEvents {
   /** What a caller from outside must not be taken for. */
   private readonly names: InternalNames;
   private readonly refusals: RefusalLog;
+  private readonly lateness: Lateness;
   private draining = false;
   private listen: readonly ListenAddress[] = [];
   private serverIsSilent = false;
@@ -73,11 +74,12 @@ export class Devices implements UserAgentEvents {
       });
     this.configured.given = this.automatic;
     this.refusals = new RefusalLog(options.log, now);
+    this.lateness = new Lateness(options);
     this.names = {
       isNumber: (user) => this.configured.isNumber(user),
       displayNames: new Set(config.devices.flatMap(({ displayName: name }) => (name ? [comparable(name)] : []))),
     };
-    this.signature = new NodeSignature({ secret, node, boot, now });
+    this.signature = new NodeSignature({ secret, node, boot, now, clockOffsetOf: options.clockOffsetOf });
     this.router = new NodeRouter({
       room: options,
       configured: this.configured,
@@ -175,23 +177,15 @@ export class Devices implements UserAgentEvents {
   }
 
   readonly requested = (transaction: ServerTransaction): void => {
-    const { request } = transaction;
-    const answer = (): void =>
-      this.guard(
-        () => this.answerRequest(transaction),
-        () => transaction.respond(500),
-      );
-    const { flow } = request.source;
-    if (flow === undefined || this.options.flows === undefined || !bindsConnection(request)) return answer();
-    // It may have waited for long: what came over a connection that is closed binds nobody, and nobody waits for an answer.
-    void this.options.flows.isOpen(flow).then((open) => (open ? answer() : this.dropDead(transaction)));
+    const fail = (): void => transaction.respond(500);
+    const answer = (): void => this.guard(() => this.answerRequest(transaction), fail);
+    this.lateness.judge(transaction.request, answer, () => transaction.respond(408));
   };
 
   readonly invited = ({ request, session, trustRoute }: IncomingInvite): void => {
-    this.guard(
-      () => this.admitInvite(request, session, trustRoute),
-      () => session.reject(500),
-    );
+    const fail = (): void => session.reject(500);
+    const admit = (): void => this.guard(() => this.admitInvite(request, session, trustRoute), fail);
+    this.lateness.judge(request, admit, () => session.reject(408));
   };
 
   /** The process of ours with this PID; undefined when it is gone. */
@@ -266,13 +260,6 @@ export class Devices implements UserAgentEvents {
     const response = this.stationTable.register(request, device, nonceIssuedAt);
     if (response.status !== 200) return response;
     return { ...response, headers: { ...response.headers, ...automatic.headersFor(device) } };
-  }
-
-  private dropDead(transaction: ServerTransaction): void {
-    const { callId, source } = transaction.request;
-    this.options.metrics.count('tandem_register_total', { result: 'dead' });
-    this.options.log.info({ callId, source }, 'REGISTER dropped: its connection is closed');
-    transaction.respond(408);
   }
 
   private admitInvite(request: ReceivedRequest, session: Session, trustRoute: () => void): void {

@@ -67,6 +67,8 @@ export interface DevicesOptions {
   /** Where the names of gateways lead; the one that the SIP server uses for calls to them. */
   readonly locate?: HostLocator;
   readonly flows?: Flows;
+  /** How far the clock of another node is ahead of ours, in ms; undefined: not known. */
+  readonly clockOffsetOf?: (node: number) => number | undefined;
   readonly otherProcesses?: OtherProcesses;
   /** Names of the devices that are in a call. */
   readonly inCalls?: () => ReadonlySet<string>;

@@ -32,6 +32,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   'Seen Before': 'a request between nodes came a second time: a replay',
   'For An Earlier Life':
     'a request between nodes is older than our start: a replay, or a node that has not heard of the start yet',
+  'Too Late':
+    'a request between nodes was on its way for longer than its caller waits: the network between them was cut, or one of them stood still',
   'For Another Node': 'nodes have got each other’s addresses: look at nodes[].address',
   'Not A Node Of The Configuration': 'the sender’s number is not in nodes: the nodes have different configurations',
   'Credentials For Another Request':

@@ -41,6 +41,8 @@ export function hasNodeHeader(header: HeaderReader): boolean {
 }
 
 const WINDOW_MS = 120_000;
+/** The calling node has given up long before (5 s without a sign of life). What clocks are told wrong by delays errs on the side of the request. */
+const LATE_MS = 8_000;
 const CAPACITY = 250_000;
 const MAX_HEADER_LENGTH = 256;
 /** In place of a PID. */
@@ -52,6 +54,8 @@ export interface NodeSignatureOptions {
   /** Our incarnation. */
   readonly boot: number;
   readonly now: () => number;
+  /** How far the clock of another node is ahead of ours, in ms; undefined: not known, and nothing of it is judged late. */
+  readonly clockOffsetOf?: ((node: number) => number | undefined) | undefined;
   /** Call-IDs that are remembered at most. */
   readonly capacity?: number;
 }
@@ -87,10 +91,10 @@ export type NodeVerdict =
   | { readonly type: 'node'; readonly node: number; readonly outside: boolean }
   | {
       readonly type: 'refused';
-      readonly status: 403 | 410;
+      readonly status: 403 | 408 | 410;
       readonly reason: string;
       readonly headers: Headers;
-      readonly cause: 'forged' | 'skew' | 'replayed' | 'other-node' | 'earlier-life';
+      readonly cause: 'forged' | 'skew' | 'late' | 'replayed' | 'other-node' | 'earlier-life';
     };
 
 /** Line ends and the end of the body may change on the way through a SIP server; what it says may not. */
@@ -137,6 +141,7 @@ function formatNodeHeader({ from, to, boot, time, outside }: NodeHeader): string
  * What is signed: method, request URI, Call-ID, both nodes, the incarnation of the one that it is for, the asserted identity with its
  * privacy and whether it comes from outside, the body, the time. A signature is good for 120 s, once, and for one life of the node
  * that it is for: what was seen is remembered no longer than that. The incarnation says so whatever the clocks of the two nodes show.
+ * Where it is known how much the clocks differ, a request that was on its way for longer than its caller waits is not acted upon.
  */
 export class NodeSignature {
   private readonly seen: RecentSet<true>;
@@ -226,6 +231,9 @@ export class NodeSignature {
       return refused('skew', 'Clocks Of The Nodes Differ', { [TIME_HEADER]: String(now) });
     if (this.seen.get(key) === true || this.seen.forgets(header.time)) return refused('replayed', 'Seen Before');
     this.seen.set(key, header.time, true, now);
+    const offset = this.options.clockOffsetOf?.(header.from);
+    if (offset !== undefined && now - (header.time - offset) > LATE_MS)
+      return { ...refused('late', 'Too Late'), status: 408 };
     return { type: 'node', node: header.from, outside: header.outside };
   }
 
@@ -255,6 +263,6 @@ function refused(
   cause: Extract<NodeVerdict, { type: 'refused' }>['cause'],
   reason: string,
   headers: Headers = {},
-): NodeVerdict {
+): Extract<NodeVerdict, { type: 'refused' }> {
   return { type: 'refused', status: 403, reason, headers, cause };
 }

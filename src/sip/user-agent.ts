@@ -13,8 +13,8 @@ export interface SipSource {
   readonly address: string;
   readonly port: number;
   /**
-   * Of a REGISTER: the flow that it came by, as next hop for requests to its sender. What is sent there arrives by that flow
-   * or not at all. Undefined: the SIP server has no names for flows.
+   * Of a REGISTER or an INVITE: the flow that it came by, as next hop for requests to its sender. What is sent there arrives by that
+   * flow or not at all. Undefined: the SIP server has no names for flows.
    */
   readonly flow?: string;
 }
@@ -31,6 +31,8 @@ export interface ReceivedRequest {
   readonly body: string;
   readonly contentType: string | undefined;
   readonly source: SipSource;
+  /** When the SIP server had it, ms since the epoch; it may have waited since. Undefined: not known. */
+  readonly receivedAt?: number;
 }
 
 export type Headers = Readonly<Record<string, string>>;

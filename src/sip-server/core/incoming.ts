@@ -16,6 +16,8 @@ export interface Incoming {
   readonly head: RequestHead;
   /** In the order of what its application was given; 0: it is not counted. */
   readonly number: number;
+  /** When it came, ms since the epoch: that is what the application is told. */
+  readonly since: number;
   /** The dialog it belongs to, or (INVITE, SUBSCRIBE) has made. */
   dialog: DialogRecord | undefined;
   /** The name of the dialog that it may make. */
@@ -49,6 +51,9 @@ export interface ReliableState {
 /** After a provisional response the application may take this long for the final one. */
 const RINGING_LIMIT_MS = 60 * 60 * 1000;
 
+/** Requests whose application is told the flow that they came by. */
+const NAMES_FLOW: ReadonlySet<string> = new Set(['REGISTER', 'INVITE']);
+
 /** The client of anything but INVITE stops listening at 64 * T1 (Timer F): an answer has to come before that. */
 const USEFUL = 15 / 16;
 
@@ -70,10 +75,11 @@ export class IncomingTable {
     application: Application,
     head: RequestHead,
     dialog: DialogRecord | undefined,
-    number = 0,
+    { number = 0, since = this.context.clock.now() } = {},
   ): Incoming {
     const incoming: Incoming = {
       transaction,
+      since,
       application,
       head,
       number,
@@ -175,12 +181,13 @@ export class IncomingTable {
   deliver(incoming: Incoming, dialogId: string, outsideDialog: boolean): void {
     const { transaction, application } = incoming;
     const { flow, request } = transaction;
-    const message = serialize(request.method === 'REGISTER' ? this.context.flows.named(request, flow) : request);
+    const named = outsideDialog && NAMES_FLOW.has(request.method);
+    const message = serialize(named ? this.context.flows.named(request, flow) : request);
     const rest = sipFrame(
       'network',
       message.length,
       remoteOf(flow),
-      this.context.clock.now(),
+      incoming.since,
       transaction.id,
       dialogId,
       outsideDialog ? flow.local : undefined,

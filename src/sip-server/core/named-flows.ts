@@ -8,7 +8,7 @@ import type { Flow, TransportLayer } from '../layers';
 import { isProtocol, parseRouteUri, type NextHop } from './next-hop';
 
 /**
- * In a REGISTER that an application gets: the next hop that leads to its sender. In an application's 1xx or 2xx to an
+ * In a REGISTER or INVITE that an application gets: the next hop that leads to its sender. In an application's 1xx or 2xx to an
  * INVITE: requests in the dialog go where the INVITE came from, whatever Contact and Record-Route say. Never on the wire.
  */
 export const FLOW_HEADER = 'X-Tandem-Flow';
@@ -38,9 +38,9 @@ export class NamedFlows {
     private readonly onClosed: (name: string) => void,
   ) {}
 
-  /** Puts the name of its flow into a REGISTER, in place of what its sender may have put there. */
-  named(register: SipRequest, flow: Flow): SipRequest {
-    const copy = { ...register, headers: [...register.headers] };
+  /** Puts the name of its flow into a request, in place of what its sender may have put there. */
+  named(request: SipRequest, flow: Flow): SipRequest {
+    const copy = { ...request, headers: [...request.headers] };
     removeHeader(copy, FLOW_HEADER);
     addHeader(copy, FLOW_HEADER, this.nameOf(flow));
     return copy;

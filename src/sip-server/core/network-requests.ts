@@ -136,7 +136,7 @@ export class NetworkRequests {
       deliver: () => {
         this.waiting.delete(transaction.id);
         if (this.isDead(transaction, since)) return transaction.drop();
-        this.route(head, transaction);
+        this.route(head, transaction, since);
         if (head.method === 'INVITE') this.context.events.attempt('network', transaction.request);
       },
       refuse: () => {
@@ -158,7 +158,7 @@ export class NetworkRequests {
     return clock.now() - since >= patience(this.context);
   }
 
-  private route(head: RequestHead, transaction: ServerTransaction): void {
+  private route(head: RequestHead, transaction: ServerTransaction, since: number): void {
     const { method } = head;
     const { routes, deliveries } = this.context;
     const verb = method.toLowerCase();
@@ -170,7 +170,7 @@ export class NetworkRequests {
     if (application === 'none') return this.unroutable(method, transaction);
     if (application === 'busy') return this.incoming.refuse(transaction, 503, [RETRY_AFTER]);
     const number = deliveries.numberFor(application);
-    this.incoming.deliver(this.incoming.add(transaction, application, head, undefined, number), '', true);
+    this.incoming.deliver(this.incoming.add(transaction, application, head, undefined, { number, since }), '', true);
   }
 
   private unroutable(method: string, transaction: ServerTransaction): void {

@@ -7,6 +7,7 @@ import type {
   ListenAddress,
   OutgoingInvite,
   OutgoingRequest,
+  ReceivedRequest,
   ResponseOptions,
   ServerTransaction,
   Session,
@@ -54,6 +55,9 @@ const SECRET_ADVICE = 'drachtio.secret of this node must be that of its drachtio
 const LONGEST_RETRY_MS = 5000;
 /** A server that accepts connections and says nothing is as good as none. */
 const HANDSHAKE_MS = 10_000;
+
+/** A server there runs on our own machine. */
+const LOOPBACK = /^(127\.|::1$|localhost$)/;
 
 /** Who waits for the first connection. */
 interface FirstConnection {
@@ -172,7 +176,7 @@ export class DrachtioUserAgent implements UserAgent {
 interface ConnectionEvents {
   opened(listen: readonly ListenAddress[]): void;
   closed(why: string): void;
-  invited(session: ServerSession, request: ReturnType<typeof receivedRequest>): void;
+  invited(session: ServerSession, request: ReceivedRequest): void;
   requested(transaction: ServerTransaction): void;
 }
 
@@ -180,6 +184,7 @@ interface ConnectionEvents {
 class Connection implements SessionHost {
   readonly application: SrfApplication;
   readonly namesFlows: boolean;
+  readonly sharesClock: boolean;
   private readonly sessions = new Set<DialogSession>();
   private readonly dialogs = new Map<string, DialogSession>();
   private readonly pending = new Set<(response: FinalResponse) => void>();
@@ -194,6 +199,7 @@ class Connection implements SessionHost {
     private readonly events: ConnectionEvents,
   ) {
     this.namesFlows = options.namesFlows;
+    this.sharesClock = options.namesFlows || LOOPBACK.test(address?.host ?? '');
     this.application = createSrf();
     this.application.use((request, response) => this.dispatch(request, response));
     for (const method of ROUTED) this.application.use(method, (request, response) => this.dispatch(request, response));
@@ -314,10 +320,14 @@ class Connection implements SessionHost {
     } else if (request.method === 'INVITE') {
       const session = new ServerSession(this.newId(), this, request, response);
       this.sessions.add(session);
-      this.events.invited(session, receivedRequest(request));
+      this.events.invited(session, this.received(request));
     } else if (request.method !== 'ACK') {
-      this.events.requested(serverTransaction(request, response, this.namesFlows));
+      this.events.requested(serverTransaction(this.received(request), response));
     }
+  }
+
+  private received(request: SrfRequest): ReceivedRequest {
+    return receivedRequest(request, this, this.options.clock.now());
   }
 
   private dispatchInDialog(dialogId: string, request: SrfRequest, response: SrfResponse): void {
@@ -349,10 +359,10 @@ function lostConnection(options: DrachtioOptions): Connection {
   return new Connection(undefined, options, { opened: nothing, closed: nothing, invited: nothing, requested: nothing });
 }
 
-function serverTransaction(request: SrfRequest, response: SrfResponse, namesFlows: boolean): ServerTransaction {
+function serverTransaction(request: ReceivedRequest, response: SrfResponse): ServerTransaction {
   let answered = false;
   return {
-    request: receivedRequest(request, namesFlows),
+    request,
     respond(status: number, options?: ResponseOptions) {
       if (answered) return;
       answered = status >= 200;

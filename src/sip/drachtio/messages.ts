@@ -27,7 +27,7 @@ export function toTagOf(response: SrfMessage): string {
 }
 
 /**
- * In a REGISTER: the next hop that leads to its sender. In our responses to an INVITE: its dialog keeps to the flow. Only
+ * In a REGISTER or an INVITE: the next hop that leads to its sender. In our responses to an INVITE: its dialog keeps to the flow. Only
  * the embedded server knows it; from another one it would be what the sender has written.
  */
 export const FLOW_HEADER = 'X-Tandem-Flow';
@@ -35,9 +35,34 @@ export const FLOW_HEADER = 'X-Tandem-Flow';
 /** In our INVITE or 2xx: the embedded SIP server tells us when it wants the dialog ended, and leaves the BYE to us. It never writes it. */
 export const BYE_HEADER = 'X-Tandem-Bye';
 
-/** `namesFlows`: the SIP server is the embedded one. */
-export function receivedRequest(request: SrfRequest, namesFlows = false): ReceivedRequest {
-  const flow = namesFlows && request.method === 'REGISTER' ? request.get(FLOW_HEADER) : undefined;
+const DAY_MS = 86_400_000;
+
+/** The moment next to `now` at which a clock of UTC shows this time of day; undefined: it is none. */
+export function momentOf(stackTime: string | undefined, now: number): number | undefined {
+  const match = /^(\d\d):(\d\d):(\d\d)\.(\d{3})/.exec(stackTime ?? '');
+  if (match === null) return undefined;
+  const [hours = 0, minutes = 0, seconds = 0, ms = 0] = match.slice(1).map(Number);
+  const ago = (now % DAY_MS) - (((hours * 60 + minutes) * 60 + seconds) * 1000 + ms);
+  return now - (ago - DAY_MS * Math.round(ago / DAY_MS));
+}
+
+/** The server that a request came from. */
+export interface RequestOrigin {
+  /** The embedded SIP server. */
+  readonly namesFlows: boolean;
+  /** Its clock is ours. */
+  readonly sharesClock: boolean;
+}
+
+const NAMES_FLOW: ReadonlySet<string> = new Set(['REGISTER', 'INVITE']);
+
+/** `now`: ms since the epoch. */
+export function receivedRequest(
+  request: SrfRequest,
+  { namesFlows, sharesClock }: RequestOrigin,
+  now: number,
+): ReceivedRequest {
+  const flow = namesFlows && NAMES_FLOW.has(request.method) ? request.get(FLOW_HEADER) : undefined;
   return {
     method: request.method,
     uri: request.uri,
@@ -51,6 +76,7 @@ export function receivedRequest(request: SrfRequest, namesFlows = false): Receiv
       port: request.source_port,
       ...(flow === undefined ? {} : { flow }),
     },
+    receivedAt: (sharesClock ? momentOf(request.stackTime, now) : undefined) ?? now,
   };
 }
 

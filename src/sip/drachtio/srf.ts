@@ -16,6 +16,8 @@ export interface SrfMessage {
 export interface SrfRequest extends SrfMessage {
   readonly method: string;
   readonly stackTxnId: string;
+  /** When the server had it, `HH:MM:SS.uuuuuu` in UTC. */
+  readonly stackTime: string | undefined;
   readonly stackDialogId: string | undefined;
   readonly source_address: string;
   readonly source_port: number;

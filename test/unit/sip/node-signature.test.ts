@@ -1,3 +1,4 @@
+import { ClockOffsets } from '../../../src/process/clock-offsets';
 import {
   hasNodeHeader,
   NODE_HEADER,
@@ -157,6 +158,39 @@ describe('the signature of a request between nodes', () => {
     });
     expect(requests.map((request) => receiver.verify(request).type)).toEqual(['node', 'node', 'node', 'node']);
     expect(requests.map((request) => receiver.verify(request).type)).toEqual(Array(4).fill('refused'));
+  });
+});
+
+describe('a request that was on its way for longer than its caller waits', () => {
+  const ways = [0, 2_000, 7_999, 8_000, 8_001, 30_000, 60_000];
+  const ahead = [0, 3_000, -3_000, 90_000, -90_000];
+  test.each(ahead.flatMap((offset) => ways.map((way) => [way, offset] as const)))(
+    'on its way for %i ms, of a node whose clock is %i ms ahead',
+    (way, offset) => {
+      if (Math.abs(way - offset) > 120_000) return;
+      const sent = node(1, () => NOW + offset).sign(invite, TWO);
+      const receiver = (known: boolean): NodeSignature =>
+        new NodeSignature({
+          ...{ secret, node: 2, boot: TWO.boot, now: () => NOW + way },
+          clockOffsetOf: (other) => (known && other === 1 ? offset : undefined),
+        });
+      // Where nothing is known of the other clock, nobody is refused for it.
+      expect(receiver(false).verify(received(sent)).type).toBe('node');
+      expect(receiver(true).verify(received(sent))).toMatchObject(
+        way > 8_000 ? { type: 'refused', status: 408, cause: 'late' } : { type: 'node' },
+      );
+    },
+  );
+
+  test('is no sign that the clocks differ when what is known of them came late itself', () => {
+    const offsets = new ClockOffsets();
+    expect(offsets.of(1)).toBeUndefined();
+    for (const delay of [40, 20_000, 300]) offsets.heard(1, NOW + 5_000, NOW + delay);
+    expect(offsets.of(1)).toBe(4_960);
+    // Its clock was set back: believed after three of its messages.
+    for (const delay of [40, 50, 60]) offsets.heard(1, NOW - 60_000, NOW + delay);
+    expect(offsets.of(1)).toBe(-60_040);
+    expect(offsets.of(2)).toBeUndefined();
   });
 });
 
