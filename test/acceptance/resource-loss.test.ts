@@ -217,3 +217,39 @@ describe('a media server that is there and does not answer', () => {
     await cluster.nothingIsLeft();
   });
 });
+
+describe('the only node with media resources stands still', () => {
+  let cluster: Cluster;
+
+  beforeAll(async () => {
+    cluster = await Cluster.start({ engines: [2], change: (file) => addUsers(file, 2, 0, siteOf(1)) });
+    await eventually(
+      'node 1 knows its music server',
+      async () => (await cluster.node(1).api('/api/media-resources')) as { name: string; state: string }[],
+      (rows) => rows.some(({ name, state }) => name === 'moh-san-jose' && state === 'up'),
+    );
+  });
+  afterAll(() => cluster.close());
+
+  it('until the others have written it off: whoever is held hears music again when it is back, without a resume', async () => {
+    const [one, two] = [cluster.node(1), cluster.node(2)];
+    const pair = await connect(cluster, 0, false, 1);
+    await hearEachOther(pair);
+    await pair.caller.hold();
+    await pair.callee.hears(...musicTones);
+    two.freezeAll();
+    const lost = async (): Promise<boolean> => {
+      const [call] = (await one.calls()) as { readonly id: string }[];
+      const { allocations } = (await one.api(`/api/calls/${call?.id ?? ''}`)) as { allocations: { winner?: string }[] };
+      return allocations.length > 1 && allocations.at(-1)?.winner === undefined;
+    };
+    await eventually('its music is lost, and there is no other', lost, (is) => is, { cap: 60_000 });
+    await pair.callee.hearsNothing();
+    two.thawAll();
+    await pair.callee.hears(...musicTones);
+    await pair.caller.resume();
+    await hearEachOther(pair);
+    await hangUpAll([pair]);
+    await cluster.nothingIsLeft();
+  });
+});
