@@ -5,7 +5,7 @@ interface Entry {
   readonly at: number;
 }
 
-/** An expiry is told at most this late, ms: many of them share one timer. */
+/** An expiry is told at most this late, ms, unless said otherwise: many of them share one timer. */
 const GRANULARITY_MS = 100;
 
 /**
@@ -21,6 +21,8 @@ export class ExpiryQueue {
   constructor(
     private readonly clock: Clock,
     private readonly onExpired: (key: string) => void,
+    /** Ms. */
+    private readonly granularity = GRANULARITY_MS,
   ) {}
 
   /** Sets or moves the time of a key, ms since the epoch. */
@@ -53,7 +55,7 @@ export class ExpiryQueue {
     if (first === undefined || first.at >= this.timerAt) return;
     this.cancelTimer?.();
     this.timerAt = first.at;
-    const delay = Math.max(GRANULARITY_MS, first.at - this.clock.now());
+    const delay = Math.max(this.granularity, first.at - this.clock.now());
     this.cancelTimer = this.clock.setTimer(delay, () => this.fire());
   }
 

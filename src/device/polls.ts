@@ -31,6 +31,10 @@ interface Polled {
 }
 
 const PUMP_MS = 50;
+/** Polls that fall due within a second are made together, as far as their rate allows: together they cost less. Ms. */
+const TOGETHER_MS = 1_000;
+/** Where devices are polled more often than usual, in shares of the interval. */
+const TOGETHER = 30;
 
 /**
  * Polls devices at a bounded rate: each waits in one heap until its poll is due, then in a line until it may be begun;
@@ -49,7 +53,8 @@ export class Polls {
   private pauses = 0;
 
   constructor(private readonly options: PollsOptions) {
-    this.waiting = new ExpiryQueue(options.clock, (key) => this.fallDue(key));
+    const together = Math.max(1, Math.min(TOGETHER_MS, options.policy.intervalMs / TOGETHER));
+    this.waiting = new ExpiryQueue(options.clock, (key) => this.fallDue(key), together);
     this.allowance = options.perSecond;
     this.allowanceAt = options.clock.now();
   }

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { CancelTimer, Clock } from '../process/clock';
 
-/** In ms. */
-const PING_MS = 500;
+/** In ms: from an answer to the next question, and between two looks at one that waits for its answer. */
+const PING_MS = 1_000;
+const LOOK_MS = 500;
 /** A process that is not even running has so long to answer. */
 const HUNG_MS = 1_000;
 /** One that runs, or waits for a processor, is busy: what it is asked now it answers when it has done what came before. */
@@ -58,21 +59,26 @@ export class Watchdog {
   }
 
   private next(): void {
-    this.cancel = this.options.clock.setTimer(PING_MS, () => this.tick());
+    if (this.verdict === 'dead') return;
+    const waitMs = this.askedAt === undefined ? PING_MS : LOOK_MS;
+    this.cancel = this.options.clock.setTimer(waitMs, () => this.tick(waitMs));
   }
 
-  private tick(): void {
-    const { clock, ping } = this.options;
-    const now = clock.now();
-    const late = Math.abs(now - this.tickAt - PING_MS);
+  private tick(waitedMs: number): void {
+    const now = this.options.clock.now();
+    const late = Math.abs(now - this.tickAt - waitedMs);
     this.tickAt = now;
+    this.act(now, late);
     this.next();
+  }
+
+  private act(now: number, late: number): void {
     if (this.askedAt === undefined) {
       this.askedAt = now;
-      return ping();
+      return this.options.ping();
     }
     // We were paused, or the clock was set: what has been answered meanwhile is still to be read.
-    if (late > PING_MS) this.askedAt = now - Math.max(0, Math.min(now - this.askedAt - late, HUNG_MS / 2));
+    if (late > LOOK_MS) this.askedAt = now - Math.max(0, Math.min(now - this.askedAt - late, HUNG_MS / 2));
     else this.look(now - this.askedAt);
   }
 
@@ -82,7 +88,6 @@ export class Watchdog {
     this.rested = activity === 'resting';
     const verdict = judge(unansweredMs, activity === 'resting' && !restsAgain ? 'working' : activity);
     if (verdict !== 'good' || unansweredMs >= HUNG_MS) this.tell(verdict, unansweredMs);
-    if (verdict === 'dead') this.stop();
   }
 
   private tell(verdict: Verdict, unansweredMs: number): void {

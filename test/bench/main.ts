@@ -1,6 +1,7 @@
 import { benchAllocate } from './allocate';
 import { benchCall } from './call';
 import { benchFailover } from './failover';
+import { benchIdle } from './idle';
 import { benchMoh } from './moh';
 import { benchRegister } from './register';
 import { benchReplication } from './replication';
@@ -16,6 +17,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   failover: benchFailover,
   allocate: benchAllocate,
   moh: benchMoh,
+  idle: benchIdle,
 };
 
 /** Runs the named benchmarks, or all; one JSON object per line on the standard output. */

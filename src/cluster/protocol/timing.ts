@@ -2,8 +2,8 @@
 export const POLL_INTERVAL_MS = 1_000;
 /** A peer is off-line after this many missed polls; the bus is lost after this many own polls not heard. */
 export const MISSED_POLLS = 3;
-/** How often the shell calls `tick`. */
-export const TICK_INTERVAL_MS = 100;
+/** How often the shell calls `tick`: a divisor of the poll interval. */
+export const TICK_INTERVAL_MS = 250;
 /** A tick later than this says that the process was paused, and that nobody else is to blame for the silence. */
 export const PAUSED_AFTER_MS = 1_500;
 /** An own poll heard later than this after it was published proves nothing about the bus as it is now. */
@@ -37,7 +37,7 @@ export const PROBE_INTERVAL_MS = 100;
 /** Answers that a flood of signals could multiply go out no more often than this to one node. */
 export const ANSWER_INTERVAL_MS = 200;
 /** Entries of each peer whose hashes are made anew at each tick: 100,000 in less than two minutes. */
-export const AUDITED_ENTRIES = 100;
+export const AUDITED_ENTRIES = 250;
 /** Entries that a node is told at a time that they are dead: with the longest keys they fit into a message. */
 export const MAX_DISPUTED_ENTRIES = 20;
 export const REPORT_INTERVAL_MS = 60_000;

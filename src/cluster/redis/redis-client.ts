@@ -27,9 +27,12 @@ export interface Target {
 /** TCP, TLS and the greeting together. */
 export const CONNECT_DEADLINE_MS = 3_000;
 
-/** A client that connects once: each attempt has a new one, so nothing waits in an old one's queue. */
+/**
+ * A client that connects once: each attempt has a new one, so nothing waits in an old one's queue. Commands have deadlines of ours: those of
+ * the library are a timer more for each.
+ */
 function createOneShotClient(options: RedisClientOptions) {
-  return createClient({ ...options, disableOfflineQueue: true });
+  return createClient({ ...options, disableOfflineQueue: true, commandOptions: { timeout: 0 } });
 }
 
 export type RedisClient = ReturnType<typeof createOneShotClient>;

@@ -12,10 +12,10 @@ import {
 } from './redis-client';
 
 /**
- * A server that says nothing is left after at most the sum of these: a Redis that hangs, or whose host has vanished
+ * A connection over which nothing has come for a while is pinged. A server that says nothing is left after at most the sum of these: a Redis that hangs, or whose host has vanished
  * without a word. A false alarm costs a new connection and a hello, no entry.
  */
-const PING_INTERVAL_MS = 250;
+const PING_INTERVAL_MS = 500;
 const PING_DEADLINE_MS = 1_000;
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
@@ -111,9 +111,15 @@ export class RedisLink {
       if (this.isOver(life)) return false;
       this.client = client;
       onChange(true);
+      this.heard();
       while (!this.isOver(life)) {
-        await this.pause(PING_INTERVAL_MS, life);
-        if (!this.isOver(life)) await this.ping(client);
+        const quietMs = clock.now() - this.heardAt;
+        // Less than nothing: the clock was set back.
+        if (quietMs >= 0 && quietMs < PING_INTERVAL_MS) await this.pause(PING_INTERVAL_MS - quietMs, life);
+        else {
+          await this.ping(client);
+          this.heard();
+        }
       }
     } catch (error) {
       if (!this.isOver(life)) onError(this.explained(error));
