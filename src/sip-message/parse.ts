@@ -66,6 +66,9 @@ function hasWhiteSpaceOrBrackets(text: string): boolean {
   return false;
 }
 
+/** Also of a response that is damaged itself: nobody answers responses. */
+const LIKE_A_RESPONSE = /^\W*SIP\s*\//i;
+
 function parseStatusLine(line: string): StartLine {
   const code = line.slice(8, 11);
   const status = Number(code);
@@ -95,7 +98,22 @@ function parseRequestLine(line: string): StartLine {
 
 function parseStartLine(line: string): StartLine {
   if (line.slice(0, 8).toUpperCase() === 'SIP/2.0 ') return parseStatusLine(line);
+  if (LIKE_A_RESPONSE.test(line)) return { message: undefined, trouble: bad('Bad Status Line') };
   return parseRequestLine(line);
+}
+
+/**
+ * What a message says whose start line cannot be read, so that it can be answered if it is a request: of what method, its CSeq tells. A
+ * start line that is missing is a header line. Undefined: it is no request.
+ */
+function readDamaged(text: string, firstHeader: number, limits: ParseLimits): SipMessage | undefined {
+  if (LIKE_A_RESPONSE.test(text.slice(0, Math.max(0, firstHeader)))) return undefined;
+  const headers: HeaderField[] = [];
+  parseHeaderLines(text, 0, limits, headers);
+  const cseq = headers.find(({ name }) => headerKey(name) === 'cseq');
+  const message = emptyRequest(parseCSeq(cseq?.value ?? '')?.method ?? '', '');
+  message.headers.push(...headers);
+  return message;
 }
 
 function isFolded(text: string, at: number): boolean {
@@ -255,7 +273,12 @@ export function parseHead(bytes: Buffer, start: number, end: number, limits: Par
   let feed = text.indexOf('\n');
   if (feed < 0) feed = text.length;
   const { message, trouble } = parseStartLine(text.slice(0, lineEnd(text, feed)));
-  if (message === undefined) return { message, trouble, contentLength: undefined };
+  if (message === undefined) {
+    const damaged = readDamaged(text, feed + 1, limits);
+    const { contentLength } = collectMandatory(damaged?.headers ?? []);
+    const length = contentLength === undefined ? undefined : parseContentLength(contentLength);
+    return { message: damaged, trouble, contentLength: length };
+  }
   const lineTrouble = parseHeaderLines(text, feed + 1, limits, message.headers);
   const found = collectMandatory(message.headers);
   return {

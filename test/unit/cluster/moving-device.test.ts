@@ -82,7 +82,7 @@ describe('extension 1000 moves from node a to node c, as in document 001', () =>
   test('claim R18: no call needs b, the deletion is lost: the next poll shows it', () => {
     const example = new Example();
     example.world.intercept = () => false;
-    example.world.runFor(1_400);
+    example.world.runFor(1_700);
     for (const node of [example.a, example.b, example.c]) expect(example.holders(node)).toEqual([3]);
     expect(example.world.differences()).toEqual([]);
   });
