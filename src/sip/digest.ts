@@ -151,6 +151,7 @@ export class DigestAuthenticator {
 
   authenticate(request: ReceivedRequest): AuthenticationResult {
     const header = request.header(request.method === 'REGISTER' ? 'Authorization' : 'Proxy-Authorization');
+    if (header !== undefined && header.length > MAX_CREDENTIALS_LENGTH) return this.challenge(request, 'malformed');
     const params = this.ours(header);
     if (params === undefined) return this.challenge(request, 'no-credentials');
     const credentials = toCredentials(params);
@@ -160,7 +161,7 @@ export class DigestAuthenticator {
 
   /** Of the credentials of a request those for our realm. */
   private ours(header: string | undefined): ReadonlyMap<string, string> | undefined {
-    if (header === undefined || header.length > MAX_CREDENTIALS_LENGTH) return undefined;
+    if (header === undefined) return undefined;
     for (const text of splitCredentials(header)) {
       const credentials = parseCredentials(text);
       if (credentials?.scheme.toLowerCase() === 'digest' && credentials.params.get('realm') === this.realm)

@@ -142,6 +142,15 @@ export class LyingPhone {
     return statusOf(await this.send('BYE'));
   }
 
+  /** Sends a request in the call, and waits for nothing. */
+  tell(method: string, body = ''): void {
+    const { dialog, peer, contact } = this;
+    if (dialog === undefined) throw new Error(`${this.name} is in no call`);
+    dialog.cseq += 1;
+    const { callId, local: from, remote: to, target: uri, cseq } = dialog;
+    peer.send(peer.request({ method, uri, from, to, callId, cseq, body, contact }));
+  }
+
   /** Waits until a request of this method has come, `count` in all. */
   async got(method: string, count = 1, cap = 5000): Promise<string> {
     const seen = await eventually(

@@ -54,6 +54,9 @@ const RINGING_LIMIT_MS = 60 * 60 * 1000;
 /** Requests whose application is told the flow that they came by. */
 const NAMES_FLOW: ReadonlySet<string> = new Set(['REGISTER', 'INVITE']);
 
+/** Requests of one dialog that wait for the application: nobody has more to say at a time, unless to keep it busy. */
+const MAX_OF_DIALOG = 32;
+
 /** The client of anything but INVITE stops listening at 64 * T1 (Timer F): an answer has to come before that. */
 const USEFUL = 15 / 16;
 
@@ -62,6 +65,8 @@ export class IncomingTable {
   private readonly byId = new Map<string, Incoming>();
   /** INVITEs that were answered provisionally: Call-ID and our tag. */
   private readonly early = new Map<string, Incoming>();
+  /** How many wait inside a dialog. */
+  private readonly inside = new Map<string, number>();
 
   /** `nameOf`: of the dialog that a request may make. */
   constructor(
@@ -98,7 +103,13 @@ export class IncomingTable {
     incoming.stopSilence = this.context.clock.setTimer(limit, () => this.silence(incoming));
     this.byId.set(transaction.id, incoming);
     dialog?.unanswered.add(incoming);
+    if (head.toTag !== '') this.inside.set(insideKey(head), (this.inside.get(insideKey(head)) ?? 0) + 1);
     return incoming;
+  }
+
+  /** Whether the dialog that a request is in has as many waiting as one may have. */
+  isCrowded(head: RequestHead): boolean {
+    return (this.inside.get(insideKey(head)) ?? 0) >= MAX_OF_DIALOG;
   }
 
   get(transactionId: string): Incoming | undefined {
@@ -128,6 +139,7 @@ export class IncomingTable {
 
   /** A final response went out; a second one of the application is answered with the first until `forget`. */
   answered(incoming: Incoming): void {
+    if (!incoming.answered) this.leave(incoming.head);
     incoming.answered = true;
     incoming.stopSilence?.();
     incoming.reliable?.outstanding?.();
@@ -138,6 +150,13 @@ export class IncomingTable {
     if (incoming.earlyUpdate !== undefined) this.refuse(incoming.earlyUpdate, 487);
     incoming.earlyUpdate = undefined;
     for (const waiting of incoming.reliable?.waiting.splice(0) ?? []) waiting();
+  }
+
+  private leave(head: RequestHead): void {
+    if (head.toTag === '') return;
+    const left = (this.inside.get(insideKey(head)) ?? 0) - 1;
+    if (left > 0) this.inside.set(insideKey(head), left);
+    else this.inside.delete(insideKey(head));
   }
 
   /** The application can no longer answer it. */
@@ -194,4 +213,8 @@ export class IncomingTable {
     );
     application.deliver(rest, message);
   }
+}
+
+function insideKey({ callId, toTag, fromTag }: RequestHead): string {
+  return `${toTag}\n${fromTag}\n${callId}`;
 }

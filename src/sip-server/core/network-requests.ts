@@ -52,6 +52,8 @@ export class NetworkRequests {
     if (head.callId.includes('|') || head.fromTag.includes('|')) return this.incoming.refuse(transaction, 400);
     if (head.method === 'REGISTER' && !contactsAreSound(request)) return this.incoming.refuse(transaction, 400);
     if (head.toTag === '' || head.method === 'REGISTER') return this.outsideDialog(head, transaction);
+    if (head.method !== 'BYE' && this.incoming.isCrowded(head))
+      return this.incoming.refuse(transaction, 500, [RETRY_AFTER]);
     const record = this.dialogs.find(head.callId, head.toTag, head.fromTag);
     if (record !== undefined) return this.inDialog(record, head, transaction);
     const pending = this.incoming.findEarly(head.callId, head.toTag);

@@ -2,8 +2,10 @@ import { Cluster } from '../../support/cluster';
 import { people, type ClusterFile } from '../../support/cluster-config';
 import { usesDrachtio } from '../../support/drachtio';
 import { eventually } from '../../support/eventually';
+import { LyingPhone } from '../../support/lying-phone';
 import { freePort } from '../../support/ports';
 import { plainSdp, RawLine, type RawCall, type RawMessage } from '../../support/raw-line';
+import { Scope } from '../../support/scope';
 import { SpiralProxy } from '../../support/spiral-proxy';
 import { headerOf, statusOf } from '../../support/sip-text';
 
@@ -141,5 +143,50 @@ describe('RFC 3261 section 8.2.2.3: an extension that is not there, required in 
       await called.got('BYE');
     }
     await cluster.nothingIsLeft();
+  });
+});
+
+// A drachtio-server hands over whatever comes.
+(usesDrachtio ? describe.skip : describe)('a phone that floods its own call', () => {
+  it.each([
+    ['INFO', 600, 'x'.repeat(20_000)],
+    ['INFO', 3000, ''],
+    ['OPTIONS', 3000, ''],
+    ['UPDATE', 1000, plainSdp()],
+  ])('with %s, %i of them, stands before nobody, and only it is refused', async (method, count, body) => {
+    const scope = new Scope();
+    const [one, two] = [cluster.node(1), cluster.node(2)];
+    try {
+      const flooding = await LyingPhone.start(scope, one, { name: 'alice', protocol: 'tcp' });
+      const caller = await LyingPhone.start(scope, one, { name: 'carol', protocol: 'udp' });
+      for (const name of ['leo', 'dave'] as const) {
+        const phone = await LyingPhone.start(scope, two, { name, protocol: 'udp' });
+        expect(await phone.register()).toBe(200);
+        scope.defer(() => phone.register({ contact: '*', expires: 0 }));
+        await cluster.everybodyKnows(people[name].dn);
+      }
+      expect(await flooding.call(people.leo.dn)).toBe(200);
+      flooding.peer.received.length = 0;
+      for (let sent = 0; sent < count; sent += 1) flooding.tell(method, body);
+      for (let others = 0; others < 4; others += 1) {
+        const beganAt = Date.now();
+        expect(await caller.call(people.dave.dn, 8000)).toBe(200);
+        expect(await caller.hangUp()).toBe(200);
+        expect(Date.now() - beganAt).toBeLessThan(6000);
+      }
+      const answers = await eventually(
+        'an answer to each',
+        () => flooding.peer.received.filter((one) => statusOf(one) >= 200),
+        (all) => all.length >= count,
+        { cap: 20_000, every: 100 },
+      );
+      const refused = answers.filter((one) => statusOf(one) === 500);
+      expect(refused.length).toBeGreaterThan(count / 10);
+      for (const response of refused.slice(0, 20)) expect(headerOf(response, 'Retry-After')).toMatch(/^\d+$/);
+      expect(await flooding.hangUp()).toBe(200);
+      await cluster.nothingIsLeft();
+    } finally {
+      await scope.close();
+    }
   });
 });

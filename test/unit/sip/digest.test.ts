@@ -168,6 +168,7 @@ describe('digest authentication', () => {
     ['with another qop', (text: string) => text.replace('qop=auth', 'qop=auth-int')],
     ['without cnonce', (text: string) => text.replace(/, cnonce="[^"]*"/, '')],
     ['with a malformed nonce count', (text: string) => text.replace(/nc=\d+/, 'nc=xyz')],
+    ['that are too long', (text: string) => `${text}, x="${'y'.repeat(4096)}"`],
     ['with an algorithm that we do not have', (text: string) => text.replace('=MD5', '=SHA-512-256')],
   ])('credentials %s are refused', (_, damage) => {
     const server = new Server();
