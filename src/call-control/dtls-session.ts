@@ -12,6 +12,7 @@ import type {
   SessionProgress,
   SessionSignal,
 } from '../sip/user-agent';
+import { ACCEPT } from '../sip/body';
 import type { CallLog } from './dependencies';
 import { type Part, Termination } from './termination';
 
@@ -32,6 +33,12 @@ export function speaksDtls(profile: DeviceProfile, said: string | undefined): bo
 export function terminated(profile: DeviceProfile): DeviceProfile {
   const { security: _security, presumedSecurity: _presumed, presumedFamily: _family, ...rest } = profile;
   return { ...rest, mtpRequired: false };
+}
+
+/** An INFO with candidates of ICE (RFC 8840 §4). */
+function isTrickle({ method, contentType, header }: Extract<SessionSignal, { type: 'requested' }>): boolean {
+  const type = /^application\/trickle-ice-sdpfrag\b/i.test(contentType?.trim() ?? '');
+  return method === 'INFO' && (type || /^trickle-ice\b/i.test(header('info-package')?.trim() ?? ''));
 }
 
 export interface DtlsSessionOptions {
@@ -238,6 +245,10 @@ export class DtlsSession implements Session {
         this.offerers.set(signal.id, signal.sdp === undefined ? 'call' : 'device');
         return this.tell({ ...signal, sdp: await this.fromDevice('offer', signal.sdp) });
       case 'requested': {
+        if (this.termination.stands && isTrickle(signal)) {
+          // Its candidates are for the media termination point, which needs none: it answers whoever checks.
+          return this.session?.respond(signal.id, 415, { headers: { Accept: ACCEPT } });
+        }
         if (signal.method !== 'UPDATE' || !isSdp(signal.body)) return this.tell(signal);
         this.offerers.set(signal.id, 'device');
         return this.tell({ ...signal, body: await this.termination.fromDevice('offer', signal.body) });

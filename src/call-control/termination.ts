@@ -1,6 +1,14 @@
 import type { Allocation, AllocationResult, OfferRequest, ResourceReply } from '../media-resource/ports';
 import type { CancelTimer, Clock } from '../process/clock';
-import { alignAnswer, alignMediaLines, isSdp, withOneAudioStream, withOriginOf, withoutFurtherAudio } from '../sdp';
+import {
+  alignAnswer,
+  alignMediaLines,
+  isSdp,
+  withBundleOfOne,
+  withOneAudioStream,
+  withOriginOf,
+  withoutFurtherAudio,
+} from '../sdp';
 
 /** Which of the two a description is (RFC 3264). */
 export type Part = 'offer' | 'answer';
@@ -24,8 +32,9 @@ export class Termination {
   private stopRenewing: CancelTimer | undefined;
   private closed = false;
   private readonly failed: string[] = [];
-  /** The last description that the device has, from us; its last offer; what the call was shown last of the device, and what it said last. */
+  /** The last description that the device has, from us; its own last one, and its last offer; what the call was shown last of the device, and what it said last. */
   private told: string | undefined;
+  private heard: string | undefined;
   private offered: string | undefined;
   private shown: string | undefined;
   private call: string | undefined;
@@ -35,6 +44,11 @@ export class Termination {
   /** What the call said last of its end. */
   get callSide(): string | undefined {
     return this.call;
+  }
+
+  /** There is one. */
+  get stands(): boolean {
+    return this.allocation !== undefined;
   }
 
   /** Asks for one. False: there is none. */
@@ -54,6 +68,7 @@ export class Termination {
   /** What the device has said, as the call is to hear it. Rejects when the media termination point cannot. */
   async fromDevice(part: Part, sdp: string): Promise<string> {
     const { allocation } = this;
+    this.heard = sdp;
     if (part === 'offer') this.offered = sdp;
     if (allocation === undefined) return sdp;
     this.shown = part === 'offer' ? await this.offerOf(allocation, sdp) : await this.answerOf(allocation, sdp);
@@ -65,7 +80,8 @@ export class Termination {
     const { allocation } = this;
     this.call = sdp;
     if (allocation === undefined) return sdp;
-    this.told = part === 'offer' ? await this.offerTo(allocation, sdp) : await this.answerTo(allocation, sdp);
+    const made = part === 'offer' ? await this.offerTo(allocation, sdp) : await this.answerTo(allocation, sdp);
+    this.told = withBundleOfOne(made, this.heard);
     return this.told;
   }
 

@@ -20,6 +20,8 @@ export { isSourceLearned, withoutSource, withPlainAddresses, withSourceLearned }
 export { sameSession, unchanged, withOrigin, withOriginOf } from './origin';
 export type { Origin } from './origin';
 export { agreedPart, audioStreams, offeredAgain, withOneAudioStream, withoutFurtherAudio } from './agreed';
+export { withBundleOfOne } from './bundle';
+export { withUnknownAddressExplained } from './unknown-address';
 export { alignAnswer, alignMediaLines, audioOnly, inactiveAnswer, inactiveOffer, mediaLineCount } from './offer-answer';
 export type { InactiveAnswerOptions } from './offer-answer';
 export { addressPair, mainFamily } from './address';

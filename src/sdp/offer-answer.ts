@@ -68,7 +68,7 @@ export interface InactiveAnswerOptions {
 
 /**
  * The answer to a holder: every `m=` line answered in order, RTP streams accepted with the offered codecs and silent, streams
- * of other kinds and audio streams beside those that were agreed refused, the address a blackhole and never the held phone's (RFC 3264 §6.1). `inactive` is allowed
+ * of other kinds, audio streams beside those that were agreed and other ones that were refused before refused, the address a blackhole and never the held phone's (RFC 3264 §6.1). `inactive` is allowed
  * for every offer; that is why it is the rule here.
  */
 export function inactiveAnswer(offer: string, origin: Origin, options: InactiveAnswerOptions = {}): string {
@@ -77,9 +77,12 @@ export function inactiveAnswer(offer: string, origin: Origin, options: InactiveA
   const security = dtlsAnswer(before.session);
   const listensIn = ['sendrecv', 'recvonly'].includes(mirrored(effectiveDirection(offer)));
   const direction = options.direction === 'recvonly' && listensIn ? 'recvonly' : 'inactive';
-  const media = offered.media.map((section, index) =>
-    inactiveSection(section, [security, dtlsAnswer(before.media[index]?.lines ?? [])], origin, direction),
-  );
+  const media = offered.media.map((section, index) => {
+    const last = before.media[index];
+    // Nobody is there who could change that.
+    if (last !== undefined && !isAudio(section) && !isActive(last)) return refused(section);
+    return inactiveSection(section, [security, dtlsAnswer(last?.lines ?? [])], origin, direction);
+  });
   return joinSdp(withGroups({ session: sessionLines(origin), media }, groupsOf(offered)));
 }
 

@@ -158,7 +158,8 @@ export class SipPeer {
 
   /** The text of a well-formed request, with a new branch. */
   request(options: RequestOptions): string {
-    const { method, uri, from, to = `<${uri}>`, body = '', cseq = 1 } = options;
+    const { method, uri, from, to = `<${uri}>`, body = '', cseq = 1, headers = [] } = options;
+    const isTyped = headers.some((line) => /^Content-Type:/i.test(line));
     return [
       `${method} ${uri} SIP/2.0`,
       `Via: SIP/2.0/${this.wire.protocol} ${this.host}:${this.port};branch=z9hG4bK${randomToken()};rport`,
@@ -168,8 +169,8 @@ export class SipPeer {
       `Call-ID: ${options.callId ?? randomToken()}`,
       `CSeq: ${cseq} ${method}`,
       `Contact: ${options.contact ?? this.contact('peer')}`,
-      ...(options.headers ?? []),
-      ...(body === '' ? [] : ['Content-Type: application/sdp']),
+      ...headers,
+      ...(body === '' || isTyped ? [] : ['Content-Type: application/sdp']),
       `Content-Length: ${Buffer.byteLength(body)}`,
       '',
       body,

@@ -7,6 +7,7 @@ import {
   isSpeechCodec,
   namesCodec,
   withCanonicalCodecs,
+  withUnknownAddressExplained,
   withoutSource,
 } from '../../sdp';
 import type { MediaTerms } from '../ports';
@@ -57,9 +58,12 @@ export function sourceFlags(sdp: string): readonly string[] {
 export const CLOSED: Parameters = { 'drop-traffic': 'start' };
 export const OPEN: Parameters = { 'drop-traffic': 'stop' };
 
-/** A description as rtpengine is given it: without what is said to it in flags, and with codecs under the names that it knows. */
+/**
+ * A description as rtpengine is given it: without what is said to it in flags, with codecs under the names that it knows, and so that it takes
+ * 0.0.0.0 for a hold only where that is one (RFC 8839 §4.3.1).
+ */
 export function forRtpengine(sdp: string): string {
-  return withCanonicalCodecs(withoutSource(sdp));
+  return withUnknownAddressExplained(withCanonicalCodecs(withoutSource(sdp)));
 }
 
 const KEEP_PORTS = 'port-latching';
