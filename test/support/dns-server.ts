@@ -50,14 +50,15 @@ export class DnsServer {
     private readonly ttl: number,
   ) {}
 
-  static async start(scope: Scope, zone: Zone, ttl = 60): Promise<DnsServer> {
+  /** `at`: by default a free port; name servers of programs that we do not tell another listen on 53. */
+  static async start(scope: Scope, zone: Zone, ttl = 60, at = { address: '127.0.0.1', port: 0 }): Promise<DnsServer> {
     const socket = createSocket('udp4');
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
-      socket.bind(0, '127.0.0.1', resolve);
+      socket.bind(at.port, at.address, resolve);
     });
     scope.defer(() => socket.close());
-    const server = new DnsServer(`127.0.0.1:${socket.address().port}`, zone, ttl);
+    const server = new DnsServer(`${at.address}:${socket.address().port}`, zone, ttl);
     socket.on('message', (question, from) => {
       const answer = server.answer(question);
       if (answer !== undefined) socket.send(answer, from.port, from.address);
