@@ -1,40 +1,25 @@
 import { mkdir } from 'node:fs/promises';
 import { startAdmin, type AdminServer } from '../admin/server';
-import { CallControl, type Conferences } from '../call-control';
 import { Cluster } from '../cluster/cluster';
 import type { NodeConfig, TandemConfig } from '../config/types';
-import { ClaimFile } from '../device/auto-registration-store';
-import { Devices } from '../device/devices';
-import { createMediaResourceManager } from '../media-resource/manager';
-import { chooseCodecPolicy } from '../media-control';
-import { chooseMusicSource } from '../media-resource/music-choice';
-import type { OrphanedSessions } from '../media-resource/orphaned-sessions';
-import type { ResourceProcesses } from '../media-resource/resource-processes';
+import type { Devices } from '../device/devices';
 import { systemClock } from '../process/clock';
 import { ClockOffsets } from '../process/clock-offsets';
 import { ConfigurationError } from '../process/exit';
 import { HybridClock } from '../process/hlc';
-import { parsePid, PidAllocator } from '../process/pid';
 import { CompositeSet } from '../registration/composite-set';
 import { DeviceManager } from '../registration/device-manager';
-import { RegistrationJournal } from '../registration/journal';
-import { addressPair } from '../sdp';
 import { DrachtioUserAgent } from '../sip/drachtio';
 import type { ListenAddress } from '../sip/user-agent';
 import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
-import { AdminView, RecentCalls } from './admin-view';
-import { createConferences } from './conferences';
-import { createBus, createTable, entryOf } from './makers';
+import { AdminView } from './admin-view';
+import { createBus } from './makers';
+import { buildParts, type Parts } from './parts';
 import { Problems } from './problems';
-import { gatewayLocator } from './gateway-locator';
-import { startMediaResources } from './media-resources';
 import { SipServerProcess } from './sip-server-process';
 import { allowedPages } from './web-pages';
 import { WaitingEvents } from './waiting-events';
-import { persistenceAdvice } from './watch';
-import { startWatching, type Watching } from './watching';
-import { countCalls, watchGauges } from './measurements';
 
 export interface NodeOptions {
   readonly config: TandemConfig;
@@ -55,17 +40,6 @@ export interface NodeOptions {
 const SIP_SERVER_START_MS = 8_000;
 /** After the last BYE, so that its answer and the release of resources can come in. */
 const LAST_WORDS_MS = 1500;
-
-/** Everything of one node that is made when its incarnation is known. */
-interface Parts {
-  readonly devices: Devices;
-  readonly calls: CallControl;
-  readonly conferences: Conferences;
-  readonly resources: ResourceProcesses;
-  readonly orphans: OrphanedSessions;
-  readonly journal: RegistrationJournal;
-  readonly watching: Watching;
-}
 
 /** One call manager: builds it from the rooms, and takes it down again in the right order. */
 export class CallManagerNode {
@@ -232,151 +206,15 @@ export class CallManagerNode {
     return config.nodes.map(({ id }) => id).filter((id) => id !== node);
   }
 
-  private async build(cluster: Cluster, boot: number, sipAddress: string): Promise<Parts> {
+  private build(cluster: Cluster, boot: number, sipAddress: string): Promise<Parts> {
     const { config, node, log, metrics } = this.options;
-    const { clock, composite, deviceManager, stamps, userAgent } = this;
-    const pids = new PidAllocator(node);
-    const table = createTable(config, node, composite, () => clock.now());
-    const { stateDir } = this.nodeConfig;
-    const journal = await RegistrationJournal.open({
-      directory: stateDir,
-      identity: { cluster: config.cluster.name, node },
-      clock,
-      log,
-      onTrouble: (reason) => this.problems.set('journal', reason && persistenceAdvice(reason)),
-    });
-    const givenNumbers = new ClaimFile(stateDir, log, config.cluster.name);
-    const { processes: resources, orphans } = await startMediaResources({
-      config,
-      node: this.nodeConfig,
-      boot,
-      pids,
-      clock,
-      stamps,
-      composite,
-      userAgent,
-      localAddress: this.host(),
-      log,
-      metrics,
-    });
-    const manager = createMediaResourceManager({
-      config,
-      directory: {
-        find: (device) => deviceManager.newest(device),
-        onGone: (listener) => deviceManager.onGone(listener),
-        isLive: (other) => other === node || entryOf(cluster, other)?.live === true,
-      },
-      messenger: cluster.messenger,
-      clock,
-      log,
-      clusterName: config.cluster.name,
-      nodeId: node,
-      boot,
-      metrics,
-      endOrphan: (device, session) => orphans.end(device, session),
-    });
-    const nodes = { find: (other: number) => entryOf(cluster, other) };
-    const { conferences, moderation } = createConferences({
-      config,
-      node,
-      boot,
-      composite,
-      nodes,
-      resources: manager,
-      clock,
-      pids,
-      stamps,
-      log,
-      metrics,
-      cluster,
-    });
-    const recentCalls = new RecentCalls();
-    const devices: Devices = new Devices({
-      config,
-      node,
-      boot,
-      userAgent,
-      clock,
-      composite,
-      nodes,
-      journal,
-      locate: gatewayLocator(clock),
-      givenNumbers,
-      pids,
-      stamps,
-      log,
-      metrics,
-      onCall: (call) => calls.incoming(call),
-      otherProcesses: conferences,
-      clockOffsetOf: (other) => this.clockOffsets.of(other),
-      inCalls: () => new Set(calls.calls().flatMap(({ id }) => calls.call(id)?.legs.map(({ device }) => device) ?? [])),
-      ...(this.sipServer.flows === undefined ? {} : { flows: this.sipServer.flows }),
-    });
-    const calls: CallControl = new CallControl({
-      digitAnalysis: {
-        analyse: (dialled, about) => {
-          const analysis = table.analyse(dialled, about);
-          metrics.count('tandem_digit_analysis_total', { result: analysis.type });
-          return analysis;
-        },
-      },
-      router: devices.router,
-      resources: manager,
-      clock,
-      pids,
-      log,
-      hooks: countCalls(metrics),
-      onRecord: recentCalls.add,
-      mediaAddress: addressPair([this.host(), ...this.listen.map(({ address }) => address)]),
-      onStaleEntry: (other) => cluster.refute(other),
-      musicSourceOf: (device, number) => chooseMusicSource(config, device, number),
-      codecPolicyOf: (caller, callee) => chooseCodecPolicy(config, caller, callee),
-    });
-    cluster.messenger.onRequest((pid, target, body) => {
-      const process = { pid, boot: target };
-      return parsePid(pid)?.type === 'cf' ? moderation.handle(process, body) : resources.handle(process, body);
-    });
-    devices.start(this.listen);
-    conferences.start();
-    watchGauges(metrics, {
-      node,
+    const { clock, composite, deviceManager, stamps, userAgent, sipServer, problems, view, clockOffsets } = this;
+    return buildParts({
+      ...{ config, node, nodeConfig: this.nodeConfig, boot, cluster, sipAddress, host: this.host(), log, metrics },
+      ...{ clock, composite, deviceManager, stamps, userAgent, sipServer, problems, view, clockOffsets },
       others: this.others(),
-      composite,
-      cluster,
-      calls,
-      conferences,
-      resources,
-      sipConnected: () => this.listen.length > 0,
+      listen: () => this.listen,
     });
-    this.view.show({
-      config,
-      node,
-      boot,
-      composite,
-      table,
-      devices: deviceManager,
-      cluster,
-      calls,
-      conferences,
-      moderation,
-      recentCalls,
-      resources,
-      sipAddress,
-      now: () => clock.now(),
-      homes: () => devices.homes(),
-    });
-    const watching = startWatching({
-      config,
-      others: this.others(),
-      cluster,
-      userAgent,
-      sipConnected: () => this.listen.length > 0,
-      sipServer: () => this.sipServer.pid,
-      mendGivenNumbers: () => givenNumbers.mend(),
-      clock,
-      problems: this.problems,
-    });
-    return { devices, calls, conferences, resources, orphans, journal, watching };
   }
 
   private async createAdmin(): Promise<AdminServer | undefined> {

@@ -14,7 +14,8 @@ import type { Peer } from './protocol/peer';
 import { StartProbe } from './protocol/start-probe';
 import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS, TICK_INTERVAL_MS } from './protocol/timing';
 import type { ClusterMessage } from './schema';
-import type { NodeStatus, StatusMessage } from './status';
+import { Seldom } from './seldom';
+import { type NodeStatus, type StatusMessage, StatusOrder } from './status';
 
 /** The node cannot start: its number is in use. */
 export class NodeNumberTakenError extends Error {
@@ -23,10 +24,8 @@ export class NodeNumberTakenError extends Error {
 
 const BUS_START_MS = 2_000;
 const BUS_STOP_MS = 1_000;
-const LOG_INTERVAL_MS = 10_000;
 /** A change that is told later than this after its stamp was not made just now. */
 const FRESH_MS = 1_000;
-const MAX_LOG_KINDS = 1_000;
 
 /** This node as a member of the cluster: the shell around the protocol core. Nothing received throws out of it. */
 export class Cluster {
@@ -50,10 +49,8 @@ export class Cluster {
   private performing = false;
   private stopped = false;
   private wasConnected = false;
-  private readonly loggedAt = new Map<string, number>();
-  private statusCount = 0;
-  /** By node, the incarnation and number of the last status. */
-  private readonly statuses = new Map<number, { readonly boot: number; readonly number: number }>();
+  private readonly seldom: Seldom;
+  private readonly statuses = new StatusOrder();
   private cancelTick: CancelTimer = () => undefined;
   private cancelFlush: CancelTimer = () => undefined;
   private flushArmed = false;
@@ -63,6 +60,7 @@ export class Cluster {
     const { node, clock, clusterName, secret, bus, composite } = options;
     this.metrics = options.metrics ?? silentMetrics;
     this.metrics.onCollect(() => this.countChanges());
+    this.seldom = new Seldom(() => clock.now());
     this.convergence = new Convergence(options.others ?? [], clock.now());
     this.envelope = new Envelope(clusterName, secret);
     this.messenger = new ClusterMessenger({
@@ -150,16 +148,13 @@ export class Cluster {
   /** Tells the other nodes something of ourselves, apart from our entries. */
   tell(status: NodeStatus): void {
     if (this.protocol !== undefined && !this.stopped)
-      this.publish('cluster', { type: 'status', ...this.header(), number: ++this.statusCount, ...status });
+      this.publish('cluster', { type: 'status', ...this.header(), number: this.statuses.next(), ...status });
   }
 
-  /** Late ones and those of an earlier life say nothing of now. */
   private statusHeard(message: StatusMessage): void {
-    const { node, boot, number, time, configuration } = message;
+    const { node, boot, time, configuration } = message;
     const peer = node === this.options.node ? undefined : this.protocol?.peer(node);
-    const last = this.statuses.get(node);
-    if (peer?.live !== true || peer.boot !== boot || (last?.boot === boot && number <= last.number)) return;
-    this.statuses.set(node, { boot, number });
+    if (peer?.live !== true || peer.boot !== boot || !this.statuses.isNews(message)) return;
     this.options.onStatus?.(node, { time, configuration });
   }
 
@@ -211,7 +206,7 @@ export class Cluster {
     if (claimed !== undefined) this.options.onForged?.(claimed);
     this.counters.refused[refusal] += 1;
     this.metrics.count('tandem_bus_messages_total', { result: refusal });
-    if (!this.mayLog(refusal)) return;
+    if (!this.seldom.may(refusal)) return;
     this.options.log.warn('a message on the bus was refused', { refusal, channel, refused: this.counters.refused });
   }
 
@@ -332,7 +327,7 @@ export class Cluster {
         return onFatal(effect.message);
       case 'report':
         if (effect.report === 'paused') this.convergence.restart(this.options.clock.now());
-        if (this.mayLog(`${effect.report}/${effect.node}`))
+        if (this.seldom.may(`${effect.report}/${effect.node}`))
           log.warn('cluster protocol', { report: effect.report, peer: effect.node, detail: effect.detail });
     }
   }
@@ -382,16 +377,6 @@ export class Cluster {
     };
   }
 
-  /** Whatever somebody sends, the log gets one line of a kind in a while. */
-  private mayLog(kind: string): boolean {
-    const now = this.options.clock.now();
-    const last = this.loggedAt.get(kind);
-    if (last !== undefined && Math.abs(now - last) < LOG_INTERVAL_MS) return false;
-    if (this.loggedAt.size >= MAX_LOG_KINDS) this.loggedAt.clear();
-    this.loggedAt.set(kind, now);
-    return true;
-  }
-
   /** What a listener throws must not stop the others, nor the membership. */
   private guard(act: () => void): void {
     try {
@@ -402,7 +387,7 @@ export class Cluster {
   }
 
   private failed(error: unknown): void {
-    if (this.mayLog('error'))
+    if (this.seldom.may('error'))
       this.options.log.error('an error while a cluster message was handled', { error: String(error) });
   }
 }

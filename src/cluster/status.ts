@@ -13,3 +13,23 @@ export interface StatusMessage extends Header, NodeStatus {
   /** Counts those of this incarnation: late and doubled ones say nothing of now. */
   readonly number: number;
 }
+
+/** Counts our own statuses, and knows those that were heard by their numbers: late ones say nothing of now. */
+export class StatusOrder {
+  private count = 0;
+  /** By node, the incarnation and number of the last one. */
+  private readonly last = new Map<number, Pick<StatusMessage, 'boot' | 'number'>>();
+
+  /** The number of our next one. */
+  next(): number {
+    return ++this.count;
+  }
+
+  /** Whether it is newer than what was heard of that node; then it counts as heard. */
+  isNews({ node, boot, number }: Pick<StatusMessage, 'node' | 'boot' | 'number'>): boolean {
+    const last = this.last.get(node);
+    if (last?.boot === boot && number <= last.number) return false;
+    this.last.set(node, { boot, number });
+    return true;
+  }
+}

@@ -14,6 +14,7 @@ import { formatPid, type Pid } from '../../src/process/pid';
 import { CompositeSet } from '../../src/registration/composite-set';
 import { deletionReason, type DeletionReason, type RegistrationRecord } from '../../src/registration/record';
 import type { Agenda } from './agenda';
+import { corruptReplica } from './corruption';
 import type { Mutation } from './mutation';
 import type { Random } from './random';
 import { WrongClock } from './simulated-clock';
@@ -228,42 +229,12 @@ export class SimulatedNode {
     for (const handle of inbox) handle();
   }
 
-  /**
-   * An entry of another node is altered, lost or invented here, in the replica and in the composite, without a message, or
-   * altered in memory, so that even its hash stays: only the digest shows it. `false`: there is none.
-   */
+  /** As `corruptReplica`. */
   corrupt(random: Random): boolean {
     this.corrupting = true;
-    const corrupted = this.corruptAny(random);
+    const corrupted = corruptReplica(this, random, (peer) => this.world.lost(peer, this.number));
     this.corrupting = false;
     return corrupted;
-  }
-
-  private corruptAny(random: Random): boolean {
-    const peer = random.pick([...(this.protocol?.peers ?? [])].filter((each) => each.synced && each.table.count > 0));
-    const record = random.pick(peer?.table.records() ?? []);
-    if (peer === undefined || record === undefined) return false;
-    this.world.lost(peer.node, this.number);
-    const dice = random.below(4);
-    if (dice === 0) {
-      peer.table.delete(record.key);
-      this.composite.delete(peer.node, record.key, 'corrupted');
-      return true;
-    }
-    if (dice === 3) {
-      // A copy of its own, as every real node has.
-      const copy = { ...record };
-      peer.table.delete(record.key);
-      peer.table.put(copy);
-      this.composite.put(peer.node, copy);
-      Object.assign(copy, { address: 'udp:192.0.2.2:5060' });
-      return true;
-    }
-    const altered = { ...record, address: 'udp:192.0.2.1:5060' };
-    const wrong = dice === 1 ? altered : { ...altered, key: `${record.key}-invented` };
-    peer.table.put(wrong);
-    this.composite.put(peer.node, wrong);
-    return true;
   }
 
   keys(): string[] {

@@ -1,0 +1,219 @@
+import { CallControl, type Conferences } from '../call-control';
+import type { Cluster } from '../cluster/cluster';
+import type { NodeConfig, TandemConfig } from '../config/types';
+import { ClaimFile } from '../device/auto-registration-store';
+import { Devices } from '../device/devices';
+import { chooseCodecPolicy } from '../media-control';
+import { createMediaResourceManager } from '../media-resource/manager';
+import { chooseMusicSource } from '../media-resource/music-choice';
+import type { OrphanedSessions } from '../media-resource/orphaned-sessions';
+import type { ResourceProcesses } from '../media-resource/resource-processes';
+import type { Clock } from '../process/clock';
+import type { ClockOffsets } from '../process/clock-offsets';
+import type { HybridClock } from '../process/hlc';
+import { parsePid, PidAllocator } from '../process/pid';
+import type { CompositeSet } from '../registration/composite-set';
+import type { DeviceManager } from '../registration/device-manager';
+import { RegistrationJournal } from '../registration/journal';
+import { addressPair } from '../sdp';
+import type { ListenAddress, UserAgent } from '../sip/user-agent';
+import type { Logger } from '../telemetry/logger';
+import type { Metrics } from '../telemetry/metrics';
+import { type AdminView, RecentCalls } from './admin-view';
+import { createConferences } from './conferences';
+import { gatewayLocator } from './gateway-locator';
+import { createTable, entryOf } from './makers';
+import { countCalls, watchGauges } from './measurements';
+import { startMediaResources } from './media-resources';
+import type { Problems } from './problems';
+import type { SipServerProcess } from './sip-server-process';
+import { persistenceAdvice } from './watch';
+import { startWatching, type Watching } from './watching';
+
+/** Everything of one node that is made when its incarnation is known. */
+export interface Parts {
+  readonly devices: Devices;
+  readonly calls: CallControl;
+  readonly conferences: Conferences;
+  readonly resources: ResourceProcesses;
+  readonly orphans: OrphanedSessions;
+  readonly journal: RegistrationJournal;
+  readonly watching: Watching;
+}
+
+/** What a node has before it knows its incarnation. */
+export interface Foundations {
+  readonly config: TandemConfig;
+  /** Node number. */
+  readonly node: number;
+  readonly nodeConfig: NodeConfig;
+  readonly boot: number;
+  /** The other nodes of the configuration. */
+  readonly others: readonly number[];
+  readonly cluster: Cluster;
+  /** Our own, for SIP from other nodes. */
+  readonly sipAddress: string;
+  readonly host: string;
+  /** What the SIP server listens on now; empty: it is not connected. */
+  readonly listen: () => readonly ListenAddress[];
+  readonly sipServer: SipServerProcess;
+  readonly userAgent: UserAgent;
+  readonly composite: CompositeSet;
+  readonly deviceManager: DeviceManager;
+  readonly stamps: HybridClock;
+  readonly clock: Clock;
+  readonly clockOffsets: ClockOffsets;
+  readonly problems: Problems;
+  readonly view: AdminView;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Makes them, each with what it needs of the others, and starts them. */
+export async function buildParts(foundations: Foundations): Promise<Parts> {
+  const { config, node, nodeConfig, boot, others, cluster, sipAddress, host, listen, sipServer, userAgent } =
+    foundations;
+  const { composite, deviceManager, stamps, clock, clockOffsets, problems, view, log, metrics } = foundations;
+  const pids = new PidAllocator(node);
+  const table = createTable(config, node, composite, () => clock.now());
+  const { stateDir } = nodeConfig;
+  const journal = await RegistrationJournal.open({
+    directory: stateDir,
+    identity: { cluster: config.cluster.name, node },
+    clock,
+    log,
+    onTrouble: (reason) => problems.set('journal', reason && persistenceAdvice(reason)),
+  });
+  const givenNumbers = new ClaimFile(stateDir, log, config.cluster.name);
+  const { processes: resources, orphans } = await startMediaResources({
+    config,
+    node: nodeConfig,
+    boot,
+    pids,
+    clock,
+    stamps,
+    composite,
+    userAgent,
+    localAddress: host,
+    log,
+    metrics,
+  });
+  const manager = createMediaResourceManager({
+    config,
+    directory: {
+      find: (device) => deviceManager.newest(device),
+      onGone: (listener) => deviceManager.onGone(listener),
+      isLive: (other) => other === node || entryOf(cluster, other)?.live === true,
+    },
+    messenger: cluster.messenger,
+    clock,
+    log,
+    clusterName: config.cluster.name,
+    nodeId: node,
+    boot,
+    metrics,
+    endOrphan: (device, session) => orphans.end(device, session),
+  });
+  const nodes = { find: (other: number) => entryOf(cluster, other) };
+  const { conferences, moderation } = createConferences({
+    config,
+    node,
+    boot,
+    composite,
+    nodes,
+    resources: manager,
+    clock,
+    pids,
+    stamps,
+    log,
+    metrics,
+    cluster,
+  });
+  const recentCalls = new RecentCalls();
+  const devices: Devices = new Devices({
+    config,
+    node,
+    boot,
+    userAgent,
+    clock,
+    composite,
+    nodes,
+    journal,
+    locate: gatewayLocator(clock),
+    givenNumbers,
+    pids,
+    stamps,
+    log,
+    metrics,
+    onCall: (call) => calls.incoming(call),
+    otherProcesses: conferences,
+    clockOffsetOf: (other) => clockOffsets.of(other),
+    inCalls: () => new Set(calls.calls().flatMap(({ id }) => calls.call(id)?.legs.map(({ device }) => device) ?? [])),
+    ...(sipServer.flows === undefined ? {} : { flows: sipServer.flows }),
+  });
+  const calls: CallControl = new CallControl({
+    digitAnalysis: {
+      analyse: (dialled, about) => {
+        const analysis = table.analyse(dialled, about);
+        metrics.count('tandem_digit_analysis_total', { result: analysis.type });
+        return analysis;
+      },
+    },
+    router: devices.router,
+    resources: manager,
+    clock,
+    pids,
+    log,
+    hooks: countCalls(metrics),
+    onRecord: recentCalls.add,
+    mediaAddress: addressPair([host, ...listen().map(({ address }) => address)]),
+    onStaleEntry: (other) => cluster.refute(other),
+    musicSourceOf: (device, number) => chooseMusicSource(config, device, number),
+    codecPolicyOf: (caller, callee) => chooseCodecPolicy(config, caller, callee),
+  });
+  cluster.messenger.onRequest((pid, target, body) => {
+    const process = { pid, boot: target };
+    return parsePid(pid)?.type === 'cf' ? moderation.handle(process, body) : resources.handle(process, body);
+  });
+  devices.start(listen());
+  conferences.start();
+  watchGauges(metrics, {
+    node,
+    others,
+    composite,
+    cluster,
+    calls,
+    conferences,
+    resources,
+    sipConnected: () => listen().length > 0,
+  });
+  view.show({
+    config,
+    node,
+    boot,
+    composite,
+    table,
+    devices: deviceManager,
+    cluster,
+    calls,
+    conferences,
+    moderation,
+    recentCalls,
+    resources,
+    sipAddress,
+    now: () => clock.now(),
+    homes: () => devices.homes(),
+  });
+  const watching = startWatching({
+    config,
+    others,
+    cluster,
+    userAgent,
+    sipConnected: () => listen().length > 0,
+    sipServer: () => sipServer.pid,
+    mendGivenNumbers: () => givenNumbers.mend(),
+    clock,
+    problems,
+  });
+  return { devices, calls, conferences, resources, orphans, journal, watching };
+}
