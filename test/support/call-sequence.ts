@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Random } from '../simulation/random';
 import { eventually } from './eventually';
-import type { Codec, Heard } from './media-stream';
+import type { Codec } from './media-stream';
 import type { MediaParty } from './media-party';
 import type { PartyCall } from './party-call';
 import type { Hold } from './party-sdp';
+import { verdict, verdictOfMember } from './sequence-hearing';
 import type { End, Member, Pair, Past, World } from './sequence-world';
 
 const CAP_MS = 30_000;
@@ -336,8 +337,8 @@ export class Sequence {
     const isOver = (): boolean =>
       this.world.nodeKills > pair.nodeKills || pair.ends.some(({ call }) => call.state === 'ended');
     const hears = (): { one: string; other: string } => ({
-      one: this.verdict(pair, one, other),
-      other: this.verdict(pair, other, one),
+      one: verdict(one, other, this.disturbed(pair)),
+      other: verdict(other, one, this.disturbed(pair)),
     });
     if (isOver()) return;
     try {
@@ -358,50 +359,10 @@ export class Sequence {
   private async conferenceSettled(): Promise<void> {
     await eventually(
       `the conference hears what it should`,
-      () => this.members.map((member) => this.verdictOfMember(member)),
+      () => this.members.map((member) => verdictOfMember(member, this.members, this.world.nodeKills, this.nodeKills)),
       (seen) => seen.every((verdict) => verdict === 'right'),
       { cap: CAP_MS, every: 50 },
     );
-  }
-
-  private verdictOfMember(member: Member): string {
-    const [{ party, call }] = member.ends;
-    if (!call.up || this.world.nodeKills > member.nodeKills) return 'right';
-    // Who lost its node may still take itself for a member.
-    const others = this.members.filter(
-      ({ nodeKills, ends: [end] }) => nodeKills === this.world.nodeKills && end.party !== party,
-    );
-    const speak = others.filter(({ muted, ends: [end] }) => muted !== true && end.call.up && end.call.hold === 'none');
-    const speakers = speak.filter(({ muted }) => muted === false);
-    // G.722 is not decoded here, and of lost nodes somebody may still be heard.
-    const silent = speak.length === 0 && !call.codecs.includes('G722') && this.world.nodeKills === this.nodeKills;
-    const wanted: readonly Heard[] =
-      call.hold !== 'none' || (silent && others.length > 0)
-        ? ['nothing', 'silence']
-        : speakers.length === 0
-          ? ['nothing', 'silence', 'speech']
-          : ['speech'];
-    // Asked about its own tone: that alone would be an echo.
-    const heard = call.heard(party.tone);
-    if (wanted.includes(heard)) return 'right';
-    return `${party.dn} hears ${heard}, not ${wanted.join(' or ')}; it holds: ${call.hold}, ${speakers.length} others speak`;
-  }
-
-  /** `right`, or what is heard instead of what. */
-  private verdict(pair: Pair, ear: End, mouth: End): string {
-    const heard = ear.call.heard(mouth.party.tone);
-    const wanted = this.wanted(pair, ear, mouth);
-    return wanted.includes(heard)
-      ? 'right'
-      : `hears ${heard}, not ${wanted.join(' or ')}; it holds: ${ear.call.hold}, the other: ${mouth.call.hold}`;
-  }
-
-  private wanted(pair: Pair, ear: End, mouth: End): readonly Heard[] {
-    if (ear.call.hold !== 'none') return ['nothing'];
-    // A hold during which servers died may be silent.
-    if (mouth.call.hold !== 'none') return this.disturbed(pair) ? ['music', 'nothing'] : ['music'];
-    // G.722 is not decoded here, and what it is made into is noise.
-    return [ear, mouth].some(({ call }) => call.codecs.includes('G722')) ? ['tone', 'speech'] : ['tone'];
   }
 
   /** All hang up, in any order, and say what could not be ended. */
