@@ -131,10 +131,14 @@ export class Callers {
     return { type: 'station', device, nonceIssuedAt: result.nonceIssuedAt };
   }
 
-  /** Whether From names the device, by its username or one of its lines in our domain, or nobody (RFC 3323 section 4.1.1.3). */
+  /**
+   * Whether From names the device, by its username or one of its lines in our domain, by a line as a `tel:` URI, or nobody (RFC 3323
+   * section 4.1.1.3).
+   */
   private isOwn(from: ReturnType<typeof readIdentity>, device: DeviceConfig): boolean {
     if (from === undefined) return false;
-    if (this.options.domain.hasHost(from.host) && this.options.devices.owner(from.user, device) === device) return true;
+    const isOurs = from.host === '' || this.options.domain.hasHost(from.host);
+    if (isOurs && this.options.devices.owner(from.user, device) === device) return true;
     return isAnonymous(from) && !this.options.devices.hasUser(from.user);
   }
 

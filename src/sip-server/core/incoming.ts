@@ -33,6 +33,8 @@ export interface Incoming {
   /** A final response was given. */
   answered: boolean;
   stopSilence: CancelTimer | undefined;
+  /** Of an INVITE that says how long it is meant (RFC 3261 section 13.3.1). */
+  stopExpiry: CancelTimer | undefined;
   /** An UPDATE inside this INVITE's early dialog: it goes by the INVITE's transaction id. */
   earlyUpdate: ServerTransaction | undefined;
   /** Reliable provisional responses (RFC 3262). */
@@ -96,6 +98,7 @@ export class IncomingTable {
       byeByApplication: false,
       answered: false,
       stopSilence: undefined,
+      stopExpiry: undefined,
       earlyUpdate: undefined,
       reliable: undefined,
     };
@@ -142,6 +145,7 @@ export class IncomingTable {
     if (!incoming.answered) this.leave(incoming.head);
     incoming.answered = true;
     incoming.stopSilence?.();
+    incoming.stopExpiry?.();
     incoming.reliable?.outstanding?.();
     incoming.dialog?.unanswered.delete(incoming);
     const early = `${incoming.localTag}\n${incoming.head.callId}`;

@@ -172,7 +172,20 @@ export class NetworkRequests {
     if (application === 'none') return this.unroutable(method, transaction);
     if (application === 'busy') return this.incoming.refuse(transaction, 503, [RETRY_AFTER]);
     const number = deliveries.numberFor(application);
-    this.incoming.deliver(this.incoming.add(transaction, application, head, undefined, { number, since }), '', true);
+    const incoming = this.incoming.add(transaction, application, head, undefined, { number, since });
+    this.expire(incoming);
+    this.incoming.deliver(incoming, '', true);
+  }
+
+  /** RFC 3261 section 13.3.1: an INVITE that is not answered in the time that it names is over, as if its caller had cancelled it. */
+  private expire(incoming: Incoming): void {
+    const { transaction, head } = incoming;
+    const seconds = head.method === 'INVITE' ? expiresOf(transaction.request) : undefined;
+    if (seconds === undefined) return;
+    incoming.stopExpiry = this.context.clock.setTimer(seconds * 1000, () => {
+      const cancel: SipRequest = { ...transaction.request, method: 'CANCEL', body: Buffer.alloc(0) };
+      this.cancelled(transaction, cancel, transaction.flow);
+    });
   }
 
   private unroutable(method: string, transaction: ServerTransaction): void {
@@ -296,6 +309,12 @@ function contactsAreSound(register: SipRequest): boolean {
     return contacts.every((contact) => parseUri(contact.uri) !== undefined || OTHER_SCHEME.test(contact.uri));
   }
   return contacts.length === 1 && /^0+$/.test(getHeader(register, 'Expires')?.trim() ?? '');
+}
+
+/** Undefined: as long as the caller likes. Nobody means a call that is over when it begins. */
+function expiresOf(invite: SipRequest): number | undefined {
+  const text = getHeader(invite, 'Expires')?.trim() ?? '';
+  return /^[1-9]\d{0,5}$/.test(text) ? Number(text) : undefined;
 }
 
 function mergeKey(head: RequestHead): string {

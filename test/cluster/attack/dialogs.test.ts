@@ -124,6 +124,36 @@ describe('a request in a call that still rings', () => {
   });
 });
 
+// What the embedded server does.
+(usesDrachtio ? describe.skip : describe)('RFC 3261 section 13.3.1: a call that is meant for so long', () => {
+  it.each([people.carol.dn, people.bob.dn])('rings no longer: %s', async (number) => {
+    const callee = number === people.bob.dn ? phones.bob : phones.carol;
+    const before = callee.invites.length;
+    const call = await phones.alice.call(number, { headers: ['Expires: 2'] });
+    const called = await callee.called(before);
+    called.answer('180 Ringing');
+    await called.got('CANCEL');
+    called.answer('487 Request Terminated');
+    expect(statusOf(await call.final())).toBe(487);
+    await cluster.nothingIsLeft();
+  });
+
+  it('goes on for as long as it likes when it is answered in time, or says nothing that can be meant', async () => {
+    for (const expires of ['1', '0', '-1', 'soon', '99999999999']) {
+      const before = phones.bob.invites.length;
+      const call = await phones.alice.call('2000', { headers: [`Expires: ${expires}`] });
+      const called = await phones.bob.called(before);
+      called.answer('200 OK', { body: plainSdp() });
+      expect(statusOf(await call.final())).toBe(200);
+      if (expires === '1') await new Promise((resolve) => setTimeout(resolve, 1500));
+      expect(called.requests('BYE')).toEqual([]);
+      expect(statusOf(await call.ask('BYE'))).toBe(200);
+      await called.got('BYE');
+    }
+    await cluster.nothingIsLeft();
+  });
+});
+
 describe('RFC 3261 section 8.2.2.3: an extension that is not there, required in a call', () => {
   it.each(['INVITE', 'UPDATE', 'INFO', 'MESSAGE', 'OPTIONS'])('by %s: 420, and the call goes on', async (method) => {
     for (const number of [people.carol.dn, people.bob.dn]) {

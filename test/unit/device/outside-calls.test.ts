@@ -130,6 +130,24 @@ describe('what a phone without a configured name calls itself', () => {
   );
 });
 
+describe('From of a phone', () => {
+  test.each<[string, boolean]>([
+    ['<sip:bob@acme.example>', true],
+    ['<sip:2000@acme.example>', true],
+    ['<tel:2000>', true],
+    ['<tel:20-00;phone-context=acme.example>', true],
+    ['<tel:1000>', false],
+    ['<sip:1000@acme.example>', false],
+    ['<sip:2000@elsewhere.example>', false],
+  ])('%s: %p', (from, isItsOwn) => {
+    const node = started();
+    node.register({ username: 'bob' });
+    const session = node.call('1000', { username: 'bob', from: `${from};tag=1` });
+    expect(node.calls.map(({ caller }) => caller.number)).toEqual(isItsOwn ? ['2000'] : []);
+    expect(session.told.map(({ status }) => status)).toEqual(isItsOwn ? [] : [403]);
+  });
+});
+
 describe('who is shown to whom (RFC 3323, 3325)', () => {
   const alice = { number: '1000', displayName: 'Alice' };
   const hidden = { ...alice, privacy: 'id' };
