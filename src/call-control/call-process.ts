@@ -1,7 +1,6 @@
 import { Mailbox } from '../process/mailbox';
 import type { CancelTimer } from '../process/clock';
 import type { DeviceProcess, DeviceProfile, IncomingCall, Judgement } from '../device/device-process';
-import type { Allocation, AllocationResult, ResourceNeed, ResourceReply } from '../media-resource/ports';
 import type { CodecPolicy } from '../media-control';
 import type { Pid } from '../process/pid';
 import type { NotMine } from '../sip/node-signature';
@@ -11,10 +10,11 @@ import { type CallFacts, type CallState, type Destination, initialState, type Le
 import type { Abilities } from './abilities';
 import { ConferenceSession } from './conference/conference-session';
 import type { CallControlDependencies } from './dependencies';
+import { CallResources } from './call-resources';
 import { command } from './session-command';
 import { outward, sessionOf } from './device-session';
 import { DtlsSession, speaksDtls, terminated } from './dtls-session';
-import { createDtlsSession, needOf } from './dtls-termination';
+import { createDtlsSession } from './dtls-termination';
 import { formatTried, type MediaTried, parseTried } from './path';
 import type { CallEffect, CallSignal, Route, TimerName } from './signals';
 import { transition } from './transition';
@@ -38,7 +38,7 @@ export class CallProcess {
   private readonly sessions = new Map<LegId, Session>();
   private readonly destinations = new Map<LegId, Destination>();
   private readonly timers = new Map<TimerName, CancelTimer>();
-  private readonly allocations = new Map<number, Allocation>();
+  private readonly resources: CallResources;
   private readonly probes = new Map<string, { readonly reason: string; readonly gone: ReadonlySet<number> }>();
   private failed = false;
 
@@ -56,6 +56,7 @@ export class CallProcess {
       (signal) => this.handle(signal),
       (error, signal) => this.handlingFailed(error, signal),
     );
+    this.resources = new CallResources(deps, (signal) => this.mailbox.post(signal));
     this.sessions.set('a', call.session);
   }
 
@@ -243,21 +244,13 @@ export class CallProcess {
       case 'cancel-timer':
         return this.cancelTimer(effect.timer);
       case 'allocate-music':
-        return this.allocate(effect);
       case 'ask-offer':
-        return this.ask(effect, 'offer', (allocation) =>
-          allocation.offer(effect.peer === undefined ? {} : { peer: effect.peer }),
-        );
       case 'allocate-path':
-        return this.allocatePath(effect);
       case 'ask-path':
-        return this.askPath(effect);
       case 'connect-resource':
-        return this.ask(effect, 'connect', (allocation) => allocation.connect({ answer: effect.answer }));
       case 'renew-resource':
-        return this.ask(effect, 'renew', (allocation) => allocation.renew());
       case 'release-resource':
-        return this.release(effect.token);
+        return this.resources.perform(effect, this.state);
       case 'route-again':
         return this.mailbox.post({ type: 'routed', route: this.described(this.lookUp()) });
       case 'refute-entry':
@@ -333,89 +326,6 @@ export class CallProcess {
     this.timers.delete(timer);
   }
 
-  private allocate(effect: Extract<CallEffect, { type: 'allocate-music' }>): void {
-    const { leg, token, why } = effect;
-    const need = this.musicNeed(effect);
-    if (need === undefined) return;
-    this.allocateFor(token, need, why, ({ allocation, explanation }) =>
-      this.mailbox.post({ type: 'allocated', leg, token, leaseMs: allocation?.leaseMs, explanation }),
-    );
-  }
-
-  private allocatePath(effect: Extract<CallEffect, { type: 'allocate-path' }>): void {
-    const { leg, owner, token, kind, why, codecs, ends, exclude } = effect;
-    const profile = this.state.legs.get(owner)?.profile;
-    if (profile === undefined) return;
-    const need = {
-      ...needOf(profile),
-      type: kind,
-      ...(codecs.length === 0 ? {} : { codecs }),
-      ...(exclude.length === 0 ? {} : { exclude }),
-    };
-    this.allocateFor(token, need, why, ({ allocation, explanation }) => {
-      const resource = allocation === undefined ? undefined : { name: allocation.device, leaseMs: allocation.leaseMs };
-      this.mailbox.post({ type: 'path-allocated', leg, token, resource, explanation: { ...explanation, ends } });
-    });
-  }
-
-  /** Asks the media resource manager; `tell` is called once, whatever becomes of it. */
-  private allocateFor(token: number, need: ResourceNeed, why: string, tell: (result: AllocationResult) => void): void {
-    const startedAt = this.deps.clock.now();
-    const granted = (result: AllocationResult): void => {
-      if (result.allocation !== undefined) {
-        this.allocations.set(token, result.allocation);
-        result.allocation.onLost(() => this.mailbox.post({ type: 'resource-lost', token }));
-      }
-      tell(result);
-    };
-    this.deps.resources.allocate(need, why).then(granted, (error: unknown) => {
-      this.deps.log.warn({ call: this.pid, error: String(error) }, 'call: the media resource manager failed');
-      const { type, device } = need;
-      const nothing = { list: undefined, listFrom: 'none', trials: [], winner: undefined, ms: 0 } as const;
-      granted({ allocation: undefined, explanation: { type, why, device, at: startedAt, ...nothing } });
-    });
-  }
-
-  /** The list walked is the held device's; the music is the holder's (claim M5, design: Hold). */
-  private musicNeed(effect: Extract<CallEffect, { type: 'allocate-music' }>): ResourceNeed | undefined {
-    const held = this.state.legs.get(effect.leg);
-    const holder = this.state.legs.get(effect.holder);
-    if (held === undefined || holder === undefined) return undefined;
-    const { caller, dialled } = this.state.facts;
-    const musicSource = this.deps.musicSourceOf(holder.device, holder.id === 'a' ? caller.number : dialled);
-    return {
-      ...needOf(held.profile),
-      type: 'moh',
-      ...(musicSource === undefined ? {} : { musicSource }),
-      ...(effect.exclude.length === 0 ? {} : { exclude: effect.exclude }),
-    };
-  }
-
-  private ask(
-    { leg, token }: { readonly leg: LegId; readonly token: number },
-    op: 'offer' | 'connect' | 'renew',
-    request: (allocation: Allocation) => Promise<ResourceReply>,
-  ): void {
-    const replied = (reply: ResourceReply): void =>
-      this.mailbox.post({ type: 'resource-replied', leg, token, op, reply });
-    const allocation = this.allocations.get(token);
-    if (allocation === undefined) return replied({ ok: false, reason: 'unknown-allocation' });
-    request(allocation).then(replied, (error: unknown) =>
-      replied({ ok: false, reason: 'error', detail: String(error) }),
-    );
-  }
-
-  private askPath({ leg, token, number, request }: Extract<CallEffect, { type: 'ask-path' }>): void {
-    const replied = (reply: ResourceReply): void => this.mailbox.post({ type: 'path-replied', leg, number, reply });
-    const allocation = this.allocations.get(token);
-    if (allocation === undefined) return replied({ ok: false, reason: 'unknown-allocation' });
-    const asked =
-      request.op === 'offer'
-        ? allocation.offer({ relay: { to: request.to, terms: request.terms, ...sdpOf(request) } })
-        : allocation.connect({ answer: request.answer, from: request.from });
-    asked.then(replied, (error: unknown) => replied({ ok: false, reason: 'error', detail: String(error) }));
-  }
-
   private reject({ leg, status, reason, headers, tried, judged }: Extract<CallEffect, { type: 'reject' }>): void {
     const session = this.sessions.get(leg);
     const { node } = this.state.facts.from;
@@ -430,21 +340,9 @@ export class CallProcess {
     session?.reject(status, { headers: { ...headers, ...told }, ...(reason === undefined ? {} : { reason }) });
   }
 
-  private release(token: number): void {
-    const allocation = this.allocations.get(token);
-    this.allocations.delete(token);
-    allocation?.release().catch((error: unknown) => {
-      this.deps.log.warn({ call: this.pid, error: String(error) }, 'call: a media resource was not released');
-    });
-  }
-
   private finish(record: CallDetailRecord): void {
     for (const cancel of this.timers.values()) cancel();
     this.timers.clear();
     this.onFinished(record);
   }
-}
-
-function sdpOf({ sdp }: { readonly sdp?: string }): { readonly sdp?: string } {
-  return sdp === undefined ? {} : { sdp };
 }

@@ -31,6 +31,8 @@ export class Termination {
   private allocation: Allocation | undefined;
   private stopRenewing: CancelTimer | undefined;
   private closed = false;
+  /** It has made a description. */
+  private isUsed = false;
   private readonly failed: string[] = [];
   /** The last description that the device has, from us; its own last one, and its last offer; what the call was shown last of the device, and what it said last. */
   private told: string | undefined;
@@ -71,7 +73,8 @@ export class Termination {
     this.heard = sdp;
     if (part === 'offer') this.offered = sdp;
     if (allocation === undefined) return sdp;
-    this.shown = part === 'offer' ? await this.offerOf(allocation, sdp) : await this.answerOf(allocation, sdp);
+    this.shown =
+      part === 'offer' ? await this.first((one) => this.offerOf(one, sdp)) : await this.answerOf(allocation, sdp);
     return this.shown;
   }
 
@@ -80,7 +83,8 @@ export class Termination {
     const { allocation } = this;
     this.call = sdp;
     if (allocation === undefined) return sdp;
-    const made = part === 'offer' ? await this.offerTo(allocation, sdp) : await this.answerTo(allocation, sdp);
+    const made =
+      part === 'offer' ? await this.first((one) => this.offerTo(one, sdp)) : await this.answerTo(allocation, sdp);
     this.told = withBundleOfOne(made, this.heard);
     return this.told;
   }
@@ -89,6 +93,24 @@ export class Termination {
   close(): void {
     this.closed = true;
     this.drop();
+  }
+
+  /** The very first description may be made by the next one, when this one is of no use: nobody knows of it yet. */
+  private async first(make: (allocation: Allocation) => Promise<string>): Promise<string> {
+    for (;;) {
+      const { allocation } = this;
+      if (allocation === undefined) throw new Error('no media termination point');
+      try {
+        const made = await make(allocation);
+        this.isUsed = true;
+        return made;
+      } catch (error) {
+        if (this.isUsed || this.closed) throw error;
+        this.failed.push(allocation.device);
+        this.drop();
+        if (!(await this.take(true))) throw error;
+      }
+    }
   }
 
   private offerOf(allocation: Allocation, offer: string): Promise<string> {
@@ -121,7 +143,8 @@ export class Termination {
 
   private made(allocation: Allocation, reply: ResourceReply): string {
     if (reply.ok && reply.sdp !== undefined && isSdp(reply.sdp)) return reply.sdp;
-    if (!reply.ok && reply.reason !== 'unsupported' && reply.reason !== 'bad-request') this.lost(allocation);
+    const isLost = reply.ok || (reply.reason !== 'unsupported' && reply.reason !== 'bad-request');
+    if (this.isUsed && isLost) this.lost(allocation);
     throw new Error(reply.ok ? 'no description' : (reply.detail ?? reply.reason));
   }
 
