@@ -224,12 +224,13 @@ export class Sequence {
   private async cancelled(caller: MediaParty, callee: MediaParty): Promise<void> {
     const patience = this.random.below(400);
     callee.policy = this.random.chance(0.5) ? { type: 'ring' } : { type: 'answer', afterMs: patience };
+    const earlier = new Set(callee.open);
     const { call, answered } = await caller.call(callee.dn);
     await pause(patience);
     call.cancel();
     const status = await answered;
     this.say(`${caller.dn} calls ${callee.dn} and cancels after ${patience} ms: ${status}`);
-    await this.over('of a cancelled call', callee);
+    await this.over('of a cancelled call', callee, earlier);
   }
 
   private async refused(caller: MediaParty, callee: MediaParty): Promise<void> {
@@ -242,14 +243,16 @@ export class Sequence {
       this.failures.push(`refused with ${status}: ${result.status}`);
   }
 
-  /** Its latest call, when it belongs to no pair, ends. */
-  private async over(what: string, party: MediaParty): Promise<void> {
+  /** What has come to it since `earlier`, and belongs to no pair, ends. What a dead node had rung it for nobody ends. */
+  private async over(what: string, party: MediaParty, earlier: ReadonlySet<PartyCall>): Promise<void> {
     const before = { ...this.world };
     try {
       await eventually(
         `${party.dn} is rid ${what}`,
         () =>
-          party.open.filter((call) => this.talks.every(({ ends }) => ends.every((end) => end.call !== call))).length,
+          party.open.filter(
+            (call) => !earlier.has(call) && this.talks.every(({ ends }) => ends.every((end) => end.call !== call)),
+          ).length,
         (left) => left === 0 || this.disturbed(before),
       );
     } catch (error) {
