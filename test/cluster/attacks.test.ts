@@ -123,6 +123,17 @@ withOwnServer('a node under attack', () => {
     expect(memoryOf(node.sipServerPid) - before).toBeLessThan(300);
   });
 
+  test('a body of several parts that is hard to cut holds nobody up', async () => {
+    const { sipPort } = cluster.node(1).place;
+    const attacker = await SipPeer.tcp(cluster.scope, '127.0.0.1', sipPort);
+    const body = `--x\r\n\r\n\r\nContent-Type:${' '.repeat(60_000)}`;
+    const model = attacker.request({ method: 'INVITE', uri: `sip:1001@${domain}`, from: `<sip:x@${domain}>`, body });
+    attacker.send(model.replace('application/sdp', 'multipart/mixed;boundary=x'));
+    await attacker.message('a refusal', (message) => statusOf(message) >= 300, 10_000);
+    const other = await from127('127.0.0.2');
+    expect(statusOf(await other.ask(options(), 10_000))).toBe(200);
+  });
+
   test('a crowd of silent connections of one address keeps nobody else out', async () => {
     const { sipPort } = cluster.node(1).place;
     await crowd(sipPort, 1_200);

@@ -90,6 +90,20 @@ function corkForThisTurn(socket: unknown): void {
   setImmediate(() => socket.uncork());
 }
 
+const CONTENT_TYPE = /^(?:content-type|c)\s*:.*(?:\r\n[ \t].*)*/gim;
+
+/**
+ * A message, such that drachtio-srf leaves a body of several parts alone: it would cut it with expressions that take minutes for a hostile one,
+ * and nobody wants its parts (ours come from `sip-message/mime`). It knows such a body by a type in small letters, and the case of types
+ * says nothing (RFC 2045 section 5.1).
+ */
+export function withUncutBody(message: string): string {
+  const end = message.indexOf('\r\n\r\n');
+  const head = end < 0 ? message : message.slice(0, end);
+  if (!head.includes('multipart/')) return message;
+  return head.replace(CONTENT_TYPE, (line) => line.replaceAll('multipart/', 'Multipart/')) + message.slice(head.length);
+}
+
 /**
  * drachtio-srf parses what phones send with expressions that can throw, in the middle of its socket handler, where
  * nobody would catch it. A message that makes it throw is dropped, and reported.
@@ -99,10 +113,10 @@ export function guardMessages(application: SrfApplication, onError: (error: unkn
   if (wire === undefined) return;
   const handlers = wire.listeners('msg');
   wire.removeAllListeners('msg');
-  wire.on('msg', (...parts) => {
-    corkForThisTurn(parts[0]);
+  wire.on('msg', (socket, message) => {
+    corkForThisTurn(socket);
     try {
-      for (const handle of handlers) handle(...parts);
+      for (const handle of handlers) handle(socket, typeof message === 'string' ? withUncutBody(message) : message);
     } catch (error) {
       onError(error);
     }
