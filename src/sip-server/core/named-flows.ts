@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { addHeader, removeHeader } from '../../sip-message/headers';
 import type { SipRequest } from '../../sip-message/message';
 import type { SipUri } from '../../sip-message/uri';
+import { answeringFlow } from '../answering-flow';
 import { addressOfHost, hostAndPort } from '../host';
 import type { Flow, TransportLayer } from '../layers';
 import { isProtocol, parseRouteUri, type NextHop } from './next-hop';
@@ -42,11 +43,11 @@ export class NamedFlows {
   named(request: SipRequest, flow: Flow): SipRequest {
     const copy = { ...request, headers: [...request.headers] };
     removeHeader(copy, FLOW_HEADER);
-    addHeader(copy, FLOW_HEADER, this.nameOf(flow));
+    addHeader(copy, FLOW_HEADER, this.nameOf(answeringFlow(request, flow)));
     return copy;
   }
 
-  /** The name of a flow; that of a datagram is the source address and port, and the listener that received it. */
+  /** The name of a flow; that of a datagram is address and port of its sender, and the listener that received it. */
   nameOf(flow: Flow): string {
     const { protocol, remoteAddress, remotePort, local, connection } = flow;
     const id = connection === undefined ? hostAndPort(local.address, local.port) : `${this.server}.${connection}`;

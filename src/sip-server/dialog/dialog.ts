@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net';
+import { answeringFlow } from '../answering-flow';
 import { addressOfHost } from '../host';
 import type { Destination, Flow, ListenPoint } from '../layers';
 import { getHeader, getHeaders } from '../../sip-message/headers';
@@ -95,7 +96,7 @@ export function dialogAsServer(parts: {
     remoteTarget: target,
     routeSet,
     localContact: parts.localContact,
-    nextHop: parts.byFlow ? wholeFlow(flow) : callerHop,
+    nextHop: parts.byFlow ? wholeFlow(answeringFlow(request, flow)) : callerHop,
     byFlow: parts.byFlow,
     local: flow.local,
   };
@@ -170,7 +171,7 @@ function hopAfterRefresh(
   flow: Flow | undefined,
 ): Destination | undefined {
   if (flow === undefined) return state.nextHop;
-  if (state.byFlow) return message.kind === 'request' ? wholeFlow(flow) : state.nextHop;
+  if (state.byFlow) return message.kind === 'request' ? wholeFlow(answeringFlow(message, flow)) : state.nextHop;
   if (state.routeSet.length > 0) return state.nextHop;
   return state.role === 'uas' ? hopOfCaller(target, flow) : hopOfCallee(target, state.routeSet, flow);
 }

@@ -88,6 +88,28 @@ describe('names of flows', () => {
   });
 });
 
+describe('where a phone listens', () => {
+  const request = (answerPort?: number): SipRequest => ({
+    ...{ kind: 'request', method: 'REGISTER', uri: 'sip:acme.example', headers: [], body: Buffer.alloc(0) },
+    ...(answerPort === undefined ? {} : { answerPort }),
+  });
+
+  test.each([
+    ['udp', undefined, undefined, 40_000],
+    ['udp', 5060, undefined, 5060],
+    ['tcp', undefined, 1, 40_000],
+    ['tcp', 5060, 1, 40_000],
+  ] as const)(
+    'over %s, answers wanted at %p: requests go to the same port',
+    (protocol, answerPort, connection, port) => {
+      const { flows } = start();
+      const [name = ''] = getHeaders(flows.named(request(answerPort), flow(protocol, connection)), FLOW_HEADER);
+      expect(name).toContain(`:${port};`);
+      expect(flows.hopOf(name)).toMatchObject({ kind: 'address', destination: { port } });
+    },
+  );
+});
+
 describe('claim R7: flows that are watched', () => {
   test('are told when they close, once; others are not', () => {
     const { flows, told } = start();
