@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from '../support/cluster';
 import { domain, type PhoneName } from '../support/cluster-config';
 import { eventually } from '../support/eventually';
@@ -174,6 +175,15 @@ describe('what a gateway says of the session before and in its answer', () => {
       );
       x.rtp.stopSending();
       await talking(party(), invite, tag, y, 'PCMU');
+      // Of a hundred packets in each direction ninety arrive at least, as the receiver has named them.
+      const ears = [party().rtp, y.rtp];
+      const before = ears.map(({ packets }) => packets.length);
+      await pause(2000);
+      for (const [at, { packets }] of ears.entries()) {
+        const arrived = packets.slice(before[at]);
+        expect(arrived.length).toBeGreaterThanOrEqual(90);
+        expect(arrived.filter(({ payloadType }) => payloadType !== 0)).toEqual([]);
+      }
       // In its dialog the caller was told one thing before it was offered the other.
       const [first, ...later] = told();
       for (const response of later.filter((message) => statusOf(message) > 0))
