@@ -97,7 +97,8 @@ export class Cluster {
     const places: (Omit<NodePlace, 'configFile'> & { readonly server: ExternalServer | undefined })[] = [];
     for (let id = 1; id <= (options.nodes ?? 2); id++) {
       const stateDir = join(directory, `state-${id}`);
-      const server = await externalServer(scope, id);
+      // A drachtio-server of the tests is on the loopback address of this host, where a node on another host does not reach it.
+      const server = network === undefined ? await externalServer(scope, id) : undefined;
       const sipPort = server?.sipPort ?? (await freePort());
       const host = network === undefined ? {} : { address: network.addressOf(id), wrapper: network.on(id), adminToken };
       places.push({ id, sipPort, adminPort: await freePort(), stateDir, server, ...host });
