@@ -178,6 +178,7 @@ export class CallManagerNode {
       composite: this.composite,
       others: this.others(),
       sipAddress,
+      longestLifeMs: config.registrar.maxExpires * 1000,
       metrics,
       log: {
         info: (message, fields) => log.info(fields ?? {}, message),

@@ -269,7 +269,7 @@ export class SimulatedNode {
     this.disturbedAt = this.world.agenda.now;
     const address = `127.0.0.1:506${this.number}`;
     const vitals = () => ({ sip: 0, calls: this.calls, phones: this.composite.count(this.number) });
-    const self = { node: this.number, boot: this.boot, token: this.token, address, vitals };
+    const self = { node: this.number, boot: this.boot, token: this.token, address, vitals, longestLifeMs: 120_000 };
     this.protocol = new NodeProtocol(self, this.hybridClock, this.now());
     for (const record of this.journal)
       if (record.expiresAt > this.now()) this.put({ ...record, pid: this.newPid(), boot: this.boot });

@@ -13,6 +13,8 @@ export interface Self {
   readonly token: string;
   /** SIP address for calls to this node, `host:port`. */
   readonly address: string;
+  /** For how long a registration is granted at most. */
+  readonly longestLifeMs: number;
   /** Left out: nothing hangs on it. */
   readonly vitals?: () => Vitals;
 }
@@ -28,7 +30,7 @@ export class Context {
   readonly peers = new Map<number, Peer>();
   readonly ownership = new Ownership(this);
   /** Entries that their devices have ended, whoever held them. */
-  readonly graves = new Graves();
+  readonly graves: Graves;
   /** Our time, as it was last said. */
   now = 0;
   private effects: Effect[] = [];
@@ -38,7 +40,9 @@ export class Context {
   constructor(
     readonly self: Self,
     readonly hybridClock: HybridClock,
-  ) {}
+  ) {
+    this.graves = new Graves(self.longestLifeMs);
+  }
 
   get vitals(): Vitals {
     return this.self.vitals?.() ?? NO_VITALS;

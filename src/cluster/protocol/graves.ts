@@ -5,7 +5,7 @@ import type { DeletionReason, RegistrationRecord } from '../../registration/reco
 export interface Grave {
   readonly stamp: Stamp;
   readonly reason: DeletionReason;
-  /** The binding could have lived until then, ms since the epoch: nobody can restore it later. */
+  /** No binding of the key that is as old could live longer, ms since the epoch: nobody can restore one later. */
   readonly until: number;
 }
 
@@ -20,6 +20,12 @@ const PRUNED_AT_ONCE = 100;
 export class Graves {
   private readonly graves = new Map<string, Grave>();
   private toPrune = this.graves.entries();
+
+  /**
+   * `longestLifeMs`: for how long a registration is granted at most. An older one of the same key, at another node or in a journal, may have been
+   * granted for longer than the one that was ended.
+   */
+  constructor(private readonly longestLifeMs: number) {}
 
   get size(): number {
     return this.graves.size;
@@ -36,7 +42,7 @@ export class Graves {
     this.graves.delete(key);
     const oldest = this.graves.keys().next();
     if (this.graves.size >= MAX_GRAVES && oldest.done !== true) this.graves.delete(oldest.value);
-    this.graves.set(key, { stamp, reason, until: expiresAt });
+    this.graves.set(key, { stamp, reason, until: Math.max(expiresAt, stamp.ms + this.longestLifeMs) });
   }
 
   /** The grave of this very entry, or of a newer one of its key. */

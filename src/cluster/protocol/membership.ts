@@ -183,7 +183,7 @@ export class Membership {
       this.context.report('too-many-peers', node, `more than ${MAX_PEERS} node numbers`);
       return undefined;
     }
-    const peer = new Peer(node);
+    const peer = new Peer(node, this.context.self.longestLifeMs);
     this.peers.set(node, peer);
     return peer;
   }

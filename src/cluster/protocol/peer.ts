@@ -32,7 +32,7 @@ export class Peer {
   /** Keys of its entries with a stamp too far ahead of our time: they stand, but do not count as newer than any other. */
   readonly disbelieved = new Set<string>();
   /** Entries that it has deleted itself, in whichever incarnation. */
-  readonly graves = new Graves();
+  readonly graves: Graves;
   /** Keys of its entries that are known to be dead; it is told until they are gone. */
   readonly disputed = new Set<string>();
   disputedAt = 0;
@@ -61,7 +61,13 @@ export class Peer {
   private failures = 0;
   private noPullBefore = 0;
 
-  constructor(readonly node: number) {}
+  /** `longestLifeMs`: as `Self.longestLifeMs`. */
+  constructor(
+    readonly node: number,
+    longestLifeMs: number,
+  ) {
+    this.graves = new Graves(longestLifeMs);
+  }
 
   /** A new incarnation: what we know of the old one stays until it can be replaced, but nothing more is added to it. */
   beginIncarnation(boot: number): void {

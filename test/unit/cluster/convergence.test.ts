@@ -3,7 +3,7 @@ import { Peer } from '../../../src/cluster/protocol/peer';
 
 /** A peer that is on-line and whose digest was equal at that time. */
 function equalPeer(node: number, comparedAt: number): Peer {
-  const peer = new Peer(node);
+  const peer = new Peer(node, 3_600_000);
   peer.live = true;
   peer.comparedAt = comparedAt;
   peer.equals();
@@ -22,7 +22,7 @@ describe('claim R18: whether the tables are known to be equal', () => {
   });
 
   it('a node that has said goodbye is not waited for', () => {
-    const gone = new Peer(2);
+    const gone = new Peer(2, 3_600_000);
     gone.ended = true;
     expect(new Convergence([2], 10_000).reached(table(gone), 10_100)).toBe(true);
   });
