@@ -3,6 +3,7 @@ import { Cluster } from '../support/cluster';
 import { passwordOf, people, type ClusterFile } from '../support/cluster-config';
 import { eventually } from '../support/eventually';
 import { freePort } from '../support/ports';
+import { plainSdp } from '../support/raw-line';
 import { SipEndpoint } from '../support/sip-endpoint';
 import { statusOf } from '../support/sip-text';
 import { endCalls, hangUp, hearEachOther, hearsMusic, talk } from '../support/talk';
@@ -98,7 +99,7 @@ describe('claim R14: signalling to other nodes is tunnelled', () => {
 
   it('claim R13: a stale entry is answered "nothing here", the call goes on to the next entry, and the table is repaired', async () => {
     const here = await endpoint('dave', 2);
-    await endpoint('dave', 3);
+    const there = await endpoint('dave', 3);
     const carol = await endpoint('carol', 1);
     const entries = async (): Promise<string[]> =>
       (await cluster.node(1).registrations()).filter(({ dn }) => dn === people.dave.dn).map(({ pid }) => pid);
@@ -107,12 +108,17 @@ describe('claim R14: signalling to other nodes is tunnelled', () => {
     await cluster.redis?.stop();
     expect(statusOf(await here.register(sip(2), { expires: 0 }))).toBe(200);
     expect((await entries()).sort()).toEqual(['2', '3']);
-    const answered = await carol.call(sip(1), people.dave.dn, {
-      whileItLasts: async () => {
-        const { trials } = (await oneCall(cluster, 1)).route;
-        expect(trials.map(({ node, outcome }) => `${node} ${outcome}`).sort()).toEqual(['2 not mine', '3 answered']);
-      },
+    const trials = async (): Promise<string[]> =>
+      (await oneCall(cluster, 1)).route.trials.map(({ node, outcome }) => `${node} ${outcome}`).sort();
+    // It is answered when the other node has said so: who answers first has the call.
+    there.behaviour = 'rings';
+    const call = carol.call(sip(1), people.dave.dn, {
+      whileItLasts: async () => expect(await trials()).toEqual(['2 not mine', '3 answered']),
     });
+    await eventually('node 2 has nothing there', trials, (all) => all.includes('2 not mine'));
+    await eventually('it rings', trials, (all) => all.includes('3 ringing'));
+    there.peer.answer(there.invites[0] ?? '', '200 OK', { body: plainSdp() });
+    const answered = await call;
     expect(answered.status).toBe(200);
     await cluster.redis?.start();
     await eventually('one entry, of node 3', entries, (pids) => pids.join() === '3');

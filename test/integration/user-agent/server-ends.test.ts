@@ -52,10 +52,13 @@ async function called(digest: DigestClient | undefined): Promise<SessionSignal[]
   const session = agent.invite({ uri: `sip:1@127.0.0.1:${gateway.port}`, headers, sdp: SDP, digest });
   session.listen((signal) => signals.push(signal));
   await eventuallyTrue('it is answered', () => signals.some(({ type }) => type === 'answered'));
+  const sequence = (request: string | undefined): string | undefined => headerOf(request ?? '', 'CSeq')?.split(' ')[0];
+  const accepted = sequence(gateway.peer.requests('INVITE').at(-1));
   await eventually(
-    'its ACK',
-    () => gateway.peer.requests('ACK'),
-    (acks) => acks.length > 0,
+    // That of the challenge comes before.
+    'the ACK of its 200',
+    () => gateway.peer.requests('ACK').map(sequence),
+    (acks) => acks.includes(accepted),
   );
   signals.length = 0;
   return signals;
