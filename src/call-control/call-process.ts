@@ -1,9 +1,8 @@
 import { Mailbox } from '../process/mailbox';
 import type { CancelTimer } from '../process/clock';
-import type { DeviceProcess, DeviceProfile, IncomingCall, Judgement } from '../device/device-process';
+import type { DeviceProcess, DeviceProfile, IncomingCall } from '../device/device-process';
 import type { CodecPolicy } from '../media-control';
 import type { Pid } from '../process/pid';
-import type { NotMine } from '../sip/node-signature';
 import type { Session, SessionSignal } from '../sip/user-agent';
 import type { CallDetailRecord } from './call-detail-record';
 import { type CallFacts, type CallState, type Destination, initialState, type LegId } from './call-state';
@@ -15,12 +14,15 @@ import { command } from './session-command';
 import { outward, sessionOf } from './device-session';
 import { DtlsSession, speaksDtls, terminated } from './dtls-session';
 import { createDtlsSession } from './dtls-termination';
-import { formatTried, type MediaTried, parseTried } from './path';
+import { formatTried, parseTried } from './path';
 import type { CallEffect, CallSignal, Route, TimerName } from './signals';
 import { transition } from './transition';
 
 /** The answers of a node that may carry the signed header: it has not the process, or nothing for the number. */
 const NOT_MINE: readonly number[] = [410, 404, 480];
+
+/** What a node may say, signed, with a refusal. */
+type Told = Pick<Extract<CallSignal, { type: 'session' }>, 'notMine' | 'tried' | 'judged'>;
 
 /** Of our own questions in a dialog; whatever the call itself asks has another id. */
 const PROBE = 'probe-';
@@ -150,15 +152,7 @@ export class CallProcess {
 
   private receive(leg: LegId, signal: SessionSignal): void {
     if (signal.type === 'request-answered' && signal.id.startsWith(PROBE)) return this.probed(signal.id, signal.status);
-    const notMine = signal.type === 'rejected' ? this.notMine(leg, signal) : undefined;
-    const tried = signal.type === 'rejected' ? this.tried(leg, signal) : undefined;
-    const judged = signal.type === 'rejected' ? this.judged(leg, signal) : undefined;
-    const told = {
-      ...(notMine === undefined ? {} : { notMine }),
-      ...(tried === undefined ? {} : { tried }),
-      ...(judged === undefined ? {} : { judged }),
-    };
-    const message: CallSignal = { type: 'session', leg, signal, ...told };
+    const message: CallSignal = { type: 'session', leg, signal, ...this.told(leg, signal) };
     if (signal.type === 'ended' || signal.type === 'cancelled') this.mailbox.postFirst(message);
     else this.mailbox.post(message);
   }
@@ -169,31 +163,23 @@ export class CallProcess {
     if (probe?.gone.has(status) === true) this.end(probe.reason);
   }
 
-  /** Only a signed header counts: phones and gateways say 410 too (claim R13). */
-  private notMine(leg: LegId, signal: Extract<SessionSignal, { type: 'rejected' }>): NotMine | undefined {
+  /** What a node says with its refusal. Only signed headers count: phones and gateways say 410 too (claim R13). */
+  private told(leg: LegId, signal: SessionSignal): Told {
     const destination = this.destinations.get(leg);
     const session = this.sessions.get(leg);
-    if (!NOT_MINE.includes(signal.status) || session === undefined || destination === undefined || destination.local) {
-      return undefined;
-    }
-    return this.deps.router.readNotMine(destination.node, session.callId, signal.header);
-  }
-
-  /** What a node says that it has tried before it refused with 488; only a signed header counts. */
-  private tried(leg: LegId, { status, header }: Extract<SessionSignal, { type: 'rejected' }>): MediaTried | undefined {
-    const destination = this.destinations.get(leg);
-    const session = this.sessions.get(leg);
-    if (status !== 488 || session === undefined || destination === undefined || destination.local) return undefined;
-    const value = this.deps.router.readMediaTried(destination.node, session.callId, header);
-    return value === undefined ? undefined : parseTried(value);
-  }
-
-  /** Whether a refusal of a node is about who is behind it; only a signed header counts. */
-  private judged(leg: LegId, { header }: Extract<SessionSignal, { type: 'rejected' }>): Judgement | undefined {
-    const destination = this.destinations.get(leg);
-    const session = this.sessions.get(leg);
-    if (session === undefined || destination === undefined || destination.local) return undefined;
-    return this.deps.router.readJudged(destination.node, session.callId, header);
+    if (signal.type !== 'rejected' || session === undefined || destination === undefined || destination.local)
+      return {};
+    const { router } = this.deps;
+    const { status, header } = signal;
+    const from = [destination.node, session.callId, header] as const;
+    const notMine = NOT_MINE.includes(status) ? router.readNotMine(...from) : undefined;
+    const tried = status === 488 ? router.readMediaTried(...from) : undefined;
+    const judged = router.readJudged(...from);
+    return {
+      ...(notMine === undefined ? {} : { notMine }),
+      ...(tried === undefined ? {} : { tried: parseTried(tried) }),
+      ...(judged === undefined ? {} : { judged }),
+    };
   }
 
   private handle(signal: CallSignal): void {

@@ -26,8 +26,6 @@ const BUS_START_MS = 2_000;
 const BUS_STOP_MS = 1_000;
 /** A change that is told later than this after its stamp was not made just now. */
 const FRESH_MS = 1_000;
-/** The longest registration that the configuration grants by default. */
-const AN_HOUR_MS = 3_600_000;
 
 /** This node as a member of the cluster: the shell around the protocol core. Nothing received throws out of it. */
 export class Cluster {
@@ -99,9 +97,9 @@ export class Cluster {
     if (this.stopped) throw new Error('the node was stopped while it started');
     const now = clock.now();
     this.boot = probe.boot(now);
-    const { vitals } = this.options;
+    const { vitals, longestLifeMs } = this.options;
     const common = { node, boot: this.boot, token: this.token, address: sipAddress };
-    const self = { ...common, longestLifeMs: this.options.longestLifeMs ?? AN_HOUR_MS, ...(vitals && { vitals }) };
+    const self = { ...common, longestLifeMs, ...(vitals && { vitals }) };
     this.protocol = new NodeProtocol(self, hybridClock, now);
     this.wasConnected = bus.connected;
     for (const record of composite.of(node)) this.perform(this.protocol.localPut(record));

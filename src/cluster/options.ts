@@ -29,8 +29,8 @@ export interface ClusterOptions {
   readonly sipAddress: string;
   readonly log: ClusterLog;
   readonly metrics?: Metrics;
-  /** For how long a registration is granted at most, at any node; default an hour. */
-  readonly longestLifeMs?: number;
+  /** For how long a registration is granted at most, at any node. */
+  readonly longestLifeMs: number;
   /** What our polls say of this process besides its entries. */
   readonly vitals?: () => Vitals;
   /** The SIP server of a node was started again. */

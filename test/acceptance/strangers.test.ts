@@ -1,8 +1,7 @@
 import { Cluster } from '../support/cluster';
-import { eventually, eventuallyTrue } from '../support/eventually';
+import { eventuallyTrue } from '../support/eventually';
 import { musicTones } from '../support/music';
 import { description, RawPhone } from '../support/raw-phone';
-import { hearsTones } from '../support/sound';
 import { Stranger } from '../support/stranger';
 import { statusOf } from '../support/sip-text';
 
@@ -51,16 +50,7 @@ describe('strangers on the network', () => {
   /** This tone and no other, with nothing of the stranger's. */
   async function hears(phone: RawPhone, ...tones: readonly number[]): Promise<void> {
     const from = stranger.heard;
-    let heard = await phone.rtp.hear(0.3);
-    await eventually(
-      `${phone.name} hears ${tones.join(' and ')} Hz`,
-      async () => {
-        heard = await phone.rtp.hear(0.4);
-        return heard.samples.length;
-      },
-      () => hearsTones(heard, [...tones]),
-      { every: 0 },
-    );
+    await phone.rtp.hearsTones(phone.name, tones);
     expect(phone.rtp.packets.filter(({ payload }) => Stranger.isFrom(payload))).toEqual([]);
     expect(stranger.heard).toBe(from);
   }

@@ -63,6 +63,7 @@ class BenchNode {
       clock: systemClock,
       hybridClock,
       composite,
+      longestLifeMs: 3_600_000,
       sipAddress: `127.0.0.1:506${number}`,
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },
       onFatal: () => undefined,

@@ -51,6 +51,7 @@ async function main(): Promise<void> {
     clock: systemClock,
     hybridClock,
     composite,
+    longestLifeMs: 3_600_000,
     sipAddress: '127.0.0.1:9',
     log: { info: say, warn: say, error: say },
     onFatal: (message) => {

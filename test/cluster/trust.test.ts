@@ -1,6 +1,6 @@
 import { NodeSignature } from '../../src/sip/node-signature';
 import { Cluster } from '../support/cluster';
-import { domain, passwordOf, people, type ClusterFile } from '../support/cluster-config';
+import { addGateway, type ClusterFile, domain, passwordOf, people } from '../support/cluster-config';
 import { eventually } from '../support/eventually';
 import { freePort } from '../support/ports';
 import { SipEndpoint } from '../support/sip-endpoint';
@@ -24,8 +24,7 @@ describe('who is trusted with what, at whole nodes', () => {
       nodes: 2,
       engines: [],
       change: (file: ClusterFile) => {
-        file.gateways.push({ name: 'gw', uri: `sip:127.0.0.1:${port}`, site: 'dallas', nodes: [1, 2] });
-        file.routes.push({ pattern: '9.@', targets: ['gw'] });
+        addGateway(file, port, [1, 2]);
         Object.assign(file.devices[0]!, { digest: ['SHA-256', 'MD5'] });
       },
     });

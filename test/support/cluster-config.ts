@@ -183,3 +183,9 @@ export function clusterFile(place: FilePlace): ClusterFile {
     })),
   };
 }
+
+/** A gateway `gw` on a loopback port, with all numbers that begin with 9. */
+export function addGateway(file: ClusterFile, port: number, nodes: readonly number[] = [1]): void {
+  file.gateways.push({ name: 'gw', uri: `sip:127.0.0.1:${port}`, site: siteOf(1), nodes: [...nodes] });
+  file.routes.push({ pattern: '9.@', targets: ['gw'] });
+}

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { setTimeout as pause } from 'node:timers/promises';
+import { eventually } from './eventually';
 import type { Scope } from './scope';
-import { decodeG711, encodePcma, encodePcmu, encodeWav, makeTones, type Sound } from './sound';
+import { decodeG711, encodePcma, encodePcmu, encodeWav, hearsTones, makeTones, type Sound } from './sound';
 
 /** Codecs of 160 octets in 20 ms, with their static payload types. */
 export const PAYLOAD_TYPES = { PCMU: 0, PCMA: 8, G722: 9 } as const;
@@ -143,5 +144,19 @@ export class RtpListener {
       .filter((packet) => packet.payloadType === 0 || packet.payloadType === 8)
       .map((packet) => Array.from(decodeG711(packet.payload, packet.payloadType)));
     return { rate: 8000, samples: Float64Array.from(parts.flat()) };
+  }
+
+  /** Waits until these tones, and nothing else, arrive; `who` is for the failure. */
+  async hearsTones(who: string, tones: readonly number[]): Promise<void> {
+    let heard = await this.hear(0.3);
+    await eventually(
+      `${who} hears ${tones.join(' and ')} Hz`,
+      async () => {
+        heard = await this.hear(0.4);
+        return heard.samples.length;
+      },
+      () => hearsTones(heard, tones),
+      { every: 0 },
+    );
   }
 }

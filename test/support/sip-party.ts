@@ -3,7 +3,6 @@ import type { Scope } from './scope';
 import { SipPeer } from './sip-peer';
 import { headerOf, methodOf, randomToken, statusOf } from './sip-text';
 import { eventually } from './eventually';
-import { hearsTones } from './sound';
 
 export interface SipPartyOptions {
   readonly username: string;
@@ -166,16 +165,7 @@ export class SipParty {
 
   /** Waits until these tones, and nothing else, arrive. */
   async hears(...tones: readonly number[]): Promise<void> {
-    let heard = await this.rtp.hear(0.3);
-    await eventually(
-      `${this.options.username} hears ${tones.join(' and ')} Hz`,
-      async () => {
-        heard = await this.rtp.hear(0.3);
-        return heard.samples.length;
-      },
-      () => hearsTones(heard, [...tones]),
-      { every: 0 },
-    );
+    await this.rtp.hearsTones(this.options.username, tones);
   }
 
   /** Fails when a packet arrives in the next seconds. */

@@ -14,7 +14,7 @@ const MAX_GRAVES = 100_000;
 const PRUNED_AT_ONCE = 100;
 
 /**
- * Entries that are known to be deleted, for as long as they could have lived: an entry that is older than its own deletion is
+ * Entries that are known to be deleted, for as long as any binding of their key that is as old could live: an entry that is older than its own deletion is
  * not believed, whoever brings it up again, with whatever journal. Beyond a hundred thousand the oldest is forgotten.
  */
 export class Graves {

@@ -1,5 +1,5 @@
 import { Cluster } from '../../support/cluster';
-import { people, type ClusterFile } from '../../support/cluster-config';
+import { addGateway, people } from '../../support/cluster-config';
 import { usesDrachtio } from '../../support/drachtio';
 import { eventually } from '../../support/eventually';
 import { LyingPhone } from '../../support/lying-phone';
@@ -18,10 +18,7 @@ beforeAll(async () => {
   const port = await freePort();
   cluster = await Cluster.start({
     engines: [],
-    change: (file: ClusterFile) => {
-      file.gateways.push({ name: 'gw', uri: `sip:127.0.0.1:${port}`, site: 'dallas', nodes: [1] });
-      file.routes.push({ pattern: '9.@', targets: ['gw'] });
-    },
+    change: (file) => addGateway(file, port),
   });
   const sip = (node: number): number => cluster.node(node).place.sipPort;
   await SpiralProxy.start(cluster.scope, port, sip(1), people.carol.dn);

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from '../../support/cluster';
-import { domain, people, type ClusterFile } from '../../support/cluster-config';
+import { addGateway, domain, people } from '../../support/cluster-config';
 import { usesDrachtio } from '../../support/drachtio';
 import { eventually } from '../../support/eventually';
 import { freePort } from '../../support/ports';
@@ -21,10 +21,7 @@ beforeAll(async () => {
   const port = await freePort();
   cluster = await Cluster.start({
     engines: [],
-    change: (file: ClusterFile) => {
-      file.gateways.push({ name: 'gw', uri: `sip:127.0.0.1:${port}`, site: 'dallas', nodes: [1] });
-      file.routes.push({ pattern: '9.@', targets: ['gw'] });
-    },
+    change: (file) => addGateway(file, port),
   });
   gateway = await SipEndpoint.start(cluster.scope, { username: 'pstn', password: '', port });
 });

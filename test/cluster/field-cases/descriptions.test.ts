@@ -1,9 +1,8 @@
 import { Cluster } from '../../support/cluster';
 import { people } from '../../support/cluster-config';
-import { eventually, eventuallyTrue } from '../../support/eventually';
+import { eventuallyTrue } from '../../support/eventually';
 import { musicTones } from '../../support/music';
 import { description, RawPhone } from '../../support/raw-phone';
-import { hearsTones } from '../../support/sound';
 import { headerOf, statusOf } from '../../support/sip-text';
 
 jest.setTimeout(120_000);
@@ -52,16 +51,7 @@ describe('descriptions that mean what they do not say', () => {
     );
   };
   async function hears(phone: RawPhone, ...tones: readonly number[]): Promise<void> {
-    let heard = await phone.rtp.hear(0.3);
-    await eventually(
-      `${phone.name} hears ${tones.join(' and ')} Hz`,
-      async () => {
-        heard = await phone.rtp.hear(0.4);
-        return heard.samples.length;
-      },
-      () => hearsTones(heard, [...tones]),
-      { every: 0 },
-    );
+    await phone.rtp.hearsTones(phone.name, tones);
   }
 
   type Row = readonly [what: string, offered: readonly string[], answered: readonly string[]];

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from '../../support/cluster';
-import type { ClusterFile } from '../../support/cluster-config';
+import { addGateway } from '../../support/cluster-config';
 import { freePort } from '../../support/ports';
 import { plainSdp, RawLine, type RawCall } from '../../support/raw-line';
 import { headerOf, statusOf } from '../../support/sip-text';
@@ -28,10 +28,7 @@ beforeAll(async () => {
   const port = await freePort();
   cluster = await Cluster.start({
     engines: [],
-    change: (file: ClusterFile) => {
-      file.gateways.push({ name: 'gw', uri: `sip:127.0.0.1:${port}`, site: 'dallas', nodes: [1] });
-      file.routes.push({ pattern: '9.@', targets: ['gw'] });
-    },
+    change: (file) => addGateway(file, port),
   });
   const sip = (node: number): number => cluster.node(node).place.sipPort;
   lines = {

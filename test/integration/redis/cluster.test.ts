@@ -30,6 +30,7 @@ class Node {
       clock: systemClock,
       hybridClock: this.hybridClock,
       composite: this.composite,
+      longestLifeMs: 3_600_000,
       sipAddress: `127.0.0.1:506${number}`,
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },
       onFatal: () => undefined,

@@ -30,6 +30,7 @@ describe('a foreign publisher on the Redis of a running cluster', () => {
       clock: systemClock,
       hybridClock,
       composite,
+      longestLifeMs: 3_600_000,
       sipAddress: `127.0.0.1:506${number}`,
       metrics,
       log: {

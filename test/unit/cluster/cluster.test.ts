@@ -26,6 +26,7 @@ class Site {
       clock: this.clock,
       hybridClock,
       composite,
+      longestLifeMs: 3_600_000,
       sipAddress: `127.0.0.1:506${node}`,
       log: quiet,
       onPeersChanged: () => (member.changes += 1),

@@ -68,6 +68,7 @@ async function costOf(nodes: number): Promise<Cost> {
     ];
     const cluster = new Cluster({
       ...{ node, clusterName: 'acme', secret: 'secret', bus, clock, hybridClock: stamps, composite, log: quiet },
+      longestLifeMs: 3_600_000,
       sipAddress: `127.0.0.1:506${node}`,
       metrics: {
         ...silentMetrics,
