@@ -83,7 +83,8 @@ async function ring(caller: RawLine, callee: RawLine, number: string): Promise<[
   });
 });
 
-describe('a request in a call that still rings', () => {
+// A drachtio-server answers by itself: 500 to INFO, MESSAGE and OPTIONS, 481 to BYE, and nothing to REFER.
+(usesDrachtio ? describe.skip : describe)('a request in a call that still rings', () => {
   const requests: [string, RawMessage, number][] = [
     ['INFO', { body: 'Signal=1', headers: [] }, 500],
     ['MESSAGE', { body: 'hello' }, 500],
