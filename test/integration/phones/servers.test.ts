@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { clusterFile } from '../../support/cluster-config';
 import { eventually } from '../../support/eventually';
@@ -56,9 +56,10 @@ describe('the launchers of servers', () => {
       log,
       package: 'nodejs',
     });
+    // Only once it is `sleep` has it asked for the signal: whoever loses its parent before that lives on.
     const [child] = await eventually(
-      'it has a child',
-      () => descendants(parent.pid),
+      'its child sleeps',
+      () => descendants(parent.pid).filter(({ pid }) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'sleep'),
       (list) => list.length > 0,
     );
     await parent.kill();
