@@ -50,6 +50,12 @@ export class SipPeer {
     return this.sources.get(request)?.port;
   }
 
+  /** Keeps the newest `count` messages only, with where they came from: for tests of very many. */
+  forgetAllBut(count: number): void {
+    for (const message of this.received.splice(0, Math.max(0, this.received.length - count)))
+      this.sources.delete(message);
+  }
+
   private take(message: string): void {
     this.received.push(message);
     if (methodOf(message) !== undefined) this.onRequest?.(message);
