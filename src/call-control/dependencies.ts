@@ -5,7 +5,7 @@ import type { MediaResourceManager } from '../media-resource/ports';
 import type { Clock } from '../process/clock';
 import type { Pid, PidAllocator } from '../process/pid';
 import type { AddressPair } from '../sdp';
-import type { CallDetailRecord } from './call-detail-record';
+import type { CallDetailRecord } from './record/call-detail-record';
 
 /** The part of a logger that this room uses. */
 export interface CallLog {

@@ -5,5 +5,5 @@ export { Moderation, type CommandOutcome, type ModerationFailure, type ShowOutco
 export type { ModeratorCommand } from './conference/state';
 export { CallControl } from './call-control';
 export type { CallControlDependencies, CallHooks, CallLog } from './dependencies';
-export type { CallDetailRecord } from './call-detail-record';
-export type { CallDetail, CallSummary, LegView } from './call-view';
+export type { CallDetailRecord } from './record/call-detail-record';
+export type { CallDetail, CallSummary, LegView } from './record/call-view';

@@ -1,4 +1,4 @@
-import { requestTimer } from '../call-control/session-timer';
+import { requestTimer } from '../call-control/dialog/session-timer';
 import type { SipCall, SipCaller, SipCallOutcome, SipOfferOutcome } from '../media-resource/ports';
 import type { Clock } from '../process/clock';
 import type { Session, SessionSignal, UserAgent } from '../sip/user-agent';

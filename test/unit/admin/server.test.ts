@@ -2,7 +2,7 @@ import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { startAdmin, type AdminServer } from '../../../src/admin/server';
 import type { AdminSource, CallView, CommandOutcome, RegistrationView } from '../../../src/admin/source';
-import type { CallDetail } from '../../../src/call-control/call-view';
+import type { CallDetail } from '../../../src/call-control/record/call-view';
 import { RegistrationInformationTable } from '../../../src/digit-analysis/table';
 import { CompositeSet } from '../../../src/registration/composite-set';
 import { createLogger, silentLogger, type Logger } from '../../../src/telemetry/logger';

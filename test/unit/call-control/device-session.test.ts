@@ -1,4 +1,4 @@
-import { callOf, outward, sessionOf } from '../../../src/call-control/device-session';
+import { callOf, outward, sessionOf } from '../../../src/call-control/session/device-session';
 import { isSourceLearned, withSourceLearned } from '../../../src/sdp';
 import type { SessionSignal } from '../../../src/sip/user-agent';
 import { FakeSession, profile, sdp } from './kit';

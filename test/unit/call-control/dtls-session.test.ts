@@ -1,4 +1,4 @@
-import { DtlsSession, speaksDtls, terminated } from '../../../src/call-control/dtls-session';
+import { DtlsSession, speaksDtls, terminated } from '../../../src/call-control/session/dtls-session';
 import { SimulatedClock } from '../../../src/process/clock';
 import type { SessionSignal } from '../../../src/sip/user-agent';
 import { FakeResources, FakeSession, profile, sdp, settled } from './kit';

@@ -1,6 +1,6 @@
-import { type CallFacts, type CallState, initialState, type LegId } from '../../../src/call-control/call-state';
-import type { CallEffect, CallSignal, TimerName } from '../../../src/call-control/signals';
-import { transition } from '../../../src/call-control/transition';
+import { type CallFacts, type CallState, initialState, type LegId } from '../../../src/call-control/core/call-state';
+import type { CallEffect, CallSignal, TimerName } from '../../../src/call-control/core/signals';
+import { transition } from '../../../src/call-control/core/transition';
 import type { SessionSignal } from '../../../src/sip/user-agent';
 import { headers, profile, sdp, target } from './kit';
 

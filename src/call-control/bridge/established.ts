@@ -1,0 +1,249 @@
+import { type Direction, holds, withDirection } from '../../sdp';
+import type { Reason } from '../../sip/reason';
+import type { SessionSignal } from '../../sip/user-agent';
+import { spokenBy, toldTo } from '../core/agreed';
+import { caresForItself, type Leg, newExchange } from '../core/call-state';
+import type { Draft } from '../core/draft';
+import { endCall } from '../core/ending';
+import {
+  establishedPathSignal,
+  pathLeaseReplied,
+  pathResourceLost,
+  pauseOver,
+  reconcilePath,
+} from './established-path';
+import { continueExchange } from './exchange';
+import { acknowledged, receiveOffer } from '../dialog/incoming-offer';
+import {
+  allocated,
+  keepExplanation,
+  musicLost,
+  musicPauseOver,
+  reconcileMusic,
+  renewalDue,
+  resourceReplied,
+} from './music';
+import { ackMissing, offerAnswered, offerRefused } from '../dialog/offer-replies';
+import { withinPolicy } from './path-need';
+import { leaseDue } from './path-resource';
+import { awaitAck, followOurs, holdsByAnswer, isFree, scheduleRefresh, sendOffer } from '../dialog/outgoing-offer';
+import { receiveRequest, requestAnswered } from '../dialog/requests';
+import type { CallSignal } from '../core/signals';
+
+/** Attempts to bring two ends together again that do not hold and yet do not talk. */
+const MAX_RECONNECTIONS = 6;
+/** Between them, growing: what is missing, a resource or a node, may come back. With six of them half a minute in all. */
+const RECONNECTION_PAUSE_MS = 2000;
+
+/**
+ * The callee has answered and the caller has its 200. `ownOffer`: the callee has answered an offer of the resource in the path.
+ */
+export function enterEstablished(draft: Draft, callee: Leg, { ownOffer }: { readonly ownOffer: boolean }): void {
+  const { state, caller } = draft;
+  const { offer } = state.facts;
+  state.kind = 'established';
+  state.answeredAt = draft.moment.now;
+  if (offer === undefined) {
+    const via = callee.path.step === 'joined' ? ('resource' as const) : ('direct' as const);
+    const begun = newExchange({ from: 'a', to: callee.id, requestId: undefined, offer: undefined });
+    state.exchange = { ...begun, step: 'handed-over', via, ownOffer };
+  } else {
+    caller.holds = holds(spokenBy(caller) ?? offer);
+    callee.holds = callee.remoteSdp !== undefined && holdsByAnswer(false, callee.localSdp ?? offer, callee.remoteSdp);
+    if (caresForItself(callee)) callee.toldHold = caller.holds;
+    if (caller.profile.kind === 'node') caller.toldHold = callee.holds;
+  }
+  awaitAck(draft, caller, offer === undefined ? 'answer' : 'plain');
+  followOurs(draft, caller, state.facts.timerHeaders);
+  scheduleRefresh(draft, callee, 'uac');
+  reconcile(draft);
+}
+
+/** A call in which two have talked: offers of either end, hold, music, refreshes. */
+export function established(draft: Draft, signal: CallSignal): void {
+  switch (signal.type) {
+    case 'session': {
+      const leg = draft.leg(signal.leg);
+      if (leg !== undefined) fromLeg(draft, leg, signal.signal);
+      // A 200 that crossed our CANCEL.
+      else if (signal.signal.type === 'answered') draft.emit({ type: 'bye', leg: signal.leg });
+      break;
+    }
+    case 'timer':
+      timerFired(draft, signal.timer);
+      break;
+    case 'allocated':
+      allocated(draft, signal);
+      break;
+    case 'resource-replied':
+      resourceReplied(draft, signal);
+      pathLeaseReplied(draft, signal.token, signal.reply);
+      break;
+    case 'path-allocated':
+    case 'path-replied':
+      establishedPathSignal(draft, signal);
+      break;
+    case 'explained':
+      keepExplanation(draft, signal.explanation);
+      break;
+    case 'resource-lost':
+      musicLost(draft, signal.token);
+      pathResourceLost(draft, signal.token);
+      break;
+    case 'end':
+      return endCall(draft, { by: 'system', status: 503, reason: signal.reason });
+    case 'routed':
+    case 'branch-started':
+    case 'branch-unreachable':
+      return;
+  }
+  reconcile(draft);
+}
+
+function fromLeg(draft: Draft, leg: Leg, signal: SessionSignal): void {
+  switch (signal.type) {
+    case 'ended':
+      return legEnded(draft, leg, signal.by === 'server', signal);
+    case 'cancelled':
+      // The caller's CANCEL was faster than our 200.
+      return endCall(draft, {
+        by: 'caller',
+        status: 487,
+        reason: signal.reason,
+        reasons: signal.reasons ?? [],
+        except: leg.id,
+      });
+    case 'acknowledged':
+      return acknowledged(draft, leg, signal.sdp);
+    case 'reinvited':
+      return receiveOffer(draft, leg, { ...signal, method: 'INVITE' });
+    case 'requested':
+      return receiveRequest(draft, leg, signal);
+    case 'reinvite-answered':
+      return offerAnswered(draft, leg, signal);
+    case 'reinvite-rejected':
+      return offerRefused(draft, leg, signal);
+    case 'request-answered':
+      return requestAnswered(draft, leg, signal);
+    case 'rejected':
+      // Not after a 200; whatever it means, there is no dialog any more.
+      return legEnded(draft, leg, true, { reason: signal.reason });
+    case 'provisional':
+    case 'answered':
+      return;
+  }
+}
+
+function legEnded(
+  draft: Draft,
+  leg: Leg,
+  byServer: boolean,
+  { reason, reasons = [] }: { readonly reason: string | undefined; readonly reasons?: readonly Reason[] },
+): void {
+  const party = leg.id === 'a' ? 'caller' : 'callee';
+  const told = byServer ? {} : { reasons };
+  endCall(draft, { by: byServer ? 'system' : party, status: 200, reason, ...told, except: leg.id });
+}
+
+function timerFired(draft: Draft, timer: string): void {
+  if (timer === 'reconnect') {
+    draft.state.reconnectionPaused = false;
+    return;
+  }
+  const [kind, id] = timer.split(':');
+  const leg = [...draft.state.legs.values()].find((candidate) => candidate.id === id);
+  if (leg === undefined) return;
+  switch (kind) {
+    case 'ack':
+      return ackMissing(draft, leg);
+    case 'reinvite':
+      if (leg.outgoing !== undefined)
+        offerRefused(draft, leg, { id: leg.outgoing.id, status: 408, reason: 'No answer' });
+      return;
+    case 'retry':
+      leg.blocked = false;
+      return;
+    case 'refresh':
+      leg.refreshDue = true;
+      return;
+    case 'music':
+      return musicPauseOver(leg);
+    case 'renew':
+      return renewalDue(draft, leg);
+    case 'lease':
+      return leaseDue(draft, leg);
+    case 'path':
+      return pauseOver(leg);
+    default:
+      return;
+  }
+}
+
+/**
+ * Compares what each leg should be connected with and what it is connected with, and takes the next step. Called after
+ * every signal, so that no order of events can leave a leg behind.
+ */
+function reconcile(draft: Draft): void {
+  const { state } = draft;
+  if (state.kind !== 'established') return;
+  const { caller } = draft;
+  const callee = draft.other(caller);
+  if (callee === undefined) return;
+  continueExchange(draft);
+  if (state.exchange !== undefined) return;
+  const connectable = reconcilePath(draft, caller, callee);
+  if (connectable && callee.unsettled && settle(draft, caller, callee)) return;
+  for (const [leg, other] of [
+    [caller, callee],
+    [callee, caller],
+  ] as const) {
+    if (caresForItself(leg)) reconcileDirection(draft, leg, other);
+    else reconcileMusic(draft, leg, other);
+    if (leg.refreshDue && leg.localSdp !== undefined && isFree(leg)) sendOffer(draft, leg, 'refresh', leg.localSdp);
+  }
+  if (connectable) reconnect(draft, caller, callee);
+}
+
+/** A node, or a conference, is told whether the other end holds; it does what is to be done by itself. Never music into a conference. */
+function reconcileDirection(draft: Draft, node: Leg, other: Leg): void {
+  const described = spokenBy(other);
+  if (node.toldHold === other.holds || described === undefined || !isFree(node)) return;
+  // Through a resource the node goes on to see that; only the direction is the other end's. Which is said in so many words: a device
+  // that hears music describes that, and not whether it holds.
+  const shown = draft.callee?.path.step === 'joined' ? toldTo(node) : undefined;
+  const sdp = withDirection(shown ?? withinPolicy(other, node, described), directionTold(other));
+  sendOffer(draft, node, 'direction', draft.offerFor(node, sdp), other.holds);
+}
+
+function directionTold({ holds: held }: Leg): Direction {
+  return held ? 'sendonly' : 'sendrecv';
+}
+
+/**
+ * The caller is offered what the callee has answered, since it was told something else before (RFC 3261 §13.2.1). The callee need not hear of it: what it
+ * was offered stands.
+ */
+function settle(draft: Draft, caller: Leg, callee: Leg): boolean {
+  const together = caller.connection === 'peer' && callee.connection === 'peer' && !caller.holds && !callee.holds;
+  const offer = spokenBy(callee);
+  if (!together || !isFree(caller) || !isFree(callee) || offer === undefined) return false;
+  const begun = newExchange({ from: callee.id, to: 'a', requestId: undefined, offer });
+  draft.state.exchange = { ...begun, forced: callee.path.step === 'joined' ? 'resource' : 'direct' };
+  continueExchange(draft);
+  return true;
+}
+
+/** Nobody holds, and yet an end was left in silence or with music: the callee is asked for an offer (RFC 3725 §4.1). */
+function reconnect(draft: Draft, caller: Leg, callee: Leg): void {
+  const { state } = draft;
+  const apart = caller.connection !== 'peer' || callee.connection !== 'peer';
+  if (!apart || caller.holds || callee.holds || !isFree(caller) || !isFree(callee)) return;
+  if (state.reconnectionPaused || state.reconnections >= MAX_RECONNECTIONS) return;
+  state.reconnections += 1;
+  state.reconnectionPaused = true;
+  draft.setTimer('reconnect', RECONNECTION_PAUSE_MS * state.reconnections);
+  // Who cannot be asked for an offer is offered something.
+  const [from, to] = callee.profile.delayedOffer === false ? [callee, caller] : [caller, callee];
+  state.exchange = newExchange({ from: from.id, to: to.id, requestId: undefined, offer: undefined });
+  continueExchange(draft);
+}

@@ -1,0 +1,206 @@
+import type { AllocationExplanation, UnavailableReason } from '../../media-resource/ports';
+import { spokenBy } from '../core/agreed';
+import type { Leg, OutgoingOffer } from '../core/call-state';
+import type { Draft } from '../core/draft';
+import { isFree, sendOffer } from '../dialog/outgoing-offer';
+import type { CallSignal } from '../core/signals';
+
+/** Tries at music in a row, before there is a pause. */
+const MAX_ATTEMPTS = 3;
+
+/**
+ * A hold without music asks for it again, at first soon, then rarely: a server that is back, or a node that was away, is found without anybody
+ * telling. Each try is one walk through a list.
+ */
+const FIRST_PAUSE_MS = 2000;
+const LONGEST_PAUSE_MS = 30_000;
+
+/** Kept with the call; a phone that holds again and again must not fill the memory. */
+const MAX_EXPLANATIONS = 50;
+
+/**
+ * Brings music to the device on `leg`, or ends it: one step towards what is wanted, whatever has happened before.
+ * It is wanted while the other end holds and this one does not (design: Hold). Only for our own devices.
+ */
+export function reconcileMusic(draft: Draft, leg: Leg, other: Leg): void {
+  if (!other.holds || leg.holds) return dropMusic(draft, leg);
+  if (leg.music.step === 'playing' && leg.connection !== 'music') {
+    // The device has negotiated something else meanwhile.
+    leg.music = { ...leg.music, step: 'granted' };
+  }
+  switch (leg.music.step) {
+    case 'none':
+      return allocate(draft, leg, other);
+    case 'granted':
+      return askForMusic(draft, leg, leg.music);
+    case 'offering':
+      if (!isFree(leg)) return;
+      // The offer is for what the device spoke when it was made.
+      if (leg.music.peer !== spokenBy(leg)) return askForMusic(draft, leg, leg.music);
+      return sendOffer(draft, leg, 'music', draft.offerFor(leg, leg.music.sdp));
+    case 'refused':
+    case 'unavailable':
+      if (leg.connection !== 'silence' && leg.localSdp !== undefined && isFree(leg)) {
+        sendOffer(draft, leg, 'silence', draft.silentOffer(leg, leg.localSdp));
+      }
+      return;
+    case 'allocating':
+    case 'asking':
+    case 'connecting':
+    case 'playing':
+      return;
+  }
+}
+
+function askForMusic(
+  draft: Draft,
+  leg: Leg,
+  { token, leaseMs }: { readonly token: number; readonly leaseMs: number },
+): void {
+  const peer = spokenBy(leg);
+  leg.music = { step: 'asking', token, leaseMs, peer };
+  draft.emit({ type: 'ask-offer', leg: leg.id, token, peer });
+}
+
+function allocate(draft: Draft, leg: Leg, holder: Leg): void {
+  const token = draft.state.nextToken;
+  draft.state.nextToken += 1;
+  leg.musicAttempts += 1;
+  leg.music = { step: 'allocating', token };
+  const again = leg.musicAttempts > 1 ? ' (again: the last server failed)' : '';
+  const why = `held by ${holder.device}${again}`;
+  draft.emit({ type: 'allocate-music', leg: leg.id, holder: holder.id, token, why, exclude: leg.failedServers });
+}
+
+/** The hold is over, or the held device holds by itself. */
+export function dropMusic(draft: Draft, leg: Leg): void {
+  if (leg.music.step === 'none') return;
+  if ('token' in leg.music) release(draft, leg, leg.music.token);
+  if (leg.music.step === 'unavailable') draft.cancelTimer(`music:${leg.id}`);
+  leg.music = { step: 'none' };
+  leg.musicAttempts = 0;
+  leg.musicPauses = 0;
+  leg.failedServers = [];
+}
+
+/** This hold is silent for a while. */
+function pauseMusic(draft: Draft, leg: Leg): void {
+  leg.music = { step: 'unavailable' };
+  draft.setTimer(`music:${leg.id}`, Math.min(FIRST_PAUSE_MS * 2 ** leg.musicPauses, LONGEST_PAUSE_MS));
+  leg.musicPauses = Math.min(leg.musicPauses + 1, 10);
+}
+
+/** The pause is over: all servers are asked, those that failed before as well. */
+export function musicPauseOver(leg: Leg): void {
+  if (leg.music.step !== 'unavailable') return;
+  leg.music = { step: 'none' };
+  leg.musicAttempts = 0;
+  leg.failedServers = [];
+}
+
+/** Releases a token that was granted; one that is still asked for is released when it is granted. */
+function release(draft: Draft, leg: Leg, token: number): void {
+  const { state } = draft;
+  draft.cancelTimer(`renew:${leg.id}`);
+  if (!state.tokens.includes(token)) return;
+  state.tokens = state.tokens.filter((other) => other !== token);
+  draft.emit({ type: 'release-resource', token });
+}
+
+export function keepExplanation({ state }: Draft, explanation: AllocationExplanation): void {
+  state.explanations = [...state.explanations, explanation].slice(-MAX_EXPLANATIONS);
+}
+
+/** The server behind a token is gone. */
+export function musicLost(draft: Draft, token: number): void {
+  for (const leg of draft.state.legs.values())
+    if ('token' in leg.music && leg.music.token === token && leg.music.step !== 'allocating')
+      musicFailed(draft, leg, token, 'down');
+}
+
+export function allocated(draft: Draft, signal: Extract<CallSignal, { type: 'allocated' }>): void {
+  const { state } = draft;
+  const { token, leaseMs } = signal;
+  const leg = draft.leg(signal.leg);
+  if (state.tokens.includes(token)) return;
+  const wanted = leg?.music.step === 'allocating' && leg.music.token === token;
+  // That there is still none is nothing new.
+  if (leaseMs !== undefined || !wanted || leg.musicPauses === 0) keepExplanation(draft, signal.explanation);
+  if (leaseMs === undefined) {
+    if (wanted) pauseMusic(draft, leg);
+    return;
+  }
+  if (!wanted) return draft.emit({ type: 'release-resource', token });
+  state.tokens = [...state.tokens, token];
+  leg.music = { step: 'granted', token, leaseMs };
+  draft.setTimer(`renew:${leg.id}`, leaseMs / 3);
+}
+
+export function resourceReplied(draft: Draft, signal: Extract<CallSignal, { type: 'resource-replied' }>): void {
+  const leg = draft.leg(signal.leg);
+  const music = leg?.music;
+  if (leg === undefined || music === undefined || !('token' in music) || music.token !== signal.token) return;
+  if (music.step === 'allocating') return;
+  const { op, reply } = signal;
+  if (!reply.ok) return musicFailed(draft, leg, music.token, reply.reason);
+  const { token } = music;
+  const leaseMs = reply.leaseMs ?? music.leaseMs;
+  switch (op) {
+    case 'offer':
+      if (music.step !== 'asking') return;
+      if (reply.sdp === undefined) return musicFailed(draft, leg, token, 'error');
+      leg.music = { step: 'offering', token, leaseMs, peer: music.peer, sdp: reply.sdp };
+      return;
+    case 'connect':
+      if (music.step === 'connecting') leg.music = { step: 'playing', token, leaseMs };
+      return;
+    case 'renew':
+      // A lease that was renewed shows a server that works.
+      if (music.step === 'playing') [leg.musicAttempts, leg.musicPauses] = [1, 0];
+      draft.setTimer(`renew:${leg.id}`, leaseMs / 3);
+      return;
+  }
+}
+
+export function renewalDue(draft: Draft, leg: Leg): void {
+  const { music } = leg;
+  if (!('token' in music) || music.step === 'allocating') return;
+  draft.emit({ type: 'renew-resource', leg: leg.id, token: music.token });
+}
+
+/** The server died or refused: another one is asked for, but not without end. */
+function musicFailed(draft: Draft, leg: Leg, token: number, reason: UnavailableReason): void {
+  release(draft, leg, token);
+  const server = draft.state.explanations.findLast(({ device }) => device === leg.profile.name)?.winner;
+  // One that only lost our lease (its engine was started again) may serve us once more.
+  if (server !== undefined && reason !== 'unknown-allocation') leg.failedServers = [...leg.failedServers, server];
+  if (leg.musicAttempts < MAX_ATTEMPTS) leg.music = { step: 'none' };
+  else pauseMusic(draft, leg);
+}
+
+/** The device has taken the offer of the music server. */
+export function musicAnswered(draft: Draft, leg: Leg, offer: OutgoingOffer, answer: string | undefined): void {
+  if (answer === undefined) return musicRefused(draft, leg);
+  leg.localSdp = offer.sdp;
+  leg.remoteSdp = answer;
+  leg.connection = 'music';
+  if (leg.music.step === 'offering') connect(draft, leg, spokenBy(leg) ?? answer);
+}
+
+/** The device answers the same offer of the server differently. */
+export function reconnectMusic(draft: Draft, leg: Leg, answer: string): void {
+  if (leg.music.step === 'playing' && leg.connection === 'music') connect(draft, leg, answer);
+}
+
+function connect(draft: Draft, leg: Leg, answer: string): void {
+  const { music } = leg;
+  if (music.step !== 'offering' && music.step !== 'playing') return;
+  leg.music = { step: 'connecting', token: music.token, leaseMs: music.leaseMs };
+  draft.emit({ type: 'connect-resource', leg: leg.id, token: music.token, answer });
+}
+
+/** The device does not want the music: this hold is silent. */
+export function musicRefused(draft: Draft, leg: Leg): void {
+  if ('token' in leg.music) release(draft, leg, leg.music.token);
+  leg.music = { step: 'refused' };
+}

@@ -1,0 +1,337 @@
+import type { CallerIdentity, DeviceProfile } from '../../device/device-process';
+import type { Target } from '../../digit-analysis/analysis';
+import type { CodecPolicy } from '../../media-control';
+import type { AllocationExplanation } from '../../media-resource/ports';
+import type { Pid } from '../../process/pid';
+import type { AddressPair } from '../../sdp';
+import type { Headers } from '../../sip/user-agent';
+import { type AgreedTimer, MIN_SE } from '../dialog/session-timer';
+import { DIRECT, type MediaTried, type Path, type Question } from '../bridge/path';
+
+/**
+ * A call as a value: two or more legs and what is under way on them. Only `transition` makes a new one out of an old one;
+ * everything that is nested deeper than a leg is replaced, never changed.
+ */
+
+/** `a` is the caller; `b1`, `b2` ... are the callees that were tried, in order. */
+export type LegId = 'a' | `b${number}`;
+
+/** What the device on a leg is connected with, as its last negotiated description says. */
+export type Connection = 'peer' | 'music' | 'silence';
+
+/** Why we sent a re-INVITE on a leg. */
+export type OfferPurpose =
+  /** The other leg's offer, or its wish to be offered something. */
+  | 'relay'
+  | 'music'
+  | 'silence'
+  /** Tells another node that the other leg holds, or holds no longer. */
+  | 'direction'
+  /** Keeps the session alive; changes nothing. */
+  | 'refresh';
+
+export interface OutgoingOffer {
+  readonly id: string;
+  readonly purpose: OfferPurpose;
+  /** Undefined: the peer makes the offer. */
+  readonly sdp: string | undefined;
+  /** For `direction`: what the node is told. */
+  readonly hold?: boolean;
+}
+
+/** A re-INVITE or UPDATE of the device that has no final answer yet. */
+export interface IncomingOffer {
+  readonly id: string;
+  readonly method: 'INVITE' | 'UPDATE';
+  /** Of the 200: the session timer. */
+  readonly headers: Headers;
+}
+
+/** Music for the device on a leg. `token` names the attempt, so that an answer that comes too late is known as such. */
+export type Music =
+  | { readonly step: 'none' }
+  /** The device refused it: this hold is silent. */
+  | { readonly step: 'refused' }
+  /** No server granted, or those that did failed: it is asked for again later. */
+  | { readonly step: 'unavailable' }
+  | { readonly step: 'allocating'; readonly token: number }
+  | { readonly step: 'granted'; readonly token: number; readonly leaseMs: number }
+  /** `peer`: what the device had described then. */
+  | { readonly step: 'asking'; readonly token: number; readonly leaseMs: number; readonly peer: string | undefined }
+  | {
+      readonly step: 'offering';
+      readonly token: number;
+      readonly leaseMs: number;
+      readonly peer: string | undefined;
+      readonly sdp: string;
+    }
+  | { readonly step: 'connecting'; readonly token: number; readonly leaseMs: number }
+  | { readonly step: 'playing'; readonly token: number; readonly leaseMs: number };
+
+export interface Leg {
+  readonly id: LegId;
+  /** Role of our session on this leg; the client owns the Call-ID (RFC 3261 §14.1). */
+  readonly role: 'server' | 'client';
+  profile: DeviceProfile;
+  pid: Pid | undefined;
+  callId: string;
+  /** Name of the device at the end of the leg, also when another node is between. */
+  device: string;
+  /** Our `o=` line on this leg. */
+  readonly sessionId: number;
+  version: number;
+  /** Last negotiated descriptions: ours to the device, the device's to us. */
+  localSdp: string | undefined;
+  remoteSdp: string | undefined;
+  /** The device (behind a node: the far side) holds the other leg. */
+  holds: boolean;
+  /** Only for a node or a conference: it was told that the other leg holds. */
+  toldHold: boolean;
+  connection: Connection;
+  incoming: IncomingOffer | undefined;
+  outgoing: OutgoingOffer | undefined;
+  /** Our 200 waits for its ACK; `answer`: and the ACK brings the answer to our offer. */
+  awaitingAck: 'no' | 'plain' | 'answer';
+  /** We were told 491 and wait before we offer again. */
+  blocked: boolean;
+  refreshDue: boolean;
+  /** Of the last 2xx with a description; undefined: the device keeps no session timer. */
+  timer: AgreedTimer | undefined;
+  /** The shortest session interval that the device takes, in seconds (RFC 4028 §7.4). */
+  minimumInterval: number;
+  music: Music;
+  /** Attempts at music in this hold, so that a broken server cannot keep us busy. */
+  musicAttempts: number;
+  /** Pauses without music in this hold, after which it was asked for again. */
+  musicPauses: number;
+  /** Music servers that failed in this hold; they are not asked again. */
+  failedServers: readonly string[];
+  /** First 18x with a description, kept until it may be relayed. */
+  early: { readonly status: number; readonly sdp: string } | undefined;
+  /** Only of callees: the caller was told something else in an 18x than this one has answered, and must be offered that. */
+  unsettled: boolean;
+  /** The device's last offer, which says all that it can do; an answer says only what was chosen. */
+  ability: string | undefined;
+  /** It is a conference, here or at another node: its number (RFC 4579 §4.2). */
+  focus: string | undefined;
+  /** Only of callees: what may be spoken between the sites of the caller and this one. */
+  codecPolicy: CodecPolicy | undefined;
+  /** Only of callees: what stands between the caller and this one. */
+  path: Path;
+  question: Question | undefined;
+  /** Resources of the path that failed, or that had nothing for us. */
+  failedResources: readonly string[];
+  /** Resources of the path that were lost since the ends last agreed. */
+  losses: number;
+}
+
+/** A node cares for its device by itself, and a conference for its room: they are told who holds, and get no music. */
+export function caresForItself({ profile }: Leg): boolean {
+  return profile.kind === 'node' || profile.kind === 'conference';
+}
+
+/** Where a branch may lead: a process that digit analysis named, or the one that a node asked for. */
+export type Destination = Target & {
+  /** Undefined: nothing is known of the device yet. */
+  readonly profile?: DeviceProfile;
+  /** The last offer with which the device began a call. */
+  readonly ability?: string;
+  readonly codecPolicy?: CodecPolicy;
+};
+
+export interface Failure {
+  readonly status: number;
+  readonly reason: string | undefined;
+  readonly headers: Headers;
+  /** For the caller's node: what was tried in vain to join the ends. */
+  readonly tried?: MediaTried;
+  /** Nobody has decided anything: another target for the same number may do better. */
+  readonly tryAnother?: boolean;
+}
+
+/** Targets that are tried one after another; branches ring at the same time. */
+export interface Branch {
+  readonly targets: readonly Destination[];
+  /** Index of the target to try next. */
+  next: number;
+  leg: LegId | undefined;
+  done: boolean;
+}
+
+/** One target that was tried, for the explanation of the route. */
+export interface RouteTrial {
+  readonly leg: LegId;
+  readonly device: string;
+  readonly pid: Pid | undefined;
+  readonly node: number;
+  readonly outcome: string;
+}
+
+/** An offer of one leg (`from`) on its way to the other (`to`) and back. At most one in a call. */
+export interface Exchange {
+  readonly from: LegId;
+  readonly to: LegId;
+  /** The request of `from` that waits for the answer; undefined: its initial INVITE, or we began by ourselves. */
+  readonly requestId: string | undefined;
+  /** Undefined: `to` makes the offer (RFC 3261 §14.1: a re-INVITE without a description). */
+  readonly offer: string | undefined;
+  readonly step:
+    /** `to` is busy with something else, or there is no media path yet. */
+    | 'waiting'
+    /** The resource in the path makes the offer for `to`. */
+    | 'translating'
+    /** Our re-INVITE to `to` has no final answer yet. */
+    | 'offered'
+    /** The resource makes the answer for `from`. */
+    | 'answering'
+    /** `to` has made its offer, and there is no media path yet. */
+    | 'received'
+    /** The resource makes the offer for `from`. */
+    | 'handing'
+    /** The offer of `to` was handed to `from`, whose answer is awaited. */
+    | 'handed-over'
+    /** The resource makes the answer for `to`. */
+    | 'completing';
+  /** Whether descriptions go by way of the resource in the path. */
+  readonly via: 'direct' | 'resource';
+  /** The other way is not to be tried again: it was refused, or there was no resource. */
+  readonly forced: 'direct' | 'resource' | undefined;
+  /** The offer to `to` was the resource's own: nothing waits for an answer there. */
+  readonly ownOffer: boolean;
+}
+
+/** An exchange that is about to begin. */
+export function newExchange(about: Pick<Exchange, 'from' | 'to' | 'requestId' | 'offer'>): Exchange {
+  return { ...about, step: 'waiting', via: 'direct', forced: undefined, ownOffer: false };
+}
+
+/** What never changes. */
+export interface CallFacts {
+  readonly pid: Pid;
+  readonly caller: CallerIdentity;
+  readonly from: DeviceProfile;
+  readonly dialled: string;
+  /** Of the INVITE; undefined: delayed offer. */
+  readonly offer: string | undefined;
+  readonly maxForwards: number;
+  readonly startedAt: number;
+  /** IP addresses of this node, for `o=` and for blackholes. */
+  readonly mediaAddress: AddressPair;
+  readonly refreshSeconds: number;
+  /** For the 200 to the caller: its session timer. */
+  readonly timerHeaders: Headers;
+}
+
+export interface CallState {
+  kind: 'setup' | 'established' | 'ended';
+  readonly facts: CallFacts;
+  readonly legs: Map<LegId, Leg>;
+  readonly branches: Branch[];
+  matched: string | undefined;
+  failures: readonly Failure[];
+  trials: readonly RouteTrial[];
+  /** How often the number was looked up again, since every entry was stale. */
+  routedAgain: number;
+  /** 18x that the caller has had already. */
+  relayed: readonly number[];
+  /** The callee that answered. */
+  answered: LegId | undefined;
+  exchange: Exchange | undefined;
+  /** Reconnections that we began by ourselves since the legs last agreed. */
+  reconnections: number;
+  /** The next one waits. */
+  reconnectionPaused: boolean;
+  /** Requests (INFO, MESSAGE) on their way: our request id -> whose it is. */
+  readonly forwarded: Map<string, { readonly leg: LegId; readonly id: string }>;
+  explanations: readonly AllocationExplanation[];
+  /** Tokens of granted resources that were not released yet. */
+  tokens: readonly number[];
+  holdCount: number;
+  ringingAt: number | undefined;
+  answeredAt: number | undefined;
+  nextLeg: number;
+  nextRequest: number;
+  nextToken: number;
+  nextQuestion: number;
+}
+
+/** The same call, free to be changed without touching the old value. */
+export function copyState(state: CallState): CallState {
+  return {
+    ...state,
+    legs: new Map([...state.legs].map(([id, leg]) => [id, { ...leg }])),
+    branches: state.branches.map((branch) => ({ ...branch })),
+    forwarded: new Map(state.forwarded),
+  };
+}
+
+export function newLeg(
+  about: Pick<Leg, 'id' | 'role' | 'profile' | 'pid' | 'callId' | 'device'>,
+  startedAt: number,
+  remoteSdp: string | undefined,
+): Leg {
+  const ordinal = about.id === 'a' ? 0 : Number(about.id.slice(1));
+  return {
+    ...about,
+    sessionId: startedAt * 100 + (ordinal % 100),
+    version: 0,
+    localSdp: undefined,
+    remoteSdp,
+    holds: false,
+    toldHold: false,
+    focus: undefined,
+    connection: 'peer',
+    incoming: undefined,
+    outgoing: undefined,
+    awaitingAck: 'no',
+    blocked: false,
+    refreshDue: false,
+    timer: undefined,
+    minimumInterval: MIN_SE,
+    music: { step: 'none' },
+    musicAttempts: 0,
+    musicPauses: 0,
+    failedServers: [],
+    early: undefined,
+    unsettled: false,
+    ability: remoteSdp,
+    codecPolicy: undefined,
+    path: DIRECT,
+    question: undefined,
+    failedResources: [],
+    losses: 0,
+  };
+}
+
+export function initialState(facts: CallFacts, caller: { pid: Pid | undefined; callId: string }): CallState {
+  const leg = newLeg(
+    { id: 'a', role: 'server', profile: facts.from, device: facts.from.name, ...caller },
+    facts.startedAt,
+    facts.offer,
+  );
+  return {
+    kind: 'setup',
+    facts,
+    legs: new Map([['a', leg]]),
+    branches: [],
+    matched: undefined,
+    failures: [],
+    trials: [],
+    routedAgain: 0,
+    relayed: [],
+    answered: undefined,
+    exchange: undefined,
+    reconnections: 0,
+    reconnectionPaused: false,
+    forwarded: new Map(),
+    explanations: [],
+    tokens: [],
+    holdCount: 0,
+    ringingAt: undefined,
+    answeredAt: undefined,
+    nextLeg: 1,
+    nextRequest: 1,
+    nextToken: 1,
+    nextQuestion: 1,
+  };
+}

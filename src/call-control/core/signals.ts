@@ -1,0 +1,215 @@
+import type { DeviceProfile, Judgement } from '../../device/device-process';
+import type { JoiningType } from '../../media-control';
+import type { AllocationExplanation, OfferRequest, ResourceReply, Side } from '../../media-resource/ports';
+import type { Pid } from '../../process/pid';
+import type { NotMine } from '../../sip/node-signature';
+import type { Headers, ResponseOptions, SessionSignal } from '../../sip/user-agent';
+import type { CallDetailRecord } from '../record/call-detail-record';
+import type { Destination, LegId } from './call-state';
+import type { MediaTried } from '../bridge/path';
+
+/** What the resource in a path is asked for. */
+export type PathRequest =
+  | ({ readonly op: 'offer' } & NonNullable<OfferRequest['relay']>)
+  | { readonly op: 'connect'; readonly from: Side; readonly answer: string };
+
+export type TimerName =
+  | 'no-answer'
+  /** The ends of an established call may be brought together again. */
+  | 'reconnect'
+  /** Every entry was stale: the tables are being repaired, and the number is looked up once more. */
+  | 'route-again'
+  /** No sign of life from a node. */
+  | `life:${LegId}`
+  /** No ACK for our 200. */
+  | `ack:${LegId}`
+  /** No final answer to our re-INVITE; the SIP server should have said 408 long before. */
+  | `reinvite:${LegId}`
+  /** Pause after 491. */
+  | `retry:${LegId}`
+  /** The session must be refreshed by us. */
+  | `refresh:${LegId}`
+  /** Music that nobody had is asked for again. */
+  | `music:${LegId}`
+  /** The lease of the music must be renewed. */
+  | `renew:${LegId}`
+  /** The same for the resource in the path to a callee. */
+  | `lease:${LegId}`
+  /** Another resource for the path may be asked for. */
+  | `path:${LegId}`;
+
+/** What a route leads to, as digit analysis or the node that called says it. */
+export type Route =
+  | {
+      readonly type: 'targets';
+      readonly branches: readonly (readonly Destination[])[];
+      readonly matched: string | undefined;
+    }
+  | {
+      readonly type: 'refused';
+      readonly status: number;
+      readonly reason?: string;
+      readonly headers?: Headers;
+      readonly matched?: string;
+    };
+
+/** Everything that can happen to a call. */
+export type CallSignal =
+  | { readonly type: 'routed'; readonly route: Route }
+  | {
+      readonly type: 'session';
+      readonly leg: LegId;
+      readonly signal: SessionSignal;
+      /** For a rejection: the signed "not mine" of a node (claim R13). */
+      readonly notMine?: NotMine;
+      /** For a rejection: the signed word of a node that it had no media resource for the call. */
+      readonly tried?: MediaTried;
+      /** For a rejection: the signed word of a node that this is about who is behind it, and no failure of its own. */
+      readonly judged?: Judgement;
+    }
+  /** The INVITE of a leg is on its way. */
+  | {
+      readonly type: 'branch-started';
+      readonly leg: LegId;
+      readonly profile: DeviceProfile;
+      readonly pid: Pid | undefined;
+      readonly callId: string;
+    }
+  /** The process behind a leg's PID is gone. */
+  | { readonly type: 'branch-unreachable'; readonly leg: LegId }
+  | { readonly type: 'timer'; readonly timer: TimerName }
+  | {
+      readonly type: 'allocated';
+      readonly leg: LegId;
+      readonly token: number;
+      /** Undefined: nobody granted. */
+      readonly leaseMs: number | undefined;
+      readonly explanation: AllocationExplanation;
+    }
+  | {
+      readonly type: 'resource-replied';
+      readonly leg: LegId;
+      readonly token: number;
+      readonly op: 'offer' | 'connect' | 'renew';
+      readonly reply: ResourceReply;
+    }
+  /** What became of `allocate-path`; `resource` undefined: nobody granted. */
+  | {
+      readonly type: 'path-allocated';
+      readonly leg: LegId;
+      readonly token: number;
+      readonly resource: { readonly name: string; readonly leaseMs: number } | undefined;
+      readonly explanation: AllocationExplanation;
+    }
+  | {
+      readonly type: 'path-replied';
+      readonly leg: LegId;
+      /** Of the question. */
+      readonly number: number;
+      readonly reply: ResourceReply;
+    }
+  /** A conference has asked for a place for its participant. */
+  | { readonly type: 'explained'; readonly explanation: AllocationExplanation }
+  /** The resource behind a token serves no more. */
+  | { readonly type: 'resource-lost'; readonly token: number }
+  /** Ends the call whatever its state; `reason` is for people. */
+  | { readonly type: 'end'; readonly reason: string };
+
+/** What a call wants done. Nothing here waits: what becomes of it is a signal. */
+export type CallEffect =
+  | {
+      readonly type: 'start-branch';
+      readonly leg: LegId;
+      readonly destination: Destination;
+      readonly sdp: string | undefined;
+      readonly maxForwards: number;
+      readonly headers: Headers;
+    }
+  | { readonly type: 'progress'; readonly leg: LegId; readonly status: number; readonly sdp?: string }
+  | { readonly type: 'answer'; readonly leg: LegId; readonly sdp: string; readonly headers: Headers }
+  | {
+      readonly type: 'reject';
+      readonly leg: LegId;
+      readonly status: number;
+      readonly reason?: string;
+      readonly headers?: Headers;
+      /** Told only to a node, signed. */
+      readonly tried?: MediaTried;
+      /** Told only to a node, signed. Undefined: the call was not handled to its end here. */
+      readonly judged?: Judgement;
+    }
+  | { readonly type: 'cancel'; readonly leg: LegId; readonly reason: string }
+  | { readonly type: 'acknowledge'; readonly leg: LegId; readonly sdp: string }
+  | {
+      readonly type: 'reinvite';
+      readonly leg: LegId;
+      readonly id: string;
+      readonly sdp: string | undefined;
+      readonly headers: Headers;
+    }
+  | {
+      readonly type: 'request';
+      readonly leg: LegId;
+      readonly id: string;
+      readonly method: string;
+      readonly body: string;
+      readonly contentType: string | undefined;
+      readonly headers: Headers;
+    }
+  | {
+      readonly type: 'respond';
+      readonly leg: LegId;
+      readonly id: string;
+      readonly status: number;
+      readonly options?: ResponseOptions & { readonly sdp?: string };
+    }
+  | { readonly type: 'bye'; readonly leg: LegId; readonly reason?: string }
+  | { readonly type: 'set-timer'; readonly timer: TimerName; readonly ms: number }
+  | { readonly type: 'cancel-timer'; readonly timer: TimerName }
+  /** Music for the device on `leg`, chosen by the device on `holder`. */
+  | {
+      readonly type: 'allocate-music';
+      readonly leg: LegId;
+      readonly holder: LegId;
+      readonly token: number;
+      readonly why: string;
+      /** Servers that have failed in this hold. */
+      readonly exclude: readonly string[];
+    }
+  | { readonly type: 'ask-offer'; readonly leg: LegId; readonly token: number; readonly peer: string | undefined }
+  | { readonly type: 'connect-resource'; readonly leg: LegId; readonly token: number; readonly answer: string }
+  /** A resource for the path between the caller and `leg`, out of the list of `owner`. */
+  | {
+      readonly type: 'allocate-path';
+      readonly leg: LegId;
+      readonly owner: LegId;
+      readonly token: number;
+      readonly kind: JoiningType;
+      readonly why: string;
+      /** What it must be able to speak. */
+      readonly codecs: readonly string[];
+      readonly ends: NonNullable<AllocationExplanation['ends']>;
+      readonly exclude: readonly string[];
+    }
+  | {
+      readonly type: 'ask-path';
+      readonly leg: LegId;
+      readonly token: number;
+      readonly number: number;
+      readonly request: PathRequest;
+    }
+  | { readonly type: 'renew-resource'; readonly leg: LegId; readonly token: number }
+  | { readonly type: 'release-resource'; readonly token: number }
+  /** A node said that an entry is not its own (claim R13). */
+  | { readonly type: 'refute-entry'; readonly node: number; readonly pid: Pid | undefined; readonly boot: number }
+  /** Looks the number up once more; the answer is `routed`. */
+  | { readonly type: 'route-again' }
+  | { readonly type: 'finish'; readonly record: CallDetailRecord };
+
+/** What the outer world lends to a transition, so that it stays a function of its arguments. */
+export interface Moment {
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  /** In [0, 1). */
+  readonly random: number;
+}

@@ -1,0 +1,43 @@
+import type { CallState } from './call-state';
+import { Draft } from './draft';
+import { established } from '../bridge/established';
+import { setup } from '../ringing/setup';
+import type { CallEffect, CallSignal, Moment } from './signals';
+
+export interface Transition {
+  readonly state: CallState;
+  readonly effects: readonly CallEffect[];
+}
+
+/** The call after one signal, and what is to be done. Pure: the old state is not touched, and nothing is awaited. */
+export function transition(state: CallState, signal: CallSignal, moment: Moment): Transition {
+  const draft = new Draft(state, moment);
+  switch (state.kind) {
+    case 'setup':
+      setup(draft, signal);
+      break;
+    case 'established':
+      established(draft, signal);
+      break;
+    case 'ended':
+      ended(draft, signal);
+      break;
+  }
+  return { state: draft.state, effects: draft.effects };
+}
+
+/** What comes after the end is only tidied up: a resource that is granted now, a 200 that crossed our CANCEL. */
+function ended(draft: Draft, signal: CallSignal): void {
+  if (signal.type === 'allocated' && signal.leaseMs !== undefined) {
+    draft.emit({ type: 'release-resource', token: signal.token });
+  }
+  if (signal.type === 'path-allocated' && signal.resource !== undefined) {
+    draft.emit({ type: 'release-resource', token: signal.token });
+  }
+  if (signal.type !== 'session') return;
+  const { leg } = signal;
+  if (signal.signal.type === 'answered') draft.emit({ type: 'bye', leg });
+  if (signal.signal.type === 'reinvited' || signal.signal.type === 'requested') {
+    draft.emit({ type: 'respond', leg, id: signal.signal.id, status: 481 });
+  }
+}

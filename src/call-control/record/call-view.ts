@@ -1,0 +1,134 @@
+import { effectiveDirection, type Direction } from '../../sdp';
+import type { CodecPolicy, JoiningType } from '../../media-control';
+import type { AllocationExplanation } from '../../media-resource/ports';
+import type { Pid } from '../../process/pid';
+import type { Target } from '../../digit-analysis/analysis';
+import { spokenBy, toldTo } from '../core/agreed';
+import type { Path } from '../bridge/path';
+import type { CallState, Connection, Destination, Leg, LegId, Music, RouteTrial } from '../core/call-state';
+
+/** A call as the API shows it; plain JSON. Times are milliseconds since the epoch. */
+export interface CallSummary {
+  readonly id: Pid;
+  readonly state: 'setup' | 'ringing' | 'established' | 'held' | 'ended';
+  readonly caller: string;
+  readonly dialled: string;
+  readonly from: string;
+  /** The device that answered. */
+  readonly to: string | undefined;
+  readonly startedAt: number;
+  readonly answeredAt: number | undefined;
+}
+
+export interface LegView {
+  readonly id: LegId;
+  readonly device: string;
+  readonly kind: string;
+  readonly pid: Pid | undefined;
+  readonly callId: string;
+  readonly holds: boolean;
+  readonly connection: Connection;
+  readonly music: Music['step'];
+  /** As the device sees it: what it sends and hears. */
+  readonly direction: Direction | undefined;
+  /** As we told it. */
+  readonly ourDirection: Direction | undefined;
+}
+
+export interface CallDetail extends CallSummary {
+  readonly legs: readonly LegView[];
+  /** Why the call went where it went. */
+  readonly route: {
+    readonly matched: string | undefined;
+    readonly branches: readonly (readonly Target[])[];
+    readonly trials: readonly RouteTrial[];
+  };
+  /** Undefined until somebody has answered. */
+  readonly media: MediaPathView | undefined;
+  /** What may be spoken between the sites of caller and callee; undefined: anything. */
+  readonly codecPolicy: CodecPolicy | undefined;
+  /** Why each media resource was asked for, and who was asked. */
+  readonly allocations: readonly AllocationExplanation[];
+  readonly holdCount: number;
+}
+
+/** How the two ends are connected: straight, or through a media resource, and why. */
+export type MediaPathView =
+  | { readonly path: 'direct' }
+  | {
+      readonly path: 'through';
+      readonly type: JoiningType;
+      readonly why: string;
+      readonly step: Exclude<Path['step'], 'direct'>;
+      /** Name of the media resource. */
+      readonly resource?: string;
+    };
+
+function stateName(state: CallState): CallSummary['state'] {
+  if (state.kind === 'setup') return state.ringingAt === undefined ? 'setup' : 'ringing';
+  if (state.kind === 'ended') return 'ended';
+  return [...state.legs.values()].some((leg) => leg.holds) ? 'held' : 'established';
+}
+
+export function summaryOf(state: CallState): CallSummary {
+  const { facts, answered, answeredAt } = state;
+  return {
+    id: facts.pid,
+    state: stateName(state),
+    caller: facts.caller.number,
+    dialled: facts.dialled,
+    from: facts.from.name,
+    to: answered === undefined ? undefined : state.legs.get(answered)?.device,
+    startedAt: facts.startedAt,
+    answeredAt,
+  };
+}
+
+function legView(leg: Leg): LegView {
+  const { id, device, profile, pid, callId, holds, connection, music } = leg;
+  const [spoken, told] = [spokenBy(leg), toldTo(leg)];
+  return {
+    id,
+    device,
+    kind: profile.kind,
+    pid,
+    callId,
+    holds,
+    connection,
+    music: music.step,
+    direction: spoken === undefined ? undefined : effectiveDirection(spoken),
+    ourDirection: told === undefined ? undefined : effectiveDirection(told),
+  };
+}
+
+function mediaPathOf(state: CallState): MediaPathView | undefined {
+  const { legs, answered } = state;
+  const callee = answered === undefined ? undefined : legs.get(answered);
+  if (callee === undefined) return undefined;
+  const { path } = callee;
+  if (path.step === 'direct') return { path: 'direct' };
+  const { type, why } = path.need;
+  const resource = path.step === 'joined' ? { resource: path.resource } : {};
+  return { path: 'through', type, why, step: path.step, ...resource };
+}
+
+/** As digit analysis named it. */
+function targetOf({ pid, boot, node, local, device, kind, digits }: Destination): Target {
+  return { pid, boot, node, local, device, kind, digits };
+}
+
+export function detailOf(state: CallState): CallDetail {
+  return {
+    ...summaryOf(state),
+    legs: [...state.legs.values()].map(legView),
+    route: {
+      matched: state.matched,
+      branches: state.branches.map(({ targets }) => targets.map(targetOf)),
+      trials: state.trials,
+    },
+    media: mediaPathOf(state),
+    codecPolicy: state.answered === undefined ? undefined : state.legs.get(state.answered)?.codecPolicy,
+    allocations: state.explanations,
+    holdCount: state.holdCount,
+  };
+}

@@ -1,0 +1,226 @@
+import { alignAnswer } from '../../sdp';
+import type { Branch, Destination, Failure, Leg, LegId } from '../core/call-state';
+import { bestFailure } from './best-response';
+import { newLeg } from '../core/call-state';
+import type { Draft } from '../core/draft';
+import { formatReason } from '../../sip/reason';
+import { endCall } from '../core/ending';
+import { needAtSetup, withinPolicy } from '../bridge/path-need';
+import { askPath, dropPath, requirePath } from '../bridge/path-resource';
+import { requestTimer } from '../dialog/session-timer';
+import type { Route } from '../core/signals';
+
+/** The branches of a call that nobody has answered: which target is rung, and what the caller hears of it. */
+
+export function refuseCaller(draft: Draft, failure: Failure): void {
+  endCall(draft, { by: 'callee', ...failure });
+}
+
+/** Starts the next target of a branch, or ends the branch. */
+export function tryNext(draft: Draft, branch: Branch): void {
+  const destination = branch.targets[branch.next];
+  branch.leg = undefined;
+  if (destination === undefined) {
+    branch.done = true;
+    return;
+  }
+  branch.next += 1;
+  const leg = addLeg(draft, branch, destination);
+  const need = needAtSetup(draft, leg, destination);
+  if (need === undefined) inviteDirectly(draft, leg);
+  else requirePath(draft, leg, need, 'nothing');
+}
+
+/** A leg to the target that its branch tries now; nothing is sent yet. */
+export function addLeg(draft: Draft, branch: Branch, destination: Destination): Leg {
+  const { state } = draft;
+  const id: LegId = `b${state.nextLeg}`;
+  state.nextLeg += 1;
+  branch.leg = id;
+  const { pid, device } = destination;
+  const leg = newLeg(
+    { id, role: 'client', profile: profileOf(destination), pid, callId: '', device },
+    state.facts.startedAt,
+    undefined,
+  );
+  leg.ability = destination.ability;
+  leg.codecPolicy = destination.codecPolicy;
+  state.legs.set(id, leg);
+  state.trials = [...state.trials, { leg: id, device, pid, node: destination.node, outcome: 'trying' }];
+  return leg;
+}
+
+/** The device's own, or what can be said of it without knowing it; a call without a leg could not be cancelled. */
+function profileOf({ device, kind, local, profile }: Destination): Leg['profile'] {
+  return profile ?? { ...UNKNOWN_PROFILE, name: device, kind: local ? kind : 'node' };
+}
+
+/** Sends the INVITE; without an offer the callee makes one. */
+export function invite(draft: Draft, leg: Leg, offer: string | undefined): void {
+  leg.localSdp = offer === undefined ? undefined : draft.offerFor(leg, offer);
+  sendInvite(draft, leg);
+}
+
+/** Sends the INVITE of a leg, or sends it again with what has been learnt of the device. */
+export function sendInvite(draft: Draft, leg: Leg): void {
+  const destination = destinationOf(draft, leg);
+  if (destination === undefined) return;
+  const { facts } = draft.state;
+  draft.emit({
+    type: 'start-branch',
+    leg: leg.id,
+    destination,
+    sdp: leg.localSdp,
+    maxForwards: facts.maxForwards - 1,
+    headers: requestTimer(facts.refreshSeconds, leg.minimumInterval),
+  });
+}
+
+/** Sends the INVITE with what the caller offers. */
+export function inviteDirectly(draft: Draft, leg: Leg): void {
+  const { offer } = draft.state.facts;
+  invite(draft, leg, offer === undefined ? undefined : withinPolicy(draft.caller, leg, offer));
+}
+
+/** The target that a leg stands for, while nobody has answered. */
+export function destinationOf(draft: Draft, leg: Leg): Destination | undefined {
+  const branch = branchOf(draft, leg.id);
+  return branch?.targets[branch.next - 1];
+}
+
+/** Somebody else can be tried when this one does not answer. */
+export function hasNext(draft: Draft, leg: Leg): boolean {
+  const branch = branchOf(draft, leg.id);
+  return branch !== undefined && branch.next < branch.targets.length;
+}
+
+const UNKNOWN_PROFILE = { site: undefined, mediaResourceGroupList: undefined, userClass: undefined, codecs: undefined };
+
+export function branchOf(draft: Draft, leg: LegId): Branch | undefined {
+  return draft.state.branches.find((branch) => branch.leg === leg);
+}
+
+export function noteOutcome(draft: Draft, leg: LegId, outcome: string): void {
+  draft.state.trials = draft.state.trials.map((trial) => (trial.leg === leg ? { ...trial, outcome } : trial));
+}
+
+/** A target has failed; `goOn`: the next one of its branch may help. */
+export function branchFailed(draft: Draft, id: LegId, failure: Failure, outcome: string, goOn: boolean): void {
+  const branch = branchOf(draft, id);
+  if (branch === undefined) return;
+  removeLeg(draft, id);
+  draft.state.failures = [...draft.state.failures, { ...failure, tryAnother: goOn }];
+  noteOutcome(draft, id, outcome);
+  branch.leg = undefined;
+  if (goOn) tryNext(draft, branch);
+  else branch.done = true;
+  if (failure.status >= 600) cancelBranches(draft, formatReason(failure.status));
+  settle(draft);
+}
+
+/** The leg with its timers and the resource that was meant for it. */
+export function removeLeg(draft: Draft, id: LegId): void {
+  const leg = draft.leg(id);
+  if (leg !== undefined) dropPath(draft, leg);
+  draft.cancelTimer(`life:${id}`);
+  draft.state.legs.delete(id);
+}
+
+/** Ends every branch that still rings; none of them is tried further. */
+export function cancelBranches(draft: Draft, reason: string, except?: LegId): void {
+  for (const branch of draft.state.branches) {
+    const id = branch.leg;
+    branch.done = true;
+    if (id === undefined || id === except) continue;
+    branch.leg = undefined;
+    removeLeg(draft, id);
+    draft.emit({ type: 'cancel', leg: id, reason });
+    noteOutcome(draft, id, 'cancelled');
+  }
+}
+
+/** After a failure: nothing left, or one left whose early media may now be heard. */
+export function settle(draft: Draft): void {
+  const { state } = draft;
+  if (state.branches.every((branch) => branch.done)) {
+    if (!looksAgain(draft)) refuseCaller(draft, bestFailure(state.failures));
+    return;
+  }
+  const last = onlyTargetLeft(draft);
+  if (last?.early !== undefined && mayBeTold(draft, last)) relayEarly(draft, last, last.early.status, last.early.sdp);
+}
+
+/** What a node calls an entry that it does not have (any more). */
+export const NOT_MINE = 'not mine';
+
+/**
+ * When the tables may have been repaired after a "not mine": soon, by the answer of the entry's owner, or with the next poll of
+ * the node that the device has moved to, when its message was lost. In ms, one after the other.
+ */
+const LOOK_AGAIN_MS = [300, 1500] as const;
+
+/**
+ * Nothing but stale entries: the device may have moved, and we have not heard where to. The same call waits for the repair
+ * (claim R13). `false`: there is no sense in waiting (any longer).
+ */
+function looksAgain(draft: Draft): boolean {
+  const { state } = draft;
+  const wait = LOOK_AGAIN_MS[state.routedAgain];
+  const stale = state.trials.length > 0 && state.trials.every(({ outcome }) => outcome === NOT_MINE);
+  if (wait === undefined || !stale) return false;
+  state.routedAgain += 1;
+  draft.setTimer('route-again', wait);
+  return true;
+}
+
+/** What the second look at the tables gives, without what is known to be stale. */
+export function routedAgain(draft: Draft, route: Route): void {
+  const { state } = draft;
+  const isStale = ({ pid, node }: Destination): boolean =>
+    state.trials.some((trial) => trial.outcome === NOT_MINE && trial.pid === pid && trial.node === node);
+  const branches =
+    route.type === 'refused' ? [] : route.branches.map((all) => all.filter((target) => !isStale(target)));
+  state.branches.length = 0;
+  for (const targets of branches)
+    if (targets.length > 0) state.branches.push({ targets, next: 0, leg: undefined, done: false });
+  for (const branch of state.branches) tryNext(draft, branch);
+  settle(draft);
+}
+
+/** The leg of the only target that can still answer; undefined when there are several. */
+export function onlyTargetLeft(draft: Draft): Leg | undefined {
+  const open = draft.state.branches.filter((branch) => !branch.done);
+  const [branch] = open;
+  if (branch?.leg === undefined || open.length > 1 || branch.next < branch.targets.length) return undefined;
+  return draft.leg(branch.leg);
+}
+
+/**
+ * The caller knows one dialog, whoever rings: the first description in it is its answer (RFC 3261 §13.2.1). It is told no other before the
+ * call is answered, and is then offered what holds.
+ */
+export function mayBeTold(draft: Draft, { path }: Leg): boolean {
+  const isAsked = path.step === 'joined' && path.answered !== undefined;
+  return draft.state.facts.offer !== undefined && draft.caller.localSdp === undefined && !isAsked;
+}
+
+/** The callee's early description, by way of the resource in the path where there is one. */
+export function relayEarly(draft: Draft, leg: Leg, status: number, sdp: string): void {
+  if (leg.path.step === 'direct') return relayProgress(draft, status, withinPolicy(leg, draft.caller, sdp));
+  if (leg.path.step === 'joined') leg.path = { ...leg.path, answered: sdp };
+  askPath(draft, leg, { type: 'early', status }, { op: 'connect', from: 'b', answer: sdp });
+}
+
+/** Each status once, and once more with the description. */
+export function relayProgress(draft: Draft, status: number, sdp: string | undefined): void {
+  const { state, caller } = draft;
+  if (sdp === undefined) {
+    if (state.relayed.includes(status)) return;
+    state.relayed = [...state.relayed, status];
+    return draft.emit({ type: 'progress', leg: 'a', status });
+  }
+  const { offer } = state.facts;
+  caller.localSdp = draft.stamped(caller, offer === undefined ? sdp : alignAnswer(sdp, offer));
+  state.relayed = [...state.relayed, status];
+  draft.emit({ type: 'progress', leg: 'a', status, sdp: caller.localSdp });
+}

@@ -1,0 +1,40 @@
+import type { Session } from '../../sip/user-agent';
+import type { LegId } from '../core/call-state';
+import type { CallEffect } from '../core/signals';
+
+type SessionCommand = Extract<CallEffect, { leg: LegId }>;
+
+/** Carries out what is asked of one leg's session; without a session there is nothing to ask. */
+export function command(session: Session | undefined, effect: SessionCommand): void {
+  if (session === undefined) return;
+  switch (effect.type) {
+    case 'progress':
+      return session.progress(effect.status, effect.sdp === undefined ? undefined : { sdp: effect.sdp });
+    case 'answer':
+      return session.answer({ sdp: effect.sdp, headers: effect.headers });
+    case 'cancel':
+      return session.cancel(effect.reason);
+    case 'acknowledge':
+      return session.acknowledge(effect.sdp);
+    case 'reinvite':
+      return session.reinvite(effect.id, {
+        headers: effect.headers,
+        ...(effect.sdp === undefined ? {} : { sdp: effect.sdp }),
+      });
+    case 'request': {
+      const { method, headers, body, contentType } = effect;
+      return session.request(effect.id, {
+        method,
+        headers,
+        body,
+        ...(contentType === undefined ? {} : { contentType }),
+      });
+    }
+    case 'respond':
+      return session.respond(effect.id, effect.status, effect.options);
+    case 'bye':
+      return session.bye(effect.reason === undefined ? undefined : { reason: effect.reason });
+    default:
+      return;
+  }
+}
