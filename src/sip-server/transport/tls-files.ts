@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { SecureContextOptions } from 'node:tls';
 import { createSecureContext } from 'node:tls';
@@ -12,7 +13,7 @@ export interface TlsFiles {
   readonly ca?: string;
 }
 
-export type TlsMaterial = Required<Pick<SecureContextOptions, 'key' | 'cert' | 'minVersion'>> &
+export type TlsMaterial = Required<Pick<SecureContextOptions, 'key' | 'cert' | 'minVersion' | 'secureOptions'>> &
   Pick<SecureContextOptions, 'ca'>;
 
 function read(what: string, file: string): string {
@@ -32,6 +33,8 @@ export function readTlsFiles(files: TlsFiles): TlsMaterial {
     cert: read('TLS certificate', files.cert),
     ...(files.ca === undefined ? {} : { ca: read('TLS certificate authority', files.ca) }),
     minVersion: 'TLSv1.2',
+    // A handshake is dear, and a client may ask for one after another on one connection. Node.js only tells of it.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   };
   try {
     createSecureContext(material);

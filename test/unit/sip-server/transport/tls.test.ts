@@ -81,6 +81,21 @@ describe('TLS', () => {
     expect((await tlsClient(node, undefined, { maxVersion: 'TLSv1.2' })).socket.getProtocol()).toBe('TLSv1.2');
   });
 
+  test('RFC 9325 §3.5: who asks for another handshake on a connection, over and over, gets none, and the others are served', async () => {
+    const node = await peer('127.0.0.1', { tls: server }, ['tls', 'wss']);
+    for (const protocol of ['tls', 'wss'] as const) {
+      const { socket } = await tlsClient(node, undefined, { maxVersion: 'TLSv1.2', port: node.port(protocol) });
+      const again = await new Promise<Error | null>((resolve) => {
+        socket.once('error', resolve);
+        socket.renegotiate({}, resolve);
+      });
+      expect([protocol, String(again)]).toEqual([protocol, expect.stringMatching(/renegotiation/i)]);
+    }
+    const other = await tlsClient(node, undefined, { maxVersion: 'TLSv1.2' });
+    other.socket.write('\r\n\r\n');
+    expect(await other.inbox.next()).toBe('\r\n');
+  });
+
   test('RFC 5922 §7: two servers that prove who they are share one connection for both directions (RFC 5923)', async () => {
     const a = await peer('127.0.0.1', { tls: server }, ['tls']);
     const b = await peer('127.0.0.2', { tls: client }, ['tls']);
