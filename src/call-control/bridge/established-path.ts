@@ -1,10 +1,10 @@
 import type { ResourceReply } from '../../media-resource/ports';
 import { endCall } from '../core/ending';
-import type { Leg } from '../core/call-state';
+import type { Bridge } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { exchangeReplied, exchangeUnavailable, resourceFailed } from './exchange';
 import { DIRECT, type PathNeed } from './path';
-import { calleeWith, dropPath, leaseReplied, pathAllocated, pathReplied, requirePath } from './path-resource';
+import { bridgeWith, dropPath, leaseReplied, pathAllocated, pathReplied, requirePath } from './path-resource';
 import type { CallSignal } from '../core/signals';
 
 /** Tries at a resource for a call that lost its own; after them the call ends, since nobody hears anything. */
@@ -21,51 +21,52 @@ export function establishedPathSignal(
     return;
   }
   const outcome = pathAllocated(draft, signal);
-  if (outcome?.available === false) unavailable(draft, outcome.callee, outcome.need, outcome.before);
+  if (outcome?.available === false) unavailable(draft, outcome.bridge, outcome.need, outcome.before);
 }
 
 export function pathResourceLost(draft: Draft, token: number): void {
-  if (calleeWith(draft, token) !== undefined) resourceFailed(draft, { ok: false, reason: 'down' });
+  if (bridgeWith(draft, token) !== undefined) resourceFailed(draft, { ok: false, reason: 'down' });
 }
 
 /** Reply to the renewal of a lease. */
 export function pathLeaseReplied(draft: Draft, token: number, reply: ResourceReply): void {
-  const callee = calleeWith(draft, token);
-  if (callee !== undefined && leaseReplied(draft, callee, reply)) resourceFailed(draft, reply);
+  const bridge = bridgeWith(draft, token);
+  if (bridge !== undefined && leaseReplied(draft, bridge, reply)) resourceFailed(draft, reply);
 }
 
 /** Nobody had a resource. Ends that are connected stay as they are; ends that are not are tried again for a while. */
-function unavailable(draft: Draft, callee: Leg, need: PathNeed, before: 'direct' | 'nothing'): void {
+function unavailable(draft: Draft, bridge: Bridge, need: PathNeed, before: 'direct' | 'nothing'): void {
   const text = `No ${need.type === 'mtp' ? 'media termination point' : need.type} available: ${need.why}`;
-  callee.failedResources = [];
+  bridge.failedResources = [];
   if (before === 'direct' || need.optional) {
-    callee.path = DIRECT;
+    bridge.path = DIRECT;
     return exchangeUnavailable(draft, need, text);
   }
-  callee.losses += 1;
-  if (callee.losses >= MAX_LOSSES) return endCall(draft, { by: 'system', status: 503, reason: text });
-  callee.path = { step: 'lost', need, paused: true };
-  draft.setTimer(`path:${callee.id}`, PAUSE_MS);
+  bridge.losses += 1;
+  if (bridge.losses >= MAX_LOSSES) return endCall(draft, { by: 'system', status: 503, reason: text });
+  bridge.path = { step: 'lost', need, paused: true };
+  draft.setTimer(`path:${bridge.id}`, PAUSE_MS);
   exchangeUnavailable(draft, need, text);
 }
 
-export function pauseOver(callee: Leg): void {
-  if (callee.path.step === 'lost') callee.path = { ...callee.path, paused: false };
+export function pauseOver(bridge: Bridge): void {
+  if (bridge.path.step === 'lost') bridge.path = { ...bridge.path, paused: false };
 }
 
 /** Between two exchanges. True: the ends can be connected. */
-export function reconcilePath(draft: Draft, caller: Leg, callee: Leg): boolean {
-  const { path } = callee;
+export function reconcilePath(draft: Draft, bridge: Bridge): boolean {
+  const { path } = bridge;
+  const [a, b] = draft.ends(bridge);
   switch (path.step) {
     case 'direct':
       return true;
     case 'joined':
       // It was asked for and then not needed: the ends talk without it.
-      if (!path.used && caller.connection === 'peer' && callee.connection === 'peer') dropPath(draft, callee);
+      if (!path.used && a.connection === 'peer' && b.connection === 'peer') dropPath(draft, bridge);
       return true;
     case 'lost':
       // Nobody hears anything through it while one holds.
-      if (!path.paused && !caller.holds && !callee.holds) requirePath(draft, callee, path.need, 'nothing');
+      if (!path.paused && !a.holds && !b.holds) requirePath(draft, bridge, path.need, 'nothing');
       return false;
     case 'allocating':
       return false;

@@ -2,9 +2,9 @@ import { type Direction, holds, withDirection } from '../../sdp';
 import type { Reason } from '../../sip/reason';
 import type { SessionSignal } from '../../sip/user-agent';
 import { spokenBy, toldTo } from '../core/agreed';
-import { caresForItself, type Leg, newExchange } from '../core/call-state';
+import { type Bridge, caresForItself, type Leg, newExchange, type Way } from '../core/call-state';
 import type { Draft } from '../core/draft';
-import { endCall } from '../core/ending';
+import { endCall, partyOf } from '../core/ending';
 import {
   establishedPathSignal,
   pathLeaseReplied,
@@ -38,15 +38,16 @@ const RECONNECTION_PAUSE_MS = 2000;
 /**
  * The callee has answered and the caller has its 200. `ownOffer`: the callee has answered an offer of the resource in the path.
  */
-export function enterEstablished(draft: Draft, callee: Leg, { ownOffer }: { readonly ownOffer: boolean }): void {
-  const { state, caller } = draft;
+export function enterEstablished(draft: Draft, bridge: Bridge, { ownOffer }: { readonly ownOffer: boolean }): void {
+  const { state } = draft;
   const { offer } = state.facts;
+  const [caller, callee] = draft.ends(bridge);
   state.kind = 'established';
   state.answeredAt = draft.moment.now;
   if (offer === undefined) {
-    const via = callee.path.step === 'joined' ? ('resource' as const) : ('direct' as const);
-    const begun = newExchange({ from: 'a', to: callee.id, requestId: undefined, offer: undefined });
-    state.exchange = { ...begun, step: 'handed-over', via, ownOffer };
+    const via = bridge.path.step === 'joined' ? ('resource' as const) : ('direct' as const);
+    const begun = newExchange({ from: 'a', requestId: undefined, offer: undefined });
+    bridge.exchange = { ...begun, step: 'handed-over', via, ownOffer };
   } else {
     caller.holds = holds(spokenBy(caller) ?? offer);
     callee.holds = callee.remoteSdp !== undefined && holdsByAnswer(false, callee.localSdp ?? offer, callee.remoteSdp);
@@ -140,18 +141,19 @@ function legEnded(
   byServer: boolean,
   { reason, reasons = [] }: { readonly reason: string | undefined; readonly reasons?: readonly Reason[] },
 ): void {
-  const party = leg.id === 'a' ? 'caller' : 'callee';
   const told = byServer ? {} : { reasons };
-  endCall(draft, { by: byServer ? 'system' : party, status: 200, reason, ...told, except: leg.id });
+  endCall(draft, { by: byServer ? 'system' : partyOf(draft, leg), status: 200, reason, ...told, except: leg.id });
 }
 
 function timerFired(draft: Draft, timer: string): void {
-  if (timer === 'reconnect') {
-    draft.state.reconnectionPaused = false;
-    return;
+  const { bridge } = draft;
+  const [kind, id = ''] = timer.split(':');
+  if (bridge !== undefined) {
+    if (kind === 'reconnect') bridge.reconnectionPaused = false;
+    if (id === bridge.id && kind === 'lease') leaseDue(draft, bridge);
+    if (id === bridge.id && kind === 'path') pauseOver(bridge);
   }
-  const [kind, id] = timer.split(':');
-  const leg = [...draft.state.legs.values()].find((candidate) => candidate.id === id);
+  const leg = draft.leg(id);
   if (leg === undefined) return;
   switch (kind) {
     case 'ack':
@@ -170,10 +172,6 @@ function timerFired(draft: Draft, timer: string): void {
       return musicPauseOver(leg);
     case 'renew':
       return renewalDue(draft, leg);
-    case 'lease':
-      return leaseDue(draft, leg);
-    case 'path':
-      return pauseOver(leg);
     default:
       return;
   }
@@ -184,34 +182,30 @@ function timerFired(draft: Draft, timer: string): void {
  * every signal, so that no order of events can leave a leg behind.
  */
 function reconcile(draft: Draft): void {
-  const { state } = draft;
-  if (state.kind !== 'established') return;
-  const { caller } = draft;
-  const callee = draft.other(caller);
-  if (callee === undefined) return;
+  const { state, bridge } = draft;
+  if (state.kind !== 'established' || bridge === undefined) return;
   continueExchange(draft);
-  if (state.exchange !== undefined) return;
-  const connectable = reconcilePath(draft, caller, callee);
-  if (connectable && callee.unsettled && settle(draft, caller, callee)) return;
-  for (const [leg, other] of [
-    [caller, callee],
-    [callee, caller],
-  ] as const) {
-    if (caresForItself(leg)) reconcileDirection(draft, leg, other);
+  if (bridge.exchange !== undefined) return;
+  const connectable = reconcilePath(draft, bridge);
+  if (connectable && bridge.unsettled && settle(draft, bridge)) return;
+  for (const way of [draft.wayFrom(bridge, 'b'), draft.wayFrom(bridge, 'a')]) {
+    const { from: other, to: leg } = way;
+    if (caresForItself(leg)) reconcileDirection(draft, way);
     else reconcileMusic(draft, leg, other);
     if (leg.refreshDue && leg.localSdp !== undefined && isFree(leg)) sendOffer(draft, leg, 'refresh', leg.localSdp);
   }
-  if (connectable) reconnect(draft, caller, callee);
+  if (connectable) reconnect(draft, bridge);
 }
 
 /** A node, or a conference, is told whether the other end holds; it does what is to be done by itself. Never music into a conference. */
-function reconcileDirection(draft: Draft, node: Leg, other: Leg): void {
+function reconcileDirection(draft: Draft, way: Way): void {
+  const { from: other, to: node } = way;
   const described = spokenBy(other);
   if (node.toldHold === other.holds || described === undefined || !isFree(node)) return;
   // Through a resource the node goes on to see that; only the direction is the other end's. Which is said in so many words: a device
   // that hears music describes that, and not whether it holds.
-  const shown = draft.callee?.path.step === 'joined' ? toldTo(node) : undefined;
-  const sdp = withDirection(shown ?? withinPolicy(other, node, described), directionTold(other));
+  const shown = way.bridge.path.step === 'joined' ? toldTo(node) : undefined;
+  const sdp = withDirection(shown ?? withinPolicy(way, described), directionTold(other));
   sendOffer(draft, node, 'direction', draft.offerFor(node, sdp), other.holds);
 }
 
@@ -220,30 +214,31 @@ function directionTold({ holds: held }: Leg): Direction {
 }
 
 /**
- * The caller is offered what the callee has answered, since it was told something else before (RFC 3261 §13.2.1). The callee need not hear of it: what it
+ * `a` is offered what `b` has answered, since it was told something else before (RFC 3261 §13.2.1). `b` need not hear of it: what it
  * was offered stands.
  */
-function settle(draft: Draft, caller: Leg, callee: Leg): boolean {
-  const together = caller.connection === 'peer' && callee.connection === 'peer' && !caller.holds && !callee.holds;
-  const offer = spokenBy(callee);
-  if (!together || !isFree(caller) || !isFree(callee) || offer === undefined) return false;
-  const begun = newExchange({ from: callee.id, to: 'a', requestId: undefined, offer });
-  draft.state.exchange = { ...begun, forced: callee.path.step === 'joined' ? 'resource' : 'direct' };
+function settle(draft: Draft, bridge: Bridge): boolean {
+  const ends = draft.ends(bridge);
+  const together = ends.every(({ connection, holds: held }) => connection === 'peer' && !held);
+  const offer = spokenBy(ends[1]);
+  if (!together || !ends.every(isFree) || offer === undefined) return false;
+  const begun = newExchange({ from: 'b', requestId: undefined, offer });
+  bridge.exchange = { ...begun, forced: bridge.path.step === 'joined' ? 'resource' : 'direct' };
   continueExchange(draft);
   return true;
 }
 
-/** Nobody holds, and yet an end was left in silence or with music: the callee is asked for an offer (RFC 3725 §4.1). */
-function reconnect(draft: Draft, caller: Leg, callee: Leg): void {
-  const { state } = draft;
-  const apart = caller.connection !== 'peer' || callee.connection !== 'peer';
-  if (!apart || caller.holds || callee.holds || !isFree(caller) || !isFree(callee)) return;
-  if (state.reconnectionPaused || state.reconnections >= MAX_RECONNECTIONS) return;
-  state.reconnections += 1;
-  state.reconnectionPaused = true;
-  draft.setTimer('reconnect', RECONNECTION_PAUSE_MS * state.reconnections);
+/** Nobody holds, and yet an end was left in silence or with music: `b` is asked for an offer (RFC 3725 §4.1). */
+function reconnect(draft: Draft, bridge: Bridge): void {
+  const ends = draft.ends(bridge);
+  const apart = ends.some(({ connection }) => connection !== 'peer');
+  if (!apart || ends.some(({ holds: held }) => held) || !ends.every(isFree)) return;
+  if (bridge.reconnectionPaused || bridge.reconnections >= MAX_RECONNECTIONS) return;
+  bridge.reconnections += 1;
+  bridge.reconnectionPaused = true;
+  draft.setTimer('reconnect', RECONNECTION_PAUSE_MS * bridge.reconnections);
   // Who cannot be asked for an offer is offered something.
-  const [from, to] = callee.profile.delayedOffer === false ? [callee, caller] : [caller, callee];
-  state.exchange = newExchange({ from: from.id, to: to.id, requestId: undefined, offer: undefined });
+  const from = ends[1].profile.delayedOffer === false ? 'b' : 'a';
+  bridge.exchange = newExchange({ from, requestId: undefined, offer: undefined });
   continueExchange(draft);
 }

@@ -3,98 +3,115 @@ import { formatReason } from '../../sip/reason';
 import { statusAcross } from '../../sip/status';
 import type { Headers } from '../../sip/user-agent';
 import type { ResourceReply } from '../../media-resource/ports';
-import { caresForItself, type Exchange, type Leg, type OutgoingOffer } from '../core/call-state';
+import {
+  type Bridge,
+  caresForItself,
+  type Exchange,
+  type Leg,
+  type OutgoingOffer,
+  seatOf,
+  type Way,
+} from '../core/call-state';
 import { toldTo } from '../core/agreed';
 import { type Draft, reasonPhrase } from '../core/draft';
 import { awaitAck, followOurs, holdsByAnswer, isFree, noteToldByAnswer, sendOffer } from '../dialog/outgoing-offer';
 import type { PathNeed } from './path';
 import { needAfterRefusedOffer, needOfOffer, offerThrough, withinPolicy, termsOf } from './path-need';
-import { askPath, dropPath, fromResource, losePath, requirePath, sideOf } from './path-resource';
+import { askPath, dropPath, fromResource, losePath, requirePath } from './path-resource';
 
 const ABOUT = { type: 'exchange' } as const;
 
-/** The legs of an exchange, while they are there. */
-function legsOf(draft: Draft, { from, to }: Exchange): { from: Leg; to: Leg; callee: Leg } | undefined {
-  const legs = { from: draft.leg(from), to: draft.leg(to), callee: draft.callee };
-  if (legs.from === undefined || legs.to === undefined || legs.callee === undefined) return undefined;
-  return { from: legs.from, to: legs.to, callee: legs.callee };
+/** An exchange that is under way, and the way of its offer. */
+interface UnderWay {
+  readonly exchange: Exchange;
+  readonly way: Way;
+  /** The way back. */
+  readonly back: Way;
 }
 
-function step(draft: Draft, exchange: Exchange, change: Partial<Exchange>): void {
-  draft.state.exchange = { ...exchange, ...change };
+function underWay(draft: Draft): UnderWay | undefined {
+  const { bridge } = draft;
+  const exchange = bridge?.exchange;
+  if (bridge === undefined || exchange === undefined) return undefined;
+  const way = draft.wayFrom(bridge, exchange.from);
+  return { exchange, way, back: { bridge, from: way.to, to: way.from } };
+}
+
+function step({ way: { bridge }, exchange }: UnderWay, change: Partial<Exchange>): void {
+  bridge.exchange = { ...exchange, ...change };
 }
 
 /** Takes the next step of an exchange that waits for a leg or for the media path. */
 export function continueExchange(draft: Draft): void {
-  const { exchange } = draft.state;
-  if (exchange?.step === 'waiting') begin(draft, exchange);
-  else if (exchange?.step === 'received') passBack(draft, exchange);
+  const current = underWay(draft);
+  if (current?.exchange.step === 'waiting') begin(draft, current);
+  else if (current?.exchange.step === 'received') passBack(draft, current);
 }
 
 /** Sends the offer of one leg to the other, once that is free. */
-function begin(draft: Draft, exchange: Exchange): void {
-  const legs = legsOf(draft, exchange);
-  if (legs === undefined || !isFree(legs.to)) return;
-  const { from, to, callee } = legs;
+function begin(draft: Draft, current: UnderWay): void {
+  const { exchange, way } = current;
+  const { bridge, to } = way;
+  if (!isFree(to)) return;
   const { offer } = exchange;
-  if (offer === undefined) return beginWithoutOffer(draft, exchange, from, to, callee);
-  const need = exchange.forced === 'direct' ? undefined : neededFor(draft, exchange, from, to, offer);
+  if (offer === undefined) return beginWithoutOffer(draft, current);
+  const need = exchange.forced === 'direct' ? undefined : neededFor(exchange, way, offer);
   if (need === undefined) {
-    step(draft, exchange, { step: 'offered', via: 'direct' });
-    return sendOffer(draft, to, 'relay', draft.offerFor(to, withinPolicy(from, to, offer)));
+    step(current, { step: 'offered', via: 'direct' });
+    return sendOffer(draft, to, 'relay', draft.offerFor(to, withinPolicy(way, offer)));
   }
-  if (!isJoined(draft, callee, need)) return;
-  step(draft, exchange, { step: 'translating', via: 'resource' });
-  askForOffer(draft, callee, from, to, offer, currentNeed(callee) ?? need);
+  if (!isJoined(draft, bridge, need)) return;
+  step(current, { step: 'translating', via: 'resource' });
+  askForOffer(draft, way, offer, currentNeed(bridge) ?? need);
 }
 
 /** The resource in the path makes an offer for one leg, of the other's. */
-function askForOffer(draft: Draft, callee: Leg, from: Leg, to: Leg, offer: string, need: PathNeed): void {
-  const sdp = offerThrough(from, to, offer, need);
-  askPath(draft, callee, ABOUT, { op: 'offer', to: sideOf(to), sdp, terms: termsOf(to, from, need) });
+function askForOffer(draft: Draft, way: Way, offer: string, need: PathNeed): void {
+  const sdp = offerThrough(way, offer, need);
+  askPath(draft, way.bridge, ABOUT, { op: 'offer', to: seatOf(way.bridge, way.to), sdp, terms: termsOf(way, need) });
 }
 
-function neededFor(draft: Draft, exchange: Exchange, from: Leg, to: Leg, offer: string): PathNeed | undefined {
-  const need = needOfOffer(draft, from, to, offer);
-  if (exchange.forced !== 'resource' || draft.callee === undefined) return need;
-  return currentNeed(draft.callee) ?? need;
+function neededFor(exchange: Exchange, way: Way, offer: string): PathNeed | undefined {
+  const need = needOfOffer(way, offer);
+  return exchange.forced === 'resource' ? (currentNeed(way.bridge) ?? need) : need;
 }
 
-function currentNeed({ path }: Leg): PathNeed | undefined {
+function currentNeed({ path }: Bridge): PathNeed | undefined {
   return path.step === 'direct' ? undefined : path.need;
 }
 
 /** `to` is to make the offer; for one that cannot, the resource in the path makes it. */
-function beginWithoutOffer(draft: Draft, exchange: Exchange, from: Leg, to: Leg, callee: Leg): void {
+function beginWithoutOffer(draft: Draft, current: UnderWay): void {
+  const { bridge, to } = current.way;
   const cannot = to.profile.delayedOffer === false;
   const why = `${to.device} takes no call without an offer`;
   const need =
-    currentNeed(callee) ?? (cannot ? { type: 'mtp' as const, why, optional: false, refusals: 0 } : undefined);
-  if (need !== undefined && !isJoined(draft, callee, need)) return;
+    currentNeed(bridge) ?? (cannot ? { type: 'mtp' as const, why, optional: false, refusals: 0 } : undefined);
+  if (need !== undefined && !isJoined(draft, bridge, need)) return;
   if (!cannot || need === undefined) {
-    step(draft, exchange, { step: 'offered' });
+    step(current, { step: 'offered' });
     return sendOffer(draft, to, 'relay', undefined);
   }
-  const terms = termsOf(to, from, { ...need, ownOffer: true });
-  step(draft, exchange, { step: 'translating', via: 'resource', ownOffer: true });
-  askPath(draft, callee, ABOUT, { op: 'offer', to: sideOf(to), terms });
+  const terms = termsOf(current.way, { ...need, ownOffer: true });
+  step(current, { step: 'translating', via: 'resource', ownOffer: true });
+  askPath(draft, bridge, ABOUT, { op: 'offer', to: seatOf(bridge, to), terms });
 }
 
 /** Whether a resource for this need is in the path; otherwise it is asked for. */
-function isJoined(draft: Draft, callee: Leg, need: PathNeed): boolean {
-  const { path } = callee;
+function isJoined(draft: Draft, bridge: Bridge, need: PathNeed): boolean {
+  const { path } = bridge;
   switch (path.step) {
     case 'joined':
       // A transcoder does what a media termination point does, and not the other way round.
       if (path.need.type === need.type || path.need.type === 'transcoder') return true;
-      dropPath(draft, callee);
-      requirePath(draft, callee, need, 'nothing');
+      dropPath(draft, bridge);
+      requirePath(draft, bridge, need, 'nothing');
       return false;
     case 'direct':
-      requirePath(draft, callee, need, 'direct');
+      requirePath(draft, bridge, need, 'direct');
       return false;
     case 'lost':
-      requirePath(draft, callee, need, 'nothing');
+      requirePath(draft, bridge, need, 'nothing');
       return false;
     case 'allocating':
       return false;
@@ -103,41 +120,48 @@ function isJoined(draft: Draft, callee: Leg, need: PathNeed): boolean {
 
 /** 200 to a re-INVITE that was sent for an exchange. */
 export function relayAnswered(draft: Draft, leg: Leg, sent: OutgoingOffer, sdp: string | undefined): void {
-  const { exchange } = draft.state;
-  const legs = exchange === undefined ? undefined : legsOf(draft, exchange);
-  if (exchange === undefined || legs === undefined) return;
+  const current = underWay(draft);
+  if (current === undefined) return;
+  const { exchange, back } = current;
   // We had offered to both ends by ourselves; this is the second answer.
   if (exchange.step === 'handed-over') {
     leg.localSdp = sent.sdp;
-    return completeHandOver(draft, leg, sdp);
+    return completeHandOver(draft, sdp);
   }
-  if (sdp === undefined || !isSdp(sdp)) return giveUp(draft, exchange, 488);
+  if (sdp === undefined || !isSdp(sdp)) return giveUp(draft, current, 488);
   if (sent.sdp === undefined) {
     leg.remoteSdp = sdp;
     leg.ability = sdp;
-    step(draft, exchange, { step: 'received' });
+    step(current, { step: 'received' });
     return continueExchange(draft);
   }
   leg.localSdp = sent.sdp;
   leg.remoteSdp = sdp;
   leg.holds = holdsByAnswer(leg.holds, sent.sdp, sdp);
-  if (exchange.via === 'direct') return answerFrom(draft, exchange, legs.from, leg, withinPolicy(leg, legs.from, sdp));
-  step(draft, exchange, { step: 'answering' });
-  const asked = askPath(draft, legs.callee, ABOUT, { op: 'connect', from: sideOf(leg), answer: sdp });
+  if (exchange.via === 'direct') return answerFrom(draft, current, withinPolicy(back, sdp));
+  step(current, { step: 'answering' });
+  const asked = askPath(draft, back.bridge, ABOUT, { op: 'connect', from: seatOf(back.bridge, leg), answer: sdp });
   if (!asked) resourceFailed(draft, { ok: false, reason: 'down' });
 }
 
 /** The answer of `to`, or what the resource made of it, goes to `from`. */
-function answerFrom(draft: Draft, exchange: Exchange, from: Leg, to: Leg, sdp: string): void {
+function answerFrom(draft: Draft, current: UnderWay, sdp: string): void {
+  const { exchange, way } = current;
+  const { bridge, from } = way;
   const { offer } = exchange;
   if (offer === undefined) return;
-  if (from.incoming === undefined && from.unsettled) return settled(draft, exchange, from, to, sdp);
+  if (from.incoming === undefined && isUnsettled(bridge, from)) return settled(draft, current, sdp);
   const answer = draft.stamped(from, inPlaces(exchange, from, offer, sdp));
   from.remoteSdp = offer;
   from.localSdp = answer;
   from.holds = false;
   answerWaiting(draft, from, answer, 'plain');
-  joined(draft, exchange, from, to);
+  joined(draft, current);
+}
+
+/** What this end has answered must yet be offered to the other. */
+function isUnsettled(bridge: Bridge, leg: Leg): boolean {
+  return bridge.unsettled && seatOf(bridge, leg) === 'b';
 }
 
 /** An answer with the `m=` lines of the offer of this leg. */
@@ -145,36 +169,36 @@ function inPlaces({ via }: Exchange, offerer: Leg, offer: string, answer: string
   return via === 'resource' ? fromResource(offerer, offer, answer) : alignAnswer(answer, offer);
 }
 
-/** The caller has taken what the callee had answered. If it speaks from another place now, the callee must hear of it after all. */
-function settled(draft: Draft, exchange: Exchange, callee: Leg, caller: Leg, sdp: string): void {
-  const known = toldTo(callee);
-  joined(draft, exchange, callee, caller);
-  if (known === undefined || !hasSameTransport(known, sdp)) leaveApart(draft);
+/** `a` has taken what `b` had answered. If it speaks from another place now, `b` must hear of it after all. */
+function settled(draft: Draft, current: UnderWay, sdp: string): void {
+  const { bridge, from } = current.way;
+  const known = toldTo(from);
+  joined(draft, current);
+  if (known === undefined || !hasSameTransport(known, sdp)) leaveApart(draft, bridge);
 }
 
-/** They are brought together anew, by an offer of the callee. */
-function leaveApart(draft: Draft): void {
-  for (const leg of [draft.caller, draft.callee]) if (leg !== undefined) leg.connection = 'silence';
+/** They are brought together anew, by an offer of `b`. */
+function leaveApart(draft: Draft, bridge: Bridge): void {
+  for (const leg of draft.ends(bridge)) leg.connection = 'silence';
 }
 
 /** The legs talk to each other again. */
-function joined(draft: Draft, exchange: Exchange, from: Leg, to: Leg): void {
+function joined(draft: Draft, { exchange, way }: UnderWay): void {
+  const { bridge, from, to } = way;
   for (const leg of [from, to]) leg.connection = 'peer';
   if (caresForItself(to)) to.toldHold = from.holds;
   if (caresForItself(from)) from.toldHold = to.holds;
-  draft.state.exchange = undefined;
-  draft.state.reconnections = 0;
-  if (draft.state.reconnectionPaused) draft.cancelTimer('reconnect');
-  draft.state.reconnectionPaused = false;
-  const { callee } = draft;
-  if (callee === undefined) return;
-  callee.unsettled = false;
+  bridge.exchange = undefined;
+  bridge.reconnections = 0;
+  if (bridge.reconnectionPaused) draft.cancelTimer('reconnect');
+  bridge.reconnectionPaused = false;
+  bridge.unsettled = false;
   if (exchange.via === 'direct') {
-    if (callee.path.step !== 'direct') dropPath(draft, callee);
+    if (bridge.path.step !== 'direct') dropPath(draft, bridge);
     return;
   }
-  if (callee.path.step === 'joined') callee.path = { ...callee.path, used: true };
-  callee.losses = 0;
+  if (bridge.path.step === 'joined') bridge.path = { ...bridge.path, used: true };
+  bridge.losses = 0;
 }
 
 function answerWaiting(draft: Draft, from: Leg, sdp: string, ack: 'plain' | 'answer'): void {
@@ -188,59 +212,62 @@ function answerWaiting(draft: Draft, from: Leg, sdp: string, ack: 'plain' | 'ans
 }
 
 /** The offer of `to` is on its way to `from`, directly or through a resource. */
-function passBack(draft: Draft, exchange: Exchange): void {
-  const legs = legsOf(draft, exchange);
-  const offer = legs?.to.remoteSdp;
-  if (legs === undefined || offer === undefined) return;
-  const { from, to, callee } = legs;
-  const need = exchange.forced === 'direct' ? undefined : needOfOffer(draft, to, from, offer);
+function passBack(draft: Draft, current: UnderWay): void {
+  const { exchange, back } = current;
+  const { bridge } = back;
+  const offer = back.from.remoteSdp;
+  if (offer === undefined) return;
+  const need = exchange.forced === 'direct' ? undefined : needOfOffer(back, offer);
   if (need === undefined) {
-    step(draft, exchange, { via: 'direct' });
-    return handOver(draft, from, withinPolicy(to, from, offer));
+    step(current, { via: 'direct' });
+    return handOver(draft, withinPolicy(back, offer));
   }
-  if (!isJoined(draft, callee, need)) return;
-  step(draft, exchange, { step: 'handing', via: 'resource' });
-  askForOffer(draft, callee, to, from, offer, currentNeed(callee) ?? need);
+  if (!isJoined(draft, bridge, need)) return;
+  step(current, { step: 'handing', via: 'resource' });
+  askForOffer(draft, back, offer, currentNeed(bridge) ?? need);
 }
 
 /** In our 200, or in a re-INVITE when nobody asked for it. */
-function handOver(draft: Draft, from: Leg, sdp: string): void {
-  const { exchange } = draft.state;
-  if (exchange === undefined) return;
+function handOver(draft: Draft, sdp: string): void {
+  const current = underWay(draft);
+  if (current === undefined) return;
+  const { from } = current.way;
   const offer = draft.offerFor(from, sdp);
-  step(draft, exchange, { step: 'handed-over' });
-  if (exchange.requestId === undefined) return sendOffer(draft, from, 'relay', offer);
+  step(current, { step: 'handed-over' });
+  if (current.exchange.requestId === undefined) return sendOffer(draft, from, 'relay', offer);
   from.localSdp = offer;
   answerWaiting(draft, from, offer, 'answer');
 }
 
 /** The answer of `from` goes to `to` in our ACK. Without one `to` is silenced: its offer must be answered (RFC 3261 §13.2.2.4). */
-export function completeHandOver(draft: Draft, from: Leg, sdp: string | undefined): void {
-  const { exchange } = draft.state;
-  const legs = exchange === undefined ? undefined : legsOf(draft, exchange);
-  const offer = legs?.to.remoteSdp;
-  if (exchange === undefined || legs === undefined || offer === undefined) return;
-  const { to, callee } = legs;
+export function completeHandOver(draft: Draft, sdp: string | undefined): void {
+  const current = underWay(draft);
+  const offer = current?.way.to.remoteSdp;
+  if (current === undefined || offer === undefined) return;
+  const { exchange, way } = current;
+  const { bridge, from, to } = way;
   if (!exchange.ownOffer) to.holds = holds(offeredAgain(offer, toldTo(to)));
-  if (sdp === undefined || !isSdp(sdp)) return refuseHandOver(draft, exchange, to);
+  if (sdp === undefined || !isSdp(sdp)) return refuseHandOver(draft, current);
   from.remoteSdp = sdp;
   from.holds = holdsByAnswer(from.holds, offer, sdp);
-  if (exchange.via === 'direct') return acknowledgeTo(draft, exchange, from, to, withinPolicy(from, to, sdp));
-  step(draft, exchange, { step: 'completing' });
-  const asked = askPath(draft, callee, ABOUT, { op: 'connect', from: sideOf(from), answer: sdp });
+  if (exchange.via === 'direct') return acknowledgeTo(draft, current, withinPolicy(way, sdp));
+  step(current, { step: 'completing' });
+  const asked = askPath(draft, bridge, ABOUT, { op: 'connect', from: seatOf(bridge, from), answer: sdp });
   if (!asked) resourceFailed(draft, { ok: false, reason: 'down' });
 }
 
-function acknowledgeTo(draft: Draft, exchange: Exchange, from: Leg, to: Leg, sdp: string | undefined): void {
+function acknowledgeTo(draft: Draft, current: UnderWay, sdp: string | undefined): void {
+  const { exchange, way } = current;
+  const { to } = way;
   if (!exchange.ownOffer && sdp !== undefined && to.remoteSdp !== undefined) {
     to.localSdp = draft.stamped(to, inPlaces(exchange, to, to.remoteSdp, sdp));
     draft.emit({ type: 'acknowledge', leg: to.id, sdp: to.localSdp });
   }
-  joined(draft, exchange, from, to);
+  joined(draft, current);
 }
 
-function refuseHandOver(draft: Draft, exchange: Exchange, to: Leg): void {
-  draft.state.exchange = undefined;
+function refuseHandOver(draft: Draft, { exchange, way: { bridge, to } }: UnderWay): void {
+  bridge.exchange = undefined;
   to.connection = 'silence';
   if (exchange.ownOffer || to.remoteSdp === undefined) return;
   to.localSdp = draft.silentAnswer(to, to.remoteSdp);
@@ -250,50 +277,49 @@ function refuseHandOver(draft: Draft, exchange: Exchange, to: Leg): void {
 
 /** Reply of the resource in the path to what the exchange asked it. */
 export function exchangeReplied(draft: Draft, reply: ResourceReply): void {
-  const { exchange } = draft.state;
-  const legs = exchange === undefined ? undefined : legsOf(draft, exchange);
-  if (exchange === undefined || legs === undefined) return;
+  const current = underWay(draft);
+  if (current === undefined) return;
   if (!reply.ok) return resourceFailed(draft, reply);
-  const { from, to, callee } = legs;
+  const { exchange, way, back } = current;
   const { sdp } = reply;
   if (exchange.step === 'completing') {
     if (sdp === undefined && !exchange.ownOffer) return resourceFailed(draft, { ok: false, reason: 'error' });
-    return acknowledgeTo(draft, exchange, from, to, sdp);
+    return acknowledgeTo(draft, current, sdp);
   }
   if (exchange.step === 'answering' && exchange.ownOffer) {
-    step(draft, exchange, { step: 'handing' });
-    const need = currentNeed(callee);
-    if (need === undefined || to.remoteSdp === undefined) return giveUp(draft, exchange, 488);
-    return askForOffer(draft, callee, to, from, to.remoteSdp, need);
+    step(current, { step: 'handing' });
+    const need = currentNeed(way.bridge);
+    if (need === undefined || way.to.remoteSdp === undefined) return giveUp(draft, current, 488);
+    return askForOffer(draft, back, way.to.remoteSdp, need);
   }
   if (sdp === undefined) return resourceFailed(draft, { ok: false, reason: 'error' });
-  if (exchange.step === 'answering') return answerFrom(draft, exchange, from, to, sdp);
-  if (exchange.step === 'handing') return handOver(draft, from, sdp);
+  if (exchange.step === 'answering') return answerFrom(draft, current, sdp);
+  if (exchange.step === 'handing') return handOver(draft, sdp);
   if (exchange.step !== 'translating') return;
-  step(draft, exchange, { step: 'offered' });
-  sendOffer(draft, to, 'relay', draft.offerFor(to, sdp));
+  step(current, { step: 'offered' });
+  sendOffer(draft, way.to, 'relay', draft.offerFor(way.to, sdp));
 }
 
 /** The resource died, or does not do what it was taken for. The ends are asked anew through another one. */
 export function resourceFailed(draft: Draft, reply: ResourceReply): void {
-  const { exchange, kind } = draft.state;
-  const { callee, caller } = draft;
-  if (callee === undefined || kind !== 'established') return;
-  losePath(draft, callee, reply.ok ? 'error' : reply.reason);
-  const legs = exchange === undefined ? undefined : legsOf(draft, exchange);
-  if (exchange === undefined || legs === undefined) return;
+  const { bridge } = draft;
+  if (bridge === undefined || draft.state.kind !== 'established') return;
+  losePath(draft, bridge, reply.ok ? 'error' : reply.reason);
+  const current = underWay(draft);
+  if (current === undefined) return;
+  const { exchange } = current;
   switch (exchange.step) {
     case 'translating':
-      return step(draft, exchange, { step: 'waiting', ownOffer: false });
+      return step(current, { step: 'waiting', ownOffer: false });
     case 'handing':
-      if (exchange.ownOffer) return giveUp(draft, exchange, 488);
-      return step(draft, exchange, { step: 'received' });
+      if (exchange.ownOffer) return giveUp(draft, current, 488);
+      return step(current, { step: 'received' });
     case 'answering':
-      for (const leg of [caller, callee]) leg.connection = 'silence';
-      return answerSilently(draft, exchange, legs.from);
+      leaveApart(draft, bridge);
+      return answerSilently(draft, current);
     case 'completing':
-      for (const leg of [caller, callee]) leg.connection = 'silence';
-      return refuseHandOver(draft, exchange, legs.to);
+      leaveApart(draft, bridge);
+      return refuseHandOver(draft, current);
     case 'waiting':
     case 'offered':
     case 'received':
@@ -302,15 +328,16 @@ export function resourceFailed(draft: Draft, reply: ResourceReply): void {
   }
 }
 
-function answerSilently(draft: Draft, exchange: Exchange, from: Leg): void {
-  const { offer } = exchange;
-  if (offer === undefined) return giveUp(draft, exchange, 488);
+function answerSilently(draft: Draft, current: UnderWay): void {
+  const { offer } = current.exchange;
+  const { bridge, from } = current.way;
+  if (offer === undefined) return giveUp(draft, current, 488);
   from.remoteSdp = offer;
   from.localSdp = draft.silentAnswer(from, offer);
   noteToldByAnswer(from, offer, from.localSdp);
   from.holds = false;
   answerWaiting(draft, from, from.localSdp, 'plain');
-  draft.state.exchange = undefined;
+  bridge.exchange = undefined;
 }
 
 /** A re-INVITE that was sent for an exchange was refused. After 491 it goes again; else the session stays as it was. */
@@ -319,54 +346,58 @@ export function relayRefused(
   leg: Leg,
   { status, reason, headers }: { readonly status: number; readonly reason: string; readonly headers: Headers },
 ): void {
-  const { exchange } = draft.state;
-  const legs = exchange === undefined ? undefined : legsOf(draft, exchange);
-  if (exchange === undefined || legs === undefined) return;
+  const current = underWay(draft);
+  if (current === undefined) return;
+  const { exchange, way, back } = current;
+  const { bridge } = way;
   const refused = status === 488 || status === 606;
   if (exchange.step === 'handed-over') {
-    const offer = legs.to.remoteSdp;
-    refuseHandOver(draft, exchange, legs.to);
+    const offer = way.to.remoteSdp;
+    refuseHandOver(draft, current);
     // The ends are asked again, then through a resource.
-    if (!refused || exchange.via !== 'direct' || offer === undefined || legs.callee.path.step !== 'direct') return;
-    const need = needAfterRefusedOffer(legs.to, leg, offer);
-    if (need !== undefined) legs.callee.path = { step: 'lost', need, paused: false };
+    if (!refused || exchange.via !== 'direct' || offer === undefined || bridge.path.step !== 'direct') return;
+    const need = needAfterRefusedOffer(back, offer);
+    if (need !== undefined) bridge.path = { step: 'lost', need, paused: false };
     return;
   }
-  if (status === 491 && leg.blocked) return step(draft, exchange, { step: 'waiting', ownOffer: false });
-  const retried = refused && retryOffer(draft, exchange, leg);
-  if (!retried) giveUp(draft, exchange, status, reason, headers);
+  if (status === 491 && leg.blocked) return step(current, { step: 'waiting', ownOffer: false });
+  const retried = refused && retryOffer(draft, current);
+  if (!retried) giveUp(draft, current, status, reason, headers);
 }
 
 /** An offer that was refused as it was goes again through a resource, where that can help. */
-function retryOffer(draft: Draft, exchange: Exchange, to: Leg): boolean {
+function retryOffer(draft: Draft, current: UnderWay): boolean {
+  const { exchange, way } = current;
   const { offer } = exchange;
-  const legs = legsOf(draft, exchange);
-  if (legs === undefined || offer === undefined || exchange.via !== 'direct' || exchange.forced !== undefined)
-    return false;
-  if (legs.callee.path.step === 'direct') {
-    const need = needAfterRefusedOffer(legs.from, to, offer);
+  if (offer === undefined || exchange.via !== 'direct' || exchange.forced !== undefined) return false;
+  if (way.bridge.path.step === 'direct') {
+    const need = needAfterRefusedOffer(way, offer);
     if (need === undefined) return false;
-    requirePath(draft, legs.callee, need, 'direct');
+    requirePath(draft, way.bridge, need, 'direct');
   }
-  step(draft, exchange, { step: 'waiting', forced: 'resource' });
+  step(current, { step: 'waiting', forced: 'resource' });
   return true;
 }
 
 /** There is no resource for an exchange that needs one; `reason` says which. */
 export function exchangeUnavailable(draft: Draft, need: PathNeed, text: string): void {
-  const { exchange } = draft.state;
-  if (exchange === undefined || (exchange.step !== 'waiting' && exchange.step !== 'received')) return;
-  if (need.optional) return step(draft, exchange, { forced: 'direct' });
-  const to = draft.leg(exchange.to);
-  if (exchange.step === 'received' && to !== undefined) refuseHandOver(draft, exchange, to);
-  giveUp(draft, exchange, 488, '', { Reason: formatReason(488, text) });
+  const current = underWay(draft);
+  if (current === undefined || (current.exchange.step !== 'waiting' && current.exchange.step !== 'received')) return;
+  if (need.optional) return step(current, { forced: 'direct' });
+  if (current.exchange.step === 'received') refuseHandOver(draft, current);
+  giveUp(draft, current, 488, '', { Reason: formatReason(488, text) });
 }
 
-function giveUp(draft: Draft, exchange: Exchange, status: number, reason = '', headers: Headers = {}): void {
-  const from = draft.leg(exchange.from);
-  draft.state.exchange = undefined;
-  if (from?.incoming === undefined) {
-    if (from?.unsettled === true) leaveApart(draft);
+function giveUp(
+  draft: Draft,
+  { way: { bridge, from } }: UnderWay,
+  status: number,
+  reason = '',
+  headers: Headers = {},
+): void {
+  bridge.exchange = undefined;
+  if (from.incoming === undefined) {
+    if (isUnsettled(bridge, from)) leaveApart(draft, bridge);
     return;
   }
   const { id } = from.incoming;

@@ -59,7 +59,7 @@ function askForMusic(
 ): void {
   const peer = spokenBy(leg);
   leg.music = { step: 'asking', token, leaseMs, peer };
-  draft.emit({ type: 'ask-offer', leg: leg.id, token, peer });
+  draft.emit({ type: 'ask-offer', token, peer });
 }
 
 function allocate(draft: Draft, leg: Leg, holder: Leg): void {
@@ -113,9 +113,15 @@ export function keepExplanation({ state }: Draft, explanation: AllocationExplana
 
 /** The server behind a token is gone. */
 export function musicLost(draft: Draft, token: number): void {
-  for (const leg of draft.state.legs.values())
-    if ('token' in leg.music && leg.music.token === token && leg.music.step !== 'allocating')
-      musicFailed(draft, leg, token, 'down');
+  const leg = legWithMusic(draft, token);
+  if (leg !== undefined) musicFailed(draft, leg, token, 'down');
+}
+
+/** The leg whose music was granted under this token. */
+function legWithMusic({ state }: Draft, token: number): Leg | undefined {
+  return [...state.legs.values()].find(
+    ({ music }) => 'token' in music && music.token === token && music.step !== 'allocating',
+  );
 }
 
 export function allocated(draft: Draft, signal: Extract<CallSignal, { type: 'allocated' }>): void {
@@ -137,10 +143,9 @@ export function allocated(draft: Draft, signal: Extract<CallSignal, { type: 'all
 }
 
 export function resourceReplied(draft: Draft, signal: Extract<CallSignal, { type: 'resource-replied' }>): void {
-  const leg = draft.leg(signal.leg);
+  const leg = legWithMusic(draft, signal.token);
   const music = leg?.music;
-  if (leg === undefined || music === undefined || !('token' in music) || music.token !== signal.token) return;
-  if (music.step === 'allocating') return;
+  if (leg === undefined || music === undefined || !('token' in music) || music.step === 'allocating') return;
   const { op, reply } = signal;
   if (!reply.ok) return musicFailed(draft, leg, music.token, reply.reason);
   const { token } = music;
@@ -165,7 +170,7 @@ export function resourceReplied(draft: Draft, signal: Extract<CallSignal, { type
 export function renewalDue(draft: Draft, leg: Leg): void {
   const { music } = leg;
   if (!('token' in music) || music.step === 'allocating') return;
-  draft.emit({ type: 'renew-resource', leg: leg.id, token: music.token });
+  draft.emit({ type: 'renew-resource', token: music.token });
 }
 
 /** The server died or refused: another one is asked for, but not without end. */
@@ -196,7 +201,7 @@ function connect(draft: Draft, leg: Leg, answer: string): void {
   const { music } = leg;
   if (music.step !== 'offering' && music.step !== 'playing') return;
   leg.music = { step: 'connecting', token: music.token, leaseMs: music.leaseMs };
-  draft.emit({ type: 'connect-resource', leg: leg.id, token: music.token, answer });
+  draft.emit({ type: 'connect-resource', token: music.token, answer });
 }
 
 /** The device does not want the music: this hold is silent. */

@@ -1,71 +1,64 @@
 import type { AllocationExplanation, ResourceReply, UnavailableReason } from '../../media-resource/ports';
 import { alignAnswer, withOneAudioStream, withoutFurtherAudio } from '../../sdp';
 import { toldTo } from '../core/agreed';
-import type { Leg, LegId } from '../core/call-state';
+import type { Bridge, Leg, Seat } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { keepExplanation } from './music';
 import { DIRECT, type PathNeed, type Question } from './path';
 import { choiceOf } from './path-need';
 import type { CallSignal, PathRequest } from '../core/signals';
 
-/** The resource in the path between the caller and a callee: asked for, renewed, lost, given back. */
+/** The resource in the path of a bridge: asked for, renewed, lost, given back. */
 
 /** What the ends are connected by while a resource is asked for. */
 type Before = 'direct' | 'nothing';
 
-export function sideOf(leg: Leg): 'a' | 'b' {
-  return leg.id === 'a' ? 'a' : 'b';
-}
-
 /**
- * Whose lists are walked: the callee's, then the caller's; for a device that requires the resource, or that is why it is needed, its own first.
+ * Whose lists are walked: those of `b`, then those of `a`; for a device that requires the resource, or that is why it is needed, its own first.
  * The devices of other nodes are theirs to care for.
  */
-function listsFor(draft: Draft, callee: Leg, { near }: PathNeed): readonly [LegId, ...LegId[]] {
-  const { caller } = draft;
-  if (callee.profile.kind === 'node') return ['a'];
-  if (caller.profile.kind === 'node') return [callee.id];
-  return near === 'a' || (near === undefined && caller.profile.mtpRequired === true)
-    ? ['a', callee.id]
-    : [callee.id, 'a'];
+function listsFor(draft: Draft, bridge: Bridge, { near }: PathNeed): readonly [Seat, ...Seat[]] {
+  const [{ profile: a }, { profile: b }] = draft.ends(bridge);
+  if (b.kind === 'node') return ['a'];
+  if (a.kind === 'node') return ['b'];
+  return near === 'a' || (near === undefined && a.mtpRequired === true) ? ['a', 'b'] : ['b', 'a'];
 }
 
 /** Asks for a resource; whatever was in the path must have been dropped. */
-export function requirePath(draft: Draft, callee: Leg, need: PathNeed, before: Before): void {
-  draft.cancelTimer(`path:${callee.id}`);
-  const [owner, ...others] = listsFor(draft, callee, need);
-  walkList(draft, callee, need, before, owner, others);
+export function requirePath(draft: Draft, bridge: Bridge, need: PathNeed, before: Before): void {
+  draft.cancelTimer(`path:${bridge.id}`);
+  const [owner, ...others] = listsFor(draft, bridge, need);
+  walkList(draft, bridge, need, before, owner, others);
 }
 
 function walkList(
   draft: Draft,
-  callee: Leg,
+  bridge: Bridge,
   need: PathNeed,
   before: Before,
-  owner: LegId,
-  lists: readonly LegId[],
+  owner: Seat,
+  lists: readonly Seat[],
 ): void {
   const token = draft.state.nextToken;
   draft.state.nextToken += 1;
-  callee.path = { step: 'allocating', need, token, lists, before };
-  callee.question = undefined;
+  bridge.path = { step: 'allocating', need, token, lists, before };
+  bridge.question = undefined;
   const { type: kind, why } = need;
-  const exclude = callee.failedResources;
   draft.emit({
     type: 'allocate-path',
-    leg: callee.id,
-    owner,
+    bridge: bridge.id,
+    owner: bridge.seats[owner],
     token,
     kind,
     why,
-    exclude,
-    ...choiceOf(draft, callee, need),
+    exclude: bridge.failedResources,
+    ...choiceOf(draft, bridge, need),
   });
 }
 
 /** What became of it, as far as the call must do something now. */
 export interface PathOutcome {
-  readonly callee: Leg;
+  readonly bridge: Bridge;
   readonly need: PathNeed;
   readonly before: Before;
   readonly available: boolean;
@@ -73,30 +66,30 @@ export interface PathOutcome {
 
 export function pathAllocated(
   draft: Draft,
-  { leg: id, token, resource, explanation }: Extract<CallSignal, { type: 'path-allocated' }>,
+  { bridge: id, token, resource, explanation }: Extract<CallSignal, { type: 'path-allocated' }>,
 ): PathOutcome | undefined {
   const { state } = draft;
   if (state.tokens.includes(token)) return undefined;
   keepExplanation(draft, explanation);
-  const callee = draft.leg(id);
-  const path = callee?.path;
-  if (callee === undefined || path?.step !== 'allocating' || path.token !== token) {
+  const bridge = state.bridges.get(id);
+  const path = bridge?.path;
+  if (bridge === undefined || path?.step !== 'allocating' || path.token !== token) {
     if (resource !== undefined) draft.emit({ type: 'release-resource', token });
     return undefined;
   }
   const { need, before, lists } = path;
   if (resource === undefined) {
-    callee.failedResources = [...new Set([...callee.failedResources, ...askedIn(explanation)])];
+    bridge.failedResources = [...new Set([...bridge.failedResources, ...askedIn(explanation)])];
     const [owner, ...others] = lists;
-    if (owner === undefined) return { callee, need, before, available: false };
-    walkList(draft, callee, need, before, owner, others);
+    if (owner === undefined) return { bridge, need, before, available: false };
+    walkList(draft, bridge, need, before, owner, others);
     return undefined;
   }
   const { name, leaseMs } = resource;
   state.tokens = [...state.tokens, token];
-  callee.path = { step: 'joined', need, token, leaseMs, resource: name, used: false };
-  draft.setTimer(`lease:${callee.id}`, leaseMs / 3);
-  return { callee, need, before, available: true };
+  bridge.path = { step: 'joined', need, token, leaseMs, resource: name, used: false };
+  draft.setTimer(`lease:${bridge.id}`, leaseMs / 3);
+  return { bridge, need, before, available: true };
 }
 
 function askedIn({ trials }: AllocationExplanation): readonly string[] {
@@ -107,23 +100,23 @@ function askedIn({ trials }: AllocationExplanation): readonly string[] {
  * Puts a question to the resource in the path; false: there is none (any more). It is given one audio stream: `fromResource` brings its reply back
  * to the place of that one.
  */
-export function askPath(draft: Draft, callee: Leg, about: Question['about'], asked: PathRequest): boolean {
-  const { path } = callee;
+export function askPath(draft: Draft, bridge: Bridge, about: Question['about'], asked: PathRequest): boolean {
+  const { path } = bridge;
   if (path.step !== 'joined') return false;
-  const request = withOneStream(asked, draft.caller, callee);
+  const request = withOneStream(draft, bridge, asked);
   const number = draft.state.nextQuestion;
   draft.state.nextQuestion += 1;
-  callee.question = { number, about };
-  draft.emit({ type: 'ask-path', leg: callee.id, token: path.token, number, request });
+  bridge.question = { number, about };
+  draft.emit({ type: 'ask-path', bridge: bridge.id, token: path.token, number, request });
   return true;
 }
 
-function withOneStream(asked: PathRequest, caller: Leg, callee: Leg): PathRequest {
+function withOneStream(draft: Draft, bridge: Bridge, asked: PathRequest): PathRequest {
   if (asked.op === 'connect') {
-    const { localSdp } = asked.from === 'a' ? caller : callee;
+    const { localSdp } = draft.seated(bridge, asked.from);
     return { ...asked, answer: withoutFurtherAudio(asked.answer, localSdp) };
   }
-  const offerer = asked.to === 'a' ? callee : caller;
+  const offerer = draft.seated(bridge, asked.to === 'a' ? 'b' : 'a');
   return asked.sdp === undefined ? asked : { ...asked, sdp: withoutFurtherAudio(asked.sdp, toldTo(offerer)) };
 }
 
@@ -135,62 +128,60 @@ export function fromResource(leg: Leg, offer: string, made: string): string {
 /** The question that a reply belongs to; undefined: it comes too late. */
 export function pathReplied(
   draft: Draft,
-  { leg: id, number, reply }: Extract<CallSignal, { type: 'path-replied' }>,
-): { readonly callee: Leg; readonly about: Question['about']; readonly reply: ResourceReply } | undefined {
-  const callee = draft.leg(id);
-  const question = callee?.question;
-  if (callee === undefined || question?.number !== number) return undefined;
-  callee.question = undefined;
-  return { callee, about: question.about, reply };
+  { bridge: id, number, reply }: Extract<CallSignal, { type: 'path-replied' }>,
+): { readonly bridge: Bridge; readonly about: Question['about']; readonly reply: ResourceReply } | undefined {
+  const bridge = draft.state.bridges.get(id);
+  const question = bridge?.question;
+  if (bridge === undefined || question?.number !== number) return undefined;
+  bridge.question = undefined;
+  return { bridge, about: question.about, reply };
 }
 
-export function leaseDue(draft: Draft, callee: Leg): void {
-  const { path } = callee;
-  if (path.step === 'joined') draft.emit({ type: 'renew-resource', leg: callee.id, token: path.token });
+export function leaseDue(draft: Draft, { path }: Bridge): void {
+  if (path.step === 'joined') draft.emit({ type: 'renew-resource', token: path.token });
 }
 
-/** The callee whose path has the resource with this token. */
-export function calleeWith(draft: Draft, token: number): Leg | undefined {
-  return [...draft.state.legs.values()].find(({ path }) => path.step === 'joined' && path.token === token);
+/** The bridge whose path has the resource with this token. */
+export function bridgeWith(draft: Draft, token: number): Bridge | undefined {
+  return [...draft.state.bridges.values()].find(({ path }) => path.step === 'joined' && path.token === token);
 }
 
 /** Reply to a renewal. True: the resource is lost. */
-export function leaseReplied(draft: Draft, callee: Leg, reply: ResourceReply): boolean {
-  const { path } = callee;
+export function leaseReplied(draft: Draft, { id, path }: Bridge, reply: ResourceReply): boolean {
   if (path.step !== 'joined') return false;
   if (!reply.ok) return true;
-  draft.setTimer(`lease:${callee.id}`, (reply.leaseMs ?? path.leaseMs) / 3);
+  draft.setTimer(`lease:${id}`, (reply.leaseMs ?? path.leaseMs) / 3);
   return false;
 }
 
 /** The resource serves no more: what is left of it is given back, and it is not asked again. */
-export function losePath(draft: Draft, callee: Leg, reason: UnavailableReason): void {
-  const { path } = callee;
+export function losePath(draft: Draft, bridge: Bridge, reason: UnavailableReason): void {
+  const { path } = bridge;
   if (path.step !== 'joined') return;
   const { need, resource, used } = path;
-  giveBack(draft, callee);
-  callee.losses += 1;
+  giveBack(draft, bridge);
+  bridge.losses += 1;
   // One that only lost our lease (its engine was started again) may serve us once more.
-  if (reason !== 'unknown-allocation') callee.failedResources = [...callee.failedResources, resource];
-  callee.path = { step: 'lost', need, paused: false };
+  if (reason !== 'unknown-allocation') bridge.failedResources = [...bridge.failedResources, resource];
+  bridge.path = { step: 'lost', need, paused: false };
   if (!used) return;
-  for (const leg of [draft.caller, callee]) if (leg.connection === 'peer') leg.connection = 'silence';
+  for (const leg of draft.ends(bridge)) if (leg.connection === 'peer') leg.connection = 'silence';
 }
 
 /** Nothing stands between the ends any more, and nothing is to. */
-export function dropPath(draft: Draft, callee: Leg): void {
-  giveBack(draft, callee);
-  if (callee.path.step === 'lost') draft.cancelTimer(`path:${callee.id}`);
-  callee.path = DIRECT;
-  callee.failedResources = [];
-  callee.losses = 0;
+export function dropPath(draft: Draft, bridge: Bridge): void {
+  giveBack(draft, bridge);
+  if (bridge.path.step === 'lost') draft.cancelTimer(`path:${bridge.id}`);
+  bridge.path = DIRECT;
+  bridge.failedResources = [];
+  bridge.losses = 0;
 }
 
-function giveBack(draft: Draft, callee: Leg): void {
-  const { path } = callee;
-  callee.question = undefined;
+function giveBack(draft: Draft, bridge: Bridge): void {
+  const { path } = bridge;
+  bridge.question = undefined;
   if (path.step !== 'joined') return;
-  draft.cancelTimer(`lease:${callee.id}`);
+  draft.cancelTimer(`lease:${bridge.id}`);
   draft.state.tokens = draft.state.tokens.filter((token) => token !== path.token);
   draft.emit({ type: 'release-resource', token: path.token });
 }

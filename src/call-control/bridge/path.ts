@@ -1,25 +1,25 @@
 import type { JoiningType } from '../../media-control';
 import type { MediaSecurity } from '../../config/types';
-import type { LegId } from '../core/call-state';
+import type { Seat } from '../core/call-state';
 
-/** Why something must stand between the caller and a callee. */
+/** Why something must stand between the ends of a bridge. */
 export interface PathNeed {
   readonly type: JoiningType;
   readonly why: string;
   /** The call can do without. */
   readonly optional: boolean;
-  /** The callee has refused what we took it to speak: how often, and how it is spoken to now. */
+  /** `b` has refused what we took it to speak: how often, and how it is spoken to now. */
   readonly refusals: number;
   readonly security?: MediaSecurity;
-  /** Kept codecs of a callee that another node tells us of. */
+  /** Kept codecs of `b` that another node tells us of. */
   readonly codecs?: readonly string[];
-  /** The resource makes the callee's offer by itself. */
+  /** The resource makes the offer for `b` by itself. */
   readonly ownOffer?: boolean;
-  /** Whose list is walked first; else the callee's. */
-  readonly near?: LegId;
+  /** Whose list is walked first; else that of `b`. */
+  readonly near?: Seat;
 }
 
-/** The media path between the caller and one callee. `token` names the attempt, as with music. */
+/** The media path between the ends of a bridge. `token` names the attempt, as with music. */
 export type Path =
   | { readonly step: 'direct' }
   | {
@@ -27,7 +27,7 @@ export type Path =
       readonly need: PathNeed;
       readonly token: number;
       /** Whose lists are walked if this one helps not. */
-      readonly lists: readonly LegId[];
+      readonly lists: readonly Seat[];
       /** What the ends are connected by meanwhile. */
       readonly before: 'direct' | 'nothing';
     }

@@ -1,7 +1,7 @@
 import type { CallerIdentity, DeviceProfile } from '../../device/device-process';
 import type { Target } from '../../digit-analysis/analysis';
 import type { CodecPolicy } from '../../media-control';
-import type { AllocationExplanation } from '../../media-resource/ports';
+import type { AllocationExplanation, Side } from '../../media-resource/ports';
 import type { Pid } from '../../process/pid';
 import type { AddressPair } from '../../sdp';
 import type { Headers } from '../../sip/user-agent';
@@ -13,8 +13,14 @@ import { DIRECT, type MediaTried, type Path, type Question } from '../bridge/pat
  * everything that is nested deeper than a leg is replaced, never changed.
  */
 
-/** `a` is the caller; `b1`, `b2` ... are the callees that were tried, in order. */
-export type LegId = 'a' | `b${number}`;
+/** Names a leg of a call. Nothing is to be read out of it. */
+export type LegId = string;
+
+/** Names a bridge of a call. */
+export type BridgeId = string;
+
+/** The ends of a bridge, by the names that a media resource between them has for its sides: `b` was rung for `a`. */
+export type Seat = Side;
 
 /** What the device on a leg is connected with, as its last negotiated description says. */
 export type Connection = 'peer' | 'music' | 'silence';
@@ -108,21 +114,56 @@ export interface Leg {
   failedServers: readonly string[];
   /** First 18x with a description, kept until it may be relayed. */
   early: { readonly status: number; readonly sdp: string } | undefined;
-  /** Only of callees: the caller was told something else in an 18x than this one has answered, and must be offered that. */
-  unsettled: boolean;
   /** The device's last offer, which says all that it can do; an answer says only what was chosen. */
   ability: string | undefined;
   /** It is a conference, here or at another node: its number (RFC 4579 §4.2). */
   focus: string | undefined;
-  /** Only of callees: what may be spoken between the sites of the caller and this one. */
-  codecPolicy: CodecPolicy | undefined;
-  /** Only of callees: what stands between the caller and this one. */
+}
+
+/**
+ * Two ends that are brought together, and all that stands between them. Every target that is rung has one with who waits for it; when it answers, that
+ * one is the call's.
+ */
+export interface Bridge {
+  readonly id: BridgeId;
+  readonly seats: Readonly<Record<Seat, LegId>>;
+  /** What may be spoken between the sites of the ends. */
+  readonly codecPolicy: CodecPolicy | undefined;
   path: Path;
   question: Question | undefined;
   /** Resources of the path that failed, or that had nothing for us. */
   failedResources: readonly string[];
   /** Resources of the path that were lost since the ends last agreed. */
   losses: number;
+  /** `a` was told something else in an 18x than `b` has answered, and must be offered that. */
+  unsettled: boolean;
+  exchange: Exchange | undefined;
+  /** Reconnections that we began by ourselves since the ends last agreed. */
+  reconnections: number;
+  /** The next one waits. */
+  reconnectionPaused: boolean;
+}
+
+/** What goes from one end of a bridge to the other. */
+export interface Way {
+  readonly bridge: Bridge;
+  readonly from: Leg;
+  readonly to: Leg;
+}
+
+export function seatOf({ seats }: Bridge, { id }: Leg): Seat {
+  return seats.a === id ? 'a' : 'b';
+}
+
+/** The bridge between the caller and who has answered; undefined: nobody yet. */
+export function bridgeOf({ bridge, bridges }: CallState): Bridge | undefined {
+  return bridge === undefined ? undefined : bridges.get(bridge);
+}
+
+/** Who has answered; undefined: nobody yet. */
+export function answeredLeg(state: CallState): Leg | undefined {
+  const bridge = bridgeOf(state);
+  return bridge === undefined ? undefined : state.legs.get(bridge.seats.b);
 }
 
 /** A node cares for its device by itself, and a conference for its room: they are told who holds, and get no music. */
@@ -167,10 +208,9 @@ export interface RouteTrial {
   readonly outcome: string;
 }
 
-/** An offer of one leg (`from`) on its way to the other (`to`) and back. At most one in a call. */
+/** An offer of one end (`from`) on its way to the other, below `to`, and back. At most one on a bridge. */
 export interface Exchange {
-  readonly from: LegId;
-  readonly to: LegId;
+  readonly from: Seat;
   /** The request of `from` that waits for the answer; undefined: its initial INVITE, or we began by ourselves. */
   readonly requestId: string | undefined;
   /** Undefined: `to` makes the offer (RFC 3261 §14.1: a re-INVITE without a description). */
@@ -201,7 +241,7 @@ export interface Exchange {
 }
 
 /** An exchange that is about to begin. */
-export function newExchange(about: Pick<Exchange, 'from' | 'to' | 'requestId' | 'offer'>): Exchange {
+export function newExchange(about: Pick<Exchange, 'from' | 'requestId' | 'offer'>): Exchange {
   return { ...about, step: 'waiting', via: 'direct', forced: undefined, ownOffer: false };
 }
 
@@ -225,7 +265,10 @@ export interface CallFacts {
 export interface CallState {
   kind: 'setup' | 'established' | 'ended';
   readonly facts: CallFacts;
+  /** The leg of who called. */
+  readonly caller: LegId;
   readonly legs: Map<LegId, Leg>;
+  readonly bridges: Map<BridgeId, Bridge>;
   readonly branches: Branch[];
   matched: string | undefined;
   failures: readonly Failure[];
@@ -234,13 +277,8 @@ export interface CallState {
   routedAgain: number;
   /** 18x that the caller has had already. */
   relayed: readonly number[];
-  /** The callee that answered. */
-  answered: LegId | undefined;
-  exchange: Exchange | undefined;
-  /** Reconnections that we began by ourselves since the legs last agreed. */
-  reconnections: number;
-  /** The next one waits. */
-  reconnectionPaused: boolean;
+  /** Between the caller and who has answered; undefined: nobody yet. */
+  bridge: BridgeId | undefined;
   /** Requests (INFO, MESSAGE) on their way: our request id -> whose it is. */
   readonly forwarded: Map<string, { readonly leg: LegId; readonly id: string }>;
   explanations: readonly AllocationExplanation[];
@@ -260,20 +298,19 @@ export function copyState(state: CallState): CallState {
   return {
     ...state,
     legs: new Map([...state.legs].map(([id, leg]) => [id, { ...leg }])),
+    bridges: new Map([...state.bridges].map(([id, bridge]) => [id, { ...bridge }])),
     branches: state.branches.map((branch) => ({ ...branch })),
     forwarded: new Map(state.forwarded),
   };
 }
 
+/** `remoteSdp`: the offer with which the device has called. */
 export function newLeg(
-  about: Pick<Leg, 'id' | 'role' | 'profile' | 'pid' | 'callId' | 'device'>,
-  startedAt: number,
+  about: Pick<Leg, 'id' | 'role' | 'profile' | 'pid' | 'callId' | 'device' | 'sessionId'>,
   remoteSdp: string | undefined,
 ): Leg {
-  const ordinal = about.id === 'a' ? 0 : Number(about.id.slice(1));
   return {
     ...about,
-    sessionId: startedAt * 100 + (ordinal % 100),
     version: 0,
     localSdp: undefined,
     remoteSdp,
@@ -293,36 +330,57 @@ export function newLeg(
     musicPauses: 0,
     failedServers: [],
     early: undefined,
-    unsettled: false,
     ability: remoteSdp,
-    codecPolicy: undefined,
+  };
+}
+
+export function newBridge(about: Pick<Bridge, 'id' | 'seats' | 'codecPolicy'>): Bridge {
+  return {
+    ...about,
     path: DIRECT,
     question: undefined,
     failedResources: [],
     losses: 0,
+    unsettled: false,
+    exchange: undefined,
+    reconnections: 0,
+    reconnectionPaused: false,
   };
+}
+
+/** The caller's; the others are given out in order. */
+const FIRST_LEG: LegId = 'a';
+
+/** For the `o=` line of the nth leg of a call. */
+export function sessionIdOf({ startedAt }: CallFacts, ordinal: number): number {
+  return startedAt * 100 + (ordinal % 100);
 }
 
 export function initialState(facts: CallFacts, caller: { pid: Pid | undefined; callId: string }): CallState {
   const leg = newLeg(
-    { id: 'a', role: 'server', profile: facts.from, device: facts.from.name, ...caller },
-    facts.startedAt,
+    {
+      id: FIRST_LEG,
+      role: 'server',
+      profile: facts.from,
+      device: facts.from.name,
+      sessionId: sessionIdOf(facts, 0),
+      ...caller,
+    },
     facts.offer,
   );
   return {
     kind: 'setup',
     facts,
-    legs: new Map([['a', leg]]),
+    caller: leg.id,
+    legs: new Map([[leg.id, leg]]),
+    bridges: new Map(),
     branches: [],
     matched: undefined,
     failures: [],
     trials: [],
     routedAgain: 0,
     relayed: [],
-    answered: undefined,
-    exchange: undefined,
-    reconnections: 0,
-    reconnectionPaused: false,
+    bridge: undefined,
     forwarded: new Map(),
     explanations: [],
     tokens: [],

@@ -1,7 +1,17 @@
 import { isHeaderSafe } from '../../sip/header-values';
 import { alignMediaLines, audioTransport, inactiveAnswer, inactiveOffer, sameSession, withOrigin } from '../../sdp';
 import { toldTo } from './agreed';
-import { type CallState, copyState, type Leg, type LegId } from './call-state';
+import {
+  type Bridge,
+  bridgeOf,
+  type CallState,
+  copyState,
+  type Leg,
+  type LegId,
+  type Seat,
+  seatOf,
+  type Way,
+} from './call-state';
 import type { CallEffect, Moment, TimerName } from './signals';
 
 /** A call while a transition is made: the new state, and the effects so far. */
@@ -26,20 +36,47 @@ export class Draft {
 
   /** The caller's leg, which every call has. */
   get caller(): Leg {
-    const leg = this.state.legs.get('a');
-    if (leg === undefined) throw new Error('a call without a caller');
-    return leg;
+    return this.legThere(this.state.caller);
   }
 
-  /** The leg at the other end of an established call. */
+  /** The bridge of the call, once somebody has answered. */
+  get bridge(): Bridge | undefined {
+    return bridgeOf(this.state);
+  }
+
+  /** The bridge for which a leg is rung, or was until it answered. */
+  bridgeTo({ id }: Leg): Bridge {
+    const bridge = [...this.state.bridges.values()].find(({ seats }) => seats.b === id);
+    if (bridge === undefined) throw new Error('a leg without a bridge');
+    return bridge;
+  }
+
+  /** The leg on a seat. Every bridge has both. */
+  seated({ seats }: Bridge, seat: Seat): Leg {
+    return this.legThere(seats[seat]);
+  }
+
+  /** Both legs of a bridge, `a` first. */
+  ends(bridge: Bridge): readonly [Leg, Leg] {
+    return [this.seated(bridge, 'a'), this.seated(bridge, 'b')];
+  }
+
+  /** From the leg on a seat to the other one. */
+  wayFrom(bridge: Bridge, seat: Seat): Way {
+    const [a, b] = this.ends(bridge);
+    return seat === 'a' ? { bridge, from: a, to: b } : { bridge, from: b, to: a };
+  }
+
+  /** The leg at the other end of the bridge of the call. */
   other(leg: Leg): Leg | undefined {
-    if (leg.id !== 'a') return this.leg('a');
-    return this.callee;
+    const { bridge } = this;
+    return bridge === undefined ? undefined : this.seated(bridge, seatOf(bridge, leg) === 'a' ? 'b' : 'a');
   }
 
-  /** The callee that answered. */
-  get callee(): Leg | undefined {
-    return this.state.answered === undefined ? undefined : this.leg(this.state.answered);
+  private legThere(id: LegId): Leg {
+    const leg = this.leg(id);
+    if (leg === undefined) throw new Error('a call without one of its legs');
+    return leg;
   }
 
   setTimer(timer: TimerName, ms: number): void {

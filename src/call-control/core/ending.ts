@@ -1,6 +1,6 @@
 import type { Headers } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
-import type { Leg, LegId } from './call-state';
+import { answeredLeg, type Leg, type LegId } from './call-state';
 import type { Draft } from './draft';
 import { formatReason, formatReasons, type Reason } from '../../sip/reason';
 import type { MediaTried } from '../bridge/path';
@@ -35,7 +35,7 @@ export function endCall(draft: Draft, ending: Ending): void {
     if (leg.id === ending.except) continue;
     // RFC 3261 §15.1.2: what waits for an answer still gets one.
     if (leg.incoming !== undefined) draft.emit({ type: 'respond', leg: leg.id, id: leg.incoming.id, status: 487 });
-    if (leg.id === 'a' && !established) rejectCaller(draft, ending);
+    if (leg.id === state.caller && !established) rejectCaller(draft, ending);
     else draft.emit({ type: 'bye', leg: leg.id, ...byeReason(ending, established) });
   }
   for (const { leg, id } of state.forwarded.values()) {
@@ -46,13 +46,18 @@ export function endCall(draft: Draft, ending: Ending): void {
   draft.emit({ type: 'finish', record: recordOf(draft, ending, established) });
   state.tokens = [];
   state.legs.clear();
+  state.bridges.clear();
   state.forwarded.clear();
-  state.exchange = undefined;
+}
+
+/** Whose doing it is, for the record of the call. */
+export function partyOf({ state }: Draft, { id }: Leg): 'caller' | 'callee' {
+  return id === state.caller ? 'caller' : 'callee';
 }
 
 /** The peer on a leg has no such dialog any more, as its answer to a request of ours says: the call is over (RFC 3261 §12.2.1.2). */
 export function dialogOver(draft: Draft, leg: Leg, method: string, status: number): void {
-  endCall(draft, { by: leg.id === 'a' ? 'caller' : 'callee', status, reason: `${status} to ${method}` });
+  endCall(draft, { by: partyOf(draft, leg), status, reason: `${status} to ${method}` });
 }
 
 /** A party's reasons as the header for another; undefined: it has told none. Protocols and causes stay as they are (RFC 3326 §2). */
@@ -74,7 +79,7 @@ function rejectCaller(draft: Draft, ending: Ending): void {
     const told = tried === undefined ? {} : { tried };
     return draft.emit({
       type: 'reject',
-      leg: 'a',
+      leg: draft.state.caller,
       status,
       reason,
       headers,
@@ -83,7 +88,7 @@ function rejectCaller(draft: Draft, ending: Ending): void {
     });
   }
   const ours = { 'Retry-After': RETRY_AFTER_SECONDS, Reason: formatReason(status, reason) };
-  draft.emit({ type: 'reject', leg: 'a', status, headers: ours });
+  draft.emit({ type: 'reject', leg: draft.state.caller, status, headers: ours });
 }
 
 function recordOf(draft: Draft, ending: Ending, established: boolean): CallDetailRecord {
@@ -95,7 +100,7 @@ function recordOf(draft: Draft, ending: Ending, established: boolean): CallDetai
     callerDevice: facts.from.name,
     dialled: facts.dialled,
     matched: state.matched,
-    calleeDevice: state.answered === undefined ? undefined : state.legs.get(state.answered)?.device,
+    calleeDevice: answeredLeg(state)?.device,
     startedAt: facts.startedAt,
     ringingAt: state.ringingAt,
     answeredAt,

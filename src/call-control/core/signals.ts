@@ -5,7 +5,7 @@ import type { Pid } from '../../process/pid';
 import type { NotMine } from '../../sip/node-signature';
 import type { Headers, ResponseOptions, SessionSignal } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
-import type { Destination, LegId } from './call-state';
+import type { BridgeId, Destination, LegId } from './call-state';
 import type { MediaTried } from '../bridge/path';
 
 /** What the resource in a path is asked for. */
@@ -33,10 +33,10 @@ export type TimerName =
   | `music:${LegId}`
   /** The lease of the music must be renewed. */
   | `renew:${LegId}`
-  /** The same for the resource in the path to a callee. */
-  | `lease:${LegId}`
+  /** The same for the resource in the path. */
+  | `lease:${BridgeId}`
   /** Another resource for the path may be asked for. */
-  | `path:${LegId}`;
+  | `path:${BridgeId}`;
 
 /** What a route leads to, as digit analysis or the node that called says it. */
 export type Route =
@@ -88,7 +88,6 @@ export type CallSignal =
     }
   | {
       readonly type: 'resource-replied';
-      readonly leg: LegId;
       readonly token: number;
       readonly op: 'offer' | 'connect' | 'renew';
       readonly reply: ResourceReply;
@@ -96,14 +95,14 @@ export type CallSignal =
   /** What became of `allocate-path`; `resource` undefined: nobody granted. */
   | {
       readonly type: 'path-allocated';
-      readonly leg: LegId;
+      readonly bridge: BridgeId;
       readonly token: number;
       readonly resource: { readonly name: string; readonly leaseMs: number } | undefined;
       readonly explanation: AllocationExplanation;
     }
   | {
       readonly type: 'path-replied';
-      readonly leg: LegId;
+      readonly bridge: BridgeId;
       /** Of the question. */
       readonly number: number;
       readonly reply: ResourceReply;
@@ -176,12 +175,12 @@ export type CallEffect =
       /** Servers that have failed in this hold. */
       readonly exclude: readonly string[];
     }
-  | { readonly type: 'ask-offer'; readonly leg: LegId; readonly token: number; readonly peer: string | undefined }
-  | { readonly type: 'connect-resource'; readonly leg: LegId; readonly token: number; readonly answer: string }
-  /** A resource for the path between the caller and `leg`, out of the list of `owner`. */
+  | { readonly type: 'ask-offer'; readonly token: number; readonly peer: string | undefined }
+  | { readonly type: 'connect-resource'; readonly token: number; readonly answer: string }
+  /** A resource for the path of a bridge, out of the list of `owner`. */
   | {
       readonly type: 'allocate-path';
-      readonly leg: LegId;
+      readonly bridge: BridgeId;
       readonly owner: LegId;
       readonly token: number;
       readonly kind: JoiningType;
@@ -193,12 +192,12 @@ export type CallEffect =
     }
   | {
       readonly type: 'ask-path';
-      readonly leg: LegId;
+      readonly bridge: BridgeId;
       readonly token: number;
       readonly number: number;
       readonly request: PathRequest;
     }
-  | { readonly type: 'renew-resource'; readonly leg: LegId; readonly token: number }
+  | { readonly type: 'renew-resource'; readonly token: number }
   | { readonly type: 'release-resource'; readonly token: number }
   /** A node said that an entry is not its own (claim R13). */
   | { readonly type: 'refute-entry'; readonly node: number; readonly pid: Pid | undefined; readonly boot: number }

@@ -1,7 +1,7 @@
 import { holds, isSdp, offeredAgain, unchanged } from '../../sdp';
 import type { HeaderReader, ResponseOptions } from '../../sip/user-agent';
 import { spokenBy, toldTo } from '../core/agreed';
-import { caresForItself, type Exchange, type IncomingOffer, type Leg, newExchange } from '../core/call-state';
+import { caresForItself, type Exchange, type IncomingOffer, type Leg, newExchange, seatOf } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { reconnectMusic } from '../bridge/music';
 import { awaitAck, followOurs, isOfferPossible, noteToldByAnswer } from './outgoing-offer';
@@ -23,8 +23,9 @@ export function receiveOffer(draft: Draft, leg: Leg, request: OfferRequest): voi
   if (!isOfferPossible(draft, leg)) return refuse(draft, leg, id, 491);
   if (isTimerTooShort(header)) return refuse(draft, leg, id, 422, { headers: { 'Min-SE': String(MIN_SE) } });
   if (sdp !== undefined && !isSdp(sdp)) return refuse(draft, leg, id, 488);
-  const waiting = draft.state.exchange;
-  draft.state.exchange = undefined;
+  const { bridge } = draft;
+  const waiting = bridge?.exchange;
+  if (bridge !== undefined) bridge.exchange = undefined;
   decide(draft, leg, { id, method, headers: answerTimer(header, draft.state.facts.refreshSeconds) }, sdp);
   if (waiting !== undefined) decideAgain(draft, waiting);
 }
@@ -38,11 +39,12 @@ function refuse(draft: Draft, leg: Leg, id: string, status: number, options?: Re
  * node, after 491) neither would ever be answered: the one that is there goes first.
  */
 function decideAgain(draft: Draft, waiting: Exchange): void {
-  const from = draft.leg(waiting.from);
+  const { bridge } = draft;
+  const from = bridge === undefined ? undefined : draft.seated(bridge, waiting.from);
   const incoming = from?.incoming;
   if (from === undefined || incoming === undefined) return;
   from.incoming = undefined;
-  if (draft.state.exchange !== undefined) return refuse(draft, from, incoming.id, 491);
+  if (bridge?.exchange !== undefined) return refuse(draft, from, incoming.id, 491);
   decide(draft, from, incoming, waiting.offer);
 }
 
@@ -88,11 +90,11 @@ function receiveWish(draft: Draft, leg: Leg, incoming: IncomingOffer): void {
 }
 
 function passOn(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string | undefined): void {
-  const other = draft.other(leg);
-  if (other === undefined) return;
+  const { bridge } = draft;
+  if (bridge === undefined) return;
   leg.incoming = incoming;
   if (offer !== undefined) leg.ability = offer;
-  draft.state.exchange = newExchange({ from: leg.id, to: other.id, requestId: incoming.id, offer });
+  bridge.exchange = newExchange({ from: seatOf(bridge, leg), requestId: incoming.id, offer });
 }
 
 function answerOurselves(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string, answer: string): void {
@@ -114,8 +116,10 @@ export function acknowledged(draft: Draft, leg: Leg, answer: string | undefined)
   leg.awaitingAck = 'no';
   draft.cancelTimer(`ack:${leg.id}`);
   if (awaited !== 'answer') return;
-  const { exchange } = draft.state;
-  if (exchange?.step === 'handed-over' && exchange.from === leg.id) return completeHandOver(draft, leg, answer);
+  const { bridge } = draft;
+  const exchange = bridge?.exchange;
+  if (bridge !== undefined && exchange?.step === 'handed-over' && exchange.from === seatOf(bridge, leg))
+    return completeHandOver(draft, answer);
   if (answer === undefined || !isSdp(answer)) return;
   const before = leg.remoteSdp;
   leg.remoteSdp = answer;

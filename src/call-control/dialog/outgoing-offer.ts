@@ -1,5 +1,5 @@
 import { agreedPart, effectiveDirection, holds } from '../../sdp';
-import { caresForItself, type Leg, type OfferPurpose, type OutgoingOffer } from '../core/call-state';
+import { caresForItself, type Leg, type OfferPurpose, type OutgoingOffer, seatOf } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { type AgreedTimer, agreedTimer, refreshAfterMs, requestTimer } from './session-timer';
 import type { HeaderReader, Headers } from '../../sip/user-agent';
@@ -14,8 +14,11 @@ export function isFree(leg: Leg): boolean {
 
 /** Whether the device may make an offer now; otherwise it crosses one of ours, or waits for its own: 491. */
 export function isOfferPossible(draft: Draft, leg: Leg): boolean {
-  const { exchange } = draft.state;
-  const crosses = exchange !== undefined && (exchange.step !== 'waiting' || exchange.to !== leg.id);
+  const { bridge } = draft;
+  const exchange = bridge?.exchange;
+  // What waits for this leg has not been sent yet.
+  const waits = exchange?.step === 'waiting' && bridge !== undefined && exchange.from !== seatOf(bridge, leg);
+  const crosses = exchange !== undefined && !waits;
   return leg.outgoing === undefined && leg.awaitingAck !== 'answer' && !crosses;
 }
 

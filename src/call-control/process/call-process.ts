@@ -5,7 +5,14 @@ import type { CodecPolicy } from '../../media-control';
 import type { Pid } from '../../process/pid';
 import type { Session, SessionSignal } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
-import { type CallFacts, type CallState, type Destination, initialState, type LegId } from '../core/call-state';
+import {
+  answeredLeg,
+  type CallFacts,
+  type CallState,
+  type Destination,
+  initialState,
+  type LegId,
+} from '../core/call-state';
 import type { Abilities } from './abilities';
 import { ConferenceSession } from '../conference/conference-session';
 import type { CallControlDependencies } from '../dependencies';
@@ -59,7 +66,7 @@ export class CallProcess {
       (error, signal) => this.handlingFailed(error, signal),
     );
     this.resources = new CallResources(deps, (signal) => this.mailbox.post(signal));
-    this.sessions.set('a', call.session);
+    this.sessions.set(this.state.caller, call.session);
   }
 
   get pid(): Pid {
@@ -74,7 +81,7 @@ export class CallProcess {
   begin(): void {
     this.mailbox.post({ type: 'routed', route: this.described(this.lookUp()) });
     this.explain(this.call.session);
-    this.call.session.listen((signal) => this.receive('a', signal));
+    this.call.session.listen((signal) => this.receive(this.state.caller, signal));
   }
 
   /** With what is known of each target, so that the path of the call can be decided before anybody is asked. */
@@ -106,8 +113,7 @@ export class CallProcess {
 
   /** It is in a conference at that node, whose focus it cannot reach any more. */
   isInConferenceAt(node: number): boolean {
-    const { answered, legs } = this.state;
-    const callee = answered === undefined ? undefined : legs.get(answered);
+    const callee = answeredLeg(this.state);
     return callee?.focus !== undefined && callee.profile.node === node;
   }
 
@@ -118,8 +124,7 @@ export class CallProcess {
 
   /** Its caller, a device of that node, is in a conference here. */
   isParticipantFrom(node: number): boolean {
-    const { answered, legs } = this.state;
-    const callee = answered === undefined ? undefined : legs.get(answered);
+    const callee = answeredLeg(this.state);
     return callee?.profile.kind === 'conference' && this.isFrom(node);
   }
 

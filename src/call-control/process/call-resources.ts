@@ -1,5 +1,5 @@
 import type { Allocation, AllocationResult, ResourceNeed, ResourceReply } from '../../media-resource/ports';
-import type { CallState, LegId } from '../core/call-state';
+import type { CallState } from '../core/call-state';
 import type { CallControlDependencies } from '../dependencies';
 import { needOf } from '../session/dtls-termination';
 import type { CallEffect, CallSignal } from '../core/signals';
@@ -59,7 +59,7 @@ export class CallResources {
   }
 
   private allocatePath(effect: Extract<CallEffect, { type: 'allocate-path' }>, state: CallState): void {
-    const { leg, owner, token, kind, why, codecs, ends, exclude } = effect;
+    const { bridge, owner, token, kind, why, codecs, ends, exclude } = effect;
     const profile = state.legs.get(owner)?.profile;
     if (profile === undefined) return;
     const need = {
@@ -70,7 +70,7 @@ export class CallResources {
     };
     this.allocateFor(state, token, need, why, ({ allocation, explanation }) => {
       const resource = allocation === undefined ? undefined : { name: allocation.device, leaseMs: allocation.leaseMs };
-      this.post({ type: 'path-allocated', leg, token, resource, explanation: { ...explanation, ends } });
+      this.post({ type: 'path-allocated', bridge, token, resource, explanation: { ...explanation, ends } });
     });
   }
 
@@ -107,7 +107,7 @@ export class CallResources {
     const holder = state.legs.get(effect.holder);
     if (held === undefined || holder === undefined) return undefined;
     const { caller, dialled } = state.facts;
-    const musicSource = this.deps.musicSourceOf(holder.device, holder.id === 'a' ? caller.number : dialled);
+    const musicSource = this.deps.musicSourceOf(holder.device, holder.id === state.caller ? caller.number : dialled);
     return {
       ...needOf(held.profile),
       type: 'moh',
@@ -117,11 +117,11 @@ export class CallResources {
   }
 
   private ask(
-    { leg, token }: { readonly leg: LegId; readonly token: number },
+    { token }: { readonly token: number },
     op: 'offer' | 'connect' | 'renew',
     request: (allocation: Allocation) => Promise<ResourceReply>,
   ): void {
-    const replied = (reply: ResourceReply): void => this.post({ type: 'resource-replied', leg, token, op, reply });
+    const replied = (reply: ResourceReply): void => this.post({ type: 'resource-replied', token, op, reply });
     const allocation = this.allocations.get(token);
     if (allocation === undefined) return replied({ ok: false, reason: 'unknown-allocation' });
     request(allocation).then(replied, (error: unknown) =>
@@ -129,8 +129,8 @@ export class CallResources {
     );
   }
 
-  private askPath({ leg, token, number, request }: Extract<CallEffect, { type: 'ask-path' }>): void {
-    const replied = (reply: ResourceReply): void => this.post({ type: 'path-replied', leg, number, reply });
+  private askPath({ bridge, token, number, request }: Extract<CallEffect, { type: 'ask-path' }>): void {
+    const replied = (reply: ResourceReply): void => this.post({ type: 'path-replied', bridge, number, reply });
     const allocation = this.allocations.get(token);
     if (allocation === undefined) return replied({ ok: false, reason: 'unknown-allocation' });
     const asked =

@@ -5,7 +5,17 @@ import type { Pid } from '../../process/pid';
 import type { Target } from '../../digit-analysis/analysis';
 import { spokenBy, toldTo } from '../core/agreed';
 import type { Path } from '../bridge/path';
-import type { CallState, Connection, Destination, Leg, LegId, Music, RouteTrial } from '../core/call-state';
+import {
+  answeredLeg,
+  bridgeOf,
+  type CallState,
+  type Connection,
+  type Destination,
+  type Leg,
+  type LegId,
+  type Music,
+  type RouteTrial,
+} from '../core/call-state';
 
 /** A call as the API shows it; plain JSON. Times are milliseconds since the epoch. */
 export interface CallSummary {
@@ -71,14 +81,14 @@ function stateName(state: CallState): CallSummary['state'] {
 }
 
 export function summaryOf(state: CallState): CallSummary {
-  const { facts, answered, answeredAt } = state;
+  const { facts, answeredAt } = state;
   return {
     id: facts.pid,
     state: stateName(state),
     caller: facts.caller.number,
     dialled: facts.dialled,
     from: facts.from.name,
-    to: answered === undefined ? undefined : state.legs.get(answered)?.device,
+    to: answeredLeg(state)?.device,
     startedAt: facts.startedAt,
     answeredAt,
   };
@@ -102,10 +112,8 @@ function legView(leg: Leg): LegView {
 }
 
 function mediaPathOf(state: CallState): MediaPathView | undefined {
-  const { legs, answered } = state;
-  const callee = answered === undefined ? undefined : legs.get(answered);
-  if (callee === undefined) return undefined;
-  const { path } = callee;
+  const path = bridgeOf(state)?.path;
+  if (path === undefined) return undefined;
   if (path.step === 'direct') return { path: 'direct' };
   const { type, why } = path.need;
   const resource = path.step === 'joined' ? { resource: path.resource } : {};
@@ -127,7 +135,7 @@ export function detailOf(state: CallState): CallDetail {
       trials: state.trials,
     },
     media: mediaPathOf(state),
-    codecPolicy: state.answered === undefined ? undefined : state.legs.get(state.answered)?.codecPolicy,
+    codecPolicy: bridgeOf(state)?.codecPolicy,
     allocations: state.explanations,
     holdCount: state.holdCount,
   };

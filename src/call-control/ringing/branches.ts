@@ -1,7 +1,16 @@
 import { alignAnswer } from '../../sdp';
-import type { Branch, Destination, Failure, Leg, LegId } from '../core/call-state';
 import { bestFailure } from './best-response';
-import { newLeg } from '../core/call-state';
+import {
+  type Branch,
+  type Bridge,
+  type Destination,
+  type Failure,
+  type Leg,
+  type LegId,
+  newBridge,
+  newLeg,
+  sessionIdOf,
+} from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { formatReason } from '../../sip/reason';
 import { endCall } from '../core/ending';
@@ -25,29 +34,28 @@ export function tryNext(draft: Draft, branch: Branch): void {
     return;
   }
   branch.next += 1;
-  const leg = addLeg(draft, branch, destination);
-  const need = needAtSetup(draft, leg, destination);
-  if (need === undefined) inviteDirectly(draft, leg);
-  else requirePath(draft, leg, need, 'nothing');
+  const bridge = addLeg(draft, branch, destination);
+  const need = needAtSetup(draft, bridge, destination);
+  if (need === undefined) inviteDirectly(draft, bridge);
+  else requirePath(draft, bridge, need, 'nothing');
 }
 
-/** A leg to the target that its branch tries now; nothing is sent yet. */
-export function addLeg(draft: Draft, branch: Branch, destination: Destination): Leg {
+/** A leg to the target that its branch tries now, and the bridge between it and the caller; nothing is sent yet. */
+export function addLeg(draft: Draft, branch: Branch, destination: Destination): Bridge {
   const { state } = draft;
-  const id: LegId = `b${state.nextLeg}`;
+  const ordinal = state.nextLeg;
   state.nextLeg += 1;
-  branch.leg = id;
-  const { pid, device } = destination;
-  const leg = newLeg(
-    { id, role: 'client', profile: profileOf(destination), pid, callId: '', device },
-    state.facts.startedAt,
-    undefined,
-  );
+  const { pid, device, codecPolicy } = destination;
+  const id: LegId = `b${ordinal}`;
+  const about = { role: 'client', profile: profileOf(destination), pid, callId: '', device } as const;
+  const leg = newLeg({ id, sessionId: sessionIdOf(state.facts, ordinal), ...about }, undefined);
   leg.ability = destination.ability;
-  leg.codecPolicy = destination.codecPolicy;
+  branch.leg = id;
   state.legs.set(id, leg);
+  const bridge = newBridge({ id: `bridge${ordinal}`, seats: { a: state.caller, b: id }, codecPolicy });
+  state.bridges.set(bridge.id, bridge);
   state.trials = [...state.trials, { leg: id, device, pid, node: destination.node, outcome: 'trying' }];
-  return leg;
+  return bridge;
 }
 
 /** The device's own, or what can be said of it without knowing it; a call without a leg could not be cancelled. */
@@ -77,9 +85,10 @@ export function sendInvite(draft: Draft, leg: Leg): void {
 }
 
 /** Sends the INVITE with what the caller offers. */
-export function inviteDirectly(draft: Draft, leg: Leg): void {
+export function inviteDirectly(draft: Draft, bridge: Bridge): void {
   const { offer } = draft.state.facts;
-  invite(draft, leg, offer === undefined ? undefined : withinPolicy(draft.caller, leg, offer));
+  const way = draft.wayFrom(bridge, 'a');
+  invite(draft, way.to, offer === undefined ? undefined : withinPolicy(way, offer));
 }
 
 /** The target that a leg stands for, while nobody has answered. */
@@ -118,11 +127,14 @@ export function branchFailed(draft: Draft, id: LegId, failure: Failure, outcome:
   settle(draft);
 }
 
-/** The leg with its timers and the resource that was meant for it. */
+/** The leg with its timers, its bridge and the resource that was meant for it. */
 export function removeLeg(draft: Draft, id: LegId): void {
   const leg = draft.leg(id);
-  if (leg !== undefined) dropPath(draft, leg);
+  if (leg === undefined) return;
+  const bridge = draft.bridgeTo(leg);
+  dropPath(draft, bridge);
   draft.cancelTimer(`life:${id}`);
+  draft.state.bridges.delete(bridge.id);
   draft.state.legs.delete(id);
 }
 
@@ -147,7 +159,9 @@ export function settle(draft: Draft): void {
     return;
   }
   const last = onlyTargetLeft(draft);
-  if (last?.early !== undefined && mayBeTold(draft, last)) relayEarly(draft, last, last.early.status, last.early.sdp);
+  if (last?.early === undefined) return;
+  const bridge = draft.bridgeTo(last);
+  if (mayBeTold(draft, bridge)) relayEarly(draft, bridge, last.early.status, last.early.sdp);
 }
 
 /** What a node calls an entry that it does not have (any more). */
@@ -199,16 +213,17 @@ export function onlyTargetLeft(draft: Draft): Leg | undefined {
  * The caller knows one dialog, whoever rings: the first description in it is its answer (RFC 3261 §13.2.1). It is told no other before the
  * call is answered, and is then offered what holds.
  */
-export function mayBeTold(draft: Draft, { path }: Leg): boolean {
+export function mayBeTold(draft: Draft, { path }: Bridge): boolean {
   const isAsked = path.step === 'joined' && path.answered !== undefined;
   return draft.state.facts.offer !== undefined && draft.caller.localSdp === undefined && !isAsked;
 }
 
 /** The callee's early description, by way of the resource in the path where there is one. */
-export function relayEarly(draft: Draft, leg: Leg, status: number, sdp: string): void {
-  if (leg.path.step === 'direct') return relayProgress(draft, status, withinPolicy(leg, draft.caller, sdp));
-  if (leg.path.step === 'joined') leg.path = { ...leg.path, answered: sdp };
-  askPath(draft, leg, { type: 'early', status }, { op: 'connect', from: 'b', answer: sdp });
+export function relayEarly(draft: Draft, bridge: Bridge, status: number, sdp: string): void {
+  const { path } = bridge;
+  if (path.step === 'direct') return relayProgress(draft, status, withinPolicy(draft.wayFrom(bridge, 'b'), sdp));
+  if (path.step === 'joined') bridge.path = { ...path, answered: sdp };
+  askPath(draft, bridge, { type: 'early', status }, { op: 'connect', from: 'b', answer: sdp });
 }
 
 /** Each status once, and once more with the description. */
@@ -217,10 +232,10 @@ export function relayProgress(draft: Draft, status: number, sdp: string | undefi
   if (sdp === undefined) {
     if (state.relayed.includes(status)) return;
     state.relayed = [...state.relayed, status];
-    return draft.emit({ type: 'progress', leg: 'a', status });
+    return draft.emit({ type: 'progress', leg: caller.id, status });
   }
   const { offer } = state.facts;
   caller.localSdp = draft.stamped(caller, offer === undefined ? sdp : alignAnswer(sdp, offer));
   state.relayed = [...state.relayed, status];
-  draft.emit({ type: 'progress', leg: 'a', status, sdp: caller.localSdp });
+  draft.emit({ type: 'progress', leg: caller.id, status, sdp: caller.localSdp });
 }

@@ -11,7 +11,7 @@ import {
   relayProgress,
   removeLeg,
 } from './branches';
-import type { Leg } from '../core/call-state';
+import type { Bridge, Leg } from '../core/call-state';
 import { focusHeaders } from '../conference/focus';
 import type { Draft } from '../core/draft';
 import { endCall } from '../core/ending';
@@ -20,7 +20,7 @@ import { DIRECT, type MediaTried, type PathNeed, type Question } from '../bridge
 import { needAfterRefusal, needForCaller, offerThrough, withinPolicy, termsOf, triedFor } from '../bridge/path-need';
 import {
   askPath,
-  calleeWith,
+  bridgeWith,
   fromResource,
   leaseReplied,
   losePath,
@@ -43,52 +43,54 @@ export function setupPathSignal(
     case 'path-allocated': {
       const outcome = pathAllocated(draft, signal);
       if (outcome === undefined) return;
-      if (outcome.available) return pathReady(draft, outcome.callee, outcome.need);
-      return pathUnavailable(draft, outcome.callee, outcome.need);
+      if (outcome.available) return pathReady(draft, outcome.bridge, outcome.need);
+      return pathUnavailable(draft, outcome.bridge, outcome.need);
     }
     case 'path-replied': {
       const replied = pathReplied(draft, signal);
-      return replied === undefined ? undefined : questionAnswered(draft, replied.callee, replied.about, replied.reply);
+      return replied === undefined ? undefined : questionAnswered(draft, replied.bridge, replied.about, replied.reply);
     }
     case 'resource-lost': {
-      const callee = calleeWith(draft, signal.token);
-      return callee === undefined ? undefined : pathLost(draft, callee, { ok: false, reason: 'down' });
+      const bridge = bridgeWith(draft, signal.token);
+      return bridge === undefined ? undefined : pathLost(draft, bridge, { ok: false, reason: 'down' });
     }
     case 'resource-replied': {
-      const callee = calleeWith(draft, signal.token);
-      const lost = callee !== undefined && leaseReplied(draft, callee, signal.reply);
-      return lost ? pathLost(draft, callee, signal.reply) : undefined;
+      const bridge = bridgeWith(draft, signal.token);
+      const lost = bridge !== undefined && leaseReplied(draft, bridge, signal.reply);
+      return lost ? pathLost(draft, bridge, signal.reply) : undefined;
     }
   }
 }
 
 /** The resource is there: it makes the offer for the callee, or is needed when the callee has made its own. */
-function pathReady(draft: Draft, callee: Leg, need: PathNeed): void {
+function pathReady(draft: Draft, bridge: Bridge, need: PathNeed): void {
   const { offer } = draft.state.facts;
-  if (draft.state.answered === callee.id) return offerToCaller(draft, callee, callee.remoteSdp, false);
-  if (offer === undefined && need.ownOffer !== true) return invite(draft, callee, undefined);
-  const terms = termsOf(callee, draft.caller, need);
-  const sdp = offer === undefined ? {} : { sdp: offerThrough(draft.caller, callee, offer, need) };
-  askPath(draft, callee, { type: 'invite' }, { op: 'offer', to: 'b', terms, ...sdp });
+  const way = draft.wayFrom(bridge, 'a');
+  if (draft.bridge === bridge) return offerToCaller(draft, bridge, way.to.remoteSdp, false);
+  if (offer === undefined && need.ownOffer !== true) return invite(draft, way.to, undefined);
+  const terms = termsOf(way, need);
+  const sdp = offer === undefined ? {} : { sdp: offerThrough(way, offer, need) };
+  askPath(draft, bridge, { type: 'invite' }, { op: 'offer', to: 'b', terms, ...sdp });
 }
 
-function pathUnavailable(draft: Draft, callee: Leg, need: PathNeed): void {
-  if (draft.state.answered === callee.id) {
+function pathUnavailable(draft: Draft, bridge: Bridge, need: PathNeed): void {
+  if (draft.bridge === bridge) {
     // The caller may know more codecs than we do: it decides by itself.
-    const { remoteSdp } = callee;
-    callee.path = DIRECT;
-    if (remoteSdp !== undefined) finishAnswer(draft, callee, withinPolicy(callee, draft.caller, remoteSdp));
+    const way = draft.wayFrom(bridge, 'b');
+    const { remoteSdp } = way.from;
+    bridge.path = DIRECT;
+    if (remoteSdp !== undefined) finishAnswer(draft, bridge, withinPolicy(way, remoteSdp));
     return;
   }
   if (need.optional) {
-    callee.path = DIRECT;
-    return inviteDirectly(draft, callee);
+    bridge.path = DIRECT;
+    return inviteDirectly(draft, bridge);
   }
-  const tried = triedFor(callee, need);
+  const tried = triedFor(draft, bridge, need);
   const headers = { Reason: unavailableReason(need) };
   branchFailed(
     draft,
-    callee.id,
+    bridge.seats.b,
     { status: 488, reason: undefined, headers, tried },
     `no ${need.type}: ${need.why}`,
     true,
@@ -100,20 +102,21 @@ export function unavailableReason({ type, why }: PathNeed): string {
   return formatReason(488, `No ${type === 'mtp' ? 'media termination point' : type} available: ${why}`);
 }
 
-function questionAnswered(draft: Draft, callee: Leg, about: Question['about'], reply: ResourceReply): void {
-  if (!reply.ok) return questionFailed(draft, callee, about, reply);
+function questionAnswered(draft: Draft, bridge: Bridge, about: Question['about'], reply: ResourceReply): void {
+  if (!reply.ok) return questionFailed(draft, bridge, about, reply);
   const { sdp } = reply;
-  if (about.type === 'own-answer') return offerToCaller(draft, callee, callee.remoteSdp, true);
-  if (sdp === undefined) return questionFailed(draft, callee, about, { ok: false, reason: 'error' });
+  const callee = draft.seated(bridge, 'b');
+  if (about.type === 'own-answer') return offerToCaller(draft, bridge, callee.remoteSdp, true);
+  if (sdp === undefined) return questionFailed(draft, bridge, about, { ok: false, reason: 'error' });
   switch (about.type) {
     case 'invite':
       return invite(draft, callee, sdp);
     case 'early':
       return relayProgress(draft, about.status, forCaller(draft, sdp));
     case 'answer':
-      return finishAnswer(draft, callee, forCaller(draft, sdp));
+      return finishAnswer(draft, bridge, forCaller(draft, sdp));
     case 'caller-offer':
-      return finishAnswer(draft, callee, sdp, { ownOffer: about.ownOffer });
+      return finishAnswer(draft, bridge, sdp, { ownOffer: about.ownOffer });
     case 'exchange':
       return;
   }
@@ -124,53 +127,52 @@ function forCaller({ caller, state }: Draft, made: string): string {
   return offer === undefined ? made : fromResource(caller, offer, made);
 }
 
-function questionFailed(draft: Draft, callee: Leg, about: Question['about'], reply: ResourceReply): void {
+function questionFailed(draft: Draft, bridge: Bridge, about: Question['about'], reply: ResourceReply): void {
   // Without early media the call goes on.
-  if (about.type === 'early' && callee.path.step === 'joined') {
-    callee.path = { ...callee.path, answered: undefined };
+  if (about.type === 'early' && bridge.path.step === 'joined') {
+    bridge.path = { ...bridge.path, answered: undefined };
     return;
   }
-  pathLost(draft, callee, reply, about);
+  pathLost(draft, bridge, reply, about);
 }
 
 /** The resource died, or does not do what it was taken for. */
-function pathLost(draft: Draft, callee: Leg, reply: ResourceReply, asked = callee.question?.about): void {
-  const { path } = callee;
+function pathLost(draft: Draft, bridge: Bridge, reply: ResourceReply, asked = bridge.question?.about): void {
+  const { path } = bridge;
   if (path.step !== 'joined') return;
-  losePath(draft, callee, reply.ok ? 'error' : reply.reason);
+  losePath(draft, bridge, reply.ok ? 'error' : reply.reason);
   // A callee that rings goes on ringing; when it answers, another one is asked for.
   if (asked === undefined || asked.type === 'early') return;
-  if (draft.state.answered === callee.id) return answerWithoutPath(draft, callee);
-  if (callee.losses < MAX_LOSSES) return requirePath(draft, callee, path.need, 'nothing');
-  pathUnavailable(draft, callee, path.need);
+  if (draft.bridge === bridge) return answerWithoutPath(draft, bridge);
+  if (bridge.losses < MAX_LOSSES) return requirePath(draft, bridge, path.need, 'nothing');
+  pathUnavailable(draft, bridge, path.need);
 }
 
 /** The callee has answered and its answer cannot reach the caller: they are joined when both have been asked anew. */
-function answerWithoutPath(draft: Draft, callee: Leg): void {
+function answerWithoutPath(draft: Draft, bridge: Bridge): void {
   const { offer } = draft.state.facts;
   if (offer === undefined) {
     return endCall(draft, { by: 'system', status: 503, reason: 'The media resource of the call was lost' });
   }
-  const { caller } = draft;
-  for (const leg of [caller, callee]) leg.connection = 'silence';
-  finishAnswer(draft, callee, draft.silentAnswer(caller, offer));
+  for (const leg of draft.ends(bridge)) leg.connection = 'silence';
+  finishAnswer(draft, bridge, draft.silentAnswer(draft.caller, offer));
 }
 
 /** A 200 whose description must go by way of a resource; false: it may go as it is. */
-export function answeredThrough(draft: Draft, callee: Leg, sdp: string): boolean {
+export function answeredThrough(draft: Draft, bridge: Bridge, sdp: string): boolean {
   const { offer } = draft.state.facts;
-  const { path } = callee;
+  const { path } = bridge;
   if (path.step === 'direct') {
-    const need = offer === undefined ? needForCaller(draft, callee, sdp) : undefined;
+    const need = offer === undefined ? needForCaller(draft, bridge, sdp) : undefined;
     if (need === undefined) return false;
-    requirePath(draft, callee, need, 'nothing');
+    requirePath(draft, bridge, need, 'nothing');
     return true;
   }
   const from = { op: 'connect', from: 'b', answer: sdp } as const;
-  if (path.step !== 'joined') answerWithoutPath(draft, callee);
-  else if (offer !== undefined) answerThrough(draft, callee, sdp);
-  else if (callee.localSdp !== undefined) askPath(draft, callee, { type: 'own-answer' }, from);
-  else offerToCaller(draft, callee, sdp, false);
+  if (path.step !== 'joined') answerWithoutPath(draft, bridge);
+  else if (offer !== undefined) answerThrough(draft, bridge, sdp);
+  else if (draft.seated(bridge, 'b').localSdp !== undefined) askPath(draft, bridge, { type: 'own-answer' }, from);
+  else offerToCaller(draft, bridge, sdp, false);
   return true;
 }
 
@@ -178,25 +180,25 @@ export function answeredThrough(draft: Draft, callee: Leg, sdp: string): boolean
  * A resource is given one answer to its offer, as a phone would be: what it makes of a second one is anybody's guess, up to a description without
  * a codec. A callee that has answered something else than it had told makes an offer for the caller afterwards.
  */
-function answerThrough(draft: Draft, callee: Leg, sdp: string): void {
-  const { path, question } = callee;
+function answerThrough(draft: Draft, bridge: Bridge, sdp: string): void {
+  const { path, question } = bridge;
   const told = draft.caller.localSdp;
   if (path.step !== 'joined') return;
   if (path.answered === undefined) {
-    callee.path = { ...path, answered: sdp };
-    askPath(draft, callee, { type: 'answer' }, { op: 'connect', from: 'b', answer: sdp });
-  } else if (question?.about.type === 'early') callee.question = { ...question, about: { type: 'answer' } };
-  else if (told !== undefined) finishAnswer(draft, callee, told);
+    bridge.path = { ...path, answered: sdp };
+    askPath(draft, bridge, { type: 'answer' }, { op: 'connect', from: 'b', answer: sdp });
+  } else if (question?.about.type === 'early') bridge.question = { ...question, about: { type: 'answer' } };
+  else if (told !== undefined) finishAnswer(draft, bridge, told);
 }
 
 /** The caller made no offer: the resource makes it one of the callee's description. */
-function offerToCaller(draft: Draft, callee: Leg, sdp: string | undefined, ownOffer: boolean): void {
-  const { path } = callee;
-  if (path.step !== 'joined' || sdp === undefined) return answerWithoutPath(draft, callee);
-  const { caller } = draft;
-  const terms = termsOf(caller, callee, path.need);
-  const offer = offerThrough(callee, caller, sdp, path.need);
-  askPath(draft, callee, { type: 'caller-offer', ownOffer }, { op: 'offer', to: 'a', sdp: offer, terms });
+function offerToCaller(draft: Draft, bridge: Bridge, sdp: string | undefined, ownOffer: boolean): void {
+  const { path } = bridge;
+  if (path.step !== 'joined' || sdp === undefined) return answerWithoutPath(draft, bridge);
+  const way = draft.wayFrom(bridge, 'b');
+  const terms = termsOf(way, path.need);
+  const offer = offerThrough(way, sdp, path.need);
+  askPath(draft, bridge, { type: 'caller-offer', ownOffer }, { op: 'offer', to: 'a', sdp: offer, terms });
 }
 
 /**
@@ -205,25 +207,26 @@ function offerToCaller(draft: Draft, callee: Leg, sdp: string | undefined, ownOf
  */
 export function finishAnswer(
   draft: Draft,
-  callee: Leg,
+  bridge: Bridge,
   description: string,
   { ownOffer = false }: { readonly ownOffer?: boolean } = {},
 ): void {
-  const { state, caller } = draft;
+  const { state } = draft;
+  const [caller, callee] = draft.ends(bridge);
   const told = caller.localSdp;
   const { offer } = state.facts;
   const fitting = offer === undefined ? description : alignAnswer(description, offer);
   const sdp = told ?? draft.stamped(caller, fitting);
   caller.localSdp = sdp;
-  callee.unsettled = !unchanged(sdp, fitting) || !isWhatTheResourceKnows(callee);
+  bridge.unsettled = !unchanged(sdp, fitting) || !isWhatTheResourceKnows(bridge, callee);
   const headers = { ...state.facts.timerHeaders, ...focusHeaders(callee.focus) };
-  draft.emit({ type: 'answer', leg: 'a', sdp, headers });
+  draft.emit({ type: 'answer', leg: caller.id, sdp, headers });
   if (offer === undefined && callee.remoteSdp !== undefined) callee.holds = holds(callee.remoteSdp);
-  if (callee.path.step === 'joined') callee.path = { ...callee.path, used: true };
-  enterEstablished(draft, callee, { ownOffer });
+  if (bridge.path.step === 'joined') bridge.path = { ...bridge.path, used: true };
+  enterEstablished(draft, bridge, { ownOffer });
 }
 
-function isWhatTheResourceKnows({ path, remoteSdp }: Leg): boolean {
+function isWhatTheResourceKnows({ path }: Bridge, { remoteSdp }: Leg): boolean {
   if (path.step !== 'joined' || path.answered === undefined || remoteSdp === undefined) return true;
   return unchanged(path.answered, remoteSdp);
 }
@@ -233,30 +236,31 @@ function isWhatTheResourceKnows({ path, remoteSdp }: Leg): boolean {
  */
 export function retryThroughResource(
   draft: Draft,
-  callee: Leg,
+  refused: Leg,
   outcome: string,
   tried: MediaTried | undefined,
 ): boolean {
-  const branch = branchOf(draft, callee.id);
-  const destination = destinationOf(draft, callee);
+  const branch = branchOf(draft, refused.id);
+  const destination = destinationOf(draft, refused);
   if (branch === undefined || destination === undefined) return false;
-  const need = needAfterRefusal(draft, callee, tried);
+  const before = draft.bridgeTo(refused);
+  const need = needAfterRefusal(draft, before, tried);
   if (need === undefined) return false;
-  noteOutcome(draft, callee.id, outcome);
-  const leg = addLeg(draft, branch, destination);
-  leg.failedResources = [...callee.failedResources, ...(tried?.resources ?? [])];
-  const { path } = callee;
+  noteOutcome(draft, refused.id, outcome);
+  const bridge = addLeg(draft, branch, destination);
+  bridge.failedResources = [...before.failedResources, ...(tried?.resources ?? [])];
+  const { path } = before;
   if (path.step === 'joined' && path.need.type === need.type) {
     // The same resource speaks to it in another way.
-    callee.path = DIRECT;
-    draft.cancelTimer(`lease:${callee.id}`);
-    leg.path = { ...path, need, answered: undefined };
-    draft.setTimer(`lease:${leg.id}`, path.leaseMs / 3);
-    removeLeg(draft, callee.id);
-    pathReady(draft, leg, need);
+    before.path = DIRECT;
+    draft.cancelTimer(`lease:${before.id}`);
+    bridge.path = { ...path, need, answered: undefined };
+    draft.setTimer(`lease:${bridge.id}`, path.leaseMs / 3);
+    removeLeg(draft, refused.id);
+    pathReady(draft, bridge, need);
     return true;
   }
-  removeLeg(draft, callee.id);
-  requirePath(draft, leg, need, 'nothing');
+  removeLeg(draft, refused.id);
+  requirePath(draft, bridge, need, 'nothing');
   return true;
 }

@@ -18,7 +18,7 @@ import {
   settle,
   tryNext,
 } from './branches';
-import { caresForItself, type Leg } from '../core/call-state';
+import { answeredLeg, caresForItself, type Leg } from '../core/call-state';
 import { focusIn } from '../conference/focus';
 import { type Draft, ELSEWHERE } from '../core/draft';
 import { formatReason } from '../../sip/reason';
@@ -52,7 +52,7 @@ export function setup(draft: Draft, signal: CallSignal): void {
     case 'explained':
       return keepExplanation(draft, signal.explanation);
     case 'session':
-      return signal.leg === 'a' ? fromCaller(draft, signal.signal) : fromCallee(draft, signal);
+      return signal.leg === draft.state.caller ? fromCaller(draft, signal.signal) : fromCallee(draft, signal);
     case 'timer':
       return timerFired(draft, signal.timer);
     case 'end':
@@ -93,10 +93,17 @@ function branchStarted(draft: Draft, signal: Extract<CallSignal, { type: 'branch
 }
 
 function fromCaller(draft: Draft, signal: SessionSignal): void {
+  const { caller } = draft.state;
   switch (signal.type) {
     case 'cancelled':
       cancelBranches(draft, passedOn(signal.reasons) ?? formatReason(487, signal.reason));
-      return endCall(draft, { by: 'caller', status: 487, reason: signal.reason, reasons: signal.reasons, except: 'a' });
+      return endCall(draft, {
+        by: 'caller',
+        status: 487,
+        reason: signal.reason,
+        reasons: signal.reasons,
+        except: caller,
+      });
     case 'ended':
       cancelBranches(draft, passedOn(signal.reasons) ?? formatReason(487, signal.reason));
       return endCall(draft, {
@@ -104,12 +111,12 @@ function fromCaller(draft: Draft, signal: SessionSignal): void {
         status: 487,
         reason: signal.reason,
         reasons: signal.reasons,
-        except: 'a',
+        except: caller,
       });
     case 'requested':
-      return answerEarlyRequest(draft, 'a', signal);
+      return answerEarlyRequest(draft, caller, signal);
     case 'reinvited':
-      return draft.emit({ type: 'respond', leg: 'a', id: signal.id, status: 491 });
+      return draft.emit({ type: 'respond', leg: caller, id: signal.id, status: 491 });
     case 'provisional':
     case 'answered':
     case 'rejected':
@@ -138,7 +145,7 @@ function fromCallee(draft: Draft, { leg: id, signal, ...told }: FromCallee): voi
     case 'rejected':
       return rejected(draft, leg, signal, told);
     case 'ended':
-      if (draft.state.answered === id)
+      if (answeredLeg(draft.state)?.id === id)
         return endCall(draft, {
           by: 'callee',
           status: 480,
@@ -169,7 +176,9 @@ function provisional(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { ty
   if (sdp !== undefined) {
     leg.early ??= { status, sdp };
     // An answer to an early offer only; a reliable offer in an 18x would need PRACK, which we do not announce.
-    if (mayBeTold(draft, leg) && onlyTargetLeft(draft) === leg) return relayEarly(draft, leg, status, leg.early.sdp);
+    const bridge = draft.bridgeTo(leg);
+    if (mayBeTold(draft, bridge) && onlyTargetLeft(draft) === leg)
+      return relayEarly(draft, bridge, status, leg.early.sdp);
   }
   // From a node it is only its sign of life.
   if (status === 183 && leg.profile.kind === 'node') return;
@@ -186,7 +195,8 @@ function answered(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { type:
   draft.cancelTimer('no-answer');
   cancelBranches(draft, formatReason(200, ELSEWHERE), leg.id);
   noteOutcome(draft, leg.id, 'answered');
-  state.answered = leg.id;
+  const bridge = draft.bridgeTo(leg);
+  state.bridge = bridge.id;
   leg.remoteSdp = signal.sdp;
   leg.early = undefined;
   if (caresForItself(leg)) leg.focus = focusIn(signal.header('contact'));
@@ -194,8 +204,8 @@ function answered(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { type:
   const branch = state.branches.find((other) => other.leg === leg.id);
   // It is no branch any more: what happens now happens to the call.
   if (branch !== undefined) branch.leg = undefined;
-  if (answeredThrough(draft, leg, signal.sdp)) return;
-  finishAnswer(draft, leg, withinPolicy(leg, draft.caller, signal.sdp));
+  if (answeredThrough(draft, bridge, signal.sdp)) return;
+  finishAnswer(draft, bridge, withinPolicy(draft.wayFrom(bridge, 'b'), signal.sdp));
 }
 
 function rejected(
@@ -230,7 +240,7 @@ function isUnreachable(kind: DeviceProfile['kind'], status: number): boolean {
 function outcomeOf(draft: Draft, leg: Leg, status: number): string {
   if (status !== 488 && status !== 606) return `${status}`;
   const { offer } = draft.state.facts;
-  const path = decidePath([draft.caller, offer], [leg, undefined]);
+  const path = decidePath(draft.wayFrom(draft.bridgeTo(leg), 'a'), offer, undefined);
   return path.path === 'direct' ? `${status}` : `${status}: ${path.reason}`;
 }
 
@@ -240,9 +250,10 @@ function timerFired(draft: Draft, timer: string): void {
     return refuseCaller(draft, { status: 480, reason: 'No Answer', headers: {} });
   }
   if (timer === 'route-again') return draft.emit({ type: 'route-again' });
-  const leg = [...draft.state.legs.values()].find(({ id }) => timer === `life:${id}` || timer === `lease:${id}`);
+  const bridge = [...draft.state.bridges.values()].find(({ id }) => timer === `lease:${id}`);
+  if (bridge !== undefined) return leaseDue(draft, bridge);
+  const leg = [...draft.state.legs.values()].find(({ id }) => timer === `life:${id}`);
   if (leg === undefined) return;
-  if (timer === `lease:${leg.id}`) return leaseDue(draft, leg);
   draft.emit({ type: 'cancel', leg: leg.id, reason: formatReason(408, 'No sign of life') });
   branchFailed(draft, leg.id, TEMPORARILY_UNAVAILABLE, 'no sign of life', true);
 }

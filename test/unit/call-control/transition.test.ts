@@ -1,4 +1,10 @@
-import { type CallFacts, type CallState, initialState, type LegId } from '../../../src/call-control/core/call-state';
+import {
+  type BridgeId,
+  type CallFacts,
+  type CallState,
+  initialState,
+  type LegId,
+} from '../../../src/call-control/core/call-state';
 import type { CallEffect, CallSignal, TimerName } from '../../../src/call-control/core/signals';
 import { transition } from '../../../src/call-control/core/transition';
 import type { SessionSignal } from '../../../src/sip/user-agent';
@@ -71,13 +77,17 @@ const sessionSignals: readonly SessionSignal[] = [
 ];
 
 const legIds: readonly LegId[] = ['a', 'b1', 'b2', 'b99'];
+const bridgeIds: readonly BridgeId[] = ['bridge1', 'bridge2', 'bridge99'];
 const timers: readonly TimerName[] = [
   'no-answer',
+  'reconnect',
+  'route-again',
   ...legIds.flatMap((id) =>
-    (['life', 'ack', 'reinvite', 'retry', 'refresh', 'renew', 'lease', 'path'] as const).map(
+    (['life', 'ack', 'reinvite', 'retry', 'refresh', 'music', 'renew'] as const).map(
       (kind): TimerName => `${kind}:${id}`,
     ),
   ),
+  ...bridgeIds.flatMap((id) => (['lease', 'path'] as const).map((kind): TimerName => `${kind}:${id}`)),
 ];
 
 const everySignal: readonly CallSignal[] = [
@@ -96,18 +106,20 @@ const everySignal: readonly CallSignal[] = [
     { type: 'branch-unreachable', leg: id },
     { type: 'allocated', leg: id, token: 1, leaseMs: 30_000, explanation },
     { type: 'allocated', leg: id, token: 2, leaseMs: undefined, explanation },
-    ...[1, 2].flatMap((token): CallSignal[] => [
-      { type: 'path-allocated', leg: id, token, resource: { name: 'xcode', leaseMs: 30_000 }, explanation },
-      { type: 'path-allocated', leg: id, token, resource: undefined, explanation },
-      { type: 'path-replied', leg: id, number: token, reply: { ok: true, sdp: sdp('relay') } },
-      { type: 'path-replied', leg: id, number: token, reply: { ok: true } },
-      { type: 'path-replied', leg: id, number: token, reply: { ok: false, reason: 'down' } },
-      { type: 'resource-lost', token },
+  ]),
+  ...[1, 2].flatMap((token): CallSignal[] => [
+    ...bridgeIds.flatMap((bridge): CallSignal[] => [
+      { type: 'path-allocated', bridge, token, resource: { name: 'xcode', leaseMs: 30_000 }, explanation },
+      { type: 'path-allocated', bridge, token, resource: undefined, explanation },
+      { type: 'path-replied', bridge, number: token, reply: { ok: true, sdp: sdp('relay') } },
+      { type: 'path-replied', bridge, number: token, reply: { ok: true } },
+      { type: 'path-replied', bridge, number: token, reply: { ok: false, reason: 'down' } },
     ]),
+    { type: 'resource-lost', token },
     ...(['offer', 'connect', 'renew'] as const).flatMap((op): CallSignal[] => [
-      { type: 'resource-replied', leg: id, token: 1, op, reply: { ok: true, sdp: sdp('music') } },
-      { type: 'resource-replied', leg: id, token: 1, op, reply: { ok: true } },
-      { type: 'resource-replied', leg: id, token: 1, op, reply: { ok: false, reason: 'down' } },
+      { type: 'resource-replied', token, op, reply: { ok: true, sdp: sdp('music') } },
+      { type: 'resource-replied', token, op, reply: { ok: true } },
+      { type: 'resource-replied', token, op, reply: { ok: false, reason: 'down' } },
     ]),
   ]),
   ...timers.map((timer): CallSignal => ({ type: 'timer', timer })),
@@ -161,13 +173,12 @@ const hold = leg('a', {
 const granted: CallSignal = { type: 'allocated', leg: 'b1', token: 1, leaseMs: 30_000, explanation };
 const offered: CallSignal = {
   type: 'resource-replied',
-  leg: 'b1',
   token: 1,
   op: 'offer',
   reply: { ok: true, sdp: sdp('music') },
 };
 const taken = leg('b1', { type: 'reinvite-answered', id: '1.cp.1/1', sdp: sdp('bob', { direction: 'recvonly' }) });
-const connected: CallSignal = { type: 'resource-replied', leg: 'b1', token: 1, op: 'connect', reply: { ok: true } };
+const connected: CallSignal = { type: 'resource-replied', token: 1, op: 'connect', reply: { ok: true } };
 const resume = leg('a', { type: 'reinvited', id: 'u', sdp: sdp('alice', { port: 4444 }), header: headers() });
 const wish = leg('a', { type: 'reinvited', id: 'w', sdp: undefined, header: headers() });
 const talking = [routed, started, answered, acked];
@@ -184,14 +195,14 @@ const transcoding: CallSignal = {
 };
 const transcoder: CallSignal = {
   type: 'path-allocated',
-  leg: 'b1',
+  bridge: 'bridge1',
   token: 1,
   resource: { name: 'xcode', leaseMs: 30_000 },
   explanation,
 };
 const replied = (number: number): CallSignal => ({
   type: 'path-replied',
-  leg: 'b1',
+  bridge: 'bridge1',
   number,
   reply: { ok: true, sdp: sdp('relay', { codecs: [18] }) },
 });
@@ -229,10 +240,11 @@ const count = (effects: readonly CallEffect[], type: CallEffect['type']): number
 
 describe('transition', () => {
   test.each(states)('is defined for every signal: %s', (_name, state) => {
-    const before = JSON.stringify([...state.legs]);
+    const text = (): string => JSON.stringify([[...state.legs], [...state.bridges]]);
+    const before = text();
     for (const signal of everySignal) {
       expect(() => transition(state, signal, moment)).not.toThrow();
-      expect(JSON.stringify([...state.legs])).toBe(before);
+      expect(text()).toBe(before);
     }
   });
 
@@ -242,7 +254,7 @@ describe('transition', () => {
       const last = transition(first.state, { type: 'end', reason: 'over' }, moment);
       const effects = [...first.effects, ...last.effects];
       expect(last.state.kind).toBe('ended');
-      expect(last.state.legs.size).toBe(0);
+      expect([last.state.legs.size, last.state.bridges.size]).toEqual([0, 0]);
       expect(count(effects, 'finish')).toBe(state.kind === 'ended' ? 0 : 1);
       const released = effects.flatMap((effect) => (effect.type === 'release-resource' ? [effect.token] : []));
       for (const token of state.tokens) expect(released.filter((other) => other === token)).toHaveLength(1);
@@ -260,7 +272,7 @@ describe('transition', () => {
       'ended',
     ]);
     const path = (name: string): string | undefined =>
-      states.find(([other]) => other === name)?.[1].legs.get('b1')?.path.step;
+      states.find(([other]) => other === name)?.[1].bridges.get('bridge1')?.path.step;
     expect(['transcoder allocating', 'transcoded', 'transcoder lost'].map(path)).toEqual([
       'allocating',
       'joined',
@@ -268,6 +280,6 @@ describe('transition', () => {
     ]);
     expect(music('held, offering')).toBe('offering');
     expect(music('held, playing')).toBe('playing');
-    expect(states.find(([name]) => name === 'resuming')?.[1].exchange?.step).toBe('offered');
+    expect(states.find(([name]) => name === 'resuming')?.[1].bridges.get('bridge1')?.exchange?.step).toBe('offered');
   });
 });
