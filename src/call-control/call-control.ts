@@ -35,7 +35,8 @@ export class CallControl {
   incoming(received: IncomingCall): void {
     const call = callOf(received);
     if (this.isRefused(call)) return;
-    if (!speaksDtls(call.from, call.sdp)) return this.begin(call, call.sdp);
+    // A call that goes nowhere needs no media termination point.
+    if (!speaksDtls(call.from, call.sdp) || this.routeOf(call).type === 'refused') return this.begin(call, call.sdp);
     terminatedCall(this.deps, call).then(
       (seen) => {
         // It may have begun to drain meanwhile.

@@ -62,6 +62,16 @@ describe('call set-up', () => {
     expect(world.records).toMatchObject([{ status: 404 }, { status: 480, matched: '2001' }]);
   });
 
+  test('a browser that dials what leads nowhere is refused without a media termination point', async () => {
+    world.routes.set('2001', { type: 'unregistered', matched: '2001' });
+    const from = { ...profile('web-alice'), security: 'dtls' as const };
+    for (const dialled of ['9999', '2001'])
+      world.call({ from, dialled, sdp: sdp('alice', { protocol: 'UDP/TLS/RTP/SAVPF' }) });
+    await settled();
+    expect(world.records).toMatchObject([{ status: 404 }, { status: 480 }]);
+    expect(world.resources.needs).toEqual([]);
+  });
+
   test('RFC 3261 §16.3: a call with no hops left is refused with 483', () => {
     bob();
     expect(world.call({ maxForwards: 0 }).last('reject').status).toBe(483);
