@@ -22,7 +22,15 @@ import { ConfiguredDevices } from './configured-devices';
 import type { IncomingCall } from './device-process';
 import type { Gateway } from './gateway';
 import { Gateways } from './gateways';
-import { nodeCaller, readInvite, refuse, stationCaller, wantedProcess, type InviteContents } from './incoming';
+import {
+  nodeCaller,
+  readInvite,
+  refuse,
+  refuseMalformed,
+  stationCaller,
+  wantedProcess,
+  type InviteContents,
+} from './incoming';
 import { Lateness } from './lateness';
 import { NodeRouter } from './node-router';
 import { answerOther, asksWhetherWeLive, refuseOptions } from './other-requests';
@@ -213,6 +221,8 @@ export class Devices implements UserAgentEvents {
   }
 
   private judgeRequest(request: ReceivedRequest): ResponseOptions & { status: number } {
+    const malformed = refuseMalformed(request);
+    if (malformed !== undefined) return this.told(request, withoutType(malformed));
     if (this.draining && request.method !== 'REGISTER') return unavailable();
     if (request.method !== 'REGISTER' && hasTag(request.header('To')))
       return { status: 481, reason: 'Call/Transaction Does Not Exist' };
@@ -273,6 +283,8 @@ export class Devices implements UserAgentEvents {
   }
 
   private judgeInvite(request: ReceivedRequest, session: Session, trustRoute: () => void): IncomingCall | Refusal {
+    const malformed = refuseMalformed(request);
+    if (malformed !== undefined) return malformed;
     const caller = this.identify(request);
     // Phones that are still here are called until they have moved; who calls goes elsewhere.
     if (this.draining && caller.type !== 'node') return { type: 'refused', ...unavailable() };

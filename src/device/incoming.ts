@@ -1,5 +1,7 @@
 import type { DeviceConfig } from '../config/types';
 import { isPid, type Pid } from '../process/pid';
+import { parseNumber, unsoundHeader } from '../sip-message/header-rules';
+import { canonicalName } from '../sip-message/headers';
 import { entityOf, readBody } from '../sip/body';
 import type { SipDomain } from '../sip/domain';
 import { unsupportedExtensions } from '../sip/extensions';
@@ -25,6 +27,12 @@ export function refuse(status: number, reason: string, headers: Headers = {}): R
   return { type: 'refused', status, reason, headers };
 }
 
+/** A header that is there and cannot be read (RFC 3261 sections 8.2 and 21.4.1); the embedded SIP server has seen to that already. */
+export function refuseMalformed({ method, header, body }: ReceivedRequest): Refusal | undefined {
+  const bad = unsoundHeader(method, header, body);
+  return bad === undefined ? undefined : refuse(400, `Bad ${canonicalName(bad)} Header`);
+}
+
 /** Checks and reads an INVITE (RFC 3261 section 8.2). `domain`: undefined when its sender may call us by any name. */
 export function readInvite(request: ReceivedRequest, domain: SipDomain | undefined): InviteContents | Refusal {
   const target = readRequestUri(request.uri);
@@ -34,15 +42,12 @@ export function readInvite(request: ReceivedRequest, domain: SipDomain | undefin
   if (target.dialled === '') return refuse(484, 'Address Incomplete');
   const unsupported = unsupportedExtensions(request.header);
   if (unsupported.length > 0) return refuse(420, 'Bad Extension', { Unsupported: unsupported.join(', ') });
-  const maxForwards = readMaxForwards(request.header('Max-Forwards'));
+  const maxForwards = parseNumber(request.header('Max-Forwards')?.trim() ?? String(DEFAULT_MAX_FORWARDS));
+  if (maxForwards === undefined) return refuse(400, 'Bad Max-Forwards Header');
   if (maxForwards === 0) return refuse(483, 'Too Many Hops');
   const body = readBody({ ...entityOf(request.header, request.body), contentType: request.contentType }, 'request');
   if (body.type === 'unreadable') return refuse(body.status, body.why, body.headers);
   return { target, sdp: body.type === 'description' ? body.sdp : undefined, maxForwards };
-}
-
-function readMaxForwards(header: string | undefined): number {
-  return header === undefined ? DEFAULT_MAX_FORWARDS : (parseCount(header, 255) ?? DEFAULT_MAX_FORWARDS);
 }
 
 /**

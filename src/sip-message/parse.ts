@@ -1,6 +1,7 @@
 import { isDigits, isToken } from './characters';
 import { parseCSeq } from './cseq';
-import { headerKey } from './headers';
+import { HeaderRules } from './header-rules';
+import { canonicalName, headerKey, rawHeaders } from './headers';
 import type { HeaderField, ParseFailure, ParseResult, SipMessage } from './message';
 import { parseNameAddr } from './name-addr';
 import { splitCommas } from './params';
@@ -179,16 +180,21 @@ interface Mandatory {
   cseq?: string;
   contentLength?: string;
   repeated?: string;
+  /** Another header of a request that is wrong. */
+  bad?: string | undefined;
 }
 
-function collectMandatory(headers: readonly HeaderField[]): Mandatory {
+function collectMandatory(headers: readonly HeaderField[], method?: string): Mandatory {
   const found: Mandatory = {};
+  const rules = method === undefined ? undefined : new HeaderRules(method);
   const once = (name: 'from' | 'to' | 'callId' | 'cseq', shown: string, value: string): void => {
     if (found[name] === undefined) found[name] = value;
     else found.repeated ??= shown;
   };
   for (const { name, value } of headers) {
-    switch (headerKey(name)) {
+    const key = headerKey(name);
+    rules?.see(key, value);
+    switch (key) {
       case 'via':
         found.via ??= value;
         break;
@@ -211,6 +217,7 @@ function collectMandatory(headers: readonly HeaderField[]): Mandatory {
         break;
     }
   }
+  found.bad = rules?.bad;
   return found;
 }
 
@@ -251,7 +258,8 @@ function checkMandatory(message: SipMessage, found: Mandatory): Trouble | undefi
     checkAddress(found.to, 'To') ??
     checkCallId(found.callId) ??
     checkCSeq(message, found.cseq) ??
-    (found.repeated === undefined ? undefined : bad(`Bad ${found.repeated} Header`))
+    (found.repeated === undefined ? undefined : bad(`Bad ${found.repeated} Header`)) ??
+    (found.bad === undefined ? undefined : bad(`Bad ${canonicalName(found.bad)} Header`))
   );
 }
 
@@ -280,12 +288,18 @@ export function parseHead(bytes: Buffer, start: number, end: number, limits: Par
     return { message: damaged, trouble, contentLength: length };
   }
   const lineTrouble = parseHeaderLines(text, feed + 1, limits, message.headers);
-  const found = collectMandatory(message.headers);
+  const found = collectMandatory(message.headers, message.kind === 'request' ? message.method : undefined);
   return {
     message,
     trouble: trouble ?? checkMandatory(message, found) ?? lineTrouble,
     contentLength: found.contentLength === undefined ? undefined : parseContentLength(found.contentLength),
   };
+}
+
+/** RFC 3261 section 20.15: what the body is must be said. A description shows what it is; that nothing is said at all is looked at by who reads it. */
+export function bodyTrouble(message: SipMessage): Trouble | undefined {
+  if (message.kind !== 'request' || message.method === 'ACK' || message.body.length === 0) return undefined;
+  return rawHeaders(message, 'Content-Type').includes('') ? bad('Bad Content-Type Header') : undefined;
 }
 
 export function failure(trouble: Trouble, partial: SipMessage | undefined): { readonly ok: false } & ParseFailure {
@@ -311,5 +325,6 @@ export function parseMessage(bytes: Buffer, limits: ParseLimits = DATAGRAM_LIMIT
   if (Number.isNaN(length) || length > rest) return failure(bad('Bad Content-Length Header'), message);
   // A copy: the message outlives the socket's receive buffer.
   message.body = Buffer.from(bytes.subarray(end, end + length));
-  return { ok: true, message };
+  const trouble = bodyTrouble(message);
+  return trouble === undefined ? { ok: true, message } : failure(trouble, message);
 }

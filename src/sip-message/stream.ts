@@ -1,6 +1,6 @@
 import type { ParseFailure, SipMessage } from './message';
 import type { ParsedHead, ParseLimits } from './parse';
-import { failure, findHeadEnd, parseHead, STREAM_LIMITS } from './parse';
+import { bodyTrouble, failure, findHeadEnd, parseHead, STREAM_LIMITS } from './parse';
 
 /** What a stream carries. After `error` with `fatal` the framing is lost: answer, then close the connection. */
 export type StreamItem =
@@ -145,13 +145,14 @@ export class StreamFramer {
   }
 
   private finish(parsed: ParsedHead, body: Buffer, bytes: number, items: StreamItem[]): void {
-    const { message, trouble } = parsed;
+    const { message } = parsed;
+    if (message !== undefined) message.body = body;
+    const trouble = parsed.trouble ?? (message && bodyTrouble(message));
     if (message === undefined || trouble !== undefined) {
       const refused = failure(trouble ?? { status: 400, reason: 'Bad Request' }, message);
       items.push({ kind: 'error', failure: refused, fatal: false, bytes });
       return;
     }
-    message.body = body;
     items.push({ kind: 'message', message, bytes });
   }
 

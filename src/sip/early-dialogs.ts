@@ -1,3 +1,5 @@
+import { isNextReliable } from '../sip-message/header-rules';
+
 /** What one dialog that an INVITE of ours has made says of the session. */
 interface Described {
   readonly sdp: string;
@@ -16,6 +18,19 @@ const MAX_DIALOGS = 32;
  */
 export class EarlyDialogs {
   private readonly described = new Map<string, Described>();
+  private readonly lastReliable = new Map<string, number>();
+
+  /**
+   * A reliable provisional response: of which INVITE (CSeq), in which dialog, its RSeq. False: it is one that we had already, or one is
+   * missing before it; it is not looked at, nor acknowledged (RFC 3262 section 4).
+   */
+  takeReliable(tag: string, cseq: string, number: number): boolean {
+    const key = `${cseq}\n${tag}`;
+    const last = this.lastReliable.get(key);
+    if (!isNextReliable(last, number)) return false;
+    if (last !== undefined || this.lastReliable.size < MAX_DIALOGS) this.lastReliable.set(key, number);
+    return true;
+  }
 
   /** A provisional response with a description. What holds in its dialog now. */
   told(tag: string, sdp: string, reliable: boolean): string {

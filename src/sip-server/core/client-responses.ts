@@ -1,4 +1,6 @@
+import { parseCSeq } from '../../sip-message/cseq';
 import { getHeader } from '../../sip-message/headers';
+import { isNextReliable, parseReliableNumber } from '../../sip-message/header-rules';
 import { finalMeaning } from '../../sip-message/final-meaning';
 import type { SipRequest, SipResponse } from '../../sip-message/message';
 import { serialize } from '../../sip-message/serialize';
@@ -82,12 +84,11 @@ export class ClientResponses implements ResponseHandler {
   }
 
   private provisional(outgoing: Outgoing, response: SipResponse, flow: Flow | undefined, where: Where): void {
-    const sequence = outgoing.method === 'INVITE' ? getHeader(response, 'RSeq') : undefined;
-    if (sequence !== undefined && !outgoing.inDialog) {
+    const number = outgoing.method === 'INVITE' ? parseReliableNumber(getHeader(response, 'RSeq') ?? '') : undefined;
+    if (number !== undefined && !outgoing.inDialog) {
       const early = this.earlyDialog(outgoing, response, flow);
-      const number = Number.parseInt(sequence, 10);
-      // RFC 3262 section 4: the same one again needs no second PRACK; that is sent again by itself.
-      if (early.lastReliable !== undefined && number <= early.lastReliable) return;
+      // The same one again needs no second PRACK, which is sent again by itself; for one that is missing its sender will send it again.
+      if (!isNextReliable(early.lastReliable, number)) return;
       early.lastReliable = number;
       early.awaitsPrack = true;
     }
@@ -300,7 +301,7 @@ export class ClientResponses implements ResponseHandler {
       callId: outgoing.callId,
       fromTag: tagOf(getHeader(transaction.request, 'From')),
       toTag: outgoing.localTag,
-      sequence: Number.parseInt(getHeader(transaction.request, 'CSeq') ?? '0', 10),
+      sequence: parseCSeq(getHeader(transaction.request, 'CSeq') ?? '')?.number ?? 0,
     };
     const record = this.dialogs.find(head.callId, head.toTag, head.fromTag);
     if (record === undefined) return this.incoming.refuse(transaction, 481);

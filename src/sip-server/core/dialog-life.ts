@@ -1,3 +1,4 @@
+import { deltaSeconds } from '../../sip-message/final-meaning';
 import type { CancelTimer } from '../../process/clock';
 import { postponedRefreshMs, refresherExpiryMs, sessionDelayMs, type SessionInterval } from '../dialog/session-timer';
 import type { ServerTransaction } from '../layers';
@@ -94,8 +95,7 @@ export class DialogLife {
 
   /** A subscription whose last NOTIFY never comes is over some time after it expired (RFC 6665 section 4.1.2.4). */
   armSubscription(record: DialogRecord, expires: string | undefined): void {
-    const seconds = Number.parseInt(expires ?? '', 10);
-    const lifetime = (Number.isFinite(seconds) ? seconds : DEFAULT_SUBSCRIPTION_SECONDS) * 1000;
+    const lifetime = (deltaSeconds(expires) ?? DEFAULT_SUBSCRIPTION_SECONDS) * 1000;
     record.stopSession?.();
     if (record.ended) return;
     record.stopSession = this.context.clock.setTimer(lifetime + patience(this.context), () => this.end(record));

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { parseRAck } from '../../sip-message/header-rules';
 import { getHeader } from '../../sip-message/headers';
 import type { SipRequest, SipResponse } from '../../sip-message/message';
 import type { CancelTimer } from '../../process/clock';
@@ -46,11 +47,12 @@ export function sendReliably(
 
 /** A PRACK in the dialog. True: it acknowledges what is outstanding, and what waited for it goes on. */
 export function takePrack(incoming: IncomingTable, record: DialogRecord, prack: SipRequest): boolean {
-  const [rseq, cseq, method] = (getHeader(prack, 'RAck') ?? '').trim().split(/\s+/);
+  const asked = parseRAck(getHeader(prack, 'RAck') ?? '');
+  if (asked?.method !== 'INVITE') return false;
   for (const invite of record.unanswered) {
     const state = invite.reliable;
     if (state?.outstanding === undefined || invite.head.method !== 'INVITE') continue;
-    if (method !== 'INVITE' || Number(rseq) !== state.sequence || Number(cseq) !== invite.head.sequence) continue;
+    if (asked.reliable !== state.sequence || asked.sequence !== invite.head.sequence) continue;
     state.outstanding();
     state.outstanding = undefined;
     // After the PRACK itself was given to the application.

@@ -1,3 +1,5 @@
+import { parseNumber } from '../../sip-message/header-rules';
+
 /** Session timers (RFC 4028): who refreshes, and how often. Decisions only. */
 
 /** Seconds. Shorter intervals are refused in a re-INVITE or UPDATE, and raised in a first INVITE. */
@@ -16,10 +18,11 @@ interface SessionExpires {
 /** Value of Session-Expires; undefined when there is none, or it is no number. */
 export function parseSessionExpires(value: string | undefined): SessionExpires | undefined {
   if (value === undefined) return undefined;
-  const [seconds = '', ...params] = value.split(';').map((part) => part.trim());
-  if (!/^\d{1,9}$/.test(seconds)) return undefined;
+  const [first = '', ...params] = value.split(';').map((part) => part.trim());
+  const seconds = parseNumber(first);
+  if (seconds === undefined) return undefined;
   const refresher = params.find((param) => param.toLowerCase().startsWith('refresher='));
-  return { seconds: Number(seconds), refresher: refresher?.slice('refresher='.length).trim().toLowerCase() };
+  return { seconds, refresher: refresher?.slice('refresher='.length).trim().toLowerCase() };
 }
 
 /** We answered 2xx. `add` is a Session-Expires value to put into it; `interval` undefined: no timer. */

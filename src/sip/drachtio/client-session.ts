@@ -1,3 +1,4 @@
+import { parseReliableNumber } from '../../sip-message/header-rules';
 import type { DigestClient } from '../digest-client';
 import { EarlyDialogs } from '../early-dialogs';
 import { formatReason } from '../reason';
@@ -109,9 +110,12 @@ export class ClientSession extends DialogSession {
   private responded(response: SrfResponse, ack: SrfAck): void {
     if (this.over) return;
     if (response.status < 200) {
+      const reliable = parseReliableNumber(response.get('RSeq') ?? '');
+      const cseq = response.get('CSeq') ?? '';
+      if (reliable !== undefined && !this.dialogs.takeReliable(toTagOf(response), cseq, reliable)) return;
       this.early(response.stackDialogId);
-      this.acknowledgeProvisional(response);
-      this.provisional(response);
+      if (reliable !== undefined) this.acknowledgeProvisional(response, reliable);
+      this.provisional(response, reliable !== undefined);
       return;
     }
     if (response.status >= 300) {
@@ -122,11 +126,10 @@ export class ClientSession extends DialogSession {
   }
 
   /** PRACK (RFC 3262 §4), as a request of its own: drachtio-srf does not hear what becomes of the one that it makes. */
-  private acknowledgeProvisional(response: SrfResponse): void {
-    const sequence = response.get('RSeq');
+  private acknowledgeProvisional(response: SrfResponse, reliable: number): void {
     const { stackDialogId } = response;
-    if (sequence === undefined || stackDialogId === undefined || stackDialogId === '') return;
-    const headers = { RAck: `${sequence.trim()} ${response.get('CSeq') ?? ''}` };
+    if (stackDialogId === undefined || stackDialogId === '') return;
+    const headers = { RAck: `${reliable} ${response.get('CSeq') ?? ''}` };
     const failed = (error: unknown): void =>
       this.host.log('PRACK not taken', { session: this.id, error: errorText(error) });
     this.guard('PRACK', () =>
@@ -135,11 +138,10 @@ export class ClientSession extends DialogSession {
   }
 
   /** A description that cannot be read is none yet: the 200 must bring one then. */
-  private provisional(response: SrfResponse): void {
+  private provisional(response: SrfResponse, reliable: boolean): void {
     const body = bodyOf(response, 'response');
     if (body.type === 'unreadable') this.unreadable(`${response.status}`, body);
     const said = body.type === 'unreadable' ? undefined : descriptionIn(body);
-    const reliable = response.get('RSeq') !== undefined;
     this.signal({
       type: 'provisional',
       status: response.status,

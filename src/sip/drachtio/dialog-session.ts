@@ -1,3 +1,5 @@
+import { unsoundHeader } from '../../sip-message/header-rules';
+import { canonicalName } from '../../sip-message/headers';
 import type { Body, Unreadable } from '../body';
 import type { DigestClient } from '../digest-client';
 import { unsupportedExtensions } from '../extensions';
@@ -182,6 +184,11 @@ export abstract class DialogSession implements Session {
     if (MOVES_TARGET.has(request.method)) this.requestUri = undefined;
     const id = `${this.id}/${++this.requests}`;
     const header = headerReader(request);
+    const bad = unsoundHeader(request.method, header, request.body ?? '');
+    if (bad !== undefined) {
+      this.guard('refusal', () => response.send(400, `Bad ${canonicalName(bad)} Header`, {}));
+      return;
+    }
     const missing = unsupportedExtensions(header);
     if (missing.length > 0) {
       const headers = { Unsupported: missing.join(', ') };

@@ -79,3 +79,61 @@ describe('the answer of a dialog that a 200 confirms (RFC 3261 §13.2.1, §13.2.
     expect(dialogs.answer('999', undefined)).toBeUndefined();
   });
 });
+
+describe('RFC 3262 §4: a reliable response is the next one of its dialog, or it is not looked at', () => {
+  test.each<[string, readonly (readonly [tag: string, rseq: number])[], readonly boolean[]]>([
+    [
+      'in order',
+      [
+        ['x', 7],
+        ['x', 8],
+        ['x', 9],
+      ],
+      [true, true, true],
+    ],
+    [
+      'repeated',
+      [
+        ['x', 7],
+        ['x', 7],
+        ['x', 8],
+        ['x', 7],
+      ],
+      [true, false, true, false],
+    ],
+    [
+      'with a gap, filled later',
+      [
+        ['x', 7],
+        ['x', 9],
+        ['x', 8],
+        ['x', 9],
+      ],
+      [true, false, true, true],
+    ],
+    [
+      'backwards',
+      [
+        ['x', 7],
+        ['x', 6],
+      ],
+      [true, false],
+    ],
+    [
+      'of several dialogs',
+      [
+        ['x', 7],
+        ['y', 1],
+        ['x', 8],
+        ['y', 3],
+        ['y', 2],
+      ],
+      [true, true, true, false, true],
+    ],
+  ])('%s', (_what, responses, taken) => {
+    const dialogs = new EarlyDialogs();
+    expect(responses.map(([tag, rseq]) => dialogs.takeReliable(tag, '1 INVITE', rseq))).toEqual(taken);
+    // The INVITE that is sent again with credentials has responses of its own.
+    expect(dialogs.takeReliable('x', '2 INVITE', 1)).toBe(true);
+  });
+});

@@ -14,9 +14,8 @@ const INITIAL_HOPS = 70;
 export function hopsLeft(request: SipRequest): number | undefined {
   const given = getHeader(request, 'Max-Forwards');
   if (given === undefined) return INITIAL_HOPS;
-  const hops = Number.parseInt(given, 10);
-  if (!Number.isFinite(hops)) return INITIAL_HOPS;
-  return hops <= 0 ? undefined : Math.min(hops, 255) - 1;
+  const hops = Number(given);
+  return hops > 0 ? hops - 1 : undefined;
 }
 
 /** The lines of a header are replaced by others, at the place of the first one (or after the Vias). */
