@@ -137,7 +137,8 @@ export class Callers {
    */
   private isOwn(from: ReturnType<typeof readIdentity>, device: DeviceConfig): boolean {
     if (from === undefined) return false;
-    const isOurs = from.host === '' || this.options.domain.hasHost(from.host);
+    const { domain } = this.options;
+    const isOurs = (from.host === '' && domain.hasContext(from.context)) || domain.hasHost(from.host);
     if (isOurs && this.options.devices.owner(from.user, device) === device) return true;
     return isAnonymous(from) && !this.options.devices.hasUser(from.user);
   }

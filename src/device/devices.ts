@@ -5,6 +5,7 @@ import { Guesses } from '../sip/guesses';
 import { NodeSignature } from '../sip/node-signature';
 import { NonceSource } from '../sip/nonce';
 import { parseNameAddr } from '../sip-message/name-addr';
+import { refuseUnreadable } from '../sip/request-checks';
 import { refuseBeforeAuthentication, type RegisterResponse } from '../sip/registrar';
 import type {
   Headers,
@@ -22,15 +23,7 @@ import { ConfiguredDevices } from './configured-devices';
 import type { IncomingCall } from './device-process';
 import type { Gateway } from './gateway';
 import { Gateways } from './gateways';
-import {
-  nodeCaller,
-  readInvite,
-  refuse,
-  refuseMalformed,
-  stationCaller,
-  wantedProcess,
-  type InviteContents,
-} from './incoming';
+import { nodeCaller, readInvite, refuse, stationCaller, wantedProcess, type InviteContents } from './incoming';
 import { Lateness } from './lateness';
 import { NodeRouter } from './node-router';
 import { answerOther, asksWhetherWeLive, refuseOptions } from './other-requests';
@@ -221,8 +214,8 @@ export class Devices implements UserAgentEvents {
   }
 
   private judgeRequest(request: ReceivedRequest): ResponseOptions & { status: number } {
-    const malformed = refuseMalformed(request);
-    if (malformed !== undefined) return this.told(request, withoutType(malformed));
+    const unreadable = refuseUnreadable(request.method, request.header, request.body);
+    if (unreadable !== undefined) return this.told(request, unreadable);
     if (this.draining && request.method !== 'REGISTER') return unavailable();
     if (request.method !== 'REGISTER' && hasTag(request.header('To')))
       return { status: 481, reason: 'Call/Transaction Does Not Exist' };
@@ -283,8 +276,8 @@ export class Devices implements UserAgentEvents {
   }
 
   private judgeInvite(request: ReceivedRequest, session: Session, trustRoute: () => void): IncomingCall | Refusal {
-    const malformed = refuseMalformed(request);
-    if (malformed !== undefined) return malformed;
+    const unreadable = refuseUnreadable(request.method, request.header, request.body);
+    if (unreadable !== undefined) return { type: 'refused', ...unreadable };
     const caller = this.identify(request);
     // Phones that are still here are called until they have moved; who calls goes elsewhere.
     if (this.draining && caller.type !== 'node') return { type: 'refused', ...unavailable() };

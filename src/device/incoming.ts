@@ -1,13 +1,12 @@
 import type { DeviceConfig } from '../config/types';
 import { isPid, type Pid } from '../process/pid';
-import { parseNumber, unsoundHeader } from '../sip-message/header-rules';
-import { canonicalName } from '../sip-message/headers';
+import { parseNumber } from '../sip-message/header-rules';
 import { entityOf, readBody } from '../sip/body';
 import type { SipDomain } from '../sip/domain';
-import { unsupportedExtensions } from '../sip/extensions';
 import { parseCount } from '../sip/header-values';
 import { readAssertedIdentity, readIdentity } from '../sip/identity';
 import { isAnonymous, readPrivacy } from '../sip/privacy';
+import { refuseUnservable } from '../sip/request-checks';
 import { readRequestUri, type RequestTarget } from '../sip/request-uri';
 import type { Headers, ReceivedRequest } from '../sip/user-agent';
 import type { CallerIdentity } from './device-process';
@@ -27,10 +26,9 @@ export function refuse(status: number, reason: string, headers: Headers = {}): R
   return { type: 'refused', status, reason, headers };
 }
 
-/** A header that is there and cannot be read (RFC 3261 sections 8.2 and 21.4.1); the embedded SIP server has seen to that already. */
-export function refuseMalformed({ method, header, body }: ReceivedRequest): Refusal | undefined {
-  const bad = unsoundHeader(method, header, body);
-  return bad === undefined ? undefined : refuse(400, `Bad ${canonicalName(bad)} Header`);
+/** Who may call us by any name has names for our context, too; a prefix of global numbers is no name. */
+function isNumberOfOurs(context: string | undefined, domain: SipDomain | undefined): boolean {
+  return domain === undefined ? context === undefined || /^[^+]/.test(context) : domain.hasContext(context);
 }
 
 /** Checks and reads an INVITE (RFC 3261 section 8.2). `domain`: undefined when its sender may call us by any name. */
@@ -39,9 +37,10 @@ export function readInvite(request: ReceivedRequest, domain: SipDomain | undefin
   if (target === undefined)
     return /^(sips?|tel):/i.test(request.uri) ? refuse(400, 'Bad Request URI') : refuse(416, 'Unsupported URI Scheme');
   if (target.host !== '' && domain?.hasHost(target.host) === false) return refuse(404, 'Not Our Domain');
+  if (!isNumberOfOurs(target.context, domain)) return refuse(404, 'Number Of Another Context');
   if (target.dialled === '') return refuse(484, 'Address Incomplete');
-  const unsupported = unsupportedExtensions(request.header);
-  if (unsupported.length > 0) return refuse(420, 'Bad Extension', { Unsupported: unsupported.join(', ') });
+  const unservable = refuseUnservable(request.header);
+  if (unservable !== undefined) return { type: 'refused', ...unservable };
   const maxForwards = parseNumber(request.header('Max-Forwards')?.trim() ?? String(DEFAULT_MAX_FORWARDS));
   if (maxForwards === undefined) return refuse(400, 'Bad Max-Forwards Header');
   if (maxForwards === 0) return refuse(483, 'Too Many Hops');

@@ -21,6 +21,7 @@ export function refuseOptions({ method, uri, header }: ReceivedRequest, domain: 
     return { status: 416, reason: 'Unsupported URI Scheme' };
   }
   if (target.host !== '' && !domain.hasHost(target.host)) return { status: 404, reason: 'Not Our Domain' };
+  if (!domain.hasContext(target.context)) return { status: 404, reason: 'Number Of Another Context' };
   const unsupported = unsupportedExtensions(header);
   if (unsupported.length === 0) return undefined;
   return { status: 420, reason: 'Bad Extension', headers: { Unsupported: unsupported.join(', ') } };

@@ -41,6 +41,11 @@ export class SipDomain {
     return this.hosts.has(canonicalHost(host));
   }
 
+  /** Whether local numbers of this context are numbers of ours; they are when nobody says of whom they are (RFC 3966 section 5.1.5). */
+  hasContext(context: string | undefined): boolean {
+    return context === undefined || this.hasHost(context);
+  }
+
   /** Whether a `sip:` or `sips:` URI is of our domain. */
   hasUri(uri: string): boolean {
     const parsed = parseUri(uri);

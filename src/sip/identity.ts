@@ -2,7 +2,7 @@ import { formatNameAddr, parseNameAddr, parseNameAddrList } from '../sip-message
 import { formatUri, parseUri } from '../sip-message/uri';
 import { hostInUri } from './domain';
 import { isHeaderSafe } from './header-values';
-import { normaliseDigits } from './request-uri';
+import { contextOf, normaliseDigits } from './request-uri';
 
 /** Who a header says that somebody is. */
 export interface Identity {
@@ -10,6 +10,8 @@ export interface Identity {
   readonly user: string;
   readonly host: string;
   readonly displayName: string | undefined;
+  /** Of a local number in a `tel:` URI: as `RequestTarget.context`. */
+  readonly context?: string;
 }
 
 const MAX_DISPLAY_NAME_LENGTH = 128;
@@ -21,7 +23,11 @@ function toIdentity(uri: string, displayName: string | undefined): Identity | un
   const usable = name !== undefined && name !== '' && name.length <= MAX_DISPLAY_NAME_LENGTH && isHeaderSafe(name);
   const user = normaliseDigits(parsed.user ?? '');
   if (user === undefined) return undefined;
-  return { user, host: parsed.host, displayName: usable ? name : undefined };
+  const context = parsed.scheme === 'tel' ? contextOf(parsed) : undefined;
+  return {
+    ...{ user, host: parsed.host, displayName: usable ? name : undefined },
+    ...(context === undefined ? {} : { context }),
+  };
 }
 
 /** Reads a From or To header. */

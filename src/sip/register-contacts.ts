@@ -44,9 +44,10 @@ function readInstance(params: ReadonlyMap<string, string | undefined>): string |
 
 /** Reads Contact and Expires of a REGISTER (RFC 3261 section 10.3, steps 6 and 7). */
 export function readContacts(contactHeader: string | undefined, expiresHeader: string | undefined): RequestedContacts {
-  if (contactHeader === undefined || contactHeader.trim() === '') return { type: 'fetch' };
+  if (contactHeader === undefined) return { type: 'fetch' };
   const addresses = parseNameAddrList([contactHeader]);
-  if (addresses === undefined) return { type: 'malformed', reason: 'Bad Contact Header' };
+  // A header that is there and empty is no question: its sender meant to say something.
+  if (addresses === undefined || addresses.length === 0) return { type: 'malformed', reason: 'Bad Contact Header' };
   if (addresses.length > MAX_CONTACTS_IN_REQUEST) return { type: 'malformed', reason: 'Too Many Contacts' };
   if (addresses.some(({ uri }) => uri === '*')) {
     // Expires must be there and be 0: a malformed one is no 0.

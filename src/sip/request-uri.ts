@@ -1,4 +1,4 @@
-import { parseUri } from '../sip-message/uri';
+import { parseUri, type SipUri } from '../sip-message/uri';
 import { isHeaderSafe } from './header-values';
 
 const MAX_DIALLED_LENGTH = 128;
@@ -9,6 +9,8 @@ export interface RequestTarget {
   readonly dialled: string;
   /** Empty for a `tel:` URI. */
   readonly host: string;
+  /** Where a local number means what it says: a domain, or a prefix of global numbers; undefined: that is not said. */
+  readonly context: string | undefined;
   /** Claim R14: without `;pid=` the node does its own digit analysis. */
   readonly pid: string | undefined;
   readonly boot: string | undefined;
@@ -26,9 +28,24 @@ export function readRequestUri(uri: string): RequestTarget | undefined {
   return {
     dialled,
     host: parsed.host,
+    context: contextOf(parsed),
     pid: parsed.params.get('pid'),
     boot: parsed.params.get('boot'),
   };
+}
+
+/**
+ * The `phone-context` of a local number, in a `tel:` URI or in the user part of another. It says of whom the number is, and is no prefix
+ * that makes a number of ours of it (RFC 3966 section 5.1.5). A global number needs none.
+ */
+export function contextOf({ scheme, user = '', params }: SipUri): string | undefined {
+  if (user.startsWith('+')) return undefined;
+  if (scheme === 'tel') return params.has('phone-context') ? (params.get('phone-context') ?? '') : undefined;
+  for (const parameter of user.split(';').slice(1)) {
+    const [name = '', value = ''] = parameter.split('=', 2);
+    if (name.toLowerCase() === 'phone-context') return value;
+  }
+  return undefined;
 }
 
 /** A user part as digits for digit analysis; `undefined` when it is too long or has control characters. */

@@ -162,21 +162,23 @@ export class SipPeer {
     else this.wire.socket.send(bytes.toString('utf8'));
   }
 
-  /** The text of a well-formed request, with a new branch. */
+  /** The text of a well-formed request, with a new branch. Max-Forwards, and a Contact beside none that is asked for, take the place of the usual. */
   request(options: RequestOptions): string {
     const { method, uri, from, to = `<${uri}>`, body = '', cseq = 1, headers = [] } = options;
-    const isTyped = headers.some((line) => /^Content-Type:/i.test(line));
+    const has = (name: string): boolean => headers.some((line) => line.toLowerCase().startsWith(`${name}:`));
     return [
       `${method} ${uri} SIP/2.0`,
       `Via: SIP/2.0/${this.wire.protocol} ${this.host}:${this.port};branch=z9hG4bK${randomToken()};rport`,
-      'Max-Forwards: 70',
+      ...(has('max-forwards') ? [] : ['Max-Forwards: 70']),
       `From: ${from}${from.includes(';tag=') ? '' : `;tag=${randomToken()}`}`,
       `To: ${to}`,
       `Call-ID: ${options.callId ?? randomToken()}`,
       `CSeq: ${cseq} ${method}`,
-      `Contact: ${options.contact ?? this.contact('peer')}`,
+      ...(has('contact') && options.contact === undefined
+        ? []
+        : [`Contact: ${options.contact ?? this.contact('peer')}`]),
       ...headers,
-      ...(body === '' || isTyped ? [] : ['Content-Type: application/sdp']),
+      ...(body === '' || has('content-type') ? [] : ['Content-Type: application/sdp']),
       `Content-Length: ${Buffer.byteLength(body)}`,
       '',
       body,

@@ -1,4 +1,4 @@
-import { ALLOW } from '../../sip-message/methods';
+import { ALLOW, isKnownMethod } from '../../sip-message/methods';
 import { getHeader, getHeaders } from '../../sip-message/headers';
 import type { SipRequest } from '../../sip-message/message';
 import { parseNameAddrList } from '../../sip-message/name-addr';
@@ -21,7 +21,6 @@ import type { Proxies } from './proxy/proxies';
 import { takePrack } from './reliable';
 
 const RETRY_AFTER: readonly [string, string] = ['Retry-After', '5'];
-const ROUTABLE = ['INVITE', 'REGISTER', 'OPTIONS', 'MESSAGE', 'INFO', 'NOTIFY', 'SUBSCRIBE', 'PUBLISH', 'REFER'];
 /** RFC 3261 section 10.2: a Contact may be a mailto or another URI. */
 const OTHER_SCHEME = /^(?!sips?:|tel:)[a-z][a-z0-9+.-]*:./i;
 
@@ -50,6 +49,7 @@ export class NetworkRequests {
     if (transaction === undefined) return this.ack(request, head, flow);
     // Both become part of a token line of the control protocol.
     if (head.callId.includes('|') || head.fromTag.includes('|')) return this.incoming.refuse(transaction, 400);
+    if (!isKnownMethod(head.method)) return this.incoming.refuse(transaction, 501, [['Allow', ALLOW]]);
     if (head.method === 'REGISTER' && !contactsAreSound(request)) return this.incoming.refuse(transaction, 400);
     if (head.toTag === '' || head.method === 'REGISTER') return this.outsideDialog(head, transaction);
     if (head.method !== 'BYE' && this.incoming.isCrowded(head))
@@ -191,8 +191,7 @@ export class NetworkRequests {
   private unroutable(method: string, transaction: ServerTransaction): void {
     if (method === 'BYE' || method === 'UPDATE' || method === 'PRACK') return this.incoming.refuse(transaction, 481);
     if (method === 'REFER') return this.incoming.refuse(transaction, 405, [['Allow', ALLOW]]);
-    if (ROUTABLE.includes(method)) return this.incoming.refuse(transaction, 503);
-    this.incoming.refuse(transaction, 501, [['Allow', ALLOW]]);
+    this.incoming.refuse(transaction, 503);
   }
 
   private inDialog(record: DialogRecord, head: RequestHead, transaction: ServerTransaction): void {

@@ -1,8 +1,6 @@
-import { unsoundHeader } from '../../sip-message/header-rules';
-import { canonicalName } from '../../sip-message/headers';
 import type { Body, Unreadable } from '../body';
 import type { DigestClient } from '../digest-client';
-import { unsupportedExtensions } from '../extensions';
+import { refuseUnreadable, refuseUnservable } from '../request-checks';
 import type { Session, SessionSignal } from '../user-agent';
 import { sendAuthenticated, type Sending } from './authenticated';
 import {
@@ -184,15 +182,10 @@ export abstract class DialogSession implements Session {
     if (MOVES_TARGET.has(request.method)) this.requestUri = undefined;
     const id = `${this.id}/${++this.requests}`;
     const header = headerReader(request);
-    const bad = unsoundHeader(request.method, header, request.body ?? '');
-    if (bad !== undefined) {
-      this.guard('refusal', () => response.send(400, `Bad ${canonicalName(bad)} Header`, {}));
-      return;
-    }
-    const missing = unsupportedExtensions(header);
-    if (missing.length > 0) {
-      const headers = { Unsupported: missing.join(', ') };
-      this.guard('refusal', () => response.send(420, undefined, { headers }));
+    const refusal = refuseUnreadable(request.method, header, request.body ?? '') ?? refuseUnservable(header);
+    if (refusal !== undefined) {
+      const { status, reason, headers } = refusal;
+      this.guard('refusal', () => response.send(status, reason, { headers: { ...headers } }));
       return;
     }
     const isOffer = request.method === 'INVITE' || request.method === 'UPDATE';

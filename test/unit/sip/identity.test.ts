@@ -49,6 +49,18 @@ describe('our domain', () => {
   });
 });
 
+describe('numbering contexts (RFC 3966 §5.1.5)', () => {
+  const domain = new SipDomain('Acme.Example', ['10.0.0.1', 'pbx.acme.example']);
+
+  test.each([undefined, 'acme.example', 'PBX.acme.example.', '10.0.0.1'])('%s is ours', (context) => {
+    expect(domain.hasContext(context)).toBe(true);
+  });
+
+  test.each(['', '+44', '+1-214', 'example', 'elsewhere.example'])('%j is not', (context) => {
+    expect(domain.hasContext(context)).toBe(false);
+  });
+});
+
 describe('listeners', () => {
   test('a listener on the loopback is localhost too; a wildcard one has every address of the machine', () => {
     const domain = new SipDomain('acme.example');
@@ -72,6 +84,23 @@ describe('request URIs', () => {
     ['sip:acme.example', ''],
   ])('%s dials %j', (uri, dialled) => {
     expect(readRequestUri(uri)).toMatchObject({ dialled, pid: undefined });
+  });
+
+  test.each([
+    ['tel:2000', undefined],
+    ['tel:+442000', undefined],
+    ['tel:+442000;phone-context=+44', undefined],
+    ['tel:2000;phone-context=+44', '+44'],
+    ['tel:2000;PHONE-Context=Acme.Example', 'Acme.Example'],
+    ['tel:2000;phone-context', ''],
+    ['tel:20-00;ext=1;phone-context=+1-214', '+1-214'],
+    ['sip:2000;phone-context=+44@acme.example;user=phone', '+44'],
+    ['sip:2000;ext=1;Phone-Context=%2B44@acme.example', '+44'],
+    ['sip:2000;phone-context@acme.example;user=phone', ''],
+    ['sip:+442000;phone-context=+44@acme.example;user=phone', undefined],
+    ['sip:2000@acme.example;phone-context=+44', undefined],
+  ])('RFC 3966 §5.1.5: %s is of the context %p', (uri, context) => {
+    expect(readRequestUri(uri)?.context).toBe(context);
   });
 
   test.each(['', 'mailto:a@b', 'sip:%zz@h', `sip:${'1'.repeat(200)}@h`, 'sip:a%0d%0ab@h'])(

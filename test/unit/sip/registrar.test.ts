@@ -135,6 +135,8 @@ describe('RFC 3261 §10.3: contacts', () => {
 
   test.each([
     ['a malformed Contact', '<sip:alice@10.0.0.7'],
+    ['an empty Contact', ''],
+    ['a Contact of nothing but commas', ' , '],
     ['a telephone number', '<tel:1000>'],
     ['a web address', '<http://10.0.0.7/>'],
     ['URI headers', '<sip:alice@10.0.0.7?X-Tandem-Node=1>'],

@@ -1,0 +1,116 @@
+import { DESCRIPTION, TestNode } from './support';
+
+const GATEWAY_SOURCE = { protocol: 'udp', address: '10.9.9.9', port: 5090 };
+const started = (): TestNode => new TestNode().start();
+
+describe('RFC 3261 §7.1, §21.5.2: what is no method is refused before anybody is asked who he is', () => {
+  test.each(['invite', 'Invite', 'register', 'options', 'bye', 'FOO', 'INVITES', 'PING', 'x'])('%s: 501', (method) => {
+    for (const To of ['<sip:2000@acme.example>', '<sip:2000@acme.example>;tag=some']) {
+      const answer = started().send({ method, headers: { To } });
+      expect(answer).toMatchObject({ status: 501, headers: { Allow: expect.stringContaining('INVITE') as string } });
+    }
+  });
+
+  test.each(['SUBSCRIBE', 'NOTIFY', 'PUBLISH', 'REFER', 'UPDATE', 'MESSAGE'])('%s: is a method', (method) => {
+    expect(started().send({ method }).status).toBe(407);
+  });
+});
+
+describe('RFC 3261 §21.4.1: a header that is there and cannot be read', () => {
+  const rows: readonly (readonly [string, string, readonly string[]])[] = [
+    ['Max-Forwards', '400', ['-1', '256', 'abc', '', '70,70']],
+    ['Expires', '400', ['-1', 'soon', '', '4294967296']],
+    ['Session-Expires', '400', ['-1', 'x;refresher=uac', '']],
+    ['Min-SE', '400', ['-1', '1.5', '']],
+    ['Contact', '400', ['', ' , ']],
+    ['Require', '400', ['']],
+    ['Route', '400', ['']],
+    ['Content-Type', '400', ['']],
+  ];
+  test.each(rows)('%s in an INVITE', (name, status, values) => {
+    for (const value of values) {
+      const node = started();
+      const told = node.invite({ uri: 'sip:2000@acme.example', headers: { [name]: value }, body: DESCRIPTION }).told;
+      expect(told).toMatchObject([{ status: Number(status), reason: `Bad ${name} Header` }]);
+      expect(node.calls).toEqual([]);
+    }
+  });
+
+  test('in other requests', () => {
+    for (const method of ['REGISTER', 'OPTIONS', 'MESSAGE'])
+      for (const [name, value] of [
+        ['Max-Forwards', '300'] as const,
+        ['Contact', ''] as const,
+        ['Require', ''] as const,
+      ])
+        expect([method, name, started().send({ method, headers: { [name]: value } }).status]).toEqual([
+          method,
+          name,
+          400,
+        ]);
+    expect(started().register({ contact: '' })).toMatchObject({ status: 400 });
+  });
+});
+
+describe('RFC 3966 §5.1.5: a local number is one of ours when its context is ours', () => {
+  const ours = [
+    'tel:2000',
+    'tel:20-00;phone-context=acme.example',
+    'sip:2000;phone-context=ACME.example@acme.example;user=phone',
+    'sip:2000@acme.example;user=phone',
+  ];
+  const prefixes = [
+    'tel:2000;phone-context=+44',
+    'tel:2000;ext=1;phone-context=+1-214',
+    'tel:2000;phone-context',
+    'sip:2000;phone-context=+44@acme.example;user=phone',
+    'sip:2000;phone-context=%2B44@acme.example',
+    'sip:2000;ext=1;PHONE-CONTEXT=+44@acme.example;user=phone',
+  ];
+  const domains = ['tel:2000;phone-context=elsewhere.example', 'sip:2000;phone-context=elsewhere.example@acme.example'];
+
+  test.each(ours)('%s is', (uri) => {
+    const node = started();
+    expect(node.call('', { uri }).told).toEqual([]);
+    expect(node.calls).toMatchObject([{ dialled: '2000' }]);
+    expect(node.send({ method: 'OPTIONS', uri }).status).toBe(407);
+  });
+
+  test.each([...prefixes, ...domains])('%s is not: 404, also for OPTIONS', (uri) => {
+    const node = started();
+    expect(node.call('', { uri }).told).toMatchObject([{ status: 404, reason: 'Number Of Another Context' }]);
+    expect(node.send({ method: 'OPTIONS', uri }).status).toBe(404);
+    expect(node.calls).toEqual([]);
+  });
+
+  const fromGateway = (node: TestNode, uri: string) =>
+    node.invite({ uri, source: GATEWAY_SOURCE, headers: { From: '<sip:+14085550100@carrier.example>;tag=1' } }).told;
+
+  test.each(prefixes)('nor for a gateway: %s', (uri) => {
+    expect(fromGateway(started(), uri)).toMatchObject([{ status: 404 }]);
+  });
+
+  test.each([...ours, ...domains])('a gateway may name us, and our context, as its network does: %s', (uri) => {
+    expect(fromGateway(started(), uri)).toEqual([]);
+  });
+});
+
+describe('RFC 3323 §5: privacy that is critical and not done', () => {
+  test.each(['session;critical', 'critical;session;id', 'id;unheard-of;critical', 'SESSION, critical'])(
+    '%s: 500',
+    (Privacy) => {
+      const node = started();
+      const told = node.call('2000', { headers: { Privacy } }).told;
+      expect(told).toMatchObject([{ status: 500, reason: expect.stringContaining('Privacy Not Provided') as string }]);
+      const headers = { From: '<sip:+14085550100@carrier.example>;tag=1', Privacy };
+      expect(node.invite({ uri: 'sip:2000@acme.example', source: GATEWAY_SOURCE, headers }).told).toMatchObject([
+        { status: 500 },
+      ]);
+      expect(node.calls).toEqual([]);
+    },
+  );
+
+  test.each(['session', 'id;critical', 'header;user;critical', 'none;critical'])('%s: the call goes on', (Privacy) => {
+    expect(started().call('2000', { headers: { Privacy } }).told).toEqual([]);
+  });
+});
