@@ -84,6 +84,7 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     log,
     onTrouble: (reason) => problems.set('journal', reason && persistenceAdvice(reason)),
   });
+  cluster.keepGraves(journal);
   const givenNumbers = new ClaimFile(stateDir, log, config.cluster.name);
   const { processes: resources, orphans } = await startMediaResources({
     config,

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { CancelTimer } from '../process/clock';
 import type { RegistrationChange } from '../registration/composite-set';
+import type { GraveStore } from '../registration/grave';
 import { deletionReason } from '../registration/record';
 import { Convergence } from './convergence';
 import { silentMetrics, type Metrics } from '../telemetry/metrics';
+import { delaysOf } from './delays';
+import { GraveKeeper } from './grave-keeper';
 import { claimedSender, Envelope, type Refusal } from './envelope';
 import { ClusterMessenger } from './messenger';
 import type { ClusterCounters, ClusterOptions, PeerStatus } from './options';
@@ -24,8 +27,6 @@ export class NodeNumberTakenError extends Error {
 
 const BUS_START_MS = 2_000;
 const BUS_STOP_MS = 1_000;
-/** A change that is told later than this after its stamp was not made just now. */
-const FRESH_MS = 1_000;
 
 /** This node as a member of the cluster: the shell around the protocol core. Nothing received throws out of it. */
 export class Cluster {
@@ -44,6 +45,7 @@ export class Cluster {
   private readonly envelope: Envelope;
   private readonly effects: Effect[] = [];
   private probe: StartProbe | undefined;
+  private readonly graves = new GraveKeeper();
   private protocol: NodeProtocol | undefined;
   private boot = 0;
   private performing = false;
@@ -106,6 +108,11 @@ export class Cluster {
     this.perform(this.protocol.start(now));
     this.armTick();
     return { boot: this.boot };
+  }
+
+  /** What this knows that has left counts, and what leaves from now on is remembered in it. */
+  keepGraves(store: GraveStore): void {
+    if (this.protocol !== undefined) this.perform(this.graves.open(store, this.protocol, this.options.clock.now()));
   }
 
   /** Says goodbye and disconnects. Never rejects. */
@@ -188,18 +195,10 @@ export class Cluster {
     }
   }
 
-  /**
-   * From the stamp that the owner gave a change to its standing in our tables. What was stamped long before it was told
-   * (restored from a journal, or repeated) says nothing of the way that it took.
-   */
-  private measureDelay({ node, at, changes }: Deltas): void {
-    if (node === this.options.node) return;
-    const now = this.options.clock.now();
-    for (const change of changes) {
-      const stamp = change.op === 'put' ? change.record.stamp : change.op === 'stamp' ? change.stamp : undefined;
-      if (stamp === undefined || at.ms - stamp.ms > FRESH_MS) continue;
-      this.metrics.observe('tandem_replication_delay_seconds', Math.max(0, now - stamp.ms) / 1000);
-    }
+  private measureDelay(deltas: Deltas): void {
+    if (deltas.node === this.options.node) return;
+    for (const ms of delaysOf(deltas, this.options.clock.now()))
+      this.metrics.observe('tandem_replication_delay_seconds', ms / 1000);
   }
 
   private refuse(refusal: Refusal, channel: string, payload: string): void {
@@ -303,6 +302,10 @@ export class Cluster {
         return this.options.onMovedBinding?.(effect.key, 'back');
       case 'own-settled':
         return this.options.onMovedBinding?.(effect.key, 'settled');
+      case 'buried':
+        return this.graves.bury(effect.key, effect.grave);
+      case 'exhumed':
+        return this.graves.exhume(effect.key);
       case 'peer-online':
         this.metrics.count('tandem_cluster_transitions_total', { to: 'on-line' });
         log.info('a node is on-line', { peer: effect.node, boot: effect.boot, address: effect.address });

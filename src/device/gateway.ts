@@ -75,18 +75,18 @@ export class Gateway implements DeviceProcess {
     return this.up;
   }
 
+  /** The cluster may know better at once, and stop it again: so that comes last. */
   start(): void {
-    this.publish();
     this.poll();
+    this.publish();
   }
 
-  /** It has registered again: it is there. */
+  /** It has registered again: it is there, which is to be published. */
   relocate(place: GatewayPlace, stamp: Stamp): void {
     this.place = place;
     this.stamp = stamp;
     this.misses = 0;
     this.up = true;
-    this.publish();
   }
 
   /**
@@ -138,7 +138,8 @@ export class Gateway implements DeviceProcess {
     };
   }
 
-  private publish(): void {
+  /** Puts it on the table as it is. */
+  publish(): void {
     const { composite, node } = this.options.room;
     composite.put(node, this.record());
   }

@@ -38,9 +38,11 @@ export class MovedBindings {
   constructor(
     private readonly options: Pick<
       DevicesOptions,
-      'boot' | 'clock' | 'composite' | 'config' | 'node' | 'pids' | 'stamps'
+      'boot' | 'clock' | 'composite' | 'config' | 'journal' | 'node' | 'pids' | 'stamps'
     >,
   ) {
+    for (const { of, name, stamp, until } of options.journal?.buried() ?? [])
+      if (of === 'device') this.left.set(name, { stamp, until });
     options.composite.onChange((change) => this.endWhatHasLeft(change));
   }
 
@@ -64,6 +66,12 @@ export class MovedBindings {
     const kept = this.kept.get(key);
     this.kept.delete(key);
     return kept;
+  }
+
+  /** It does not come back, not after a restart either. */
+  settle(key: string): void {
+    this.kept.delete(key);
+    this.options.journal?.delete(key);
   }
 
   /** This connection is closed: what came over it does not come back. Without one: all of them. */
@@ -90,7 +98,7 @@ export class MovedBindings {
     const elsewhere = composite.ofDevice(device.name).filter(({ owner }) => owner !== node);
     for (const [key, { device: of, registration }] of this.kept)
       if (of.name === device.name && (identities === 'all' || identities.includes(registration.binding.identity)))
-        this.kept.delete(key);
+        this.settle(key);
     if (identities === 'all') {
       const meant = elsewhere.filter(({ record }) => !this.continues(record.key, request));
       for (const { record } of meant) this.end(record);
@@ -136,12 +144,15 @@ export class MovedBindings {
   }
 
   private leaves({ name }: DeviceConfig): void {
-    const now = this.options.clock.now();
+    const { clock, journal, stamps } = this.options;
+    const [now, stamp, until] = [clock.now(), stamps.next(), this.longestLife];
     this.left.delete(name);
-    this.left.set(name, { stamp: this.options.stamps.next(), until: this.longestLife });
-    for (const [oldest, { until }] of this.left) {
-      if (this.left.size <= CAPACITY && now < until) return;
+    this.left.set(name, { stamp, until });
+    journal?.bury({ of: 'device', name, stamp, until });
+    for (const [oldest, { until: end }] of this.left) {
+      if (this.left.size <= CAPACITY && now < end) return;
       this.left.delete(oldest);
+      journal?.exhume({ of: 'device', name: oldest });
     }
   }
 

@@ -2,9 +2,7 @@ import { formatIdentity, sipUri } from '../sip/identity';
 import { hostInUri } from '../sip/domain';
 import type { Headers, SipSource } from '../sip/user-agent';
 import { ANONYMOUS } from '../sip/privacy';
-import type { JournaledBinding } from '../registration/journal';
 import type { CallerIdentity, OutgoingCall } from './device-process';
-import type { Flows } from './ports';
 
 /** The domain of identities that are nobody's of ours, where one must stand: between nodes. */
 const OUTSIDE_DOMAIN = 'outside.invalid';
@@ -64,14 +62,4 @@ export function nextHopTo(source: SipSource, contact: string): string | undefine
   if (isConnectionBound(source) && /;transport=wss?([;>?]|$)/i.test(contact)) return undefined;
   const transport = source.protocol.toLowerCase();
   return sipUri(undefined, source.address, { port: source.port, parameters: [['transport', transport]] });
-}
-
-/**
- * Where a device was whose binding is taken up from the journal. The flow of datagrams outlives the SIP server; one that
- * was not noted is that from the address to any listener.
- */
-export function journaledSource({ record, flow }: JournaledBinding, flows: Flows | undefined): SipSource | undefined {
-  const source = parseAddress(record.address);
-  if (source === undefined || flows === undefined) return source;
-  return { ...source, flow: flow ?? `${nextHopTo(source, record.contact) ?? ''};flow` };
 }

@@ -1,9 +1,9 @@
 import type { GatewayConfig } from '../config/types';
-import { compareStamps, type Stamp } from '../process/hlc';
+import type { Stamp } from '../process/hlc';
 import type { Pid } from '../process/pid';
 import type { RegistrationChange } from '../registration/composite-set';
 import type { JournaledBinding } from '../registration/journal';
-import { deletionReason, type DeletionReason } from '../registration/record';
+import { deletionReason, type DeletionReason, type RegistrationRecord } from '../registration/record';
 import type { SipDomain } from '../sip/domain';
 import { readContacts } from '../sip/register-contacts';
 import { register, type Binding, type RegisterResponse } from '../sip/registrar';
@@ -13,8 +13,9 @@ import { ExpiryQueue } from './expiry-queue';
 import { Gateway, gatewayKey } from './gateway';
 import type { GatewayCredentials } from './gateway-credentials';
 import { registeredPlace } from './gateway-place';
-import { formatAddress, isConnectionBound, journaledSource } from './outgoing';
+import { formatAddress, isConnectionBound } from './outgoing';
 import type { DevicesOptions, MovedOutcome } from './ports';
+import { journaledBinding, journaledSource, restoredStamp, STAYS_ON_DISK } from './restoring';
 
 /** A gateway that has registered here. */
 interface Held {
@@ -118,7 +119,14 @@ export class RegisteredGateways {
     this.expiry.stop();
   }
 
-  private bind(gateway: GatewayConfig, binding: Binding, source: SipSource, stamp: Stamp): void {
+  /** The cluster may know better at once, and take it off the table again: so that comes last. */
+  private bind(
+    gateway: GatewayConfig,
+    binding: Binding,
+    source: SipSource,
+    stamp: Stamp,
+    journaled?: 'journaled',
+  ): void {
     const place = registeredPlace(binding.contact, source, binding.expiresAt);
     const known = this.byName.get(gateway.name)?.process;
     const process =
@@ -138,18 +146,14 @@ export class RegisteredGateways {
     this.byName.set(gateway.name, { process, binding, source, stamp });
     this.byPid.set(process.pid, process);
     this.expiry.set(gateway.name, binding.expiresAt);
-    if (known === undefined) {
-      process.start();
-      this.options.log.info(
-        { gateway: gateway.name, pid: process.pid, contact: binding.contact },
-        'gateway registered',
-      );
-    } else known.relocate(place, stamp);
-    this.keep(process, binding, source);
+    known?.relocate(place, stamp);
+    if (journaled === undefined) this.writeDown(process.record(), binding, source);
+    if (known !== undefined) return known.publish();
+    this.options.log.info({ gateway: gateway.name, pid: process.pid, contact: binding.contact }, 'gateway registered');
+    process.start();
   }
 
-  private keep(process: Gateway, { callId, cseq, registeredAt }: Binding, source: SipSource): void {
-    const record = process.record();
+  private writeDown(record: RegistrationRecord, { callId, cseq, registeredAt }: Binding, source: SipSource): void {
     if (isConnectionBound(source)) this.options.journal?.delete(record.key);
     else
       this.options.journal?.put({
@@ -169,7 +173,7 @@ export class RegisteredGateways {
     this.byPid.delete(process.pid);
     this.expiry.delete(name);
     process.stop(reason);
-    if (reason !== 'stopped') this.options.journal?.delete(process.key);
+    if (!STAYS_ON_DISK.has(reason)) this.options.journal?.delete(process.key);
     this.options.metrics.count('tandem_registrations_removed_total', { reason });
     this.options.log.info({ gateway: name, pid: process.pid, reason }, 'gateway deleted');
   }
@@ -189,26 +193,22 @@ export class RegisteredGateways {
   movedBinding(key: string, outcome: MovedOutcome): void {
     const kept = this.kept.get(key);
     this.kept.delete(key);
-    if (outcome === 'settled' || kept === undefined || kept.binding.expiresAt <= this.options.clock.now()) return;
+    if (outcome === 'settled' || kept === undefined || kept.binding.expiresAt <= this.options.clock.now()) {
+      if (kept !== undefined) this.options.journal?.delete(key);
+      return;
+    }
     this.bind(kept.process.gateway, kept.binding, kept.source, kept.stamp);
   }
 
   private revive(journaled: JournaledBinding): boolean {
-    const { record, callId, cseq, registeredAt } = journaled;
-    const { clock, composite, node, stamps } = this.options;
+    const { record } = journaled;
+    const { clock, stamps } = this.options;
     const gateway = this.devices.gatewayNamed(record.device);
     const source = journaledSource(journaled, this.options.flows);
-    if (gateway === undefined || gateway.uri !== undefined || source === undefined || isConnectionBound(source))
-      return false;
+    if (gateway === undefined || gateway.uri !== undefined || source === undefined) return false;
     if (record.expiresAt <= clock.now() || record.key !== gatewayKey(gateway)) return false;
-    // The stamp stays: being restored is no news of the gateway, which may have gone elsewhere meanwhile.
-    const superseded = composite
-      .holders(record.key, node)
-      .some((owner) => compareStamps(composite.get(owner, record.key)?.stamp ?? record.stamp, record.stamp) > 0);
-    if (superseded || !stamps.merge(record.stamp)) return false;
-    const { contact, expiresAt } = record;
-    const binding: Binding = { identity: contact, instance: undefined, contact, callId, cseq, registeredAt, expiresAt };
-    this.bind(gateway, binding, source, record.stamp);
+    const binding = journaledBinding(journaled, record.contact, undefined);
+    this.bind(gateway, binding, source, restoredStamp(record.stamp, stamps), 'journaled');
     return true;
   }
 }

@@ -5,9 +5,9 @@ import type { Pid } from '../process/pid';
 import { bindingKey } from '../registration/binding-key';
 import type { RegistrationChange } from '../registration/composite-set';
 import type { JournaledBinding } from '../registration/journal';
-import { deletionReason, type DeletionReason } from '../registration/record';
+import { deletionReason, type DeletionReason, type RegistrationRecord } from '../registration/record';
 import type { SipDomain } from '../sip/domain';
-import { register, type Binding, type BindingChange, type RegisterResponse } from '../sip/registrar';
+import { register, type BindingChange, type RegisterResponse } from '../sip/registrar';
 import { parseVia } from '../sip-message/via';
 import type { ReceivedRequest, SipSource } from '../sip/user-agent';
 import type { ConfiguredDevices } from './configured-devices';
@@ -16,12 +16,12 @@ import { readReportedIdentity } from './device-identity';
 import { ExpiryQueue } from './expiry-queue';
 import { FlowTable } from './flow-table';
 import { MovedBindings } from './moved-bindings';
-import { isConnectionBound, journaledSource } from './outgoing';
 import { Placement } from './placement';
 import { answerTime, type PollOutcome, type PollSubject } from './poll-policy';
 import { Polls } from './polls';
 import type { DevicesOptions, MovedOutcome } from './ports';
 import { askedList, growth } from './registration-request';
+import { restoredStation, STAYS_ON_DISK } from './restoring';
 import { Station, type Registration } from './station';
 
 const MAX_CONTACTS = 10;
@@ -195,7 +195,7 @@ export class Stations {
     const station = this.byKey.get(key);
     if (station === undefined) return;
     this.forget(station, key);
-    if (reason !== 'stopped') this.options.journal?.delete(key);
+    if (!STAYS_ON_DISK.has(reason)) this.options.journal?.delete(key);
     this.options.metrics.count('tandem_registrations_removed_total', { reason });
     this.options.composite.delete(this.options.node, key, reason);
     this.options.log.info({ device: station.device.name, pid: station.pid, reason }, 'station deleted');
@@ -232,7 +232,7 @@ export class Stations {
     }
   }
 
-  private add(device: DeviceConfig, registration: Registration): Station {
+  private add(device: DeviceConfig, registration: Registration, journaled?: 'journaled'): Station {
     this.moved.take(bindingKey(device.name, registration.binding.identity));
     const { pids, boot, userAgent, log } = this.options;
     const station = new Station(
@@ -253,23 +253,34 @@ export class Stations {
     const siblings = this.byDevice.get(device.name);
     if (siblings === undefined) this.byDevice.set(device.name, new Set([station]));
     else siblings.add(station);
-    this.publish(station);
     log.info({ device: device.name, pid: station.pid, contact: registration.binding.contact }, 'station registered');
+    this.publish(station, journaled);
     return station;
   }
 
-  private publish(station: Station): void {
+  /** The cluster may know better at once, and take it off the table again: so that comes last. */
+  private publish(station: Station, journaled?: 'journaled'): void {
     const record = station.record();
+    this.expiry.set(record.key, record.expiresAt);
+    this.flows.set(station);
+    this.polls?.watch(record.key, this.pollSubject(station));
+    if (journaled === undefined) this.writeDown(station, record);
+    this.options.composite.put(this.options.node, record);
+  }
+
+  private writeDown(station: Station, record: RegistrationRecord): void {
+    const { journal } = this.options;
     const { binding, mediaResourceGroupList, source } = station.registration;
     const { callId, cseq, registeredAt } = binding;
     const asked = mediaResourceGroupList === undefined ? {} : { mediaResourceGroupList };
     const flow = source.flow === undefined ? {} : { flow: source.flow };
-    this.expiry.set(record.key, record.expiresAt);
-    if (station.connectionBound) this.options.journal?.delete(record.key);
-    else this.options.journal?.put({ record, callId, cseq, registeredAt, ...asked, ...flow });
-    this.options.composite.put(this.options.node, record);
-    this.flows.set(station);
-    this.polls?.watch(record.key, this.pollSubject(station));
+    if (station.connectionBound) journal?.delete(record.key);
+    else journal?.put({ record, callId, cseq, registeredAt, ...asked, ...flow });
+  }
+
+  /** It may have been there and not be there: it is asked as soon as may be. */
+  private doubt(station: Station): void {
+    if (this.byKey.get(station.key) === station) this.polls?.suspect(station.key, this.pollSubject(station));
   }
 
   private forget(station: Station, key: string): void {
@@ -302,11 +313,14 @@ export class Stations {
 
   /** `back`: what a phone had moved to is gone, and its binding here is the newest again; it is asked whether it is there. */
   movedBinding(key: string, outcome: MovedOutcome): void {
-    const kept = this.moved.take(key);
-    const { clock, log } = this.options;
-    if (outcome === 'settled' || kept === undefined || kept.registration.binding.expiresAt <= clock.now()) return;
-    log.info({ device: kept.device.name }, 'a phone that had moved is ours again: where it went it is not');
-    this.polls?.suspect(key, this.pollSubject(this.add(kept.device, kept.registration)));
+    const kept = outcome === 'settled' ? undefined : this.moved.take(key);
+    if (kept === undefined || kept.registration.binding.expiresAt <= this.options.clock.now())
+      return this.moved.settle(key);
+    this.options.log.info(
+      { device: kept.device.name },
+      'a phone that had moved is ours again: where it went it is not',
+    );
+    this.doubt(this.add(kept.device, kept.registration));
   }
 
   private restoreOne(journaled: JournaledBinding): boolean {
@@ -315,28 +329,14 @@ export class Stations {
     if (journal !== undefined && !journal.holds(journaled)) return false;
     const station = this.revive(journaled);
     if (station === undefined) journal?.delete(journaled.record.key);
-    else this.polls?.suspect(station.key, this.pollSubject(station));
+    else this.doubt(station);
     return station !== undefined;
   }
 
   private revive(journaled: JournaledBinding): Station | undefined {
-    const { record, callId, cseq, registeredAt, mediaResourceGroupList } = journaled;
-    const { clock, composite, node, stamps } = this.options;
-    const device = this.devices.named(record.device);
-    const source = journaledSource(journaled, this.options.flows);
-    if (device === undefined || source === undefined || isConnectionBound(source)) return undefined;
-    if (record.expiresAt <= clock.now() || this.byKey.has(record.key)) return undefined;
-    // The stamp stays: being restored is no news of the phone, which may have gone elsewhere meanwhile.
-    const superseded = composite
-      .holders(record.key, node)
-      .some((owner) => compareStamps(composite.get(owner, record.key)?.stamp ?? record.stamp, record.stamp) > 0);
-    if (superseded) this.moved.note(record.key, journaled);
-    if (superseded || !stamps.merge(record.stamp)) return undefined;
-    const { contact, expiresAt, instance: identity } = record;
-    const instance = /^sips?:/i.test(identity) ? undefined : identity;
-    const binding: Binding = { identity, instance, contact, callId, cseq, registeredAt, expiresAt };
-    const asked = device.acceptListFromDevice && mediaResourceGroupList !== undefined ? { mediaResourceGroupList } : {};
-    return this.add(device, { binding, source, stamp: record.stamp, mac: record.mac, ...asked });
+    const restored = restoredStation(journaled, this.devices, this.options);
+    if (restored === undefined || this.byKey.has(journaled.record.key)) return undefined;
+    return this.add(restored.device, restored.registration, 'journaled');
   }
 
   /** A REGISTER that this node does not take: 503, or the node that the phone should use (RFC 3261 section 21.3.4). */

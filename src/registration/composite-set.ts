@@ -55,7 +55,11 @@ export class CompositeSet {
   /** Purges of which not everybody has been told yet. */
   private purging = 0;
   private readonly listeners: ((change: RegistrationChange) => void)[] = [];
+  /** Changes of which somebody has to be told yet, in their order. */
+  private untold: RegistrationChange[] = [];
+  private telling = false;
 
+  /** Everybody is told every change, in the same order: what a follower changes itself is told when all have been told of what it follows. */
   onChange(listener: (change: RegistrationChange) => void): void {
     this.listeners.push(listener);
   }
@@ -171,15 +175,21 @@ export class CompositeSet {
   }
 
   private tell(change: RegistrationChange): void {
-    let failures: unknown[] | undefined;
-    for (const listener of this.listeners) {
-      try {
-        listener(change);
-      } catch (error) {
-        (failures ??= []).push(error);
+    this.untold.push(change);
+    if (this.telling) return;
+    this.telling = true;
+    const failures: unknown[] = [];
+    for (const next of this.untold)
+      for (const listener of this.listeners) {
+        try {
+          listener(next);
+        } catch (error) {
+          failures.push(error);
+        }
       }
-    }
+    this.untold = [];
+    this.telling = false;
     // Everybody is told, whoever fails: the tables that follow must not drift apart.
-    if (failures !== undefined) throw new AggregateError(failures, 'a follower of the registrations failed');
+    if (failures.length > 0) throw new AggregateError(failures, 'a follower of the registrations failed');
   }
 }

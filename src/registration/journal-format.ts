@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type BuriedName, type Departed, GraveTable } from './grave';
 import type { RegistrationRecord } from './record';
-import { isCount, isObject, isRegistrationRecord } from './validate';
+import { isCount, isKey, isObject, isRegistrationRecord, isStamp } from './validate';
 
 /** A local binding as it must be known after a restart. */
 export interface JournaledBinding {
@@ -26,6 +27,7 @@ export interface JournalIdentity {
 /** What a journal file says, and what of it could not be read. */
 export interface JournalContents {
   readonly bindings: Map<string, JournaledBinding>;
+  readonly graves: GraveTable;
   /** Undefined: the file does not say whose it is. */
   readonly identity: JournalIdentity | undefined;
   /** Complete lines whose checksum or content is wrong. */
@@ -62,6 +64,16 @@ export function deleteLine(key: string): string {
   return line({ delete: key });
 }
 
+/** The line that says that something has left. */
+export function buryLine({ of, name, stamp, until }: Departed): string {
+  return line({ bury: { of, name, stamp, until } });
+}
+
+/** The line that says that this counts no more. */
+export function exhumeLine({ of, name }: BuriedName): string {
+  return line({ exhume: { of, name } });
+}
+
 /** The first line of a file. */
 export function identityLine({ cluster, node }: JournalIdentity): string {
   return line({ journal: { cluster, node } });
@@ -81,9 +93,19 @@ function isBinding(value: unknown): value is JournaledBinding {
   return isCount(value.cseq) && isCount(value.registeredAt) && isRegistrationRecord(value.record);
 }
 
+function isBuriedName(value: unknown): value is BuriedName {
+  return isObject(value) && (value.of === 'binding' || value.of === 'device') && isKey(value.name);
+}
+
+function isDeparted(value: unknown): value is Departed {
+  return isBuriedName(value) && 'stamp' in value && isStamp(value.stamp) && 'until' in value && isCount(value.until);
+}
+
 type Line =
   | { readonly type: 'put'; readonly binding: JournaledBinding }
   | { readonly type: 'delete'; readonly key: string }
+  | { readonly type: 'bury'; readonly departed: Departed }
+  | { readonly type: 'exhume'; readonly name: BuriedName }
   | { readonly type: 'identity'; readonly identity: JournalIdentity }
   | { readonly type: 'struck' }
   | { readonly type: 'corrupt' };
@@ -102,6 +124,8 @@ function readLine(text: string): Line {
   }
   if (!isObject(value)) return { type: 'corrupt' };
   if (typeof value.delete === 'string') return { type: 'delete', key: value.delete };
+  if (isDeparted(value.bury)) return { type: 'bury', departed: value.bury };
+  if (isBuriedName(value.exhume)) return { type: 'exhume', name: value.exhume };
   const identity = readIdentity(value.journal);
   if (identity !== undefined) return { type: 'identity', identity };
   return isBinding(value.put) ? { type: 'put', binding: value.put } : { type: 'corrupt' };
@@ -123,17 +147,21 @@ function* linesOf(bytes: Buffer): Generator<{ readonly at: number; readonly line
  */
 export async function parseJournal(bytes: Buffer): Promise<JournalContents> {
   const bindings = new Map<string, JournaledBinding>();
+  const graves = new GraveTable();
   let identity: JournalIdentity | undefined;
   let corruptLines = 0;
   let lines = 0;
   const reader = linesOf(bytes);
   for (;;) {
     const next = reader.next();
-    if (next.done === true) return { bindings, identity, corruptLines, tornTail: next.value < bytes.length, lines };
+    if (next.done === true)
+      return { bindings, graves, identity, corruptLines, tornTail: next.value < bytes.length, lines };
     const { line: read } = next.value;
     lines += 1;
     if (read.type === 'put') bindings.set(read.binding.record.key, read.binding);
     else if (read.type === 'delete') bindings.delete(read.key);
+    else if (read.type === 'bury') graves.add(read.departed);
+    else if (read.type === 'exhume') graves.delete(read.name);
     else if (read.type === 'identity') identity ??= read.identity;
     else if (read.type === 'corrupt') corruptLines += 1;
     if (lines % LINES_AT_ONCE === 0) await nextTurn();

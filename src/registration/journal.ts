@@ -2,8 +2,11 @@ import { mkdir, open, readFile, rename, rm, stat, type FileHandle } from 'node:f
 import { join } from 'node:path';
 import type { Clock } from '../process/clock';
 import { parsePid } from '../process/pid';
+import { type BuriedName, type Departed, type GraveStore, GraveTable } from './grave';
 import {
+  buryLine,
   deleteLine,
+  exhumeLine,
   identityLine,
   parseJournal,
   putLine,
@@ -40,7 +43,8 @@ const WATCH_INTERVAL_MS = 5000;
 const COMPACTION_SLACK = 1000;
 
 /**
- * The local bindings of a node, on disk, so that phones can be called again right after a restart.
+ * The local bindings of a node, on disk, so that phones can be called again right after a restart; and what has left, whichever node
+ * had it, so that none of these comes back after a restart of all.
  *
  * Fsync policy: a line is handed to the operating system as soon as the one before it is written, and the file is
  * synchronised at most once a second. A crash of the process loses next to nothing, a power failure at most about a
@@ -51,9 +55,10 @@ const COMPACTION_SLACK = 1000;
  * written. Meanwhile what stands in the file and is not so any more is struck out in place, for which a full disk has
  * room: a restart may know less, never what was.
  */
-export class RegistrationJournal {
+export class RegistrationJournal implements GraveStore {
   private readonly path: string;
   private live = new Map<string, JournaledBinding>();
+  private graves = new GraveTable();
   private pending: string[] = [];
   private lines = 0;
   private working: Promise<void> | undefined;
@@ -101,6 +106,19 @@ export class RegistrationJournal {
 
   delete(key: string): void {
     if (this.live.delete(key)) this.append(deleteLine(key));
+  }
+
+  /** What has left, and could come back. */
+  buried(): readonly Departed[] {
+    return this.graves.all();
+  }
+
+  bury(departed: Departed): void {
+    if (this.graves.add(departed)) this.append(buryLine(departed));
+  }
+
+  exhume(name: BuriedName): void {
+    if (this.graves.delete(name)) this.append(exhumeLine(name));
   }
 
   /** Writes and synchronises what is pending, and closes the file. */
@@ -242,19 +260,15 @@ export class RegistrationJournal {
   /** `live` already has everything that was pending when this was called, and perhaps more: applying a line twice does no harm. */
   private async compact(): Promise<void> {
     const temporary = `${this.path}.new`;
-    const bindings = this.bindings();
-    const { directory, identity } = this.options;
+    const { directory, identity, clock } = this.options;
+    this.graves.prune(clock.now());
+    const [bindings, graves] = [this.bindings(), this.buried()];
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const file = await open(temporary, 'w', PRIVATE);
     try {
       if (identity !== undefined) await file.appendFile(identityLine(identity));
-      for (let at = 0; at < bindings.length; at += COMPACTION_SLACK)
-        await file.appendFile(
-          bindings
-            .slice(at, at + COMPACTION_SLACK)
-            .map(putLine)
-            .join(''),
-        );
+      await appendLines(file, graves, buryLine);
+      await appendLines(file, bindings, putLine);
       await file.sync();
     } catch (error) {
       await file.close().catch(() => undefined);
@@ -266,7 +280,7 @@ export class RegistrationJournal {
     const old = this.file;
     this.file = file;
     this.place = await placeOf(file);
-    this.lines = bindings.length + (identity === undefined ? 0 : 1);
+    this.lines = graves.length + bindings.length + (identity === undefined ? 0 : 1);
     await old?.close();
   }
 
@@ -283,7 +297,7 @@ export class RegistrationJournal {
       return false;
     }
     const contents = await parseJournal(bytes);
-    const { bindings, corruptLines, tornTail, lines } = contents;
+    const { bindings, graves, corruptLines, tornTail, lines } = contents;
     const whose = contents.identity;
     if (identity !== undefined && whose !== undefined && !isSame(whose, identity)) {
       await this.setAside(whose);
@@ -293,6 +307,7 @@ export class RegistrationJournal {
     for (const [key, { record }] of bindings)
       if (identity !== undefined && parsePid(record.pid)?.node !== identity.node) bindings.delete(key);
     this.live = bindings;
+    this.graves = graves;
     this.lines = lines;
     if (corruptLines === 0 && !tornTail) return !this.tooLong(0) && (identity === undefined || whose !== undefined);
     log.warn(
@@ -313,7 +328,7 @@ export class RegistrationJournal {
   }
 
   private tooLong(more: number): boolean {
-    return this.lines + more > 2 * this.live.size + COMPACTION_SLACK;
+    return this.lines + more > 2 * (this.live.size + this.graves.size) + COMPACTION_SLACK;
   }
 
   private async guard(what: string, work: () => Promise<void>): Promise<void> {
@@ -344,6 +359,17 @@ export class RegistrationJournal {
     const reason = error instanceof Error ? error.message : String(error);
     return `the registration journal cannot be written: ${reason}`;
   }
+}
+
+/** Some at a time: a disk that fails fails in between, and not after everything was held in one piece of text. */
+async function appendLines<A>(file: FileHandle, values: readonly A[], lineOf: (value: A) => string): Promise<void> {
+  for (let at = 0; at < values.length; at += COMPACTION_SLACK)
+    await file.appendFile(
+      values
+        .slice(at, at + COMPACTION_SLACK)
+        .map(lineOf)
+        .join(''),
+    );
 }
 
 async function placeOf(file: FileHandle | string): Promise<string> {

@@ -1,3 +1,4 @@
+import type { Stamp } from '../process/hlc';
 import { isPid } from '../process/pid';
 import { MAX_IDENTITY_LENGTH } from './binding-key';
 import type { DeviceKind, RegistrationRecord } from './record';
@@ -36,7 +37,8 @@ export function isKey(value: unknown): value is string {
   return isText(value, MAX_KEY_LENGTH);
 }
 
-function isStamp(value: unknown): boolean {
+/** A whole stamp, and nothing else. */
+export function isStamp(value: unknown): value is Stamp {
   return isObject(value) && fieldsOf(value) === 3 && isCount(value.ms) && isCount(value.counter) && isCount(value.node);
 }
 

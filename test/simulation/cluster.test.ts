@@ -32,6 +32,8 @@ const EVERYTHING = [
   'fault late request',
   'fault old journal',
   'fault lost journal',
+  'fault power',
+  'fault restart in the time of confirmation',
   'own-back',
   'own-gone',
   'gone',

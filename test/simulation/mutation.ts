@@ -15,6 +15,10 @@ export interface Mutation {
   readonly swallows?: (effect: Effect) => boolean;
   /** A node gives an entry up as soon as it hears of a newer one, and keeps nothing of it. */
   readonly hearsay?: boolean;
+  /** What has moved is struck out of the journal before the newer entry is confirmed. */
+  readonly strikesHearsay?: boolean;
+  /** What has left is not known any more after a restart. */
+  readonly forgetsGraves?: boolean;
   /** A node hears its own polls although the bus does not carry them. */
   readonly hearsItself?: boolean;
 }
@@ -59,4 +63,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'no graves, left elsewhere': { swallows: isDispute },
   /** What a node restores is not compared with what the others know as deleted. */
   'no graves, old journal': { swallows: isDispute },
+  /** A restart within the time of confirmation knows nothing of the binding. */
+  'no confirmation on disk': { strikesHearsay: true },
+  /** All nodes restart at once, and nobody knows who has left. */
+  'no graves on disk': { forgetsGraves: true },
 };

@@ -15,6 +15,8 @@ const BREAKS: Readonly<Record<string, RegExp>> = {
   'no confirmation': /^lost/,
   'no graves, left elsewhere': /^left at another node, and there again/,
   'no graves, old journal': /^left, and restored/,
+  'no confirmation on disk': /^lost/,
+  'no graves on disk': /^left/,
 };
 
 function firstFailure(name: string): { readonly seed: number; readonly outcome: Outcome; readonly broken: string } {

@@ -1,6 +1,7 @@
-import type { RegistrationRecord } from '../../src/registration/record';
 import { POLL_INTERVAL_MS } from '../../src/cluster/protocol/timing';
+import { type Clocks, type Device, Judgement } from './judgement';
 import type { Mutation } from './mutation';
+import { type Disk, EMPTY_DISK } from './simulated-disk';
 import type { SimulatedNode } from './simulated-node';
 import { Watch } from './watch';
 import { type Faults, NO_FAULTS, World } from './world';
@@ -17,34 +18,9 @@ export interface Outcome {
   readonly longestMissingMs: number;
 }
 
-/**
- * How wrong the clocks are. `right`: not at all; `wrong`: within the bound, so that stamps order what has moved; `wild`: some are
- * off by up to hours, so that other nodes refuse their stamps. Tables must be equal all the same; only which of two
- * entries of a device is the newer one cannot be told then.
- */
-type Clocks = 'right' | 'wrong' | 'wild';
-
 /** Two clocks this far off in different directions are still within the bound. */
 const WRONG_MS = 28_000;
 const HOUR_MS = 3_600_000;
-
-/** A phone: it keeps its key wherever it registers. Two phones may share a number. */
-interface Device {
-  readonly key: string;
-  readonly line: string;
-  /** Where it last got a 200. */
-  home: SimulatedNode | undefined;
-  /** It can be reached only over its connection, which it closes when it leaves for another node. */
-  readonly bound: boolean;
-  /** Where its last REGISTER came from. */
-  address: string;
-  /** Its last registration ends within the run. */
-  brief: boolean;
-  /** It has taken leave at some time: only clocks that are right tell whether it has come again since. */
-  hasLeft: boolean;
-  /** It has taken leave since: where, and where it was registered. */
-  left: { readonly at: SimulatedNode; readonly from: SimulatedNode; readonly name: string } | undefined;
-}
 
 /** One run, everything by chance from one seed: a time of faults, then quiet. */
 export class Scenario {
@@ -53,8 +29,8 @@ export class Scenario {
   private readonly devices: Device[];
   private readonly size: number;
   private readonly delayMs: number;
-  /** What the journal of a node had when its disk became full. */
-  private readonly oldJournals = new Map<number, readonly RegistrationRecord[]>();
+  /** What a node had on its disk when that became full. */
+  private readonly oldDisks = new Map<number, Disk>();
   private connections = 0;
   /** Connections that are closed, which their nodes have not noticed yet. */
   private readonly closing = new Set<() => void>();
@@ -74,6 +50,7 @@ export class Scenario {
       bound: random.chance(0.5),
       address: '',
       brief: false,
+      sleeps: false,
       hasLeft: false,
       left: undefined,
     }));
@@ -83,7 +60,7 @@ export class Scenario {
     const { world } = this;
     const { random } = world;
     const nodes = 2 + random.below(6);
-    for (let number = 1; number <= nodes; number++) world.start(number, this.skew(), [], this.drift());
+    for (let number = 1; number <= nodes; number++) world.start(number, this.skew(), EMPTY_DISK, this.drift());
     world.runFor(600 + random.below(1_000));
     if (this.size > 0) this.fill(random.pick(world.running));
     world.faults = this.faults();
@@ -94,7 +71,11 @@ export class Scenario {
     }
     this.calm();
     watch.stop();
-    return { wrong: this.judge(), seen: world.seen, longestMissingMs: watch.longest };
+    return {
+      wrong: new Judgement(world, this.devices, this.clocks).wrong(),
+      seen: world.seen,
+      longestMissingMs: watch.longest,
+    };
   }
 
   private faults(): Faults {
@@ -124,10 +105,12 @@ export class Scenario {
     const dice = random.below(100);
     if (dice < 60) this.device(node, dice);
     else if (dice < 63) node.refute(random.pick(numbers) ?? 1);
-    else if (dice < 67) node.crash();
+    else if (dice < 66) node.crash();
+    else if (dice < 67) this.powerFails(node);
     else if (dice < 69) node.leave();
     else if (dice < 78) this.restart(node);
-    else if (dice < 80) this.pause(node);
+    else if (dice < 79) this.pause(node);
+    else if (dice < 80) this.deadRegistration(node);
     else if (dice < 81) this.hang(node);
     else if (dice < 83) this.diskIsFull(node);
     else if (dice < 85) this.setClock(node);
@@ -138,7 +121,7 @@ export class Scenario {
   private device(node: SimulatedNode, dice: number): void {
     const { random } = this.world;
     const device = random.pick(this.devices);
-    if (device === undefined) return;
+    if (device === undefined || device.sleeps) return;
     const { home } = device;
     if (dice < 35) this.register(device, node);
     else if (dice < 40 && home !== undefined) this.register(device, this.world.node(home.number));
@@ -165,10 +148,10 @@ export class Scenario {
     if (device.bound && before.home !== undefined) this.close(device.key, before.home, before.address);
   }
 
-  /** The node does not answer: the phone closes its connection, and goes elsewhere. What it sent is handled later all the same. */
+  /** The node does not answer: the phone closes its connection, and goes elsewhere (by datagrams perhaps). What it sent is handled later all the same. */
   private registerInVain(device: Device, node: SimulatedNode): void {
     const { world } = this;
-    if (!device.bound || !node.online || device.home === node) return;
+    if (!node.online || device.home === node) return;
     world.seen.add('fault late request');
     this.connections += 1;
     const address = `tcp:127.0.0.1:${this.connections}`;
@@ -225,11 +208,35 @@ export class Scenario {
     node.sip.hang(200 + this.world.random.below(8_000));
   }
 
+  /**
+   * A phone by datagrams that is elsewhere has tried to come over a connection. The node handles that in the end, and the node
+   * that has the phone ends soon after, and begins again.
+   */
+  private deadRegistration(node: SimulatedNode): void {
+    const { world } = this;
+    const { random } = world;
+    const device = random.pick(this.devices.filter(({ bound, home }) => !bound && home?.answers === true));
+    const home = device?.home;
+    if (device === undefined || home === undefined || home === node) return;
+    this.connections += 1;
+    const address = `tcp:127.0.0.1:${this.connections}`;
+    node.receiveSip(() => node.register(device.key, this.size, device.line, 120_000, address));
+    this.close(device.key, node, address);
+    node.sip.goOn();
+    for (let waited = 0; waited < 500 && home.composite.get(home.number, device.key) !== undefined; waited += 10)
+      world.runFor(10);
+    device.sleeps = true;
+    home.crash();
+    world.seen.add('fault restart in the time of confirmation');
+    world.runFor(random.below(1_000));
+    this.startAgain(home);
+  }
+
   /** From now on its journal does not follow, until the process that writes it ends. Phones leave meanwhile, and it may end soon. */
   private diskIsFull(node: SimulatedNode): void {
     const { random } = this.world;
-    if (!node.online || this.oldJournals.has(node.number)) return;
-    this.oldJournals.set(node.number, journalOf(node));
+    if (!node.online || this.oldDisks.has(node.number)) return;
+    this.oldDisks.set(node.number, node.disk);
     for (const device of this.devices) if (device.home === node && random.chance(0.5)) this.takeLeave(device, node);
     this.world.runFor(random.below(2_000));
     if (random.chance(0.5)) node.crash();
@@ -238,12 +245,39 @@ export class Scenario {
   private restart(before: SimulatedNode): void {
     if (before.running) return;
     const { random, seen } = this.world;
-    const old = this.oldJournals.get(before.number);
+    const old = this.oldDisks.get(before.number);
     const lost = random.chance(0.3);
     if (lost) seen.add('fault lost journal');
     else if (old !== undefined) seen.add('fault old journal');
-    this.oldJournals.delete(before.number);
-    this.world.start(before.number, this.skew(), lost ? [] : (old ?? journalOf(before)), this.drift());
+    this.oldDisks.delete(before.number);
+    this.startAgain(before, lost ? EMPTY_DISK : old);
+  }
+
+  /** With its own disk as it was: a phone by datagrams does not notice. */
+  private startAgain(before: SimulatedNode, disk?: Disk): void {
+    const after = this.world.start(before.number, this.skew(), disk ?? before.disk, this.drift());
+    if (disk !== undefined) return;
+    for (const device of this.devices)
+      if (device.home === before && !device.bound && before.controls(device.key)) device.home = after;
+  }
+
+  /** One node ends, its phones leave at others, all the others end, and all begin again with what they have on their disks. */
+  private powerFails(first: SimulatedNode): void {
+    const { world } = this;
+    world.seen.add('fault power');
+    first.crash();
+    for (const device of this.devices) {
+      const other = world.random.pick(world.running);
+      if (device.home === first && other !== undefined && world.random.chance(0.5)) this.takeLeave(device, other);
+    }
+    world.runFor(world.random.below(1_000));
+    for (const node of [...world.running, ...world.twins]) if (node.running) node.crash();
+    world.runFor(world.random.below(2_000));
+    for (const node of [...world.nodes.values()]) {
+      this.oldDisks.delete(node.number);
+      this.startAgain(node);
+      world.runFor(world.random.below(500));
+    }
   }
 
   private setClock(node: SimulatedNode): void {
@@ -312,66 +346,4 @@ export class Scenario {
     for (const node of world.running) node.sweeps = false;
     world.runFor(QUIET_MS / 2);
   }
-
-  private judge(): string[] {
-    const { world } = this;
-    const wrong = world.differences();
-    if (this.clocks !== 'wild') wrong.push(...world.heldTwice(), ...this.lost());
-    if (this.clocks === 'right') wrong.push(...this.misplaced(), ...this.undead());
-    return wrong;
-  }
-
-  private holderOf(key: string): SimulatedNode | undefined {
-    return this.world.running.find((node) => node.composite.get(node.number, key) !== undefined);
-  }
-
-  /** A device whose registration stands, as far as it knows itself, is in the tables, wherever. */
-  private lost(): string[] {
-    const wrong: string[] = [];
-    for (const { key, home, brief, hasLeft } of this.devices) {
-      if (
-        home?.running !== true ||
-        brief ||
-        (hasLeft && this.clocks !== 'right') ||
-        home.endedBy.get(key) === 'expired'
-      )
-        continue;
-      if (this.holderOf(key) === undefined)
-        wrong.push(`lost: ${key} registered with node ${home.number}, and nobody has it`);
-    }
-    return wrong;
-  }
-
-  /** A device that has left is in no table, as long as a node lives that has heard of it. */
-  private undead(): string[] {
-    const wrong: string[] = [];
-    for (const { key, left } of this.devices) {
-      if (left === undefined) continue;
-      if (!this.world.running.some((node) => node.witnessed.has(left.name))) continue;
-      const holder = this.holderOf(key);
-      if (holder === undefined) continue;
-      const elsewhere = left.at !== left.from && left.from === holder;
-      wrong.push(
-        `${elsewhere ? 'left at another node, and there again' : 'left, and restored'}: ${key} at node ${holder.number}`,
-      );
-    }
-    return wrong;
-  }
-
-  /** Where the clocks are right, a device is where it last registered. */
-  private misplaced(): string[] {
-    const wrong: string[] = [];
-    for (const { key, home } of this.devices) {
-      if (home?.running !== true || home.endedBy.get(key) !== 'moved') continue;
-      const holder = this.holderOf(key);
-      if (holder !== undefined && holder !== home)
-        wrong.push(`misplaced: ${key} is held by node ${holder.number}, but registered with node ${home.number} last`);
-    }
-    return wrong;
-  }
-}
-
-/** What is on the disk of a node: phones on connections are not. */
-function journalOf(node: SimulatedNode): RegistrationRecord[] {
-  return [...node.composite.of(node.number)].filter(({ address }) => address.startsWith('udp:'));
 }

@@ -11,13 +11,16 @@ import {
 } from '../../src/cluster/protocol/timing';
 import { compareStamps, HybridClock } from '../../src/process/hlc';
 import { formatPid, type Pid } from '../../src/process/pid';
-import { CompositeSet } from '../../src/registration/composite-set';
+import { CompositeSet, type RegistrationChange } from '../../src/registration/composite-set';
 import { deletionReason, type DeletionReason, type RegistrationRecord } from '../../src/registration/record';
 import type { Agenda } from './agenda';
 import { corruptReplica } from './corruption';
 import type { Mutation } from './mutation';
+import { kindOf, nameOf } from './names';
 import type { Random } from './random';
+import { Resurrections } from './resurrections';
 import { WrongClock } from './simulated-clock';
+import { type Disk, EMPTY_DISK, SimulatedDisk } from './simulated-disk';
 import { SimulatedSipServer } from './simulated-sip-server';
 
 export interface SimulatedWorld {
@@ -67,30 +70,33 @@ export class SimulatedNode {
   private pausedInbox: (() => void)[] | undefined;
   /** Bindings that have moved to other nodes. */
   private readonly kept = new Map<string, RegistrationRecord>();
+  private readonly written: SimulatedDisk;
   private flushArmed = false;
   private instance = 0;
   private corrupting = false;
-  /** Device processes whose entries their owners deleted. */
-  private readonly deleted = new Set<string>();
+  private readonly resurrections = new Resurrections();
 
   constructor(
     private readonly world: SimulatedWorld,
     readonly number: number,
     readonly token: string,
     skewMs: number,
-    /** Local entries of the process before, from its journal. */
-    private readonly journal: readonly RegistrationRecord[] = [],
+    /** What the process before has left on its disk. */
+    private readonly found: Disk = EMPTY_DISK,
     drift = 0,
   ) {
+    this.written = new SimulatedDisk(found, world.mutation.strikesHearsay);
+    for (const name of found.witnessed) this.witnessed.add(name);
     this.clock = new WrongClock(() => this.world.agenda.now, skewMs, drift);
     this.sip = new SimulatedSipServer(world.agenda);
     this.hybridClock = new HybridClock(number, () => this.now());
     this.composite.onChange((change) => {
       if (change.type === 'delete' && change.reason === 'unregistered') this.witnessed.add(nameOf(change.record));
-      if (change.owner !== number) return this.watchForResurrection(change);
+      if (change.owner !== number) return this.lookAtOther(change);
       const replaced = change.type === 'put' && change.previous?.pid === change.record.pid;
       if (change.type === 'delete') this.endedBy.set(change.record.key, change.reason);
       if (!replaced) this.since.set(change.record.key, world.agenda.now);
+      this.written.follow(change);
       if (this.protocol === undefined) return;
       this.perform(
         change.type === 'put'
@@ -192,7 +198,7 @@ export class SimulatedNode {
   /** A phone leaves at this node, wherever it is registered; the entry that goes with it, as in `witnessed`. */
   takeLeave(key: string): string | undefined {
     if (!this.online || this.paused) return undefined;
-    this.kept.delete(key);
+    if (this.kept.has(key)) this.settle(key);
     const record = this.composite.get(this.number, key) ?? this.register(key);
     this.unregister(key);
     return record && nameOf(record);
@@ -237,12 +243,28 @@ export class SimulatedNode {
     return corrupted;
   }
 
+  /** What is on its disk now. */
+  get disk(): Disk {
+    return this.written.contents(this.witnessed);
+  }
+
+  /** Whether a binding is here, or could be again. */
+  controls(key: string): boolean {
+    return this.kept.has(key) || this.composite.get(this.number, key) !== undefined;
+  }
+
   keys(): string[] {
     return Array.from(this.composite.of(this.number), (record) => record.key);
   }
 
   private put(record: RegistrationRecord): void {
     this.composite.put(this.number, record);
+  }
+
+  private *gravesFound(): IterableIterator<Pick<RegistrationRecord, 'key' | 'stamp' | 'expiresAt'>> {
+    if (this.world.mutation.forgetsGraves === true) return;
+    for (const [key, { stamp, until }] of this.found.graves)
+      if (until > this.now()) yield { key, stamp, expiresAt: until };
   }
 
   private newPid(): Pid {
@@ -271,9 +293,10 @@ export class SimulatedNode {
     const vitals = () => ({ sip: 0, calls: this.calls, phones: this.composite.count(this.number) });
     const self = { node: this.number, boot: this.boot, token: this.token, address, vitals, longestLifeMs: 120_000 };
     this.protocol = new NodeProtocol(self, this.hybridClock, this.now());
-    for (const record of this.journal)
-      if (record.expiresAt > this.now()) this.put({ ...record, pid: this.newPid(), boot: this.boot });
     this.perform(this.protocol.start(this.now()));
+    this.perform(this.protocol.restoreGraves(this.gravesFound()));
+    for (const record of this.found.bindings)
+      if (record.expiresAt > this.now()) this.put({ ...record, pid: this.newPid(), boot: this.boot });
     this.armTick();
     this.armSweep();
   }
@@ -316,7 +339,9 @@ export class SimulatedNode {
       if (effect.type === 'put' && this.world.mutation.hearsay === true) this.believe(effect.record);
       if (effect.type === 'own-moved') this.withdraw(effect.key);
       if (effect.type === 'own-back') this.takeBack(effect.key);
-      if (effect.type === 'own-settled') this.kept.delete(effect.key);
+      if (effect.type === 'own-settled') this.settle(effect.key);
+      if (effect.type === 'buried') this.written.graves.set(effect.key, effect.grave);
+      if (effect.type === 'exhumed') this.written.graves.delete(effect.key);
       if (effect.type === 'own-gone') this.composite.delete(this.number, effect.key, effect.reason);
       if (effect.type === 'peer-offline' && effect.reason === 'silent') this.watchForFreeze(effect.node);
       if (effect.type === 'fatal') {
@@ -336,6 +361,13 @@ export class SimulatedNode {
     const record = this.kept.get(key);
     this.kept.delete(key);
     if (record !== undefined && record.expiresAt > this.now()) this.put({ ...record, pid: this.newPid() });
+    else this.settle(key);
+  }
+
+  /** It does not come back, not after a restart either. */
+  private settle(key: string): void {
+    this.kept.delete(key);
+    this.written.settle(key);
   }
 
   /** Without the rule that a newer entry must be confirmed: it is taken for true as soon as it is heard. */
@@ -354,6 +386,13 @@ export class SimulatedNode {
     });
   }
 
+  /** An entry of another node. */
+  private lookAtOther(change: RegistrationChange): void {
+    if (this.corrupting) return;
+    const back = this.resurrections.follow(change, this.protocol?.peer(change.owner)?.boot);
+    if (back !== undefined) this.world.complain(`deleted entry came back: ${back} at node ${this.number}`);
+  }
+
   /** While the bus is lost nobody is purged. */
   private watchForFreeze(peer: number): void {
     const { agenda, busDownSince } = this.world;
@@ -361,30 +400,4 @@ export class SimulatedNode {
     if (agenda.now - since > PROOF_MS && this.world.node(peer).online)
       this.world.complain(`purged while the bus was lost: node ${peer} at node ${this.number}`);
   }
-
-  /** An entry that its owner deleted must not stand here again. */
-  private watchForResurrection(change: {
-    readonly type: 'put' | 'delete';
-    readonly owner: number;
-    readonly record: RegistrationRecord;
-    readonly reason?: string;
-  }): void {
-    if (this.corrupting) return;
-    const { owner, record } = change;
-    const name = `${owner}/${record.boot}/${record.pid}/${record.key}`;
-    if (change.type === 'put' && this.deleted.has(name))
-      this.world.complain(`deleted entry came back: ${name} at node ${this.number}`);
-    // What the snapshot of another process with its number does not have it may have yet, and it may be the one that lives.
-    const replaced = change.reason === 'snapshot' && record.boot !== this.protocol?.peer(owner)?.boot;
-    if (change.type === 'delete' && change.reason !== 'node-offline' && !replaced) this.deleted.add(name);
-  }
-}
-
-function nameOf({ key, pid, boot }: RegistrationRecord): string {
-  return `${key}/${pid}/${boot}`;
-}
-
-function kindOf(effect: Effect): string {
-  if (effect.type === 'peer-offline') return `${effect.type} ${effect.reason}`;
-  return effect.type === 'report' ? `${effect.type} ${effect.report}` : effect.type;
 }

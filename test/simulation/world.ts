@@ -1,8 +1,8 @@
 import type { Destination, ProtocolMessage } from '../../src/cluster/protocol/messages';
-import type { RegistrationRecord } from '../../src/registration/record';
 import { Agenda } from './agenda';
 import { type Mutation, UNCHANGED } from './mutation';
 import { Random } from './random';
+import { type Disk, EMPTY_DISK } from './simulated-disk';
 import { SimulatedNode } from './simulated-node';
 
 /** What the bus does to messages. */
@@ -54,8 +54,8 @@ export class World {
   }
 
   /** Starts a process of this node number; an earlier one must have ended (else: a twin, not in `nodes`). */
-  start(number: number, skewMs = 0, journal: readonly RegistrationRecord[] = [], drift = 0): SimulatedNode {
-    const node = new SimulatedNode(this, number, this.random.token(), skewMs, journal, drift);
+  start(number: number, skewMs = 0, found: Disk = EMPTY_DISK, drift = 0): SimulatedNode {
+    const node = new SimulatedNode(this, number, this.random.token(), skewMs, found, drift);
     const present = this.nodes.get(number);
     if (present?.running === true) this.twins.push(node);
     else this.nodes.set(number, node);

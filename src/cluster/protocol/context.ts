@@ -1,4 +1,4 @@
-import type { HybridClock } from '../../process/hlc';
+import type { HybridClock, Stamp } from '../../process/hlc';
 import type { Effect, Report } from './effects';
 import { Graves } from './graves';
 import type { Deltas, Destination, Header, Poll, ProtocolMessage } from './messages';
@@ -41,7 +41,15 @@ export class Context {
     readonly self: Self,
     readonly hybridClock: HybridClock,
   ) {
-    this.graves = new Graves(self.longestLifeMs);
+    this.graves = new Graves(self.longestLifeMs, {
+      buried: (key, grave) => this.emit({ type: 'buried', key, grave }),
+      exhumed: (key) => this.emit({ type: 'exhumed', key }),
+    });
+  }
+
+  /** `false`: the stamp is so far ahead of our time that nothing is to be concluded from it. */
+  believes(stamp: Stamp): boolean {
+    return this.hybridClock.merge(stamp);
   }
 
   get vitals(): Vitals {

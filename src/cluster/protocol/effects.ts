@@ -1,4 +1,5 @@
 import type { DeletionReason, RegistrationRecord } from '../../registration/record';
+import type { Grave } from './graves';
 import type { Destination, ProtocolMessage } from './messages';
 
 export type OfflineReason = 'silent' | 'goodbye' | 'restarted';
@@ -33,6 +34,10 @@ export type Effect =
   | { readonly type: 'own-settled'; readonly key: string }
   /** Our own entry is known to be dead: delete it. */
   | { readonly type: 'own-gone'; readonly key: string; readonly reason: DeletionReason }
+  /** A device has ended this entry, whoever had it: to be remembered over a restart. */
+  | { readonly type: 'buried'; readonly key: string; readonly grave: Grave }
+  /** It need not be remembered any more. */
+  | { readonly type: 'exhumed'; readonly key: string }
   | { readonly type: 'peer-online'; readonly node: number; readonly boot: number; readonly address: string }
   | { readonly type: 'peer-offline'; readonly node: number; readonly boot: number; readonly reason: OfflineReason }
   /** Its SIP server was started again: of the calls with it none is left there. */

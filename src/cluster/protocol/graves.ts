@@ -9,6 +9,12 @@ export interface Grave {
   readonly until: number;
 }
 
+/** Who keeps the same graves elsewhere. */
+export interface GraveListener {
+  buried(key: string, grave: Grave): void;
+  exhumed(key: string): void;
+}
+
 const MAX_GRAVES = 100_000;
 /** Graves that are looked at in each tick, in turn. */
 const PRUNED_AT_ONCE = 100;
@@ -25,7 +31,10 @@ export class Graves {
    * `longestLifeMs`: for how long a registration is granted at most. An older one of the same key, at another node or in a journal, may have been
    * granted for longer than the one that was ended.
    */
-  constructor(private readonly longestLifeMs: number) {}
+  constructor(
+    private readonly longestLifeMs: number,
+    private readonly told?: GraveListener,
+  ) {}
 
   get size(): number {
     return this.graves.size;
@@ -41,8 +50,10 @@ export class Graves {
     if (present !== undefined && compareStamps(present.stamp, stamp) >= 0) return;
     this.graves.delete(key);
     const oldest = this.graves.keys().next();
-    if (this.graves.size >= MAX_GRAVES && oldest.done !== true) this.graves.delete(oldest.value);
-    this.graves.set(key, { stamp, reason, until: Math.max(expiresAt, stamp.ms + this.longestLifeMs) });
+    if (this.graves.size >= MAX_GRAVES && oldest.done !== true) this.forget(oldest.value);
+    const grave = { stamp, reason, until: Math.max(expiresAt, stamp.ms + this.longestLifeMs) };
+    this.graves.set(key, grave);
+    this.told?.buried(key, grave);
   }
 
   /** The grave of this very entry, or of a newer one of its key. */
@@ -53,7 +64,11 @@ export class Graves {
 
   /** The device has registered since. */
   forget(key: string): void {
-    this.graves.delete(key);
+    if (this.graves.delete(key)) this.told?.exhumed(key);
+  }
+
+  all(): IterableIterator<[key: string, grave: Grave]> {
+    return this.graves.entries();
   }
 
   prune(now: number): void {
@@ -64,7 +79,7 @@ export class Graves {
         return;
       }
       const [key, { until }] = value;
-      if (until <= now) this.graves.delete(key);
+      if (until <= now) this.forget(key);
     }
   }
 }

@@ -3,6 +3,7 @@ import { ownerOf, type DeletionReason, type RegistrationRecord } from '../../reg
 import { isRegistrationRecord } from '../../registration/validate';
 import { Context, type Self } from './context';
 import type { Effect } from './effects';
+import type { Grave } from './graves';
 import { Membership, rankOf } from './membership';
 import type { Gone, Poll, ProtocolMessage } from './messages';
 import type { Peer } from './peer';
@@ -67,7 +68,7 @@ export class NodeProtocol {
     this.context.hybridClock.merge(record.stamp);
     this.context.own.put(record);
     this.context.ownership.put(record);
-    if (this.context.graves.of(record) === undefined) this.context.graves.forget(record.key);
+    this.compareWithGrave(record);
     if (this.context.own.full) this.context.flush();
     return this.context.take();
   }
@@ -79,6 +80,17 @@ export class NodeProtocol {
     if (record !== undefined && reason === 'unregistered') this.replication.bury(record, reason);
     if (this.context.own.full) this.context.flush();
     return this.context.take();
+  }
+
+  /** What an earlier process of ours knew that devices had ended; `expiresAt`: until when it could come back. */
+  restoreGraves(graves: Iterable<Pick<RegistrationRecord, 'key' | 'stamp' | 'expiresAt'>>): Effect[] {
+    for (const grave of graves) this.replication.bury(grave, 'unregistered');
+    return this.context.take();
+  }
+
+  /** What is known to be ended, by key. */
+  get graves(): IterableIterator<[key: string, grave: Grave]> {
+    return this.context.graves.all();
   }
 
   /** Publishes the changes that wait for others to share their message. */
@@ -194,11 +206,20 @@ export class NodeProtocol {
     this.context.report('outlived', this.context.self.node, `another process with our number (${rank}) is to end`);
   }
 
-  /** What we hold that is known to be dead: unless we have it newer. */
+  /** One that was restored and is known to be dead goes; else the device has come again since. */
+  private compareWithGrave(record: RegistrationRecord): void {
+    const { graves } = this.context;
+    const grave = graves.of(record);
+    if (grave !== undefined && this.context.believes(grave.stamp))
+      this.context.emit({ type: 'own-gone', key: record.key, reason: grave.reason });
+    else graves.forget(record.key);
+  }
+
+  /** What we hold that is known to be dead: unless we have it newer, or the stamp is one that we do not believe. */
   private gone({ reason, entries }: Gone): void {
     for (const { key, stamp } of entries) {
       const own = this.context.own.table.get(key);
-      if (own !== undefined && compareStamps(own.stamp, stamp) <= 0)
+      if (own !== undefined && compareStamps(own.stamp, stamp) <= 0 && this.context.believes(stamp))
         this.context.emit({ type: 'own-gone', key, reason });
     }
   }

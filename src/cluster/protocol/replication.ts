@@ -116,7 +116,9 @@ export class Replication {
 
   /** Why an entry of the peer is dead: its device has ended it, or the peer itself in whatever incarnation. */
   private graveOf(peer: Peer, record: RegistrationRecord): Grave | undefined {
-    return this.context.graves.of(record) ?? peer.graves.of(record);
+    const grave = this.context.graves.of(record) ?? peer.graves.of(record);
+    // Made while a clock was wrong, which has been set right since: it orders nothing.
+    return grave !== undefined && this.context.believes(grave.stamp) ? grave : undefined;
   }
 
   /** Tells a peer which of its entries are dead, again and again until they are gone. */
@@ -245,7 +247,7 @@ export class Replication {
     }
     if (!peer.table.put(record, mark)) return;
     this.context.emit({ type: 'put', owner: peer.node, record });
-    if (!this.context.hybridClock.merge(record.stamp)) return this.disbelieve(peer, record, now);
+    if (!this.context.believes(record.stamp)) return this.disbelieve(peer, record, now);
     peer.disbelieved.delete(record.key);
     if (this.graveOf(peer, record) !== undefined) {
       peer.disputed.add(record.key);
@@ -266,14 +268,17 @@ export class Replication {
   }
 
   private delete(peer: Peer, key: string, reason: DeletionReason | 'snapshot'): void {
-    peer.disbelieved.delete(key);
+    const believed = !peer.disbelieved.delete(key);
     const record = peer.table.delete(key);
     if (record === undefined) return;
     this.context.emit({ type: 'delete', owner: peer.node, key, reason });
-    // What an incarnation has not restored it may restore yet, and what has moved may come back; the rest is over for all that follow.
-    if (!CAN_COME_BACK.has(reason) && record.boot === peer.boot)
-      peer.graves.bury(record, reason === 'snapshot' ? 'replaced' : reason);
-    if (reason === 'unregistered') this.bury(record, reason);
     this.context.ownership.released(key, reason);
+    // A stamp that is far ahead of its time would make whatever comes after it look older than its deletion.
+    if (!believed) return;
+    // What an incarnation has not restored it may restore yet, and what has moved may come back; the rest is over for all that follow. So
+    // may what a snapshot does not have: why it does not was not heard.
+    if (reason === 'snapshot') return;
+    if (!CAN_COME_BACK.has(reason) && record.boot === peer.boot) peer.graves.bury(record, reason);
+    if (reason === 'unregistered') this.bury(record, reason);
   }
 }

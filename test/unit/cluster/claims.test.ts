@@ -70,7 +70,7 @@ describe('claim R6, procedure B: a device unregisters, fails or disconnects', ()
     world.runFor(20);
     for (const number of [2, 3]) {
       expect(keysOf(world.node(number), 1)).toEqual([]);
-      expect(world.node(number).events.at(-1)).toEqual({ type: 'delete', owner: 1, key: '1000', reason });
+      expect(world.node(number).events).toContainEqual({ type: 'delete', owner: 1, key: '1000', reason });
     }
   });
 });

@@ -1,6 +1,7 @@
 import type { Effect } from '../../../src/cluster/protocol/effects';
 import { KEPT_MS } from '../../../src/cluster/protocol/ownership';
 import { type DeletionReason, DELETION_REASONS } from '../../../src/registration/record';
+import { type Disk, EMPTY_DISK } from '../../simulation/simulated-disk';
 import type { SimulatedNode } from '../../simulation/simulated-node';
 import { World } from '../../simulation/world';
 
@@ -17,6 +18,11 @@ function keysOf(node: SimulatedNode): string[] {
 
 function count(node: SimulatedNode, type: Effect['type']): number {
   return node.events.filter((effect) => effect.type === type).length;
+}
+
+function restartAll(world: World, diskOf: (node: SimulatedNode) => Disk): void {
+  world.runFor(100);
+  for (const number of [1, 2, 3]) world.start(number, 0, diskOf(world.node(number)));
 }
 
 describe('claim R12: what another node says of a device is hearsay: a binding that has moved is kept until its new entry has stood', () => {
@@ -122,7 +128,7 @@ describe('claim R6: an entry that is older than its own deletion is not believed
       world.runFor(100);
       one.crash();
       world.runFor(100);
-      const again = world.start(1, 0, [record]);
+      const again = world.start(1, 0, { ...EMPTY_DISK, bindings: [record] });
       world.runFor(4_000);
       expect(keysOf(again)).toEqual([]);
       expect(world.differences()).toEqual([]);
@@ -137,8 +143,54 @@ describe('claim R6: an entry that is older than its own deletion is not believed
     one.unregister('1000', 'stopped');
     one.leave();
     world.runFor(100);
-    const again = world.start(1, 0, [record]);
+    const again = world.start(1, 0, { ...EMPTY_DISK, bindings: [record] });
     world.runFor(4_000);
     expect(keysOf(again)).toEqual(['1000']);
+  });
+
+  it.each(['at the node that has it', 'at another one, as that is down'] as const)(
+    'a phone leaves %s, and all nodes are killed and started again: it stays away',
+    (where) => {
+      const { world, one, two } = started();
+      one.register('1000');
+      one.register('1001');
+      const before = one.disk.bindings;
+      world.runFor(1_000);
+      if (where === 'at the node that has it') {
+        one.unregister('1000');
+        world.runFor(100);
+        // The disk of that node is set back.
+        for (const node of world.running) node.crash();
+        restartAll(world, (node) => (node === one ? { ...node.disk, bindings: before } : node.disk));
+      } else {
+        one.crash();
+        world.runFor(100);
+        two.takeLeave('1000');
+        world.runFor(100);
+        for (const node of world.running) node.crash();
+        restartAll(world, (node) => node.disk);
+      }
+      world.runFor(4_000);
+      expect(keysOf(world.node(1))).toEqual(['1001']);
+      expect(world.differences()).toEqual([]);
+    },
+  );
+
+  it('one whose stamp lies far ahead tells nothing: who registers after it is not taken for dead', () => {
+    const { world, one, two } = started();
+    two.skewMs = 7_200_000;
+    two.register('1000');
+    world.runFor(1_000);
+    two.unregister('1000');
+    world.runFor(1_000);
+    one.register('1000');
+    world.runFor(4_000);
+    expect(keysOf(one)).toEqual(['1000']);
+    // Nor at the node itself, when its clock is right again.
+    two.skewMs = 0;
+    two.register('1000');
+    world.runFor(4_000);
+    expect(keysOf(two)).toEqual(['1000']);
+    expect(world.differences()).toEqual([]);
   });
 });

@@ -181,6 +181,9 @@ export class TestNode {
   readonly trusted: string[] = [];
   readonly calls: IncomingCall[] = [];
   readonly peers = new Map<number, NodeEntry>();
+  /** Nodes whose clocks are too far ahead. */
+  readonly disbelieves = new Set<number>();
+  private readonly stamps: HybridClock;
   readonly metrics = createMetrics({ process: false });
   readonly devices: Devices;
   readonly node: number;
@@ -190,6 +193,7 @@ export class TestNode {
     this.clock = options.clock ?? new SimulatedClock();
     this.composite = options.composite ?? new CompositeSet();
     this.userAgent = options.userAgent ?? new FakeUserAgent();
+    this.stamps = new HybridClock(this.node, () => this.clock.now());
     this.composite.onChange((change) => this.changes.push(change));
     this.composite.onChange((change) => this.giveUpWhatHasMoved(change));
     this.devices = new Devices({
@@ -202,7 +206,7 @@ export class TestNode {
       nodes: { find: (node) => this.peers.get(node) },
       journal: options.journal,
       pids: new PidAllocator(this.node),
-      stamps: new HybridClock(this.node, () => this.clock.now()),
+      stamps: this.stamps,
       log: options.log ?? silentLogger,
       metrics: this.metrics,
       onCall: options.onCall ?? ((call) => void this.calls.push(call)),
@@ -212,11 +216,15 @@ export class TestNode {
     });
   }
 
-  /** What the cluster does when it hears of a newer entry. */
-  private giveUpWhatHasMoved({ type, owner, record }: RegistrationChange): void {
-    const mine = this.composite.get(this.node, record.key);
-    if (type === 'put' && owner !== this.node && mine !== undefined && compareStamps(record.stamp, mine.stamp) > 0)
-      this.composite.delete(this.node, record.key, 'moved');
+  /** What the cluster does when it hears of a newer entry, or has heard of one that it believes. */
+  private giveUpWhatHasMoved({ type, owner: from, record: { key, stamp } }: RegistrationChange): void {
+    if (!this.disbelieves.has(from)) this.stamps.merge(stamp);
+    const mine = this.composite.get(this.node, key);
+    if (type !== 'put' || mine === undefined) return;
+    const isNewer = (owner: number): boolean =>
+      !this.disbelieves.has(owner) &&
+      compareStamps(this.composite.get(owner, key)?.stamp ?? mine.stamp, mine.stamp) > 0;
+    if (this.composite.holders(key, this.node).some(isNewer)) this.composite.delete(this.node, key, 'moved');
   }
 
   start(): this {

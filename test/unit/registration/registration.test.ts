@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { bindingKey } from '../../../src/registration/binding-key';
 import { CompositeSet } from '../../../src/registration/composite-set';
 import { DeviceManager } from '../../../src/registration/device-manager';
@@ -77,6 +78,47 @@ describe('claim R18: the digest of a set of records', () => {
     }
     expect(hashes.size).toBe(records);
     for (const set of [...ones, ...twos]) expect(Math.abs(set / records - 0.5)).toBeLessThan(0.02);
+  });
+});
+
+describe('claim R18: what a follower of the changes changes itself', () => {
+  test('is told after what it follows, to everybody in the same order, whatever fails', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ at: fc.nat(3), by: fc.nat(2), then: fc.nat(3), op: fc.constantFrom('put', 'delete') })),
+        fc.boolean(),
+        (reactions, fails) => {
+          const set = new CompositeSet();
+          const told: string[][] = [[], [], []];
+          const pending = [...reactions];
+          told.forEach((log, by) =>
+            set.onChange(({ type, record: { device, boot } }) => {
+              log.push(`${type} ${device} ${boot}`);
+              const due = pending.findIndex((reaction) => reaction.by === by && `d${reaction.at}` === device);
+              const [reaction] = due < 0 ? [] : pending.splice(due, 1);
+              if (reaction === undefined) return;
+              const changed = record(`d${reaction.then}`, '1.dp.1', { boot: pending.length });
+              if (reaction.op === 'put') set.put(1, changed);
+              else set.delete(1, changed.key, 'unregistered');
+              if (fails) throw new Error('a follower fails');
+            }),
+          );
+          try {
+            set.put(1, record('d0', '1.dp.1', { boot: 1000 }));
+          } catch (error) {
+            if (!fails) throw error;
+          }
+          expect(told[1]).toEqual(told[0]);
+          expect(told[2]).toEqual(told[0]);
+          // Whoever only follows has what the set has.
+          const standing = new Set<string>();
+          for (const [type = '', device = ''] of (told[0] ?? []).map((line) => line.split(' ')))
+            if (type === 'put') standing.add(device);
+            else standing.delete(device);
+          expect([...standing].sort()).toEqual([...set.of(1)].map(({ device }) => device).sort());
+        },
+      ),
+    );
   });
 });
 
