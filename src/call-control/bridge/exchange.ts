@@ -13,7 +13,8 @@ import {
   type Way,
 } from '../core/call-state';
 import { toldTo } from '../core/agreed';
-import { type Draft, reasonPhrase } from '../core/draft';
+import type { Draft } from '../core/draft';
+import { reasonPhrase } from '../core/passed-on';
 import { awaitAck, followOurs, holdsByAnswer, isFree, noteToldByAnswer, sendOffer } from '../dialog/outgoing-offer';
 import type { PathNeed } from './path';
 import { needAfterRefusedOffer, needOfOffer, offerThrough, withinPolicy, termsOf } from './path-need';

@@ -1,4 +1,3 @@
-import { isHeaderSafe } from '../../sip/header-values';
 import { alignMediaLines, audioTransport, inactiveAnswer, inactiveOffer, sameSession, withOrigin } from '../../sdp';
 import { toldTo } from './agreed';
 import {
@@ -135,14 +134,3 @@ export class Draft {
 
 /** For those who rang while another answered. */
 export const ELSEWHERE = 'Call completed elsewhere';
-
-/** Text of one leg that goes out on another; undefined when it could end a header line. */
-export function safeText(text: string | undefined): string | undefined {
-  return text !== undefined && isHeaderSafe(text) ? text : undefined;
-}
-
-/** The reason phrase of one leg for another; nothing: the usual one. */
-export function reasonPhrase(text: string | undefined): { readonly reason?: string } {
-  const safe = safeText(text);
-  return safe === undefined || safe === '' ? {} : { reason: safe };
-}

@@ -2,7 +2,8 @@ import type { Headers } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
 import { answeredLeg, type Leg, type LegId } from './call-state';
 import type { Draft } from './draft';
-import { formatReason, formatReasons, type Reason } from '../../sip/reason';
+import { formatReason, type Reason } from '../../sip/reason';
+import { passedOn } from './passed-on';
 import type { MediaTried } from '../bridge/path';
 
 /** For callers that are refused because this node is stopping: another one is ready by then. */
@@ -58,11 +59,6 @@ export function partyOf({ state }: Draft, { id }: Leg): 'caller' | 'callee' {
 /** The peer on a leg has no such dialog any more, as its answer to a request of ours says: the call is over (RFC 3261 §12.2.1.2). */
 export function dialogOver(draft: Draft, leg: Leg, method: string, status: number): void {
   endCall(draft, { by: partyOf(draft, leg), status, reason: `${status} to ${method}` });
-}
-
-/** A party's reasons as the header for another; undefined: it has told none. Protocols and causes stay as they are (RFC 3326 §2). */
-export function passedOn(reasons: readonly Reason[] | undefined): string | undefined {
-  return reasons === undefined || reasons.length === 0 ? undefined : formatReasons(reasons);
 }
 
 /** None is made up for the party that hangs up without a word. */

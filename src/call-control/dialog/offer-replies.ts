@@ -2,7 +2,7 @@ import { unchanged } from '../../sdp';
 import { finalMeaning } from '../../sip-message/final-meaning';
 import type { SessionSignal } from '../../sip/user-agent';
 import { spokenBy } from '../core/agreed';
-import { keptHeaders } from '../ringing/best-response';
+import { keptHeaders } from '../core/passed-on';
 import type { Leg, OutgoingOffer } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { dialogOver, endCall } from '../core/ending';

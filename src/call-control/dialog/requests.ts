@@ -1,23 +1,18 @@
 import { ACCEPT } from '../../sip/body';
 import { ALLOW } from '../../sip-message/methods';
-import { isHeaderSafe } from '../../sip/header-values';
-import type { Headers, ResponseOptions, SessionSignal } from '../../sip/user-agent';
+import type { ResponseOptions, SessionSignal } from '../../sip/user-agent';
 import type { Leg, LegId } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { receiveOffer, retryLater } from './incoming-offer';
-import { reasonPhrase, safeText } from '../core/draft';
+import { bodyHeaders, keptHeaders, passedContentType, reasonPhrase } from '../core/passed-on';
 import { answerTimer } from './session-timer';
 import { followOurs } from './outgoing-offer';
 import { finalMeaning } from '../../sip-message/final-meaning';
 import { statusAcross } from '../../sip/status';
-import { keptHeaders } from '../ringing/best-response';
 import { dialogOver } from '../core/ending';
 
 type Requested = Extract<SessionSignal, { type: 'requested' }>;
 type RequestAnswered = Extract<SessionSignal, { type: 'request-answered' }>;
-
-/** Headers that belong to the body of an INFO or MESSAGE (RFC 6086 §4, RFC 3428). */
-const BODY_HEADERS = ['Info-Package', 'Content-Disposition', 'Content-Language'] as const;
 
 /** Methods that are answered the same in every state; undefined: it depends. */
 function fixedAnswer(method: string): { status: number; options?: ResponseOptions } | undefined {
@@ -46,19 +41,16 @@ export function receiveRequest(draft: Draft, leg: Leg, request: Requested): void
   if (request.method === 'UPDATE') return receiveUpdate(draft, leg, request);
   const other = draft.other(leg);
   if (other === undefined) return;
+  const { method, body } = request;
+  const contentType = passedContentType(request.contentType);
+  // RFC 3261 section 20.15: the other end has to be told what it gets.
+  if (body !== '' && contentType === undefined) {
+    const options = { reason: 'Bad Content-Type Header' };
+    return draft.emit({ type: 'respond', leg: leg.id, id: request.id, status: 400, options });
+  }
   const id = draft.requestId();
   draft.state.forwarded.set(id, { leg: leg.id, id: request.id });
-  const { method, body, contentType } = request;
-  draft.emit({ type: 'request', leg: other.id, id, method, body, contentType, headers: bodyHeaders(request) });
-}
-
-function bodyHeaders(request: Requested): Headers {
-  const headers: Record<string, string> = {};
-  for (const name of BODY_HEADERS) {
-    const value = request.header(name.toLowerCase());
-    if (value !== undefined && isHeaderSafe(value)) headers[name] = value;
-  }
-  return headers;
+  draft.emit({ type: 'request', leg: other.id, id, method, body, contentType, headers: bodyHeaders(request.header) });
 }
 
 function receiveUpdate(draft: Draft, leg: Leg, request: Requested): void {
@@ -73,7 +65,8 @@ function receiveUpdate(draft: Draft, leg: Leg, request: Requested): void {
 export function requestAnswered(draft: Draft, leg: Leg, answer: RequestAnswered): void {
   const asked = draft.state.forwarded.get(answer.id);
   if (asked === undefined) return;
-  const { method, header, reason, body, contentType } = answer;
+  const { method, header, reason, body } = answer;
+  const contentType = passedContentType(answer.contentType);
   if (finalMeaning(method, answer.status, header).type === 'dialog-over')
     return dialogOver(draft, leg, method, answer.status);
   draft.state.forwarded.delete(answer.id);
@@ -86,7 +79,7 @@ export function requestAnswered(draft: Draft, leg: Leg, answer: RequestAnswered)
     options: {
       ...(status === answer.status ? reasonPhrase(reason) : {}),
       headers: keptHeaders(header),
-      ...(body === '' ? {} : { body, contentType: safeText(contentType) }),
+      ...(body === '' || contentType === undefined ? {} : { body, contentType }),
     },
   });
 }

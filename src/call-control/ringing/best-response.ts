@@ -1,24 +1,7 @@
-import { isHeaderSafe } from '../../sip/header-values';
-import type { HeaderReader, Headers } from '../../sip/user-agent';
-import { parseReasons } from '../../sip/reason';
+import type { HeaderReader } from '../../sip/user-agent';
 import { statusTowardsCaller } from '../../sip/status';
-import { passedOn } from '../core/ending';
 import type { Failure } from '../core/call-state';
-import { safeText } from '../core/draft';
-
-/** Headers of a refusal that tell the caller something and are about no hop in particular. */
-const KEPT_HEADERS = ['Retry-After', 'Reason', 'Warning'] as const;
-
-/** Headers of one leg's refusal for the other. */
-export function keptHeaders(header: HeaderReader): Headers {
-  const headers: Record<string, string> = {};
-  for (const name of KEPT_HEADERS) {
-    const given = header(name.toLowerCase());
-    const value = name === 'Reason' ? passedOn(parseReasons(given)) : given;
-    if (value !== undefined && isHeaderSafe(value)) headers[name] = value;
-  }
-  return headers;
-}
+import { keptHeaders, safeText } from '../core/passed-on';
 
 /** A refusal as the caller may see it. A node or gateway that could not be reached is no fault of the number: 480. */
 export function failureOf(

@@ -232,7 +232,7 @@ describe('an established call', () => {
     test('RFC 3261 §15.1.2: what waits for an answer still gets one', () => {
       talk();
       const offer = a.reinvites(sdp('alice', { port: 4444 }));
-      const info = a.requestsThat('INFO', 'x');
+      const info = a.requestsThat('INFO', 'x', 'text/plain');
       b.hangsUp();
       expect(a.responseTo(offer)?.status).toBe(487);
       expect(a.responseTo(info)?.status).toBe(481);
