@@ -60,6 +60,7 @@ export interface TestNode {
   readonly stateDir: string;
   readonly drainSeconds: number;
   capacity?: number;
+  musicDir?: string;
 }
 
 export interface ClusterFile {

@@ -37,7 +37,7 @@ export interface ClusterOptions {
   /** Default true; false: the test starts the nodes. */
   readonly start?: boolean;
   /** How the process of a node is started, by its number. */
-  readonly launch?: (id: number) => Pick<NodePlace, 'nodeArgs' | 'env'>;
+  readonly launch?: (id: number) => Pick<NodePlace, 'wrapper' | 'nodeArgs' | 'env'>;
 }
 
 /** `at`: the node to register with. */

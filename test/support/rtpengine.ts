@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { join } from 'node:path';
 import { isSourceName } from '../../src/media-resource/rtpengine/source-book';
 import { freePort, freeRange, giveBack } from './ports';
-import { LaunchedProcess } from './processes';
+import { findCommand, LaunchedProcess } from './processes';
 import type { Scope } from './scope';
 
 let cookies = 0;
@@ -33,6 +33,8 @@ export interface RtpengineOptions {
   readonly mediaPorts?: number;
   /** Where media go beside `::1`; default 127.0.0.1. For very many ports: a loopback address of one's own. */
   readonly mediaAddress?: string;
+  /** Runs as this user, as Debian's own does; default: as the test. Only root can do that. */
+  readonly user?: string;
 }
 
 /** A private rtpengine. */
@@ -62,10 +64,15 @@ export class Rtpengine {
   }
 
   async start(): Promise<void> {
-    const { maxSessions, mediaAddress = '127.0.0.1' } = this.options;
+    const { maxSessions, mediaAddress = '127.0.0.1', user } = this.options;
+    // To become another user clears the signal of the parent's death.
+    const asUser = ['setpriv', `--reuid=${user}`, '--regid=nogroup', '--clear-groups', '--pdeathsig=KILL'] as const;
+    const engine = findCommand('rtpengine', 'rtpengine-daemon');
+    const [command, ...before] = user === undefined ? ([engine] as const) : ([...asUser, engine] as const);
     this.process = LaunchedProcess.launch(this.scope, {
-      command: 'rtpengine',
+      command,
       args: [
+        ...before,
         ...'--config-file=none --foreground --log-stderr --log-level=5 --table=-1'.split(' '),
         `--interface=${mediaAddress}`,
         '--interface=::1',
