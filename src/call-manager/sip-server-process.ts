@@ -94,6 +94,7 @@ export class SipServerProcess {
       ...(node.tls === undefined ? {} : { tls: node.tls }),
       limits: this.options.limits,
       origins: this.options.origins,
+      forceRport: node.forceRport,
       ...(node.address === undefined ? {} : { announced: node.address }),
       log,
       onFlowClosed: (flow) => {

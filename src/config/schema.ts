@@ -204,6 +204,7 @@ export const nodeSchema = z.strictObject({
   admin: address.optional(),
   tls: tlsSchema.optional(),
   address: host.optional(),
+  forceRport: z.boolean('must be true or false').default(false),
   capacity: whole(1, 1_000_000).optional(),
   drainSeconds: whole(0, 86_400).default(10),
   stateDir: oneLine.optional(),

@@ -120,6 +120,8 @@ export interface NodeConfig {
   readonly address: string | undefined;
   /** Most devices that may be registered here. */
   readonly capacity: number | undefined;
+  /** Responses over UDP go to the source port, also without `rport` (RFC 3581). */
+  readonly forceRport: boolean;
   /** How long SIGTERM waits for calls to end. */
   readonly drainSeconds: number;
   /** Absolute path; the node's journal of registrations. */

@@ -20,6 +20,7 @@ export interface ServerArguments {
   readonly tls?: TlsFiles;
   readonly limits: Partial<SourceLimitOptions>;
   readonly origins?: readonly string[];
+  readonly forceRport: boolean;
   /** Ends with the process that started it. */
   readonly parent: boolean;
 }
@@ -30,9 +31,11 @@ const PROTOCOLS: ReadonlySet<string> = new Set(['udp', 'tcp', 'tls', 'ws', 'wss'
 
 export const USAGE = `usage: sip-server --listen PROTOCOL:ADDRESS:PORT ... --control ADDRESS:PORT [--secret SECRET]
                   [--announce ADDRESS] [--tls-key FILE --tls-cert FILE [--tls-ca FILE]]
-                  [--ban ADDRESS[/BITS]] ... [--limit REQUESTS] [--page ORIGIN] ... [--parent]
+                  [--ban ADDRESS[/BITS]] ... [--limit REQUESTS] [--page ORIGIN] ...
+                  [--force-rport] [--parent]
 PROTOCOL is udp, tcp, tls, ws or wss. PROTOCOL:ADDRESS:PORT@ADDRESS[:PORT] announces another address for one listener.
 Nothing from a banned address is looked at; --limit is how many requests one address may send in a second (0: any number).
+--force-rport sends responses over UDP to the port that the request came from, also when it does not ask for that (RFC 3581).
 --page names web pages that may open WebSockets: https://HOST, HOST, .DOMAIN or *; without it all may.
 The secret may also come from ${SECRET_VARIABLE}, where other users of the machine cannot see it.`;
 
@@ -88,6 +91,7 @@ const VALUE_OPTIONS: ReadonlySet<string> = new Set([
 
 interface Options {
   parent: boolean;
+  forceRport: boolean;
   readonly listen: string[];
   readonly ban: string[];
   readonly pages: string[];
@@ -95,11 +99,11 @@ interface Options {
 }
 
 function readOptions(argv: readonly string[]): Options {
-  const read: Options = { parent: false, listen: [], ban: [], pages: [], single: new Map() };
+  const read: Options = { parent: false, forceRport: false, listen: [], ban: [], pages: [], single: new Map() };
   for (let index = 0; index < argv.length; index += 1) {
     const option = argv[index] ?? '';
-    if (option === '--parent') {
-      read.parent = true;
+    if (option === '--parent' || option === '--force-rport') {
+      read[option === '--parent' ? 'parent' : 'forceRport'] = true;
       continue;
     }
     if (!VALUE_OPTIONS.has(option)) throw new Error(`unknown option ${option}`);
@@ -133,7 +137,7 @@ function sourceLimits(banned: readonly string[], limit: string | undefined): Par
 
 /** Throws an error with a text for the user. */
 export function parseArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): ServerArguments {
-  const { parent, listen: listeners, ban, pages, single } = readOptions(argv);
+  const { parent, forceRport, listen: listeners, ban, pages, single } = readOptions(argv);
   const announce = single.get('--announce');
   const listen = listeners.map((text) => announcing(listenPoint(text), announce));
   const control = single.get('--control');
@@ -150,6 +154,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     secret,
     limits: sourceLimits(ban, single.get('--limit')),
     parent,
+    forceRport,
     ...(pages.length === 0 ? {} : { origins: pages }),
     ...(tls === undefined ? {} : { tls }),
   };

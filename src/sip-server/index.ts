@@ -28,6 +28,8 @@ export interface SipServerOptions {
   readonly secret: string;
   /** Web pages that may open WebSockets: origins, hosts, `.domain`, `*`; undefined: all. */
   readonly origins?: readonly string[];
+  /** As of the transports. */
+  readonly forceRport?: boolean;
   /** What one source address may do. */
   readonly limits?: Partial<SourceLimitOptions>;
   readonly log?: Log;
@@ -72,6 +74,7 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
       wakefulness: new Wakefulness(),
       ...(options.tls === undefined ? {} : { tls: options.tls }),
       ...(options.origins === undefined ? {} : { origins: options.origins }),
+      ...(options.forceRport === true ? { forceRport: true } : {}),
     }),
   );
   const transactions = createTransactionLayer({

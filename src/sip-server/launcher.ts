@@ -25,6 +25,8 @@ export interface LaunchOptions {
   readonly log?: Logger;
   /** Web pages that may open WebSockets; undefined: all. */
   readonly origins?: readonly string[];
+  /** Responses over UDP go to the source port, whatever the Via says. */
+  readonly forceRport?: boolean;
   /** The server has ended without `stop` being asked for. */
   readonly onExit: (reason: string) => void;
   /** Whether the server answers; after `dead` it is ended, and `onExit` follows. */
@@ -154,7 +156,9 @@ function serverArguments(options: LaunchOptions): string[] {
       ? []
       : ['--limit', String(options.limits.requestsPerSecond), ...options.limits.ban.flatMap((ban) => ['--ban', ban])];
   const pages = options.origins?.flatMap((page) => ['--page', page]) ?? [];
-  return ['sip-server', '--control', '127.0.0.1:0', '--parent', ...listen, ...announce, ...tls, ...limits, ...pages];
+  const rport = options.forceRport === true ? ['--force-rport'] : [];
+  const rest = [...listen, ...announce, ...tls, ...limits, ...pages, ...rport];
+  return ['sip-server', '--control', '127.0.0.1:0', '--parent', ...rest];
 }
 
 function ready(

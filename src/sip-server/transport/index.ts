@@ -34,6 +34,8 @@ export interface TransportOptions {
   readonly tls?: TlsFiles;
   /** Web pages that may open WebSockets, as `originPolicy` has them; undefined: all. */
   readonly origins?: readonly string[];
+  /** Responses over UDP go to where the request came from, also when it does not ask for that (RFC 3581). */
+  readonly forceRport?: boolean;
   readonly stream?: Partial<StreamSettings>;
   readonly datagramLimits?: Partial<ParseLimits>;
   readonly streamLimits?: Partial<ParseLimits>;
@@ -58,7 +60,7 @@ class SipTransport implements TransportLayer {
   private lastConnection = 0;
   private held: TlsCredentials | undefined;
 
-  constructor(options: TransportOptions) {
+  constructor(private readonly options: TransportOptions) {
     this.log = options.log ?? noLog;
     const clock = options.clock ?? systemClock;
     this.late = new LateMessages(
@@ -164,7 +166,7 @@ class SipTransport implements TransportLayer {
       message: (message, flow, bytes) => {
         if (message.kind === 'request') {
           // Which transport the Via names does not matter: somebody before us may have ended TLS. Answers go the way it came.
-          if (stampVia(message, flow) === undefined) return;
+          if (stampVia(message, flow, this.options.forceRport) === undefined) return;
         }
         this.guard(() => this.late.take(message, flow, bytes, (...received) => this.events?.message(...received)));
       },

@@ -6,14 +6,18 @@ import { connectApp, startServer, tcpPeer, udpPeer, type Running } from './harne
 
 let scope: Scope;
 let running: Running;
-beforeEach(async () => {
+beforeEach(() => {
   scope = new Scope();
-  running = await startServer(scope);
+  return start();
+});
+
+async function start(options: Parameters<typeof startServer>[1] = {}): Promise<void> {
+  running = await startServer(scope, options);
   await connectApp(scope, running, (app) => {
     app.use('options', (_req, res) => res.send(200));
     app.use('invite', (_req, res) => res.send(486));
   });
-});
+}
 afterEach(() => scope.close());
 
 const request = (peer: SipPeer, method = 'OPTIONS'): string =>
@@ -36,16 +40,20 @@ describe('answers go the way the request came', () => {
   });
 
   /** A phone that sends from one port and listens at another. */
+  const silent = (text: string): string => text.replace(';rport', '');
   test.each([
-    ['at the port of sent-by', (text: string) => text.replace(';rport', ''), 'listening'],
-    ['at the source port with rport', (text: string) => text, 'sending'],
+    ['at the port of sent-by', silent, 'listening', false],
+    ['at the source port when that is configured', silent, 'sending', true],
+    ['at the source port with rport', (text: string) => text, 'sending', false],
     // Behind a translator sent-by is another host: only the source port leads back.
     [
       'at the source port when sent-by is elsewhere',
-      (text: string) => text.replace(';rport', '').replace(/^(Via: \S+ )[^:]+/m, '$1192.0.2.9'),
+      (text: string) => silent(text).replace(/^(Via: \S+ )[^:]+/m, '$1192.0.2.9'),
       'sending',
+      false,
     ],
-  ])('a UDP phone hears them %s', async (_what, change, where) => {
+  ])('a UDP phone hears them %s', async (_what, change, where, forceRport) => {
+    if (forceRport) await start({ forceRport });
     const listening = await udpPeer(scope, running);
     const sending = createSocket('udp4');
     scope.defer(() => sending.close());

@@ -102,6 +102,7 @@ describe('a configuration file', () => {
       address: undefined,
       capacity: undefined,
       drainSeconds: 10,
+      forceRport: false,
       stateDir: '/etc/tandem/var/node-1',
     });
     expect(config.devices[0]).toMatchObject({ password: 'alice-password', digest: ['MD5'], mtpRequired: false });

@@ -105,6 +105,7 @@ export function config(changed: Partial<TandemConfig> = {}): TandemConfig {
     tls: undefined,
     address: undefined,
     capacity: undefined,
+    forceRport: false,
     drainSeconds: 5,
     stateDir: '/nowhere',
   });

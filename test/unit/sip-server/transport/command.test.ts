@@ -15,6 +15,12 @@ test('listeners of every protocol, over IPv4 and IPv6, with certificates', () =>
   expect(parse('--listen', 'ws:127.0.0.1:80').tls).toBeUndefined();
 });
 
+test('switches take no value', () => {
+  const listen = ['--listen', 'udp:127.0.0.1:5060'];
+  expect(parse(...listen)).toMatchObject({ parent: false, forceRport: false });
+  expect(parse('--force-rport', ...listen, '--parent')).toMatchObject({ parent: true, forceRport: true });
+});
+
 test('an announced address for one listener goes before that for all of its family', () => {
   const { listen } = parse(
     ...['--announce', '203.0.113.1', '--listen', 'udp:10.0.0.1:5060', '--listen', 'udp:[fd00::1]:5060'],
