@@ -57,6 +57,11 @@ export interface TransportEvents {
     flow: Flow,
   ): void;
   connectionClosed(connection: number): void;
+  /**
+   * The peer sends nothing more over the connection, and may still read. True: answers are on their way to it, and `finish` is called after
+   * the last one. Else it is closed at once.
+   */
+  peerFinished?(connection: number): boolean;
 }
 
 export interface TransportLayer {
@@ -85,7 +90,10 @@ export interface TransportLayer {
       failure: TransportFailure,
     ) => void,
   ): void;
+  /** Requests can be sent on it, and their answers come back. */
   isOpen(connection: number): boolean;
+  /** It is open, or its peer still reads. */
+  takesAnswers(connection: number): boolean;
   /** Sends what is queued on the connection, then closes it. */
   finish(connection: number): void;
   /** Ends the connection at once when nothing came over it for so long: what it still has to send must not arrive. */
@@ -141,7 +149,7 @@ export interface TransactionEvents {
   request(request: SipRequest, flow: Flow, transaction: ServerTransaction | undefined): void;
   /** CANCEL matched this INVITE transaction that has no final response yet. The layer has answered the CANCEL with 200; 487 is sent by the user. */
   cancelled(transaction: ServerTransaction, cancel: SipRequest, flow: Flow): void;
-  /** The transactions on it hear of it by themselves. */
+  /** Nothing can be sent to its peer any more, or nothing but answers. The transactions on it hear of it by themselves. */
   connectionClosed?(connection: number): void;
   /** The non-2xx final was ACKed, or Timer H fired (`acked` false), or Timer L/J ended it. */
   terminated(transaction: ServerTransaction, acked: boolean): void;

@@ -50,7 +50,7 @@ export class ApplicationResponses {
       if (final !== undefined) return this.replySent(incoming, commandId, final);
       return application.reply(commandId, `NOK|${nok.unknownTransaction}`);
     }
-    if (flow.connection !== undefined && !this.context.transactions.transport.isOpen(flow.connection)) {
+    if (flow.connection !== undefined && !this.context.transactions.transport.takesAnswers(flow.connection)) {
       this.incoming.abandon(incoming, 500);
       return application.reply(commandId, `NOK|${nok.connectionGone}`);
     }

@@ -156,7 +156,7 @@ export class NetworkRequests {
   /** Nobody waits for the answer any more (Timers B and F), or nobody can get it. */
   private isDead({ flow }: ServerTransaction, since: number): boolean {
     const { clock, transactions } = this.context;
-    if (flow.connection !== undefined && !transactions.transport.isOpen(flow.connection)) return true;
+    if (flow.connection !== undefined && !transactions.transport.takesAnswers(flow.connection)) return true;
     return clock.now() - since >= patience(this.context);
   }
 

@@ -108,6 +108,7 @@ export class SourceLimits {
         if (this.admits(flow.remoteAddress, undefined)) events.malformed(failure, flow);
       },
       connectionClosed: (connection) => events.connectionClosed(connection),
+      peerFinished: (connection) => events.peerFinished?.(connection) ?? false,
     });
     return {
       listen: (points, events) => transport.listen(points, guarded(events)),
@@ -118,6 +119,7 @@ export class SourceLimits {
       send: (bytes, to, done) => transport.send(bytes, to, done),
       onSendFailure: (listener) => transport.onSendFailure(listener),
       isOpen: (connection) => transport.isOpen(connection),
+      takesAnswers: (connection) => transport.takesAnswers(connection),
       finish: (connection) => transport.finish(connection),
       cutOff: (connection, silentMs) => transport.cutOff(connection, silentMs),
       keep: (connection) => transport.keep(connection),

@@ -23,6 +23,7 @@ import { hostOfAddress } from '../host';
 import type { Log } from '../log';
 import { noLog } from '../log';
 import { ShareCount, sourceOf } from '../source';
+import { AwaitedConnections } from './awaited-connections';
 import type { ClientHost } from './client';
 import { ClientShell } from './client';
 import { clientKey, serverKey, tagOf, topVia } from './keys';
@@ -81,6 +82,7 @@ export class SipTransactionLayer implements TransactionLayer {
   private readonly refusals: Refusals;
   /** Server transactions without a final response, of each source. */
   private readonly unanswered = new ShareCount();
+  private readonly awaited = new AwaitedConnections((connection) => this.transport.finish(connection));
   private readonly clientHost: ClientHost;
   private readonly serverHost: ServerHost;
   private readonly cancelHost: ServerHost;
@@ -117,6 +119,7 @@ export class SipTransactionLayer implements TransactionLayer {
       userError,
       answered: (transaction: ServerShell, ended: boolean): void => {
         this.unanswered.release(transaction);
+        this.awaited.release(transaction);
         if (ended) this.answered.add(transaction);
       },
       isStranger: (flow: Flow): boolean => this.acquaintances?.standing(flow) === 'stranger',
@@ -148,7 +151,14 @@ export class SipTransactionLayer implements TransactionLayer {
       message: (message, flow) => this.received(message, flow),
       malformed: (failure, flow) => this.refuseMalformed(failure, flow),
       // Transactions on it hear of it as a send failure.
-      connectionClosed: (connection) => events.connectionClosed?.(connection),
+      connectionClosed: (connection) => {
+        this.awaited.closed(connection);
+        events.connectionClosed?.(connection);
+      },
+      peerFinished: (connection) => {
+        events.connectionClosed?.(connection);
+        return this.awaited.peerFinished(connection);
+      },
     });
   }
 
@@ -254,6 +264,7 @@ export class SipTransactionLayer implements TransactionLayer {
     this.servers.remove(transaction);
     this.answered.delete(transaction);
     this.unanswered.release(transaction);
+    this.awaited.release(transaction);
   }
 
   private tellOver(transaction: ServerShell): void {
@@ -320,6 +331,7 @@ export class SipTransactionLayer implements TransactionLayer {
     const transaction = new ServerShell(request, flow, key, this.setup(flow.protocol), host);
     this.servers.add(transaction);
     this.unanswered.take(transaction, source);
+    this.awaited.take(transaction, flow.connection);
     transaction.start();
   }
 

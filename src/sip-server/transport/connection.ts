@@ -49,6 +49,9 @@ export class Connection implements Holder, Backlogged {
   private settled: (() => void) | undefined;
   private established: boolean;
   private finishing = false;
+  /** What it has sent last has come: nothing more does. */
+  private peerFinished = false;
+  private peerIsDone = false;
   private lastActivity: number;
   private waitingSince: number | undefined;
   /** Of a message that is none of the framing's yet (WebSocket). */
@@ -95,6 +98,7 @@ export class Connection implements Holder, Backlogged {
       received: (bytes) => this.received(bytes),
       partial: (bytes) => this.partial(bytes),
       alive: () => this.alive(),
+      finished: () => this.heardAll(),
       failed: (error) => this.failed(error),
       closed: () => this.ended(),
     });
@@ -131,13 +135,18 @@ export class Connection implements Holder, Backlogged {
     this.abort('closed');
   }
 
-  /** Usable for new messages: connecting or open. */
+  /** Usable for requests: connecting or open. */
   get isUsable(): boolean {
+    return this.isWritable && !this.peerIsDone;
+  }
+
+  /** Usable for answers: the peer reads, as far as we know. */
+  get isWritable(): boolean {
     return !this.finishing && this.wire.isWritable;
   }
 
   send(bytes: Buffer, done: SendDone): void {
-    if (!this.isUsable) return done({ failure: 'closed' });
+    if (!this.isWritable) return done({ failure: 'closed' });
     const limit = this.known ? this.queueLimit : Math.min(this.queueLimit, STRANGER_QUEUE_BYTES);
     if (this.wire.queued + bytes.length > Math.max(limit, bytes.length)) {
       done({ failure: 'timeout' });
@@ -227,6 +236,7 @@ export class Connection implements Holder, Backlogged {
     this.handleFirst();
     if (this.backlog.length > 0) return true;
     this.wire.resume();
+    if (this.peerFinished) this.heardAll();
     return false;
   }
 
@@ -257,6 +267,15 @@ export class Connection implements Holder, Backlogged {
 
   private noteHeld(): void {
     this.shared.budget.set(this, this.framing.heldBytes + this.backlogBytes);
+  }
+
+  /** The peer has half-closed the connection: it goes when everything that came over it is answered. */
+  private heardAll(): void {
+    this.peerFinished = true;
+    if (this.backlog.length > 0 || this.finishing || this.peerIsDone) return;
+    this.peerIsDone = true;
+    this.waitingSince = undefined;
+    if (!this.receiver.finished(this.id)) this.finish();
   }
 
   private opened(): void {

@@ -118,6 +118,11 @@ class SipTransport implements TransportLayer {
     return false;
   }
 
+  takesAnswers(connection: number): boolean {
+    for (const transport of this.transports.values()) if (transport.takesAnswers(connection)) return true;
+    return false;
+  }
+
   finish(connection: number): void {
     for (const transport of this.transports.values()) transport.finish(connection);
   }
@@ -185,6 +190,11 @@ class SipTransport implements TransportLayer {
         this.log(`sip.client.${why}`, { protocol, address, port, ...(detail === undefined ? {} : { detail }) }),
       lost: (address, port) => this.log('sip.datagrams.lost', { address, port }),
       closed: (connection) => this.guard(() => this.events?.connectionClosed(connection)),
+      finished: (connection) => {
+        let awaited = false;
+        this.guard(() => (awaited = this.events?.peerFinished?.(connection) === true));
+        return awaited;
+      },
       sendFailed: (to, failure) => {
         for (const listener of this.failureListeners) this.guard(() => listener(to, failure));
       },

@@ -24,6 +24,8 @@ export interface Receiver {
   message(message: SipMessage, flow: Flow, bytes: number): void;
   malformed(failure: ParseFailure, flow: Flow): void;
   closed(connection: number): void;
+  /** As `TransportEvents.peerFinished`. */
+  finished(connection: number): boolean;
   sendFailed(to: FailedRemote, failure: TransportFailure): void;
   /** A listener's own error, for instance no file descriptor left to accept a connection. */
   listenerError(point: ListenPoint, error: Error): void;
@@ -40,6 +42,8 @@ export interface ProtocolTransport {
   /** The address is in canonical spelling, without brackets. `local` is the listener to send from. `done` is called exactly once. */
   send(bytes: Buffer, to: Destination, local: ListenPoint, done: SendDone): void;
   isOpen(connection: number): boolean;
+  /** As `TransportLayer.takesAnswers`. */
+  takesAnswers(connection: number): boolean;
   /** As `TransportLayer.finish`; nothing when it is not one of ours. */
   finish(connection: number): void;
   /** As `TransportLayer.cutOff`; nothing when it is not one of ours. */

@@ -112,6 +112,10 @@ export class StreamTransport implements ProtocolTransport {
     return this.table.get(connection)?.isUsable === true;
   }
 
+  takesAnswers(connection: number): boolean {
+    return this.table.get(connection)?.isWritable === true;
+  }
+
   finish(connection: number): void {
     this.table.get(connection)?.finish();
   }

@@ -10,7 +10,8 @@ export function tcp(limits: ParseLimits): StreamProtocol {
   return {
     protocol: 'tcp',
     hasHandshake: false,
-    createServer: () => createServer(SOCKET_OPTIONS),
+    // A client that sends nothing more may wait for its answers. (With TLS 1.2 it cannot: RFC 5246 section 7.2.1.)
+    createServer: () => createServer({ ...SOCKET_OPTIONS, allowHalfOpen: true }),
     open: ({ address, port }, local) =>
       new SocketWire(connect({ host: address, port, localAddress: local.address, ...SOCKET_OPTIONS }), {
         address,

@@ -93,6 +93,10 @@ export class UdpTransport implements ProtocolTransport {
     });
   }
 
+  takesAnswers(): boolean {
+    return false;
+  }
+
   isOpen(): boolean {
     return false;
   }

@@ -15,6 +15,8 @@ export interface WireEvents {
   partial(bytes: number): void;
   /** The peer is there, and says nothing. */
   alive(): void;
+  /** The peer sends nothing more. It may still read. */
+  finished(): void;
   /** `closed` follows, unless the peer lets it wait. */
   failed(error: unknown): void;
   closed(): void;
@@ -96,6 +98,7 @@ export class SocketWire implements Wire {
     this.socket.on('data', (chunk: Buffer) => {
       for (let at = 0; at < chunk.length; at += PIECE_BYTES) events.received(chunk.subarray(at, at + PIECE_BYTES));
     });
+    this.socket.on('end', () => events.finished());
     this.socket.on('error', (error) => events.failed(error));
     this.socket.on('close', () => events.closed());
   }

@@ -109,6 +109,10 @@ export class MemoryTransport implements TransportLayer {
     return true;
   }
 
+  takesAnswers(): boolean {
+    return true;
+  }
+
   cutOff(): void {
     // No connections here.
   }
