@@ -1,7 +1,6 @@
 import type { DeviceConfig } from '../config/types';
 import { compareStamps, type Stamp } from '../process/hlc';
 import { bindingKey } from '../registration/binding-key';
-import type { RegistrationChange } from '../registration/composite-set';
 import type { RegistrationRecord } from '../registration/record';
 import { parseCSeq } from '../sip-message/cseq';
 import type { ReceivedRequest } from '../sip/user-agent';
@@ -43,7 +42,15 @@ export class MovedBindings {
   ) {
     for (const { of, name, stamp, until } of options.journal?.buried() ?? [])
       if (of === 'device') this.left.set(name, { stamp, until });
-    options.composite.onChange((change) => this.endWhatHasLeft(change));
+    options.composite.onChange(({ type, owner, record }) => {
+      if (type === 'put') this.endWhatHasLeft(owner, record);
+    });
+  }
+
+  /** What other nodes have told before this was made. */
+  start(): void {
+    if (this.left.size > 0)
+      for (const { owner, record } of [...this.options.composite.all()]) this.endWhatHasLeft(owner, record);
   }
 
   /** The phone has registered with another node since. */
@@ -156,9 +163,8 @@ export class MovedBindings {
     }
   }
 
-  private endWhatHasLeft(change: RegistrationChange): void {
-    const { record, owner } = change;
-    const left = change.type === 'put' && owner !== this.options.node ? this.left.get(record.device) : undefined;
+  private endWhatHasLeft(owner: number, record: RegistrationRecord): void {
+    const left = owner === this.options.node ? undefined : this.left.get(record.device);
     if (left === undefined || compareStamps(record.stamp, left.stamp) > 0) return;
     if (this.options.clock.now() < left.until) this.end(record, left.stamp);
   }

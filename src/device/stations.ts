@@ -136,6 +136,7 @@ export class Stations {
    * in several turns of the event loop, so that polls and calls do not wait for them.
    */
   restore(bindings: readonly JournaledBinding[], from = 0, restoredBefore = 0): void {
+    if (from === 0) this.moved.start();
     const end = Math.min(bindings.length, from + RESTORED_AT_ONCE);
     let restored = restoredBefore;
     for (const journaled of bindings.slice(from, end)) if (this.restoreOne(journaled)) restored += 1;

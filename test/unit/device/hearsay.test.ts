@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SimulatedClock } from '../../../src/process/clock';
+import { CompositeSet } from '../../../src/registration/composite-set';
 import { RegistrationJournal } from '../../../src/registration/journal';
 import { silentLogger } from '../../../src/telemetry/logger';
 import { config, GATEWAY, PHONE, settle, TestNode } from './support';
@@ -151,18 +152,24 @@ describe('claim R12: what another node says of a device, and the journal', () =>
     again.devices.stop();
   });
 
-  test('a phone that took its leave of everything at a node that knew nothing of it, which is killed then: what turns up is ended', async () => {
-    const node = start(100).start();
-    node.register({ ...kinds.phone, contact: '*', expires: '0' });
-    await journal.close();
-    journal = await open();
-    const again = start(200).start();
-    const other = new TestNode({ config: registering, clock: new SimulatedClock(clock.now() - MINUTE_MS), node: 2 });
-    other.start().register(kinds.phone);
-    const [old] = [...other.composite.of(2)];
-    if (old === undefined) throw new Error('not registered');
-    again.composite.put(2, old);
-    expect(again.changes.map(({ type, owner }) => `${type} ${owner}`)).toEqual(['put 2', 'put 1', 'delete 1']);
-    again.devices.stop();
-  });
+  test.each(['after', 'before'] as const)(
+    'a phone that took its leave of everything at a node that knew nothing of it, which is killed then: what turns up %s it has begun again is ended',
+    async (when) => {
+      const node = start(100).start();
+      node.register({ ...kinds.phone, contact: '*', expires: '0' });
+      await journal.close();
+      journal = await open();
+      const composite = new CompositeSet();
+      const other = new TestNode({ config: registering, clock: new SimulatedClock(clock.now() - MINUTE_MS), node: 2 });
+      other.start().register(kinds.phone);
+      const [old] = [...other.composite.of(2)];
+      if (old === undefined) throw new Error('not registered');
+      if (when === 'before') composite.put(2, old);
+      const again = new TestNode({ config: registering, clock, journal, boot: 200, composite }).start();
+      if (when === 'after') composite.put(2, old);
+      const told = again.changes.filter(({ owner }) => owner === 1);
+      expect(told.map(({ type, record }) => `${type} ${record.device}`)).toEqual(['put SEP-alice', 'delete SEP-alice']);
+      again.devices.stop();
+    },
+  );
 });
