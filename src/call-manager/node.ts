@@ -8,6 +8,7 @@ import { ClockOffsets } from '../process/clock-offsets';
 import { ConfigurationError } from '../process/exit';
 import { HybridClock } from '../process/hlc';
 import { CompositeSet } from '../registration/composite-set';
+import { reachedByOthers } from '../process/address';
 import { DeviceManager } from '../registration/device-manager';
 import { DrachtioUserAgent } from '../sip/drachtio';
 import type { ListenAddress } from '../sip/user-agent';
@@ -250,7 +251,7 @@ export class CallManagerNode {
   /** Our own address for SIP from other nodes, over TCP; of a node that is alone any. */
   private sipAddress(): string {
     const own = this.others().length === 0 ? this.listen[0] : undefined;
-    const tcp = this.listen.find(({ protocol }) => protocol === 'tcp') ?? own;
+    const tcp = reachedByOthers(this.listen.filter(({ protocol }) => protocol === 'tcp')) ?? own;
     if (tcp === undefined)
       throw new ConfigurationError('the SIP server has no TCP listener: other nodes could not reach this one');
     const host = this.nodeConfig.address ?? tcp.address;
@@ -258,7 +259,7 @@ export class CallManagerNode {
   }
 
   private host(): string {
-    return this.nodeConfig.address ?? this.listen[0]?.address ?? '127.0.0.1';
+    return this.nodeConfig.address ?? reachedByOthers(this.listen)?.address ?? '127.0.0.1';
   }
 
   private pause(ms: number): Promise<void> {

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import { canonicalHost, isLoopback, isUnspecified } from '../process/address';
+import { canonicalHost, isLoopback, isUnspecified, reachedByOthers } from '../process/address';
 import { Networks, parseNetwork } from '../process/networks';
 import type { CheckedSections } from './cross-references';
 import { sameMachine } from './listeners';
@@ -39,15 +39,18 @@ export function checkReachability(
 function checkSignalling(source: Source, node: NodeEntry, nodes: readonly NodeEntry[]): void {
   const { path, value } = node;
   if (value.drachtio !== 'embedded') return;
-  const index = value.listen.findIndex(({ protocol }) => protocol === 'tcp');
-  const tcp = value.listen[index];
+  const tcp = reachedByOthers(
+    value.listen.flatMap(({ protocol, address, announced }, index) =>
+      protocol === 'tcp' ? [{ index, address: announced ?? address }] : [],
+    ),
+  );
   if (tcp === undefined) {
     if (value.listen.length > 0)
       source.problem([...path, 'listen'], 'needs a tcp listener: the other nodes call this one over TCP');
     return;
   }
-  const told = value.address ?? tcp.announced ?? tcp.address;
-  const at = [...path, 'listen', index];
+  const told = value.address ?? tcp.address;
+  const at = [...path, 'listen', tcp.index];
   if (isUnspecified(told)) source.problem(at, 'is no address that other nodes could call: set "address" of this node');
   const elsewhere = nodes.find(
     (other) =>

@@ -37,6 +37,11 @@ export function isLoopback(host: string): boolean {
   return bare === 'localhost' || bare === '::1' || (isIPv4(bare) && bare.startsWith('127.'));
 }
 
+/** Of a machine's own addresses the one that other machines reach: the first that is no loopback one, if there is one. */
+export function reachedByOthers<Own extends { readonly address: string }>(all: readonly Own[]): Own | undefined {
+  return all.find(({ address }) => !isLoopback(address)) ?? all[0];
+}
+
 /** `0.0.0.0` or `::`, in any spelling. */
 export function isUnspecified(host: string): boolean {
   const bare = canonicalHost(host);

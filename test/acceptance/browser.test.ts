@@ -3,7 +3,7 @@ import { type BrowserPhone, TestBrowser } from '../support/browser';
 import { CertificateAuthority } from '../support/certificates';
 import { Cluster } from '../support/cluster';
 import { domain, passwordOf, people, type PhoneName } from '../support/cluster-config';
-import { usesDrachtio } from '../support/drachtio';
+import { describeUnless } from '../support/drachtio-limits';
 import { eventually } from '../support/eventually';
 import { freePort } from '../support/ports';
 import { Scope } from '../support/scope';
@@ -37,11 +37,7 @@ async function holdInTurn(
   }
 }
 
-// The drachtio-servers of a test run have neither certificates nor WebSocket listeners.
-if (usesDrachtio) process.stdout.write('skipped: browsers (the drachtio-servers have no WebSocket listeners)\n');
-const withOwnServer = usesDrachtio ? describe.skip : describe;
-
-withOwnServer(
+describeUnless('listeners')(
   'RFC 7118, RFC 8827: sip.js in Chromium, over WebSocket in Dallas and secure WebSocket in San Jose',
   () => {
     const scope = new Scope();

@@ -37,8 +37,9 @@ async function startEmbedded(scope: Scope): Promise<Server> {
 async function startDrachtio(scope: Scope): Promise<Server | undefined> {
   if (process.env.DRACHTIO_BIN === undefined) return undefined;
   const server = await externalServer(scope, 1);
-  if (server?.pid === undefined) return undefined;
-  const { pid, host, port, secret, sipPort } = server;
+  if (server?.program === undefined) return undefined;
+  const { host, port, secret, sipPort } = server;
+  const { pid } = server.program;
   return { pid, control: `${host}:${port}`, secret, sip: `127.0.0.1:${sipPort}` };
 }
 

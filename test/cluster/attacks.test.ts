@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { Cluster } from '../support/cluster';
 import { domain, passwordOf } from '../support/cluster-config';
-import { usesDrachtio } from '../support/drachtio';
+import { describeUnless } from '../support/drachtio-limits';
 import { eventually } from '../support/eventually';
 import { SipPeer } from '../support/sip-peer';
 import { headerOf, randomToken, statusOf } from '../support/sip-text';
@@ -16,9 +16,7 @@ function memoryOf(pid: number): number {
 
 const turn = (ms = 0): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-// A drachtio-server has limits of its own.
-const withOwnServer = usesDrachtio ? describe.skip : describe;
-withOwnServer('a node under attack', () => {
+describeUnless('ownBounds')('a node under attack', () => {
   let cluster: Cluster;
   let alice: SipPeer;
   const sockets: Socket[] = [];

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster } from '../support/cluster';
-import { usesDrachtio } from '../support/drachtio';
+import { describeUnless } from '../support/drachtio-limits';
 import { eventually, within } from '../support/eventually';
 import { figure } from '../support/figures';
 import { addFleet, Fleet } from '../support/fleet/fleet';
@@ -18,9 +18,7 @@ const LIFETIME_S = 600;
 const withoutOverride =
   process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search', '--'] : [];
 
-// Nodes are killed with their SIP servers; a drachtio-server that is named is not ours to end.
-const withOwnServers = usesDrachtio ? describe.skip : describe;
-withOwnServers('the journal of local bindings, on real processes', () => {
+describeUnless('ending')('the journal of local bindings, on real processes', () => {
   let cluster: Cluster;
   let fleet: Fleet;
   let node: NodeProcess;

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster, type ClusterOptions } from '../support/cluster';
 import { domain, passwordOf, people, type PhoneName } from '../support/cluster-config';
 import { usesDrachtio } from '../support/drachtio';
+import { describeUnless } from '../support/drachtio-limits';
 import { eventually, eventuallyTrue } from '../support/eventually';
 import { figure } from '../support/figures';
 import type { NodeProcess } from '../support/node-process';
@@ -79,9 +80,7 @@ describe('claim R7: phones are polled', () => {
   });
 });
 
-// drachtio's control protocol does not tell that a connection has closed: there the next poll finds it.
-const withFlows = usesDrachtio ? describe.skip : describe;
-withFlows('claim R7: a connection that closes counts at once', () => {
+describeUnless('flows')('claim R7: a connection that closes counts at once', () => {
   it('over TCP and WebSocket, on every node; a registration over a newer connection is not touched', async () => {
     const webSocketPort = await freePort();
     cluster = await start((file) => file.nodes[0]?.listen.push(`ws:127.0.0.1:${webSocketPort}`));

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Phone } from '../support/baresip';
 import { Cluster } from '../support/cluster';
 import { people } from '../support/cluster-config';
-import { usesDrachtio } from '../support/drachtio';
+import { itUnless } from '../support/drachtio-limits';
 import { eventually } from '../support/eventually';
 import { NodeProcess } from '../support/node-process';
 import { freePort } from '../support/ports';
@@ -26,9 +26,7 @@ describe('the life of a node', () => {
     await cluster.close();
   });
 
-  // A drachtio-server that is named is not ours to end, nor to start again.
-  const withOwnServer = usesDrachtio ? it.skip : it;
-  withOwnServer(
+  itUnless('starting')(
     'a SIP server that dies is started again; its calls end, their music is given back, and new calls go through',
     async () => {
       const node = cluster.node(1);

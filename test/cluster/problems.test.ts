@@ -1,7 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster } from '../support/cluster';
-import { usesDrachtio } from '../support/drachtio';
 import { eventually } from '../support/eventually';
 import { NodeProcess } from '../support/node-process';
 
@@ -19,9 +18,7 @@ const shifted = (seconds: number): string[] => [
   `data:text/javascript,const now = Date.now; Date.now = () => now() + ${seconds * 1000};`,
 ];
 
-// Their SIP servers are told addresses of their own.
-const withOwnServers = usesDrachtio ? describe.skip : describe;
-withOwnServers('what is wrong between nodes although each takes calls', () => {
+describe('what is wrong between nodes although each takes calls', () => {
   let cluster: Cluster;
 
   afterEach(() => cluster.close());

@@ -1,5 +1,5 @@
 import { Cluster } from '../support/cluster';
-import { usesDrachtio } from '../support/drachtio';
+import { describeUnless } from '../support/drachtio-limits';
 import { eventually, within } from '../support/eventually';
 import { figure } from '../support/figures';
 import type { BusMessage, Verdict } from '../support/bus-proxy';
@@ -25,9 +25,7 @@ function when(fits: (message: BusMessage) => boolean, verdict: Verdict): (messag
   return (message) => (fits(message) ? verdict : 'pass');
 }
 
-// Nodes are killed with their SIP servers; a drachtio-server that is named is not ours to end.
-const withOwnServers = usesDrachtio ? describe.skip : describe;
-withOwnServers('the procedures of registration replication, on real processes', () => {
+describeUnless('ending')('the procedures of registration replication, on real processes', () => {
   let cluster: Cluster;
   let fleet: Fleet;
   /** Extension 1000. */

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Random } from '../simulation/random';
 import { Cluster } from '../support/cluster';
-import { usesDrachtio } from '../support/drachtio';
+import { describeUnless } from '../support/drachtio-limits';
 import { eventually, within } from '../support/eventually';
 import { figure } from '../support/figures';
 import { Chaos, STARVED_KNOWN_MS } from '../support/fleet/chaos';
@@ -158,9 +158,7 @@ function print(fleet: Fleet, chaos: Chaos, book: CallBook): void {
   for (const why of [...book.stale, ...book.failed].slice(0, LISTED)) process.stderr.write(`call: ${why}\n`);
 }
 
-// Nodes are killed with their SIP servers; a drachtio-server that is named is not ours to end.
-const withOwnServers = usesDrachtio ? describe.skip : describe;
-withOwnServers(`claims R15, R18: ${phoneCount} phones on five nodes (seed ${seed})`, () => {
+describeUnless('ending')(`claims R15, R18: ${phoneCount} phones on five nodes (seed ${seed})`, () => {
   let cluster: Cluster;
   let fleet: Fleet;
 

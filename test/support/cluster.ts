@@ -34,6 +34,8 @@ export interface ClusterOptions {
   readonly network?: (scope: Scope) => Network;
   /** Last changes to the file. */
   readonly change?: (file: ClusterFile) => void;
+  /** Further arguments of the drachtio-servers, where the tests use those. */
+  readonly drachtioArgs?: readonly string[];
   /** Default true; false: the test starts the nodes. */
   readonly start?: boolean;
   /** How the process of a node is started, by its number. */
@@ -98,7 +100,7 @@ export class Cluster {
     for (let id = 1; id <= (options.nodes ?? 2); id++) {
       const stateDir = join(directory, `state-${id}`);
       // A drachtio-server of the tests is on the loopback address of this host, where a node on another host does not reach it.
-      const server = network === undefined ? await externalServer(scope, id) : undefined;
+      const server = network === undefined ? await externalServer(scope, id, options.drachtioArgs) : undefined;
       const sipPort = server?.sipPort ?? (await freePort());
       const host = network === undefined ? {} : { address: network.addressOf(id), wrapper: network.on(id), adminToken };
       places.push({ id, sipPort, adminPort: await freePort(), stateDir, server, ...host });

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { ServerProgram } from './drachtio';
 import { eventually } from './eventually';
 import { descendants, isAlive, LaunchedProcess, type ProcessIdentity } from './processes';
 import type { Scope } from './scope';
@@ -53,6 +54,8 @@ export interface NodePlace {
   readonly adminToken?: string;
   /** A command that becomes it, such as setpriv, or one that runs it on another host. */
   readonly wrapper?: readonly string[];
+  /** A drachtio-server of its own, which goes and comes back with it. */
+  readonly server?: { readonly program?: ServerProgram } | undefined;
   /** Arguments of node before the program, and its environment: for measurements. */
   readonly nodeArgs?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
@@ -100,15 +103,26 @@ export class NodeProcess {
 
   /** Process number of its SIP server. */
   get sipServerPid(): number {
+    const { program: server } = this.place.server ?? {};
+    if (server !== undefined) return server.pid;
     const child = descendants(this.pid)[0];
     if (child === undefined) throw new Error(`node ${this.id} has no SIP server process`);
     return child.pid;
+  }
+
+  /** SIGKILL: whoever watches over it starts another, the node or, of a drachtio-server, the test in place of its supervisor. */
+  async killSipServer(): Promise<void> {
+    const { program: server } = this.place.server ?? {};
+    process.kill(this.sipServerPid, 'SIGKILL');
+    await server?.kill();
+    await server?.start();
   }
 
   /** Starts it without waiting; `wrapper`: as that of its place. */
   spawn(wrapper: readonly string[] = this.place.wrapper ?? []): void {
     if (!existsSync(program)) throw new Error('dist/main.js is missing: run `npm run build` first');
     mkdirSync(this.place.stateDir, { recursive: true });
+    this.place.server?.program?.launch();
     this.process = LaunchedProcess.launch(this.scope, {
       command: wrapper[0] ?? process.execPath,
       args: [
@@ -135,6 +149,7 @@ export class NodeProcess {
   }
 
   async ready(): Promise<void> {
+    await this.place.server?.program?.start();
     await this.process?.ready(async () => (await this.fetch('/readyz')).status === 200, READY_CAP_MS);
   }
 
@@ -149,7 +164,7 @@ export class NodeProcess {
   /** SIGKILL: nothing is said to anybody. Its SIP server must go too. */
   async kill9(): Promise<void> {
     this.formerChildren = descendants(this.pid);
-    await this.process?.kill();
+    await Promise.all([this.process?.kill(), this.place.server?.program?.kill()]);
     await this.childrenGone();
   }
 
@@ -242,6 +257,7 @@ export class NodeProcess {
   }
 
   private signalChildren(signal: NodeJS.Signals): void {
+    this.place.server?.program?.signal(signal);
     for (const { pid } of this.running ? descendants(this.pid) : []) process.kill(pid, signal);
   }
 

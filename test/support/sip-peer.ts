@@ -262,7 +262,7 @@ export class SipPeer {
   }
 
   /** ACK of a refusal: same branch, the To of the response (RFC 3261 §17.1.1.3). */
-  private acknowledge(invite: string, response: string): void {
+  acknowledge(invite: string, response: string): void {
     const lines = invite.split('\r\n\r\n')[0]?.split('\r\n') ?? [];
     const kept = lines.filter((line) => /^(Via|Max-Forwards|From|Call-ID|Route):/i.test(line));
     const start = (lines[0] ?? '').replace(/^INVITE/, 'ACK');

@@ -1,6 +1,6 @@
 import { Cluster } from '../../support/cluster';
 import { addGateway, people } from '../../support/cluster-config';
-import { usesDrachtio } from '../../support/drachtio';
+import { describeUnless } from '../../support/drachtio-limits';
 import { eventually } from '../../support/eventually';
 import { LyingPhone } from '../../support/lying-phone';
 import { freePort } from '../../support/ports';
@@ -47,8 +47,7 @@ async function ring(caller: RawLine, callee: RawLine, number: string): Promise<[
   return [call, called];
 }
 
-// A drachtio-server names both ends of such a call alike.
-(usesDrachtio ? describe.skip : describe)('a call that a proxy sends back to the node that it came from', () => {
+describeUnless('spirals')('a call that a proxy sends back to the node that it came from', () => {
   it.each(['caller', 'callee'] as const)('is two calls, and the %s ends both', async (who) => {
     const [call, called] = await ring(phones.alice, phones.carol, '9777');
     called.answer('200 OK', { body: plainSdp() });
@@ -83,8 +82,7 @@ async function ring(caller: RawLine, callee: RawLine, number: string): Promise<[
   });
 });
 
-// A drachtio-server answers by itself: 500 to INFO, MESSAGE and OPTIONS, 481 to BYE, and nothing to REFER.
-(usesDrachtio ? describe.skip : describe)('a request in a call that still rings', () => {
+describeUnless('earlyRequests')('a request in a call that still rings', () => {
   const requests: [string, RawMessage, number][] = [
     ['INFO', { body: 'Signal=1', headers: [] }, 500],
     ['MESSAGE', { body: 'hello' }, 500],
@@ -122,8 +120,7 @@ async function ring(caller: RawLine, callee: RawLine, number: string): Promise<[
   });
 });
 
-// What the embedded server does.
-(usesDrachtio ? describe.skip : describe)('RFC 3261 section 13.3.1: a call that is meant for so long', () => {
+describeUnless('expiresOfInvite')('RFC 3261 section 13.3.1: a call that is meant for so long', () => {
   it.each([people.carol.dn, people.bob.dn])('rings no longer: %s', async (number) => {
     const callee = number === people.bob.dn ? phones.bob : phones.carol;
     const before = callee.invites.length;
@@ -174,8 +171,7 @@ describe('RFC 3261 section 8.2.2.3: an extension that is not there, required in 
   });
 });
 
-// A drachtio-server hands over whatever comes.
-(usesDrachtio ? describe.skip : describe)('a phone that floods its own call', () => {
+describeUnless('floods')('a phone that floods its own call', () => {
   it.each([
     ['INFO', 600, 'x'.repeat(20_000)],
     ['INFO', 3000, ''],

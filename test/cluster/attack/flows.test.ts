@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from '../../support/cluster';
 import { addGateway, domain, people } from '../../support/cluster-config';
-import { usesDrachtio } from '../../support/drachtio';
+import { describeUnless, itUnless } from '../../support/drachtio-limits';
 import { eventually } from '../../support/eventually';
 import { freePort } from '../../support/ports';
 import { LyingPhone, type LyingPhoneOptions } from '../../support/lying-phone';
@@ -74,8 +74,7 @@ async function talk(caller: LyingPhone, callee: LyingPhone): Promise<void> {
   await callee.got('BYE', byes + 1);
 }
 
-// A drachtio-server looks for the connection of a REGISTER by user and host of its Contact, whoever sent it.
-const ownFlows = usesDrachtio ? describe.skip : describe;
+const ownFlows = describeUnless('flows');
 
 ownFlows('a station that registers the contacts of others', () => {
   it('gets none of their calls, nor anything in them, and nothing is dead when it goes', async () => {
@@ -421,8 +420,7 @@ ownFlows('every value of a list counts', () => {
 });
 
 describe('where a phone is on UDP (field case B03)', () => {
-  // A drachtio-server sends ACK and BYE to the Contact when only the port is another one.
-  (usesDrachtio ? it.skip : it)(
+  itUnless('flows')(
     'behind a NAT that changes the port: everything comes to where its requests come from',
     async () => {
       const trap = await decoy();

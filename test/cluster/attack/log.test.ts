@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from '../../support/cluster';
 import { domain } from '../../support/cluster-config';
-import { usesDrachtio } from '../../support/drachtio';
+import { describeUnless } from '../../support/drachtio-limits';
 import { eventually } from '../../support/eventually';
 import { freePort } from '../../support/ports';
 import { SipPeer } from '../../support/sip-peer';
@@ -64,9 +64,7 @@ const attacks: readonly Attack[] = [
   { kind: 'no SIP', message: () => `GET /${ODD} HTTP/1.1\r\nHost: x\r\n\r\n`, told: /sip\.message\.malformed/ },
 ];
 
-// A drachtio-server has a log of its own.
-const withOwnServer = usesDrachtio ? describe.skip : describe;
-withOwnServer('what strangers fill of the log', () => {
+describeUnless('ownBounds')('what strangers fill of the log', () => {
   let cluster: Cluster;
   let wsPort: number;
 

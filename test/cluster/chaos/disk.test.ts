@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster } from '../../support/cluster';
 import { passwordOf, people, type PhoneName } from '../../support/cluster-config';
-import { usesDrachtio } from '../../support/drachtio';
+import { describeUnless } from '../../support/drachtio-limits';
 import { eventually } from '../../support/eventually';
 import type { NodeProcess } from '../../support/node-process';
 import { SipEndpoint } from '../../support/sip-endpoint';
@@ -40,8 +40,7 @@ const troubles: readonly Trouble[] = [
 ];
 
 if (!canMount) process.stdout.write('skipped: disks that fail (only root may mount one)\n');
-// Nodes are killed with their SIP servers; a drachtio-server that is named is not ours to end.
-const suite = canMount && !usesDrachtio ? describe : describe.skip;
+const suite = canMount ? describeUnless('ending') : describe.skip;
 
 suite('persistence that stops', () => {
   let cluster: Cluster;

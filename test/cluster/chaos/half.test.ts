@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster } from '../../support/cluster';
 import { passwordOf, people, type PhoneName } from '../../support/cluster-config';
-import { usesDrachtio } from '../../support/drachtio';
+import { itUnless } from '../../support/drachtio-limits';
 import { eventually } from '../../support/eventually';
 import { figure } from '../../support/figures';
 import { NodeProcess } from '../../support/node-process';
@@ -37,14 +37,13 @@ describe('half of the system fails', () => {
   });
   afterAll(() => cluster.close());
 
-  const withOwnServer = usesDrachtio ? it.skip : it;
-  withOwnServer(
+  itUnless('ending')(
     'the SIP server of a node, or the node, is killed and is back: the phones at the other are told, with a reason',
     async () => {
       const [one, two] = [cluster.node(1), cluster.node(2)];
       const over = new Error('the call is over');
       for (const fail of [
-        async () => process.kill(two.sipServerPid, 'SIGKILL'),
+        () => two.killSipServer(),
         async () => {
           await two.kill9();
           await two.start();

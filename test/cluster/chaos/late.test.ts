@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from '../../support/cluster';
 import { domain, passwordOf, people, type PhoneName } from '../../support/cluster-config';
-import { usesDrachtio } from '../../support/drachtio';
+import { itUnless } from '../../support/drachtio-limits';
 import { eventually } from '../../support/eventually';
 import type { NodeProcess } from '../../support/node-process';
 import { SipEndpoint } from '../../support/sip-endpoint';
@@ -104,8 +104,7 @@ describe('an old request acts late', () => {
   });
   afterAll(() => cluster.close());
 
-  const embeddedOnly = usesDrachtio ? it.skip : it;
-  embeddedOnly.each(Object.entries(halves))(
+  itUnless('ending').each(Object.entries(halves))(
     '%s, its phones refresh in vain and move: every one is in every table when it goes on',
     async (_, { stop, go }) => {
       const [one, two] = [cluster.node(1), cluster.node(2)];
@@ -131,7 +130,7 @@ describe('an old request acts late', () => {
     },
   );
 
-  embeddedOnly(
+  itUnless('flows')(
     'a phone calls a call manager that stands still, and is gone: nobody is rung when it goes on',
     async () => {
       const one = cluster.node(1);

@@ -30,6 +30,8 @@ describe('field case B05, IPv6 in other spellings', () => {
         if (!usesDrachtio) file.nodes[0]?.listen.push(`udp:[::1]:${ipv6Port}`);
       },
     });
+    // A drachtio-server of the tests takes SIP at one port of both loopback addresses.
+    if (usesDrachtio) ipv6Port = sip(1);
   });
   afterAll(() => cluster.close());
   beforeEach(() => {
@@ -40,21 +42,17 @@ describe('field case B05, IPv6 in other spellings', () => {
     await cluster.nothingIsLeft();
   });
 
-  // The drachtio-servers of a test run do not listen on IPv6.
-  (usesDrachtio ? it.skip : it).each(['[::1]', '[0:0:0:0:0:0:0:1]', '[0000::0001]', '[::0:1]'])(
-    'a phone registers with sip:%s',
-    async (host) => {
-      const peer = await SipPeer.udp(scope, '::1', ipv6Port, '::1');
-      const address = `<sip:alice@${host}>`;
-      const request = { method: 'REGISTER', uri: `sip:${host}`, from: address, to: address, headers: ['Expires: 60'] };
-      expect(statusOf(await peer.ask(request))).toBe(401);
-      const response = await peer.askWithDigest(request, 'alice', passwordOf('alice'));
-      expect(statusOf(response)).toBe(200);
-      expect(
-        statusOf(await peer.askWithDigest({ ...request, headers: ['Expires: 0'] }, 'alice', passwordOf('alice'))),
-      ).toBe(200);
-    },
-  );
+  it.each(['[::1]', '[0:0:0:0:0:0:0:1]', '[0000::0001]', '[::0:1]'])('a phone registers with sip:%s', async (host) => {
+    const peer = await SipPeer.udp(scope, '::1', ipv6Port, '::1');
+    const address = `<sip:alice@${host}>`;
+    const request = { method: 'REGISTER', uri: `sip:${host}`, from: address, to: address, headers: ['Expires: 60'] };
+    expect(statusOf(await peer.ask(request))).toBe(401);
+    const response = await peer.askWithDigest(request, 'alice', passwordOf('alice'));
+    expect(statusOf(response)).toBe(200);
+    expect(
+      statusOf(await peer.askWithDigest({ ...request, headers: ['Expires: 0'] }, 'alice', passwordOf('alice'))),
+    ).toBe(200);
+  });
 
   it.each([1, 2])(
     'a Contact with a mapped address, called from node %i: what is in the call reaches it',

@@ -1,6 +1,6 @@
 import { Cluster } from '../../support/cluster';
 import { people } from '../../support/cluster-config';
-import { usesDrachtio } from '../../support/drachtio';
+import { describeUnless } from '../../support/drachtio-limits';
 import { eventuallyTrue } from '../../support/eventually';
 import { freePort } from '../../support/ports';
 import { RawPhone } from '../../support/raw-phone';
@@ -8,11 +8,6 @@ import { SipPeer } from '../../support/sip-peer';
 import { headerOf, statusOf } from '../../support/sip-text';
 
 jest.setTimeout(60_000);
-
-// The drachtio-servers of a test run have no WebSocket listeners.
-if (usesDrachtio)
-  process.stdout.write('skipped: offers of browsers (the drachtio-servers have no WebSocket listeners)\n');
-const withOwnServer = usesDrachtio ? describe.skip : describe;
 
 const FINGERPRINT = Array.from({ length: 32 }, (_, at) => (at * 7 + 16).toString(16).toUpperCase()).join(':');
 
@@ -70,7 +65,7 @@ function browserOffer(version: number, offer: Offer): string {
 
 const MDNS = 'candidate:1 1 udp 2113937151 3b1f5c2e-7a0e-4b1c-9d51-6c2f0f8b1a11.local 50000 typ host generation 0';
 
-withOwnServer('field case B29: what browsers offer', () => {
+describeUnless('listeners')('field case B29: what browsers offer', () => {
   let cluster: Cluster;
   let alice: RawPhone;
   const phones = new Map<string, RawPhone>();

@@ -1,7 +1,7 @@
 import type { Phone } from '../../support/baresip';
 import { Cluster } from '../../support/cluster';
 import { domain, passwordOf, people } from '../../support/cluster-config';
-import { usesDrachtio } from '../../support/drachtio';
+import { describeUnless } from '../../support/drachtio-limits';
 import { eventually } from '../../support/eventually';
 import { SipPeer } from '../../support/sip-peer';
 import { methodOf, statusOf } from '../../support/sip-text';
@@ -15,9 +15,7 @@ const alice = `<sip:alice@${domain}>`;
 const carolNumber = `sip:${people.carol.dn}@${domain}`;
 const OFFER = 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';
 
-// A drachtio-server 0.9.10 stops answering at some of these.
-const withOwnServer = usesDrachtio ? describe.skip : describe;
-withOwnServer('a node that gets hostile input', () => {
+describeUnless('hostileInput')('a node that gets hostile input', () => {
   let cluster: Cluster;
   let pids: number[];
   /** Carol's phone, as a text peer: it rings, or answers with whatever body comes next. */

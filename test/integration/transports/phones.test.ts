@@ -4,7 +4,7 @@ import type { Phone } from '../../support/baresip';
 import { CertificateAuthority, type CertificateFiles } from '../../support/certificates';
 import { Cluster } from '../../support/cluster';
 import { domain, passwordOf, people } from '../../support/cluster-config';
-import { usesDrachtio } from '../../support/drachtio';
+import { describeUnless } from '../../support/drachtio-limits';
 import { freePort } from '../../support/ports';
 import { Scope } from '../../support/scope';
 import { SipPeer } from '../../support/sip-peer';
@@ -30,9 +30,7 @@ const hasIPv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ 
 if (!hasIPv6) process.stderr.write('skipped: a browser over IPv6, because this machine has no ::1\n');
 const withIPv6 = hasIPv6 ? it : it.skip;
 
-// The drachtio-servers of a test run have neither certificates nor WebSocket listeners.
-const withOwnServer = usesDrachtio ? describe.skip : describe;
-withOwnServer('two nodes with TLS and WebSocket listeners', () => {
+describeUnless('listeners')('two nodes with TLS and WebSocket listeners', () => {
   const scope = new Scope();
   const ports = new Map<string, number>();
   let tls: CertificateFiles;

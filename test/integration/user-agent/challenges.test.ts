@@ -2,13 +2,11 @@ import { systemClock } from '../../../src/process/clock';
 import { DigestClient } from '../../../src/sip/digest-client';
 import { DrachtioUserAgent } from '../../../src/sip/drachtio';
 import type { IncomingInvite, Session, SessionSignal } from '../../../src/sip/user-agent';
-import { runSipServer } from '../../../src/sip-server';
 import { silentLogger } from '../../../src/telemetry/logger';
 import { ChallengingGateway, type Challenge } from '../../support/challenging-gateway';
-import { externalServer } from '../../support/drachtio';
 import { eventually, eventuallyTrue } from '../../support/eventually';
-import { freePort } from '../../support/ports';
 import { Scope } from '../../support/scope';
+import { startSipServer } from '../../support/sip-server';
 import { headerOf, methodOf } from '../../support/sip-text';
 
 const SDP = 'v=0\r\no=a 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';
@@ -76,18 +74,10 @@ describe('a gateway that challenges every request', () => {
   let sipPort: number;
 
   beforeAll(async () => {
-    const external = await externalServer(scope, 1);
-    sipPort = external?.sipPort ?? (await freePort());
-    let control: { host: string; port: number; secret: string } | undefined = external;
-    if (control === undefined) {
-      const listen = [{ protocol: 'udp', address: '127.0.0.1', port: sipPort }] as const;
-      const server = await runSipServer({ listen, control: { address: '127.0.0.1', port: 0 }, secret: 's' });
-      scope.defer(() => server.stop());
-      control = { host: '127.0.0.1', port: server.control.port, secret: 's' };
-    }
-    const at = control;
+    const server = await startSipServer(scope);
+    sipPort = server.sipPort;
     agent = new DrachtioUserAgent({
-      server: () => Promise.resolve(at),
+      server: () => Promise.resolve(server),
       namesFlows: false,
       clock: systemClock,
       log: silentLogger,

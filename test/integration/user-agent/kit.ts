@@ -7,10 +7,10 @@ import type {
   SessionSignal,
   ServerTransaction,
 } from '../../../src/sip/user-agent';
-import { runSipServer, type RunningSipServer } from '../../../src/sip-server';
 import { silentLogger } from '../../../src/telemetry/logger';
 import { eventually, eventuallyTrue } from '../../support/eventually';
-import { freePort } from '../../support/ports';
+import { Scope } from '../../support/scope';
+import { type SipServerPlace, startSipServer } from '../../support/sip-server';
 
 export const OFFER =
   'v=0\r\no=a 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';
@@ -45,17 +45,18 @@ export class End {
   readonly transactions: ServerTransaction[] = [];
   readonly listens: (readonly ListenAddress[])[] = [];
   readonly agent: DrachtioUserAgent;
-  private server: RunningSipServer | undefined;
-  private control: { host: string; port: number; secret: string } | undefined;
+  private life = new Scope();
+  private place: SipServerPlace | undefined;
 
-  constructor(readonly sipPort: number) {
-    const server = (): Promise<{ host: string; port: number; secret: string }> =>
-      this.control === undefined ? Promise.reject(new Error('not running')) : Promise.resolve(this.control);
+  /** `number`: its server's, where running ones are named. */
+  private constructor(private readonly number: number) {
+    const server = (): Promise<SipServerPlace> =>
+      this.place === undefined ? Promise.reject(new Error('not running')) : Promise.resolve(this.place);
     this.agent = new DrachtioUserAgent({ server, namesFlows: false, clock: systemClock, log: silentLogger });
   }
 
-  static async start(): Promise<End> {
-    const end = new End(await freePort());
+  static async start(number = 1): Promise<End> {
+    const end = new End(number);
     await end.startServer();
     await end.agent.start(
       {
@@ -68,19 +69,20 @@ export class End {
     return end;
   }
 
+  /** Where its server takes SIP; another port after each start. */
+  get sipPort(): number {
+    if (this.place === undefined) throw new Error('its server does not run');
+    return this.place.sipPort;
+  }
+
   async startServer(): Promise<void> {
-    const at = { address: '127.0.0.1', port: this.sipPort };
-    const listen = [
-      { protocol: 'udp', ...at },
-      { protocol: 'tcp', ...at },
-    ] as const;
-    this.server = await runSipServer({ listen, control: { address: '127.0.0.1', port: 0 }, secret: 'secret' });
-    this.control = { host: '127.0.0.1', port: this.server.control.port, secret: 'secret' };
+    this.life = new Scope();
+    this.place = await startSipServer(this.life, this.number);
   }
 
   async stopServer(): Promise<void> {
-    this.control = undefined;
-    await this.server?.stop();
+    this.place = undefined;
+    await this.life.close();
   }
 
   async invited(): Promise<{ invite: IncomingInvite; heard: Heard }> {

@@ -7,7 +7,7 @@ describe('the user agent port on drachtio-srf', () => {
   let bob: End;
 
   beforeEach(async () => {
-    [alice, bob] = await Promise.all([End.start(), End.start()]);
+    [alice, bob] = await Promise.all([End.start(1), End.start(2)]);
   });
   afterEach(() => Promise.all([alice.stop(), bob.stop()]));
 
@@ -165,7 +165,7 @@ describe('the user agent port on drachtio-srf', () => {
     });
 
     await alice.startServer();
-    await eventuallyTrue('the new server is found', () => alice.listens.at(-1)?.length === 2);
+    await eventuallyTrue('the new server is found', () => (alice.listens.at(-1)?.length ?? 0) > 0);
     const again = await established();
     again.caller.session.bye();
     await again.callee.next('ended');

@@ -80,6 +80,11 @@ test('what is right is good, for all nodes and for one', () => {
   expect(check(good, 1)).toEqual([]);
 });
 
+test('a listener on loopback is good beside one that other nodes reach, in either order', () => {
+  for (const both of ["'tcp:127.0.0.1:5060', 'tcp:10.0.0.2:5060'", "'tcp:10.0.0.2:5060', 'tcp:127.0.0.1:5060'"])
+    expect(check(good.replace("'tcp:10.0.0.2:5060'", both))).toEqual([]);
+});
+
 /** What, what is replaced by what, where it is reported (the beginning of this text), and what is said. */
 const cases: [string, string, string, string, RegExp][] = [
   ['no TCP listener in a cluster', ", 'tcp:10.0.0.2:5060'", '', "['udp:10.0.0.2", /needs a tcp listener/],

@@ -6,6 +6,7 @@ import {
   familyOf,
   isLoopback,
   isUnspecified,
+  reachedByOthers,
   sameHost,
   sourcePrefix,
 } from '../../../src/process/address';
@@ -131,5 +132,17 @@ describe('networks', () => {
       expect(networks.has(inside)).toBe(true);
     for (const outside of ['192.0.3.1', '::ffff:192.0.3.1', '2001:db9::1', 'phone.example.com', ''])
       expect(networks.has(outside)).toBe(false);
+  });
+});
+
+describe('the address of a machine that others are told', () => {
+  it.each([
+    [['127.0.0.1', '192.0.2.9'], '192.0.2.9'],
+    [['::1', '127.0.0.1', '2001:db8::9', '192.0.2.9'], '2001:db8::9'],
+    [['192.0.2.9', '::1'], '192.0.2.9'],
+    [['::1', '127.0.0.1'], '::1'],
+    [[], undefined],
+  ])('of %j: %s', (all, told) => {
+    expect(reachedByOthers(all.map((address) => ({ address })))?.address).toBe(told);
   });
 });
