@@ -3,7 +3,7 @@ import { endCall } from '../core/ending';
 import type { Bridge } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { exchangeReplied, exchangeUnavailable, resourceFailed } from './exchange';
-import { DIRECT, type PathNeed } from './path';
+import { DIRECT, movePath, type PathNeed } from './path';
 import { bridgeWith, dropPath, leaseReplied, pathAllocated, pathReplied, requirePath } from './path-resource';
 import type { CallSignal } from '../core/signals';
 
@@ -39,18 +39,18 @@ function unavailable(draft: Draft, bridge: Bridge, need: PathNeed, before: 'dire
   const text = `No ${need.type === 'mtp' ? 'media termination point' : need.type} available: ${need.why}`;
   bridge.failedResources = [];
   if (before === 'direct' || need.optional) {
-    bridge.path = DIRECT;
+    movePath(bridge, DIRECT);
     return exchangeUnavailable(draft, need, text);
   }
   bridge.losses += 1;
   if (bridge.losses >= MAX_LOSSES) return endCall(draft, { by: 'system', status: 503, reason: text });
-  bridge.path = { step: 'lost', need, paused: true };
+  movePath(bridge, { step: 'lost', need, paused: true });
   draft.setTimer(`path:${bridge.id}`, PAUSE_MS);
   exchangeUnavailable(draft, need, text);
 }
 
 export function pauseOver(bridge: Bridge): void {
-  if (bridge.path.step === 'lost') bridge.path = { ...bridge.path, paused: false };
+  if (bridge.path.step === 'lost') movePath(bridge, { ...bridge.path, paused: false });
 }
 
 /** Between two exchanges. True: the ends can be connected. */

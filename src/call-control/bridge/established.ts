@@ -2,7 +2,7 @@ import { type Direction, holds, withDirection } from '../../sdp';
 import type { Reason } from '../../sip/reason';
 import type { SessionSignal } from '../../sip/user-agent';
 import { spokenBy, toldTo } from '../core/agreed';
-import { type Bridge, caresForItself, type Leg, newExchange, type Way } from '../core/call-state';
+import { type Bridge, caresForItself, type Leg, type Way } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { endCall, partyOf } from '../core/ending';
 import {
@@ -13,6 +13,7 @@ import {
   reconcilePath,
 } from './established-path';
 import { continueExchange } from './exchange';
+import { moveExchange, newExchange } from './exchange-state';
 import { acknowledged, receiveOffer } from '../dialog/incoming-offer';
 import {
   allocated,
@@ -47,7 +48,7 @@ export function enterEstablished(draft: Draft, bridge: Bridge, { ownOffer }: { r
   if (offer === undefined) {
     const via = bridge.path.step === 'joined' ? ('resource' as const) : ('direct' as const);
     const begun = newExchange({ from: 'a', requestId: undefined, offer: undefined });
-    bridge.exchange = { ...begun, step: 'handed-over', via, ownOffer };
+    moveExchange(bridge, { ...begun, step: 'handed-over', via, ownOffer });
   } else {
     caller.holds = holds(spokenBy(caller) ?? offer);
     callee.holds = callee.remoteSdp !== undefined && holdsByAnswer(false, callee.localSdp ?? offer, callee.remoteSdp);
@@ -223,7 +224,7 @@ function settle(draft: Draft, bridge: Bridge): boolean {
   const offer = spokenBy(ends[1]);
   if (!together || !ends.every(isFree) || offer === undefined) return false;
   const begun = newExchange({ from: 'b', requestId: undefined, offer });
-  bridge.exchange = { ...begun, forced: bridge.path.step === 'joined' ? 'resource' : 'direct' };
+  moveExchange(bridge, { ...begun, forced: bridge.path.step === 'joined' ? 'resource' : 'direct' });
   continueExchange(draft);
   return true;
 }
@@ -239,6 +240,6 @@ function reconnect(draft: Draft, bridge: Bridge): void {
   draft.setTimer('reconnect', RECONNECTION_PAUSE_MS * bridge.reconnections);
   // Who cannot be asked for an offer is offered something.
   const from = ends[1].profile.delayedOffer === false ? 'b' : 'a';
-  bridge.exchange = newExchange({ from, requestId: undefined, offer: undefined });
+  moveExchange(bridge, newExchange({ from, requestId: undefined, offer: undefined }));
   continueExchange(draft);
 }

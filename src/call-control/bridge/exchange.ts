@@ -1,46 +1,30 @@
-import { alignAnswer, hasSameTransport, holds, isSdp, offeredAgain } from '../../sdp';
+import { hasSameTransport, holds, isSdp, offeredAgain } from '../../sdp';
 import { formatReason } from '../../sip/reason';
 import { statusAcross } from '../../sip/status';
 import type { Headers } from '../../sip/user-agent';
 import type { ResourceReply } from '../../media-resource/ports';
-import {
-  type Bridge,
-  caresForItself,
-  type Exchange,
-  type Leg,
-  type OutgoingOffer,
-  seatOf,
-  type Way,
-} from '../core/call-state';
+import { type Leg, type OutgoingOffer, seatOf, type Way } from '../core/call-state';
 import { toldTo } from '../core/agreed';
 import type { Draft } from '../core/draft';
 import { reasonPhrase } from '../core/passed-on';
 import { awaitAck, followOurs, holdsByAnswer, isFree, noteToldByAnswer, sendOffer } from '../dialog/outgoing-offer';
-import type { PathNeed } from './path';
-import { needAfterRefusedOffer, needOfOffer, offerThrough, withinPolicy, termsOf } from './path-need';
-import { askPath, dropPath, fromResource, losePath, requirePath } from './path-resource';
-
-const ABOUT = { type: 'exchange' } as const;
-
-/** An exchange that is under way, and the way of its offer. */
-interface UnderWay {
-  readonly exchange: Exchange;
-  readonly way: Way;
-  /** The way back. */
-  readonly back: Way;
-}
-
-function underWay(draft: Draft): UnderWay | undefined {
-  const { bridge } = draft;
-  const exchange = bridge?.exchange;
-  if (bridge === undefined || exchange === undefined) return undefined;
-  const way = draft.wayFrom(bridge, exchange.from);
-  return { exchange, way, back: { bridge, from: way.to, to: way.from } };
-}
-
-function step({ way: { bridge }, exchange }: UnderWay, change: Partial<Exchange>): void {
-  bridge.exchange = { ...exchange, ...change };
-}
+import { type Exchange, moveExchange } from './exchange-state';
+import { movePath, type PathNeed } from './path';
+import { needAfterRefusedOffer, needOfOffer, termsOf, withinPolicy } from './path-need';
+import { askPath, losePath, requirePath } from './path-resource';
+import {
+  ABOUT,
+  askForOffer,
+  currentNeed,
+  inPlaces,
+  isJoined,
+  isUnsettled,
+  joined,
+  leaveApart,
+  step,
+  type UnderWay,
+  underWay,
+} from './under-way';
 
 /** Takes the next step of an exchange that waits for a leg or for the media path. */
 export function continueExchange(draft: Draft): void {
@@ -66,19 +50,9 @@ function begin(draft: Draft, current: UnderWay): void {
   askForOffer(draft, way, offer, currentNeed(bridge) ?? need);
 }
 
-/** The resource in the path makes an offer for one leg, of the other's. */
-function askForOffer(draft: Draft, way: Way, offer: string, need: PathNeed): void {
-  const sdp = offerThrough(way, offer, need);
-  askPath(draft, way.bridge, ABOUT, { op: 'offer', to: seatOf(way.bridge, way.to), sdp, terms: termsOf(way, need) });
-}
-
 function neededFor(exchange: Exchange, way: Way, offer: string): PathNeed | undefined {
   const need = needOfOffer(way, offer);
   return exchange.forced === 'resource' ? (currentNeed(way.bridge) ?? need) : need;
-}
-
-function currentNeed({ path }: Bridge): PathNeed | undefined {
-  return path.step === 'direct' ? undefined : path.need;
 }
 
 /** `to` is to make the offer; for one that cannot, the resource in the path makes it. */
@@ -96,27 +70,6 @@ function beginWithoutOffer(draft: Draft, current: UnderWay): void {
   const terms = termsOf(current.way, { ...need, ownOffer: true });
   step(current, { step: 'translating', via: 'resource', ownOffer: true });
   askPath(draft, bridge, ABOUT, { op: 'offer', to: seatOf(bridge, to), terms });
-}
-
-/** Whether a resource for this need is in the path; otherwise it is asked for. */
-function isJoined(draft: Draft, bridge: Bridge, need: PathNeed): boolean {
-  const { path } = bridge;
-  switch (path.step) {
-    case 'joined':
-      // A transcoder does what a media termination point does, and not the other way round.
-      if (path.need.type === need.type || path.need.type === 'transcoder') return true;
-      dropPath(draft, bridge);
-      requirePath(draft, bridge, need, 'nothing');
-      return false;
-    case 'direct':
-      requirePath(draft, bridge, need, 'direct');
-      return false;
-    case 'lost':
-      requirePath(draft, bridge, need, 'nothing');
-      return false;
-    case 'allocating':
-      return false;
-  }
 }
 
 /** 200 to a re-INVITE that was sent for an exchange. */
@@ -160,46 +113,12 @@ function answerFrom(draft: Draft, current: UnderWay, sdp: string): void {
   joined(draft, current);
 }
 
-/** What this end has answered must yet be offered to the other. */
-function isUnsettled(bridge: Bridge, leg: Leg): boolean {
-  return bridge.unsettled && seatOf(bridge, leg) === 'b';
-}
-
-/** An answer with the `m=` lines of the offer of this leg. */
-function inPlaces({ via }: Exchange, offerer: Leg, offer: string, answer: string): string {
-  return via === 'resource' ? fromResource(offerer, offer, answer) : alignAnswer(answer, offer);
-}
-
 /** `a` has taken what `b` had answered. If it speaks from another place now, `b` must hear of it after all. */
 function settled(draft: Draft, current: UnderWay, sdp: string): void {
   const { bridge, from } = current.way;
   const known = toldTo(from);
   joined(draft, current);
   if (known === undefined || !hasSameTransport(known, sdp)) leaveApart(draft, bridge);
-}
-
-/** They are brought together anew, by an offer of `b`. */
-function leaveApart(draft: Draft, bridge: Bridge): void {
-  for (const leg of draft.ends(bridge)) leg.connection = 'silence';
-}
-
-/** The legs talk to each other again. */
-function joined(draft: Draft, { exchange, way }: UnderWay): void {
-  const { bridge, from, to } = way;
-  for (const leg of [from, to]) leg.connection = 'peer';
-  if (caresForItself(to)) to.toldHold = from.holds;
-  if (caresForItself(from)) from.toldHold = to.holds;
-  bridge.exchange = undefined;
-  bridge.reconnections = 0;
-  if (bridge.reconnectionPaused) draft.cancelTimer('reconnect');
-  bridge.reconnectionPaused = false;
-  bridge.unsettled = false;
-  if (exchange.via === 'direct') {
-    if (bridge.path.step !== 'direct') dropPath(draft, bridge);
-    return;
-  }
-  if (bridge.path.step === 'joined') bridge.path = { ...bridge.path, used: true };
-  bridge.losses = 0;
 }
 
 function answerWaiting(draft: Draft, from: Leg, sdp: string, ack: 'plain' | 'answer'): void {
@@ -268,7 +187,7 @@ function acknowledgeTo(draft: Draft, current: UnderWay, sdp: string | undefined)
 }
 
 function refuseHandOver(draft: Draft, { exchange, way: { bridge, to } }: UnderWay): void {
-  bridge.exchange = undefined;
+  moveExchange(bridge, undefined);
   to.connection = 'silence';
   if (exchange.ownOffer || to.remoteSdp === undefined) return;
   to.localSdp = draft.silentAnswer(to, to.remoteSdp);
@@ -338,7 +257,7 @@ function answerSilently(draft: Draft, current: UnderWay): void {
   noteToldByAnswer(from, offer, from.localSdp);
   from.holds = false;
   answerWaiting(draft, from, from.localSdp, 'plain');
-  bridge.exchange = undefined;
+  moveExchange(bridge, undefined);
 }
 
 /** A re-INVITE that was sent for an exchange was refused. After 491 it goes again; else the session stays as it was. */
@@ -358,7 +277,7 @@ export function relayRefused(
     // The ends are asked again, then through a resource.
     if (!refused || exchange.via !== 'direct' || offer === undefined || bridge.path.step !== 'direct') return;
     const need = needAfterRefusedOffer(back, offer);
-    if (need !== undefined) bridge.path = { step: 'lost', need, paused: false };
+    if (need !== undefined) movePath(bridge, { step: 'lost', need, paused: false });
     return;
   }
   if (status === 491 && leg.blocked) return step(current, { step: 'waiting', ownOffer: false });
@@ -396,7 +315,7 @@ function giveUp(
   reason = '',
   headers: Headers = {},
 ): void {
-  bridge.exchange = undefined;
+  moveExchange(bridge, undefined);
   if (from.incoming === undefined) {
     if (isUnsettled(bridge, from)) leaveApart(draft, bridge);
     return;

@@ -1,9 +1,29 @@
 import type { AllocationExplanation, UnavailableReason } from '../../media-resource/ports';
 import { spokenBy } from '../core/agreed';
-import type { Leg, OutgoingOffer } from '../core/call-state';
+import type { Leg, Music, OutgoingOffer } from '../core/call-state';
 import type { Draft } from '../core/draft';
+import { follow, type StepTable } from '../core/steps';
 import { isFree, sendOffer } from '../dialog/outgoing-offer';
 import type { CallSignal } from '../core/signals';
+
+/** Which step of the music for a leg may follow which. */
+export const MUSIC_STEPS: StepTable<Music['step']> = {
+  none: ['allocating'],
+  allocating: ['granted', 'refused', 'unavailable', 'none'],
+  granted: ['asking', 'refused', 'unavailable', 'none'],
+  asking: ['offering', 'refused', 'unavailable', 'none'],
+  offering: ['asking', 'connecting', 'refused', 'unavailable', 'none'],
+  connecting: ['playing', 'refused', 'unavailable', 'none'],
+  playing: ['granted', 'connecting', 'refused', 'unavailable', 'none'],
+  refused: ['none'],
+  unavailable: ['refused', 'none'],
+};
+
+/** The one place where the music for a leg changes. Throws when this step cannot follow. */
+function moveMusic(leg: Leg, music: Music): void {
+  follow(MUSIC_STEPS, 'music', leg.music.step, music.step);
+  (leg as { music: Music }).music = music;
+}
 
 /** Tries at music in a row, before there is a pause. */
 const MAX_ATTEMPTS = 3;
@@ -26,7 +46,7 @@ export function reconcileMusic(draft: Draft, leg: Leg, other: Leg): void {
   if (!other.holds || leg.holds) return dropMusic(draft, leg);
   if (leg.music.step === 'playing' && leg.connection !== 'music') {
     // The device has negotiated something else meanwhile.
-    leg.music = { ...leg.music, step: 'granted' };
+    moveMusic(leg, { ...leg.music, step: 'granted' });
   }
   switch (leg.music.step) {
     case 'none':
@@ -58,7 +78,7 @@ function askForMusic(
   { token, leaseMs }: { readonly token: number; readonly leaseMs: number },
 ): void {
   const peer = spokenBy(leg);
-  leg.music = { step: 'asking', token, leaseMs, peer };
+  moveMusic(leg, { step: 'asking', token, leaseMs, peer });
   draft.emit({ type: 'ask-offer', token, peer });
 }
 
@@ -66,7 +86,7 @@ function allocate(draft: Draft, leg: Leg, holder: Leg): void {
   const token = draft.state.nextToken;
   draft.state.nextToken += 1;
   leg.musicAttempts += 1;
-  leg.music = { step: 'allocating', token };
+  moveMusic(leg, { step: 'allocating', token });
   const again = leg.musicAttempts > 1 ? ' (again: the last server failed)' : '';
   const why = `held by ${holder.device}${again}`;
   draft.emit({ type: 'allocate-music', leg: leg.id, holder: holder.id, token, why, exclude: leg.failedServers });
@@ -77,7 +97,7 @@ export function dropMusic(draft: Draft, leg: Leg): void {
   if (leg.music.step === 'none') return;
   if ('token' in leg.music) release(draft, leg, leg.music.token);
   if (leg.music.step === 'unavailable') draft.cancelTimer(`music:${leg.id}`);
-  leg.music = { step: 'none' };
+  moveMusic(leg, { step: 'none' });
   leg.musicAttempts = 0;
   leg.musicPauses = 0;
   leg.failedServers = [];
@@ -85,7 +105,7 @@ export function dropMusic(draft: Draft, leg: Leg): void {
 
 /** This hold is silent for a while. */
 function pauseMusic(draft: Draft, leg: Leg): void {
-  leg.music = { step: 'unavailable' };
+  moveMusic(leg, { step: 'unavailable' });
   draft.setTimer(`music:${leg.id}`, Math.min(FIRST_PAUSE_MS * 2 ** leg.musicPauses, LONGEST_PAUSE_MS));
   leg.musicPauses = Math.min(leg.musicPauses + 1, 10);
 }
@@ -93,7 +113,7 @@ function pauseMusic(draft: Draft, leg: Leg): void {
 /** The pause is over: all servers are asked, those that failed before as well. */
 export function musicPauseOver(leg: Leg): void {
   if (leg.music.step !== 'unavailable') return;
-  leg.music = { step: 'none' };
+  moveMusic(leg, { step: 'none' });
   leg.musicAttempts = 0;
   leg.failedServers = [];
 }
@@ -138,7 +158,7 @@ export function allocated(draft: Draft, signal: Extract<CallSignal, { type: 'all
   }
   if (!wanted) return draft.emit({ type: 'release-resource', token });
   state.tokens = [...state.tokens, token];
-  leg.music = { step: 'granted', token, leaseMs };
+  moveMusic(leg, { step: 'granted', token, leaseMs });
   draft.setTimer(`renew:${leg.id}`, leaseMs / 3);
 }
 
@@ -154,10 +174,10 @@ export function resourceReplied(draft: Draft, signal: Extract<CallSignal, { type
     case 'offer':
       if (music.step !== 'asking') return;
       if (reply.sdp === undefined) return musicFailed(draft, leg, token, 'error');
-      leg.music = { step: 'offering', token, leaseMs, peer: music.peer, sdp: reply.sdp };
+      moveMusic(leg, { step: 'offering', token, leaseMs, peer: music.peer, sdp: reply.sdp });
       return;
     case 'connect':
-      if (music.step === 'connecting') leg.music = { step: 'playing', token, leaseMs };
+      if (music.step === 'connecting') moveMusic(leg, { step: 'playing', token, leaseMs });
       return;
     case 'renew':
       // A lease that was renewed shows a server that works.
@@ -179,7 +199,7 @@ function musicFailed(draft: Draft, leg: Leg, token: number, reason: UnavailableR
   const server = draft.state.explanations.findLast(({ device }) => device === leg.profile.name)?.winner;
   // One that only lost our lease (its engine was started again) may serve us once more.
   if (server !== undefined && reason !== 'unknown-allocation') leg.failedServers = [...leg.failedServers, server];
-  if (leg.musicAttempts < MAX_ATTEMPTS) leg.music = { step: 'none' };
+  if (leg.musicAttempts < MAX_ATTEMPTS) moveMusic(leg, { step: 'none' });
   else pauseMusic(draft, leg);
 }
 
@@ -200,12 +220,14 @@ export function reconnectMusic(draft: Draft, leg: Leg, answer: string): void {
 function connect(draft: Draft, leg: Leg, answer: string): void {
   const { music } = leg;
   if (music.step !== 'offering' && music.step !== 'playing') return;
-  leg.music = { step: 'connecting', token: music.token, leaseMs: music.leaseMs };
+  moveMusic(leg, { step: 'connecting', token: music.token, leaseMs: music.leaseMs });
   draft.emit({ type: 'connect-resource', token: music.token, answer });
 }
 
-/** The device does not want the music: this hold is silent. */
+/** The device does not want the music: this hold is silent. The offer may have been of an earlier server, or of a hold that is over. */
 export function musicRefused(draft: Draft, leg: Leg): void {
+  if (leg.music.step === 'none') return;
   if ('token' in leg.music) release(draft, leg, leg.music.token);
-  leg.music = { step: 'refused' };
+  if (leg.music.step === 'unavailable') draft.cancelTimer(`music:${leg.id}`);
+  moveMusic(leg, { step: 'refused' });
 }

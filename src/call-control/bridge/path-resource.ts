@@ -4,7 +4,7 @@ import { toldTo } from '../core/agreed';
 import type { Bridge, Leg, Seat } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { keepExplanation } from './music';
-import { DIRECT, type PathNeed, type Question } from './path';
+import { DIRECT, movePath, type PathNeed, type Question } from './path';
 import { choiceOf } from './path-need';
 import type { CallSignal, PathRequest } from '../core/signals';
 
@@ -41,7 +41,7 @@ function walkList(
 ): void {
   const token = draft.state.nextToken;
   draft.state.nextToken += 1;
-  bridge.path = { step: 'allocating', need, token, lists, before };
+  movePath(bridge, { step: 'allocating', need, token, lists, before });
   bridge.question = undefined;
   const { type: kind, why } = need;
   draft.emit({
@@ -87,7 +87,7 @@ export function pathAllocated(
   }
   const { name, leaseMs } = resource;
   state.tokens = [...state.tokens, token];
-  bridge.path = { step: 'joined', need, token, leaseMs, resource: name, used: false };
+  movePath(bridge, { step: 'joined', need, token, leaseMs, resource: name, used: false });
   draft.setTimer(`lease:${bridge.id}`, leaseMs / 3);
   return { bridge, need, before, available: true };
 }
@@ -163,7 +163,7 @@ export function losePath(draft: Draft, bridge: Bridge, reason: UnavailableReason
   bridge.losses += 1;
   // One that only lost our lease (its engine was started again) may serve us once more.
   if (reason !== 'unknown-allocation') bridge.failedResources = [...bridge.failedResources, resource];
-  bridge.path = { step: 'lost', need, paused: false };
+  movePath(bridge, { step: 'lost', need, paused: false });
   if (!used) return;
   for (const leg of draft.ends(bridge)) if (leg.connection === 'peer') leg.connection = 'silence';
 }
@@ -172,7 +172,7 @@ export function losePath(draft: Draft, bridge: Bridge, reason: UnavailableReason
 export function dropPath(draft: Draft, bridge: Bridge): void {
   giveBack(draft, bridge);
   if (bridge.path.step === 'lost') draft.cancelTimer(`path:${bridge.id}`);
-  bridge.path = DIRECT;
+  movePath(bridge, DIRECT);
   bridge.failedResources = [];
   bridge.losses = 0;
 }

@@ -1,6 +1,7 @@
 import type { JoiningType } from '../../media-control';
 import type { MediaSecurity } from '../../config/types';
-import type { Seat } from '../core/call-state';
+import type { Bridge, Seat } from '../core/call-state';
+import { follow, type StepTable } from '../core/steps';
 
 /** Why something must stand between the ends of a bridge. */
 export interface PathNeed {
@@ -65,6 +66,20 @@ export interface Question {
 }
 
 export const DIRECT: Path = { step: 'direct' };
+
+/** Which step of a path may follow which. */
+export const PATH_STEPS: StepTable<Path['step']> = {
+  direct: ['allocating', 'joined', 'lost'],
+  allocating: ['joined', 'lost', 'direct'],
+  joined: ['lost', 'direct'],
+  lost: ['allocating', 'direct'],
+};
+
+/** The one place where a path changes. Throws when this step cannot follow. */
+export function movePath(bridge: Bridge, path: Path): void {
+  follow(PATH_STEPS, 'path', bridge.path.step, path.step);
+  (bridge as { path: Path }).path = path;
+}
 
 /** What a node tells the caller's node when no media resource of its own could join the ends. */
 export interface MediaTried {

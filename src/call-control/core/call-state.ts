@@ -6,6 +6,7 @@ import type { Pid } from '../../process/pid';
 import type { AddressPair } from '../../sdp';
 import type { Headers } from '../../sip/user-agent';
 import { type AgreedTimer, MIN_SE } from '../dialog/session-timer';
+import type { Exchange } from '../bridge/exchange-state';
 import { DIRECT, type MediaTried, type Path, type Question } from '../bridge/path';
 
 /**
@@ -105,7 +106,8 @@ export interface Leg {
   timer: AgreedTimer | undefined;
   /** The shortest session interval that the device takes, in seconds (RFC 4028 §7.4). */
   minimumInterval: number;
-  music: Music;
+  /** Changed by `moveMusic` alone. */
+  readonly music: Music;
   /** Attempts at music in this hold, so that a broken server cannot keep us busy. */
   musicAttempts: number;
   /** Pauses without music in this hold, after which it was asked for again. */
@@ -129,7 +131,8 @@ export interface Bridge {
   readonly seats: Readonly<Record<Seat, LegId>>;
   /** What may be spoken between the sites of the ends. */
   readonly codecPolicy: CodecPolicy | undefined;
-  path: Path;
+  /** Changed by `movePath` alone. */
+  readonly path: Path;
   question: Question | undefined;
   /** Resources of the path that failed, or that had nothing for us. */
   failedResources: readonly string[];
@@ -137,7 +140,8 @@ export interface Bridge {
   losses: number;
   /** `a` was told something else in an 18x than `b` has answered, and must be offered that. */
   unsettled: boolean;
-  exchange: Exchange | undefined;
+  /** Changed by `moveExchange` alone. */
+  readonly exchange: Exchange | undefined;
   /** Reconnections that we began by ourselves since the ends last agreed. */
   reconnections: number;
   /** The next one waits. */
@@ -206,43 +210,6 @@ export interface RouteTrial {
   readonly pid: Pid | undefined;
   readonly node: number;
   readonly outcome: string;
-}
-
-/** An offer of one end (`from`) on its way to the other, below `to`, and back. At most one on a bridge. */
-export interface Exchange {
-  readonly from: Seat;
-  /** The request of `from` that waits for the answer; undefined: its initial INVITE, or we began by ourselves. */
-  readonly requestId: string | undefined;
-  /** Undefined: `to` makes the offer (RFC 3261 §14.1: a re-INVITE without a description). */
-  readonly offer: string | undefined;
-  readonly step:
-    /** `to` is busy with something else, or there is no media path yet. */
-    | 'waiting'
-    /** The resource in the path makes the offer for `to`. */
-    | 'translating'
-    /** Our re-INVITE to `to` has no final answer yet. */
-    | 'offered'
-    /** The resource makes the answer for `from`. */
-    | 'answering'
-    /** `to` has made its offer, and there is no media path yet. */
-    | 'received'
-    /** The resource makes the offer for `from`. */
-    | 'handing'
-    /** The offer of `to` was handed to `from`, whose answer is awaited. */
-    | 'handed-over'
-    /** The resource makes the answer for `to`. */
-    | 'completing';
-  /** Whether descriptions go by way of the resource in the path. */
-  readonly via: 'direct' | 'resource';
-  /** The other way is not to be tried again: it was refused, or there was no resource. */
-  readonly forced: 'direct' | 'resource' | undefined;
-  /** The offer to `to` was the resource's own: nothing waits for an answer there. */
-  readonly ownOffer: boolean;
-}
-
-/** An exchange that is about to begin. */
-export function newExchange(about: Pick<Exchange, 'from' | 'requestId' | 'offer'>): Exchange {
-  return { ...about, step: 'waiting', via: 'direct', forced: undefined, ownOffer: false };
 }
 
 /** What never changes. */

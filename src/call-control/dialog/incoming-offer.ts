@@ -1,7 +1,8 @@
 import { holds, isSdp, offeredAgain, unchanged } from '../../sdp';
 import type { HeaderReader, ResponseOptions } from '../../sip/user-agent';
 import { spokenBy, toldTo } from '../core/agreed';
-import { caresForItself, type Exchange, type IncomingOffer, type Leg, newExchange, seatOf } from '../core/call-state';
+import { type Exchange, moveExchange, newExchange } from '../bridge/exchange-state';
+import { caresForItself, type IncomingOffer, type Leg, seatOf } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { reconnectMusic } from '../bridge/music';
 import { awaitAck, followOurs, isOfferPossible, noteToldByAnswer } from './outgoing-offer';
@@ -25,7 +26,7 @@ export function receiveOffer(draft: Draft, leg: Leg, request: OfferRequest): voi
   if (sdp !== undefined && !isSdp(sdp)) return refuse(draft, leg, id, 488);
   const { bridge } = draft;
   const waiting = bridge?.exchange;
-  if (bridge !== undefined) bridge.exchange = undefined;
+  if (bridge !== undefined) moveExchange(bridge, undefined);
   decide(draft, leg, { id, method, headers: answerTimer(header, draft.state.facts.refreshSeconds) }, sdp);
   if (waiting !== undefined) decideAgain(draft, waiting);
 }
@@ -94,7 +95,7 @@ function passOn(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string |
   if (bridge === undefined) return;
   leg.incoming = incoming;
   if (offer !== undefined) leg.ability = offer;
-  bridge.exchange = newExchange({ from: seatOf(bridge, leg), requestId: incoming.id, offer });
+  moveExchange(bridge, newExchange({ from: seatOf(bridge, leg), requestId: incoming.id, offer }));
 }
 
 function answerOurselves(draft: Draft, leg: Leg, incoming: IncomingOffer, offer: string, answer: string): void {

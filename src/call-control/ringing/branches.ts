@@ -15,6 +15,7 @@ import type { Draft } from '../core/draft';
 import { formatReason } from '../../sip/reason';
 import { endCall } from '../core/ending';
 import { needAtSetup, withinPolicy } from '../bridge/path-need';
+import { movePath } from '../bridge/path';
 import { askPath, dropPath, requirePath } from '../bridge/path-resource';
 import { requestTimer } from '../dialog/session-timer';
 import type { Route } from '../core/signals';
@@ -222,7 +223,7 @@ export function mayBeTold(draft: Draft, { path }: Bridge): boolean {
 export function relayEarly(draft: Draft, bridge: Bridge, status: number, sdp: string): void {
   const { path } = bridge;
   if (path.step === 'direct') return relayProgress(draft, status, withinPolicy(draft.wayFrom(bridge, 'b'), sdp));
-  if (path.step === 'joined') bridge.path = { ...path, answered: sdp };
+  if (path.step === 'joined') movePath(bridge, { ...path, answered: sdp });
   askPath(draft, bridge, { type: 'early', status }, { op: 'connect', from: 'b', answer: sdp });
 }
 

@@ -16,7 +16,7 @@ import { focusHeaders } from '../conference/focus';
 import type { Draft } from '../core/draft';
 import { endCall } from '../core/ending';
 import { enterEstablished } from '../bridge/established';
-import { DIRECT, type MediaTried, type PathNeed, type Question } from '../bridge/path';
+import { DIRECT, movePath, type MediaTried, type PathNeed, type Question } from '../bridge/path';
 import { needAfterRefusal, needForCaller, offerThrough, withinPolicy, termsOf, triedFor } from '../bridge/path-need';
 import {
   askPath,
@@ -78,12 +78,12 @@ function pathUnavailable(draft: Draft, bridge: Bridge, need: PathNeed): void {
     // The caller may know more codecs than we do: it decides by itself.
     const way = draft.wayFrom(bridge, 'b');
     const { remoteSdp } = way.from;
-    bridge.path = DIRECT;
+    movePath(bridge, DIRECT);
     if (remoteSdp !== undefined) finishAnswer(draft, bridge, withinPolicy(way, remoteSdp));
     return;
   }
   if (need.optional) {
-    bridge.path = DIRECT;
+    movePath(bridge, DIRECT);
     return inviteDirectly(draft, bridge);
   }
   const tried = triedFor(draft, bridge, need);
@@ -130,7 +130,7 @@ function forCaller({ caller, state }: Draft, made: string): string {
 function questionFailed(draft: Draft, bridge: Bridge, about: Question['about'], reply: ResourceReply): void {
   // Without early media the call goes on.
   if (about.type === 'early' && bridge.path.step === 'joined') {
-    bridge.path = { ...bridge.path, answered: undefined };
+    movePath(bridge, { ...bridge.path, answered: undefined });
     return;
   }
   pathLost(draft, bridge, reply, about);
@@ -185,7 +185,7 @@ function answerThrough(draft: Draft, bridge: Bridge, sdp: string): void {
   const told = draft.caller.localSdp;
   if (path.step !== 'joined') return;
   if (path.answered === undefined) {
-    bridge.path = { ...path, answered: sdp };
+    movePath(bridge, { ...path, answered: sdp });
     askPath(draft, bridge, { type: 'answer' }, { op: 'connect', from: 'b', answer: sdp });
   } else if (question?.about.type === 'early') bridge.question = { ...question, about: { type: 'answer' } };
   else if (told !== undefined) finishAnswer(draft, bridge, told);
@@ -222,7 +222,7 @@ export function finishAnswer(
   const headers = { ...state.facts.timerHeaders, ...focusHeaders(callee.focus) };
   draft.emit({ type: 'answer', leg: caller.id, sdp, headers });
   if (offer === undefined && callee.remoteSdp !== undefined) callee.holds = holds(callee.remoteSdp);
-  if (bridge.path.step === 'joined') bridge.path = { ...bridge.path, used: true };
+  if (bridge.path.step === 'joined') movePath(bridge, { ...bridge.path, used: true });
   enterEstablished(draft, bridge, { ownOffer });
 }
 
@@ -252,9 +252,9 @@ export function retryThroughResource(
   const { path } = before;
   if (path.step === 'joined' && path.need.type === need.type) {
     // The same resource speaks to it in another way.
-    before.path = DIRECT;
+    movePath(before, DIRECT);
     draft.cancelTimer(`lease:${before.id}`);
-    bridge.path = { ...path, need, answered: undefined };
+    movePath(bridge, { ...path, need, answered: undefined });
     draft.setTimer(`lease:${bridge.id}`, path.leaseMs / 3);
     removeLeg(draft, refused.id);
     pathReady(draft, bridge, need);

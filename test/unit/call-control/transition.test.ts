@@ -182,7 +182,8 @@ const connected: CallSignal = { type: 'resource-replied', token: 1, op: 'connect
 const resume = leg('a', { type: 'reinvited', id: 'u', sdp: sdp('alice', { port: 4444 }), header: headers() });
 const wish = leg('a', { type: 'reinvited', id: 'w', sdp: undefined, header: headers() });
 const talking = [routed, started, answered, acked];
-const playing = [...talking, hold, acked, granted, offered, taken, connected];
+const offering = [...talking, hold, acked, granted, offered];
+const playing = [...offering, taken, connected];
 
 /** A callee that speaks G.729 only, so that a transcoder must make the offers. */
 const transcoding: CallSignal = {
@@ -221,6 +222,11 @@ const states: readonly (readonly [name: string, state: CallState])[] = [
   ['held, allocating', after(sdp('alice'), [...talking, hold, acked])],
   ['held, asking', after(sdp('alice'), [...talking, hold, acked, granted])],
   ['held, offering', after(sdp('alice'), [...talking, hold, acked, granted, offered])],
+  [
+    'held, the server lost while its offer is on its way',
+    after(sdp('alice'), [...offering, { type: 'resource-lost', token: 1 }]),
+  ],
+  ['resumed while the offer of music is on its way', after(sdp('alice'), [...offering, resume])],
   ['held, connecting', after(sdp('alice'), [...talking, hold, acked, granted, offered, taken])],
   ['held, playing', after(sdp('alice'), playing)],
   ['resuming', after(sdp('alice'), [...playing, resume])],
@@ -266,7 +272,7 @@ describe('transition', () => {
       states.find(([other]) => other === name)?.[1].legs.get('b1')?.music.step;
     expect(states.map(([, state]) => state.kind)).toEqual([
       ...Array<string>(3).fill('setup'),
-      ...Array<string>(11).fill('established'),
+      ...Array<string>(13).fill('established'),
       ...Array<string>(4).fill('setup'),
       ...Array<string>(4).fill('established'),
       'ended',
@@ -279,6 +285,8 @@ describe('transition', () => {
       'allocating',
     ]);
     expect(music('held, offering')).toBe('offering');
+    expect(music('held, the server lost while its offer is on its way')).toBe('allocating');
+    expect(music('resumed while the offer of music is on its way')).toBe('offering');
     expect(music('held, playing')).toBe('playing');
     expect(states.find(([name]) => name === 'resuming')?.[1].bridges.get('bridge1')?.exchange?.step).toBe('offered');
   });
