@@ -80,6 +80,7 @@ export class CallManagerNode {
       log,
       metrics,
       onSilent: (silent) => this.parts?.devices.serverSilent(silent),
+      flowOf: (dialog): string | undefined => this.userAgent.flowOf(dialog),
     });
     this.userAgent = new DrachtioUserAgent({
       server: this.sipServer.address,

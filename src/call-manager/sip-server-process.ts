@@ -30,6 +30,8 @@ export class SipServerProcess {
       readonly entry: string;
       readonly log: Logger;
       readonly metrics: Metrics;
+      /** As `LaunchOptions.flowOf`. */
+      readonly flowOf: (dialog: string) => string | undefined;
       /** The server has become silent, or answers again. */
       readonly onSilent: (silent: boolean) => void;
     },
@@ -100,6 +102,7 @@ export class SipServerProcess {
       onFlowClosed: (flow) => {
         for (const listener of this.flowListeners) listener(flow);
       },
+      flowOf: this.options.flowOf,
       onVerdict: (verdict, unansweredMs) => {
         this.setSilent(verdict !== 'good', unansweredMs);
         if (verdict === 'dead') log.error({ unansweredMs }, 'the embedded SIP server hangs: it is killed');

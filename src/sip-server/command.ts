@@ -195,6 +195,9 @@ export async function sipServerCommand(argv: string[]): Promise<void> {
   const server = await runSipServer({
     ...options,
     log: logInto(logger),
+    ...(process.send === undefined
+      ? {}
+      : { askForFlow: (id: number, dialog: string) => tellParent({ type: 'find-flow', id, dialog }) }),
     onFlowClosed: (flow) => tellParent({ type: 'flow-closed', flow }),
   }).catch((error: unknown) => {
     printError(`sip-server: cannot start: ${error instanceof Error ? error.message : String(error)}`);
@@ -214,6 +217,7 @@ export async function sipServerCommand(argv: string[]): Promise<void> {
   process.on('message', (value) => {
     const message = readFlowMessage(value);
     if (message?.type === 'close-flow') server.closeFlow(message.flow);
+    else if (message?.type === 'flow-found') server.flowFound(message.id, message.flow);
     else if (message?.type === 'watch-flows') {
       const { id, flows } = message;
       tellParent({ type: 'flows-watched', id, open: flows.map((flow) => server.watchFlow(flow)) });

@@ -14,6 +14,7 @@ import { systemLocator, type Locate } from './locate';
 import { noLog, type Log } from './log';
 import { createTransactionLayer } from './transaction';
 import { createTransport, type TlsFiles } from './transport';
+import { type AskForFlow, PeerFlows } from './peer-flows';
 import { Wakefulness } from './transport/wakefulness';
 
 export { sipServerCommand } from './command';
@@ -37,6 +38,8 @@ export interface SipServerOptions {
   readonly timers?: SipTimers;
   /** How host names are found; by the DNS of this machine when left out. */
   readonly locate?: Locate;
+  /** As `AskForFlow`; the answer is given to `flowFound`. */
+  readonly askForFlow?: AskForFlow;
   /** A flow that is watched is closed. */
   readonly onFlowClosed?: (flow: string) => void;
 }
@@ -51,6 +54,8 @@ export interface RunningSipServer {
   /** As `NamedFlows.close` and `NamedFlows.watch`. */
   closeFlow(flow: string): void;
   watchFlow(flow: string): boolean;
+  /** As `PeerFlows.found`. */
+  flowFound(id: number, flow: string | undefined): void;
   stop(): Promise<void>;
 }
 
@@ -87,6 +92,7 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
   });
   const routes = new RouteTable<Application>();
   const flows = new NamedFlows(transport, (flow) => options.onFlowClosed?.(flow));
+  const peerFlows = new PeerFlows(clock, options.askForFlow);
   const context: CoreContext = {
     transactions,
     clock,
@@ -96,6 +102,7 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
     acquaintances,
     deliveries: new Deliveries(clock),
     flows,
+    peerFlows,
     locate: options.locate ?? systemLocator(clock),
     log,
   };
@@ -103,6 +110,7 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
   const server = new ControlServer({ secret: options.secret, clock, log }, core);
   const stop = async (): Promise<void> => {
     core.stop();
+    peerFlows.stop();
     await server.close();
     await transactions.stop();
   };
@@ -120,6 +128,7 @@ export async function runSipServer(options: SipServerOptions): Promise<RunningSi
       },
       closeFlow: (flow) => flows.close(flow),
       watchFlow: (flow) => flows.watch(flow),
+      flowFound: (id, flow) => peerFlows.found(id, flow),
       stop,
     };
   } catch (error) {

@@ -33,6 +33,8 @@ export interface LaunchOptions {
   readonly onVerdict?: (verdict: Verdict, unansweredMs: number) => void;
   /** A flow that was found open has closed. */
   readonly onFlowClosed?: (flow: string) => void;
+  /** The flow over which the peer of a dialog has registered since, by the name of the dialog; undefined: it is where it was. */
+  readonly flowOf?: (dialog: string) => string | undefined;
 }
 
 export interface LaunchedServer {
@@ -76,7 +78,10 @@ export async function launchEmbeddedServer(options: LaunchOptions): Promise<Laun
     const message = readFlowMessage(value);
     if (message?.type === 'flow-closed') options.onFlowClosed?.(message.flow);
     else if (message?.type === 'flows-watched') questions.answered(message.id, message.open);
-    else if (message?.type === 'pong') watchdog?.answered();
+    else if (message?.type === 'find-flow') {
+      const flow = options.flowOf?.(message.dialog);
+      tell({ type: 'flow-found', id: message.id, ...(flow === undefined ? {} : { flow }) });
+    } else if (message?.type === 'pong') watchdog?.answered();
   });
   let watchdog: Watchdog | undefined;
   const tell = (message: FlowMessage): void => {

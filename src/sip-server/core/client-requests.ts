@@ -126,6 +126,18 @@ export class ClientRequests {
     if (hop?.kind === 'address') record.state = followFlow(record.state, hop.destination);
   }
 
+  /**
+   * Before each request of the server itself: the dialog follows its peer, as it does when the application names the flow in a request of
+   * its own. `go` may come later, when the dialog has ended meanwhile.
+   */
+  private whereItIs(record: DialogRecord, go: () => void): void {
+    if (!record.state.byFlow) return go();
+    this.context.peerFlows.find(record.state.id, (flow) => {
+      if (flow !== undefined) this.follow(record, flow);
+      go();
+    });
+  }
+
   inDialog(application: Application, command: SipCommand, text: ApplicationRequestText): void {
     const refuse = (reason: string): void => application.reply(command.id, `NOK|${reason}`);
     const named = this.dialogs.get(command.dialogId);
@@ -222,9 +234,11 @@ export class ClientRequests {
 
   /** The dialog is gone already; its application is told, its peer's answer is nobody's business. */
   private ownBye(record: DialogRecord, reason: string, tells: boolean): void {
-    const request = buildOwnBye(record.state, record.nextSequence(), reason);
-    const outgoing = this.sendOwn(record, request, this.sender.hopInDialog(record.state), () => undefined);
-    if (tells) this.tellOfBye(record, outgoing?.request ?? request, reason);
+    this.whereItIs(record, () => {
+      const request = buildOwnBye(record.state, record.nextSequence(), reason);
+      const outgoing = this.sendOwn(record, request, this.sender.hopInDialog(record.state), () => undefined);
+      if (tells) this.tellOfBye(record, outgoing?.request ?? request, reason);
+    });
   }
 
   private askForBye(record: DialogRecord, reason: string): void {
@@ -260,6 +274,11 @@ export class ClientRequests {
 
   /** RFC 4028 section 7.1, when the refresh is ours. An INVITE under way will set the timer anew by itself. */
   private refresh(record: DialogRecord, interval: SessionInterval): void {
+    this.whereItIs(record, () => this.refreshThere(record, interval));
+  }
+
+  private refreshThere(record: DialogRecord, interval: SessionInterval): void {
+    if (record.ended) return;
     if (record.cancelInvite !== undefined || record.pendingInvite !== undefined || record.localSdp === undefined) {
       return this.life.refreshAgain(record, interval, REFRESH_AGAIN_SECONDS);
     }

@@ -13,6 +13,7 @@ import type { Acquaintances } from '../acquaintances';
 import type { CallEvents } from './call-events';
 import type { Deliveries } from './deliveries';
 import type { Locate } from '../locate';
+import type { PeerFlows } from '../peer-flows';
 import type { NamedFlows } from './named-flows';
 
 /** RFC 3261 section 17.1.1.1, ms. */
@@ -30,6 +31,7 @@ export interface CoreContext {
   readonly timers: SipTimers;
   readonly routes: RouteTable<Application>;
   readonly flows: NamedFlows;
+  readonly peerFlows: PeerFlows;
   readonly events: CallEvents;
   readonly acquaintances: Acquaintances;
   readonly deliveries: Deliveries;

@@ -286,12 +286,17 @@ export abstract class DialogSession implements Session {
     if (this.host.namesFlows) this.movedTo = movedTo;
   }
 
+  /** Where the peer has gone since the dialog began; undefined: it is where it was. */
+  get peerFlow(): string | undefined {
+    return this.movedTo?.();
+  }
+
   protected sendInDialog(
     dialogId: string,
     options: { method: string; headers: Record<string, string>; body?: string },
     sending: Sending,
   ): void {
-    const flow = this.movedTo?.();
+    const flow = this.peerFlow;
     const proxy = flow === undefined ? {} : { proxy: flow };
     sendAuthenticated(
       this.host.application,

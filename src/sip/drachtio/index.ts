@@ -108,6 +108,11 @@ export class DrachtioUserAgent implements UserAgent {
     return this.connection.request(request);
   }
 
+  /** The flow over which the peer of a dialog has registered since, by the SIP server's name of the dialog; undefined: it is where it was. */
+  flowOf(dialogId: string): string | undefined {
+    return this.connection?.flowOf(dialogId);
+  }
+
   stop(): void {
     this.stopped = true;
     this.cancelRetry?.();
@@ -286,6 +291,10 @@ class Connection implements SessionHost {
         settle(failure(503, errorText(error)));
       }
     });
+  }
+
+  flowOf(dialogId: string): string | undefined {
+    return this.dialogs.get(dialogId)?.peerFlow;
   }
 
   bind(dialogId: string, session: DialogSession): void {

@@ -136,6 +136,9 @@ describe('messages between the embedded server and its parent', () => {
   test('are read as they were written', () => {
     for (const message of [
       { type: 'flow-closed', flow: 'sip:a' },
+      { type: 'find-flow', id: 3, dialog: 'a;from-tag=b' },
+      { type: 'flow-found', id: 3, flow: 'sip:a' },
+      { type: 'flow-found', id: 4 },
       { type: 'close-flow', flow: 'sip:a' },
       { type: 'watch-flows', id: 1, flows: ['sip:a'] },
       { type: 'flows-watched', id: 1, open: [true] },
@@ -149,6 +152,9 @@ describe('messages between the embedded server and its parent', () => {
     'flow-closed',
     {},
     { type: 'flow-closed', flow: 1 },
+    { type: 'find-flow', id: 3 },
+    { type: 'flow-found', id: 3, flow: 1 },
+    { type: 'flow-found', flow: 'sip:a' },
     { type: 'other', flow: 'sip:a' },
     { type: 'watch-flows', flows: ['sip:a'] },
     { type: 'watch-flows', id: 1, flows: [1] },
