@@ -1,10 +1,9 @@
+import { isDead } from '../sip-message/lateness';
 import type { ReceivedRequest } from '../sip/user-agent';
 import { isConnectionBound } from './outgoing';
 import type { DevicesOptions } from './ports';
 import { bindsConnection } from './registration-request';
 
-/** After so long nobody waits for an answer (Timers B and F, RFC 3261 table 4), in ms. */
-const TRANSACTION_MS = 32_000;
 /** What has waited for less was held up nowhere: whether its connection is still there need not be asked. */
 const PROMPT_MS = 1_000;
 
@@ -24,7 +23,7 @@ export class Lateness {
       this.tell(request, why, waitedMs);
       drop();
     };
-    if (waitedMs >= TRANSACTION_MS) return dead('it is older than its transaction');
+    if (isDead(request.method, waitedMs)) return dead('it is older than its transaction');
     const { flow } = source;
     const mayBeGone = bindsConnection(request) || (waitedMs >= PROMPT_MS && isConnectionBound(source));
     if (flow === undefined || flows === undefined || !mayBeGone) return act();

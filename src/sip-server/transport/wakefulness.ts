@@ -1,9 +1,9 @@
+import { TRANSACTION_MS } from '../../sip-message/lateness';
+
 /** In ms. */
 const BEAT_MS = 1_000;
 /** We did not run for so long; shorter than this a machine with too much to do may be. A datagram that is still meant comes again (Timer T2). */
 const PAUSE_MS = 7_000;
-/** After so long no client waits any more (Timers B and F, RFC 3261 table 4). */
-const TRANSACTION_MS = 32_000;
 /** Until what waited in the kernel has been read. */
 const SETTLE_MS = 200;
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock, CancelTimer } from '../../process/clock';
 import { ConfigurationError } from '../../process/exit';
+import { isDead } from '../../sip-message/lateness';
 import type { Logger } from '../../telemetry/logger';
 import type {
   FinalResponse,
@@ -24,6 +25,7 @@ import {
   receivedRequest,
   responseParts,
   sendableStatus,
+  waitedFor,
 } from './messages';
 import { sendAuthenticated } from './authenticated';
 import { ClientSession } from './client-session';
@@ -341,7 +343,12 @@ class Connection implements SessionHost {
 
   private dispatchInDialog(dialogId: string, request: SrfRequest, response: SrfResponse): void {
     const session = this.dialogs.get(dialogId);
-    if (session !== undefined) session.receive(request, response);
+    const waitedMs = waitedFor(request, this, this.options.clock.now());
+    if (isDead(request.method, waitedMs)) {
+      const { method } = request;
+      this.report(`${method} in a dialog dropped: it is older than its transaction`, { dialogId, waitedMs });
+      response.send(408, undefined, {});
+    } else if (session !== undefined) session.receive(request, response);
     else if (request.method === 'BYE') response.send(200, undefined, {});
     else if (request.method !== 'ACK') response.send(481, undefined, {});
   }

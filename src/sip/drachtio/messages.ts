@@ -76,8 +76,17 @@ export function receivedRequest(
       port: request.source_port,
       ...(flow === undefined ? {} : { flow }),
     },
-    receivedAt: (sharesClock ? momentOf(request.stackTime, now) : undefined) ?? now,
+    receivedAt: now - waitedFor(request, { sharesClock }, now),
   };
+}
+
+/** How long ago the SIP server had the request, in ms; 0 when its clock is not ours. */
+export function waitedFor(
+  request: SrfRequest,
+  { sharesClock }: Pick<RequestOrigin, 'sharesClock'>,
+  now: number,
+): number {
+  return now - ((sharesClock ? momentOf(request.stackTime, now) : undefined) ?? now);
 }
 
 /** Headers with the content type of the body; SDP bodies get theirs when none is given. */

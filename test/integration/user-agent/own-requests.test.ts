@@ -126,14 +126,14 @@ describe('what the SIP server sends in a dialog by itself', () => {
     'a session refresh follows the $role to its new connection, the first being $first, and the session goes on',
     async ({ role, first }) => {
       const before = await connected();
-      let moved: string | undefined;
-      const signals = await established(role, 'us', before, () => moved);
+      const moved: { to?: string } = {};
+      const signals = await established(role, 'us', before, () => moved.to);
       const after = await connected();
       after.peer.onRequest = (request) => {
         const headers = ['Require: timer', 'Session-Expires: 90;refresher=uac'];
         if (methodOf(request) !== 'ACK') after.peer.answer(request, '200 OK', { body: SDP, headers });
       };
-      moved = after.name;
+      moved.to = after.name;
       if (first === 'closed') before.peer.close();
       for (let refreshes = 1; refreshes <= 3; refreshes++) {
         clock.advance(50_000);
@@ -154,10 +154,10 @@ describe('what the SIP server sends in a dialog by itself', () => {
     'the BYE of a session that nobody refreshes follows the $role, the first being $first',
     async ({ role, first }) => {
       const before = await connected();
-      let moved: string | undefined;
-      const signals = await established(role, 'phone', before, () => moved);
+      const moved: { to?: string } = {};
+      const signals = await established(role, 'phone', before, () => moved.to);
       const after = await connected();
-      moved = after.name;
+      moved.to = after.name;
       if (first === 'closed') before.peer.close();
       clock.advance(91_000);
       await eventuallyTrue('the BYE', () => after.peer.requests('BYE').length > 0);

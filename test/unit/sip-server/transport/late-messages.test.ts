@@ -65,6 +65,22 @@ describe('after a pause of the process', () => {
     expect([passed, closed]).toEqual([[], [2]]);
   });
 
+  test.each([8_000, 20_000, 40_000])(
+    'after %i ms what ends something is taken all the same, in the order of its connection, which may be closed',
+    async (pauseMs) => {
+      const { take, settle, passed, open } = awake(pauseMs);
+      for (const method of ['REGISTER', 'BYE', 'INVITE', 'CANCEL', 'ACK', 'INFO']) take(request(method), udp);
+      expect(passed).toEqual(['BYE', 'CANCEL', 'ACK']);
+      passed.length = 0;
+      for (const method of ['INVITE', 'CANCEL', 'BYE', 'INFO']) take(request(method), tcp(1));
+      take(request('BYE'), tcp(2));
+      open.delete(1);
+      expect(passed).toEqual([]);
+      await settle();
+      expect(passed).toEqual(['CANCEL', 'BYE', 'BYE']);
+    },
+  );
+
   test('without a pause, and when it is over, everything is taken at once', async () => {
     const { take, passed } = awake(1_000);
     take(request('OPTIONS'), udp);
