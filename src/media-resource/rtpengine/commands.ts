@@ -67,6 +67,8 @@ const EFFORTS: Readonly<Record<CommandName, Effort>> = {
 const FORGET_MS = 5000;
 
 const FULL = /limit|ran out of ports/i;
+/** What rtpengine says of a description that it cannot read: that is not its own fault. */
+const UNREADABLE = /failed to parse sdp|incomplete sdp/i;
 
 export function isReply(value: unknown): value is Reply {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -81,8 +83,12 @@ function failureOf(reply: unknown): EngineError | undefined {
   if (!isReply(reply)) return new EngineError('error', 'rtpengine sent something that is not a reply');
   if (reply['result'] === 'ok' || reply['result'] === 'pong') return undefined;
   const detail = textIn(reply, 'error-reason', 'message', 'warning');
-  const reason: UnavailableReason = reply['result'] === 'load limit' || FULL.test(detail) ? 'full' : 'error';
-  return new EngineError(reason, `rtpengine: ${detail.slice(0, 200)}`);
+  return new EngineError(reasonOf(reply, detail), `rtpengine: ${detail.slice(0, 200)}`);
+}
+
+function reasonOf(reply: Reply, detail: string): UnavailableReason {
+  if (reply['result'] === 'load limit' || FULL.test(detail)) return 'full';
+  return UNREADABLE.test(detail) ? 'bad-request' : 'error';
 }
 
 /** Rejects with `EngineError` `down` unless `work` settles in time; what `work` does later is of no interest. */

@@ -236,6 +236,21 @@ describe('what a relay refuses', () => {
     await expectTalk(a, portIn(forA), b, portIn(forB));
   });
 
+  test.each([
+    ['a host name', 'c=IN IP4 phone.example.com'],
+    ['a group of hosts', 'c=IN IP4 239.1.1.1/127'],
+    ['octal digits', 'c=IN IP4 0177.0.0.1'],
+    ['an address of another family', 'c=IN IP6 127.0.0.1'],
+    ['an address with a zone', 'c=IN IP6 fe80::1%eth0'],
+  ])("a description with %s for an address is its maker's fault, and not that of the engine", async (_what, line) => {
+    const a = await RtpListener.open(scope);
+    const sdp = a.sdp().replace(/^c=.*$/m, line);
+    await expect(relay.offer(newSession(), { to: 'b', sdp, terms: {} })).rejects.toMatchObject({
+      reason: 'bad-request',
+    });
+    expect(await server.sessions()).toEqual([]);
+  });
+
   test('an answer of an end that was offered nothing is refused', async () => {
     const a = await RtpListener.open(scope);
     const session = newSession();
