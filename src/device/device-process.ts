@@ -65,6 +65,8 @@ export interface DeviceProcess {
   readonly pid: Pid | undefined;
   readonly boot: number;
   readonly profile: DeviceProfile;
+  /** It has a `sips` address, and is reached by TLS. */
+  readonly takesSips?: boolean;
   call(call: OutgoingCall): Session;
 }
 
@@ -75,6 +77,10 @@ export interface IncomingCall {
   /** The device process that it came through; undefined for a node. */
   readonly pid: Pid | undefined;
   readonly caller: CallerIdentity;
+  /**
+   * It was sent to a `sips` URI: it goes to a device that takes such calls, or is refused with these headers (RFC 5630 section 5.3).
+   */
+  readonly secure?: Headers;
   /** Dialled digits: user part of the request URI, unescaped. */
   readonly dialled: string;
   readonly sdp: string | undefined;

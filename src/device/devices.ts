@@ -31,6 +31,7 @@ import { comparable, outsideCaller, type InternalNames } from './outside-caller'
 import type { DevicesOptions, MovedOutcome, OtherProcesses } from './ports';
 import { RefusalLog } from './refusal-log';
 import { tellRefusal } from './refusals';
+import { isSips, notAllowed, refuseInsecure } from './sips';
 import type { Station } from './station';
 import { RETRY_AFTER_SECONDS, Stations } from './stations';
 
@@ -216,6 +217,8 @@ export class Devices implements UserAgentEvents {
   private judgeRequest(request: ReceivedRequest): ResponseOptions & { status: number } {
     const unreadable = refuseUnreadable(request.method, request.header, request.body);
     if (unreadable !== undefined) return this.told(request, unreadable);
+    const insecure = refuseInsecure(request, this.domain.name);
+    if (insecure !== undefined) return this.told(request, withoutType(insecure));
     if (this.draining && request.method !== 'REGISTER') return unavailable();
     if (request.method !== 'REGISTER' && hasTag(request.header('To')))
       return { status: 481, reason: 'Call/Transaction Does Not Exist' };
@@ -278,6 +281,8 @@ export class Devices implements UserAgentEvents {
   private judgeInvite(request: ReceivedRequest, session: Session, trustRoute: () => void): IncomingCall | Refusal {
     const unreadable = refuseUnreadable(request.method, request.header, request.body);
     if (unreadable !== undefined) return { type: 'refused', ...unreadable };
+    const insecure = refuseInsecure(request, this.domain.name);
+    if (insecure !== undefined) return insecure;
     const caller = this.identify(request);
     // Phones that are still here are called until they have moved; who calls goes elsewhere.
     if (this.draining && caller.type !== 'node') return { type: 'refused', ...unavailable() };
@@ -304,7 +309,8 @@ export class Devices implements UserAgentEvents {
       caller.type === 'station' ? this.stationTable.through(caller.device.name, request.source) : undefined;
     if (station?.isAt(request.source) === true) session.followPeer?.(station.followed());
     const { sdp, maxForwards } = contents;
-    return { ...part, session, sdp, maxForwards, header: request.header };
+    const secure = isSips(request.uri) ? { secure: notAllowed(this.domain.name) } : {};
+    return { ...part, ...secure, session, sdp, maxForwards, header: request.header };
   }
 
   private describe(request: ReceivedRequest, caller: Caller, contents: InviteContents): WithoutSession | Refusal {

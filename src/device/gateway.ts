@@ -108,15 +108,20 @@ export class Gateway implements DeviceProcess {
     this.withdraw(reason);
   }
 
+  get takesSips(): boolean {
+    return this.place.uri.scheme === 'sips';
+  }
+
   call(call: OutgoingCall): Session {
     const { digest } = this.options;
     const { userAgent, config } = this.options.room;
-    const { uri, nextHop } = this.place;
+    const { nextHop } = this.place;
+    const uri = formatUri({ ...this.place.uri, user: call.digits });
     return userAgent.invite({
-      uri: formatUri({ ...uri, user: call.digits }),
+      uri,
       ...(nextHop === undefined ? {} : { nextHop }),
       sdp: call.sdp,
-      headers: callHeaders(call, config.cluster.domain, 'gateway'),
+      headers: callHeaders(call, config.cluster.domain, 'gateway', uri),
       digest,
     });
   }

@@ -3,6 +3,7 @@ import { hostInUri } from '../sip/domain';
 import type { Headers, SipSource } from '../sip/user-agent';
 import { ANONYMOUS } from '../sip/privacy';
 import type { CallerIdentity, OutgoingCall } from './device-process';
+import { isSips } from './sips';
 
 /** The domain of identities that are nobody's of ours, where one must stand: between nodes. */
 const OUTSIDE_DOMAIN = 'outside.invalid';
@@ -11,12 +12,18 @@ const OUTSIDE_DOMAIN = 'outside.invalid';
  * The headers with which the other side sees a call. From is the caller's number and display name at our domain, where calls back go
  * to. P-Asserted-Identity says that somebody is one of us (RFC 3325 section 9.1): for our own callers only. A caller who is not to be
  * shown is anonymous; gateways and nodes are trusted with the identity all the same, and told so (section 7), phones are not. Between
- * nodes the identity always goes along. Contact is ours.
+ * nodes the identity always goes along. Contact is ours, of the scheme of the `uri` that is called.
  */
-export function callHeaders(call: OutgoingCall, domain: string, towards: 'station' | 'gateway' | 'node'): Headers {
+export function callHeaders(
+  call: OutgoingCall,
+  domain: string,
+  towards: 'station' | 'gateway' | 'node',
+  uri = '',
+): Headers {
   const { number, displayName, outside, privacy } = call.caller;
   const trusted = towards !== 'station';
   const asserts = towards === 'node' || (outside !== true && (trusted || privacy === undefined));
+  const contact = formatIdentity(privacy === undefined ? number : '', undefined, 'localhost');
   return {
     ...call.headers,
     From: privacy === undefined ? formatIdentity(number, displayName, domain) : ANONYMOUS,
@@ -24,7 +31,8 @@ export function callHeaders(call: OutgoingCall, domain: string, towards: 'statio
     ...(asserts ? { 'P-Asserted-Identity': assertedIdentity(call.caller, domain) } : {}),
     ...(trusted && privacy !== undefined ? { Privacy: privacy } : {}),
     'Max-Forwards': String(call.maxForwards),
-    Contact: formatIdentity(privacy === undefined ? number : '', undefined, 'localhost'),
+    // RFC 3261 section 8.1.1.8.
+    Contact: isSips(uri) ? contact.replace('<sip:', '<sips:') : contact,
   };
 }
 

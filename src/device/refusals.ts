@@ -12,6 +12,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   'Not Our Domain': 'set the domain of the phone to cluster.domain, or add the host of the URI to cluster.domains',
   'Number Of Another Context':
     'the phone-context of the number is none of ours: let the phone dial without it, or with cluster.domain or one of cluster.domains',
+  'SIPS Not Allowed': 'it used a sips: URI without TLS: let the phone use sip:, or TLS',
+  'SIPS Without TLS': 'its Contact or Request-URI is sips: and it did not come by TLS: let the phone use sip:, or TLS',
   'Not Found': 'the address-of-record is of no device: look at user name and domain of the phone’s account',
   Forbidden: 'the account may not register this address-of-record: use the username or a line of the same device',
   'Too Many Contacts':

@@ -8,6 +8,7 @@ import { formatIdentity } from '../sip/identity';
 import type { Binding } from '../sip/registrar';
 import type { FinalResponse, Session, SipSource, UserAgent } from '../sip/user-agent';
 import { canonicalMac } from './device-identity';
+import { isSecure, isSips } from './sips';
 import type { DeviceProcess, DeviceProfile, OutgoingCall } from './device-process';
 import { callHeaders, formatAddress, isConnectionBound, nextHopTo } from './outgoing';
 
@@ -73,6 +74,11 @@ export class Station implements DeviceProcess {
     return this.current;
   }
 
+  get takesSips(): boolean {
+    const { binding, source } = this.current;
+    return isSips(binding.contact) && isSecure(source);
+  }
+
   get key(): string {
     return bindingKey(this.options.device.name, this.current.binding.identity);
   }
@@ -110,7 +116,7 @@ export class Station implements DeviceProcess {
     return this.options.userAgent.invite({
       ...this.destination(),
       sdp: call.sdp,
-      headers: callHeaders(call, this.options.domain, 'station'),
+      headers: callHeaders(call, this.options.domain, 'station', this.current.binding.contact),
       movedTo: this.followed(),
     });
   }

@@ -115,6 +115,9 @@ export class Conference implements DeviceProcess {
     return digits === this.number;
   }
 
+  /** It is no hop. */
+  readonly takesSips = true;
+
   call(call: OutgoingCall): Session {
     const { clock, log } = this.options;
     const session = new ConferenceSession({

@@ -76,7 +76,8 @@ export type CallSignal =
       readonly callId: string;
     }
   /** The process behind a leg's PID is gone. */
-  | { readonly type: 'branch-unreachable'; readonly leg: LegId }
+  /** `headers`: what the caller is told of it. */
+  | { readonly type: 'branch-unreachable'; readonly leg: LegId; readonly headers?: Headers }
   | { readonly type: 'timer'; readonly timer: TimerName }
   | {
       readonly type: 'allocated';

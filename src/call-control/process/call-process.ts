@@ -262,6 +262,9 @@ export class CallProcess {
       this.deps.log.warn({ call: this.pid, from: from.name, to: device.profile.name }, 'call: from gateway to gateway');
       return this.mailbox.post({ type: 'branch-unreachable', leg });
     }
+    const { secure } = this.call;
+    if (secure !== undefined && device.takesSips !== true)
+      return this.mailbox.post({ type: 'branch-unreachable', leg, headers: secure });
     const call = (description: string | undefined): Session =>
       sessionOf(
         device.profile,

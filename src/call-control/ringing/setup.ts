@@ -49,7 +49,13 @@ export function setup(draft: Draft, signal: CallSignal): void {
     case 'branch-started':
       return branchStarted(draft, signal);
     case 'branch-unreachable':
-      return branchFailed(draft, signal.leg, TEMPORARILY_UNAVAILABLE, 'gone', true);
+      return branchFailed(
+        draft,
+        signal.leg,
+        { ...TEMPORARILY_UNAVAILABLE, headers: signal.headers ?? {} },
+        'gone',
+        true,
+      );
     case 'explained':
       return keepExplanation(draft, signal.explanation);
     case 'session':

@@ -299,7 +299,6 @@ ownFlows('what a station says of where it is leads nowhere but to its flow', () 
     ['a name that nobody knows', () => '<sip:carol@phone.invalid>'],
     ['a transport that nobody has', (port) => `<sip:carol@127.0.0.1:${port};transport=sctp>`],
     ['a flow of its own invention', (port) => `<sip:carol@127.0.0.1:${port};transport=udp;flow=127.0.0.1:${port}>`],
-    ['sips', (port) => `<sips:carol@127.0.0.1:${port}>`],
   ];
   const cases = contacts.flatMap(([what, contact]) =>
     (['udp', 'tcp'] as const).map((protocol) => [what, protocol, contact] as const),

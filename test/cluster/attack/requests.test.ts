@@ -159,3 +159,22 @@ describe('RFC 3323 §5: privacy that is critical and not done gets 500', () => {
     await ended(ends);
   });
 });
+
+describe('RFC 5630 §3.1: sips without TLS is refused', () => {
+  it('a request by UDP, and a Contact', async () => {
+    const before = bob.invites.length;
+    for (const [method, body] of [
+      ['INVITE', plainSdp()],
+      ['OPTIONS', ''],
+      ['MESSAGE', ''],
+    ] as const) {
+      const response = await asked(method, `sips:2000@${domain}`, [], body);
+      expect(statusOf(response)).toBe(480);
+      expect(headerOf(response, 'Warning')).toBe(`380 ${domain} "SIPS Not Allowed"`);
+    }
+    const contact = [`Contact: <sips:alice@127.0.0.1:${alice.peer.port}>`];
+    expect(statusOf(await asked('INVITE', callBob, contact, plainSdp()))).toBe(400);
+    expect(statusOf(await asked('REGISTER', `sip:${domain}`, contact))).toBe(400);
+    expect(bob.invites).toHaveLength(before);
+  });
+});

@@ -218,6 +218,7 @@ export class FakeSession implements Session {
 
 /** A device process whose phone is the test. */
 export class FakeDevice implements DeviceProcess {
+  takesSips = false;
   readonly calls: { readonly call: OutgoingCall; readonly session: FakeSession }[] = [];
 
   constructor(
@@ -420,6 +421,7 @@ export interface CallOptions {
   readonly pid?: Pid;
   readonly headers?: Readonly<Record<string, string>>;
   readonly maxForwards?: number;
+  readonly secure?: IncomingCall['secure'];
   /** What a node without PID is refused with. */
   readonly notMine?: Readonly<Record<string, string>>;
 }
@@ -502,6 +504,7 @@ export class World {
       sdp: options.sdp === null ? undefined : (options.sdp ?? sdp('alice')),
       maxForwards: options.maxForwards ?? 70,
       target: options.target,
+      ...(options.secure === undefined ? {} : { secure: options.secure }),
       ...(options.notMine === undefined ? {} : { notMine: () => options.notMine ?? {} }),
       header: headers(options.headers),
     };

@@ -77,6 +77,21 @@ describe('call set-up', () => {
     expect(world.call({ maxForwards: 0 }).last('reject').status).toBe(483);
   });
 
+  test('RFC 5630 §5.3: a sips call goes to devices that take such calls, or is refused with 480 and a warning', () => {
+    const secure = { Warning: '380 acme.example "SIPS Not Allowed"' };
+    const [phone, node] = [world.device('SEP-bob', '1.dp.2'), world.device('node-2', '2.dp.2', 'node')];
+    world.route('2000', [target('1.dp.2', 'SEP-bob'), target('2.dp.2', 'SEP-bob')]);
+    expect(world.call({ secure }).last('reject')).toMatchObject({ status: 480, headers: secure });
+    expect([...phone.calls, ...node.calls]).toEqual([]);
+    phone.takesSips = true;
+    const a = world.call({ secure });
+    phone.session.rings();
+    expect(a.last('progress').status).toBe(180);
+    expect(node.calls).toEqual([]);
+    world.call();
+    expect(phone.calls).toHaveLength(2);
+  });
+
   test('claim R14: a call from a node is analysed for devices of this node only', () => {
     bob();
     world.call({ from: profile('node-2', 'node') });

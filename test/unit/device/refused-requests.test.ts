@@ -95,6 +95,49 @@ describe('RFC 3966 §5.1.5: a local number is one of ours when its context is ou
   });
 });
 
+describe('RFC 5630 §3.1, §5.3: sips is TLS on every hop, or refused', () => {
+  const over = (protocol: string) => ({ protocol, address: '10.0.0.7', port: 5061 });
+  const uri = 'sips:2000@acme.example';
+
+  test.each(['udp', 'tcp', 'ws'])('what comes over %s is no such request', (protocol) => {
+    const node = started();
+    const source = over(protocol);
+    for (const told of [node.invite({ uri, source }).told[0], node.send({ method: 'OPTIONS', uri, source })])
+      expect(told).toMatchObject({ status: 480, headers: { Warning: '380 acme.example "SIPS Not Allowed"' } });
+    expect(
+      node.invite({ uri: 'sip:2000@acme.example', source, headers: { Contact: '<sips:a@b>' } }).told,
+    ).toMatchObject([{ status: 400, reason: 'SIPS Without TLS' }]);
+    for (const contact of ['<sips:alice@10.0.0.7>', '<sip:alice@10.0.0.7>, <sips:alice@10.0.0.7>'])
+      expect(node.register({ source, contact })).toMatchObject({ status: 400, reason: 'SIPS Without TLS' });
+    expect(node.send({ method: 'REGISTER', uri: 'sips:acme.example', source }).status).toBe(400);
+    expect(node.register({ source }).status).toBe(200);
+  });
+
+  test.each(['tls', 'wss', 'TLS'])('over %s it goes to who has a sips address', (protocol) => {
+    const node = started();
+    const source = over(protocol);
+    for (const [contact, takes] of [
+      ['<sip:alice@10.0.0.7;transport=tls>', false],
+      ['<sips:alice@10.0.0.7>', true],
+    ] as const) {
+      expect(node.register({ source, contact }).status).toBe(200);
+      const station = node.devices.stations().at(-1);
+      expect(station?.takesSips).toBe(takes);
+      station?.call({
+        caller: { number: '2000', displayName: undefined },
+        digits: '1000',
+        sdp: undefined,
+        maxForwards: 9,
+      });
+      expect(node.userAgent.invites.at(-1)?.headers.Contact).toMatch(takes ? /^<sips:/ : /^<sip:/);
+      node.register({ source, contact, expires: '0' });
+    }
+    node.call('', { uri, source });
+    node.call('2000', { source });
+    expect(node.calls.map(({ secure }) => secure?.Warning)).toEqual(['380 acme.example "SIPS Not Allowed"', undefined]);
+  });
+});
+
 describe('RFC 3323 §5: privacy that is critical and not done', () => {
   test.each(['session;critical', 'critical;session;id', 'id;unheard-of;critical', 'SESSION, critical'])(
     '%s: 500',
