@@ -1,6 +1,7 @@
 import type { Cluster } from '../cluster/cluster';
 import type { NodeStatus } from '../cluster/status';
 import type { CancelTimer, Clock } from '../process/clock';
+import { OFFSETS_KEPT } from '../process/clock-offsets';
 import type { UserAgent } from '../sip/user-agent';
 import type { Problems } from './problems';
 
@@ -57,6 +58,19 @@ export class Neighbours {
     problems.set('configuration', differenceProblem(node, this.options.configuration, configuration), node);
   }
 
+  /**
+   * Our clock was set back: by what others know of it our requests would look old to them. They believe the last few of our messages, so that one that
+   * was long on its way counts for little: as many say at once how it goes now.
+   */
+  clockSetBack(): void {
+    for (let told = 0; told < OFFSETS_KEPT; told++) this.tell();
+  }
+
+  private tell(): void {
+    const { cluster, clock, configuration } = this.options;
+    cluster.tell({ time: clock.now(), configuration });
+  }
+
   /** A message that claims to be of this node is signed with another secret. */
   refused(node: number): void {
     if (!this.options.others.includes(node)) return;
@@ -69,8 +83,8 @@ export class Neighbours {
   }
 
   private look(): void {
-    const { cluster, others, clock, configuration, problems, sipConnected } = this.options;
-    cluster.tell({ time: clock.now(), configuration });
+    const { cluster, others, clock, problems, sipConnected } = this.options;
+    this.tell();
     for (const node of others) {
       const since = clock.now() - (this.refusedAt.get(node) ?? -Infinity);
       if (since > REFUSED_MS) problems.set('secret', undefined, node);

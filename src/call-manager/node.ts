@@ -199,6 +199,7 @@ export class CallManagerNode {
         this.clockOffsets.heard(other, status.time, this.clock.now());
         this.parts?.watching.heard(other, status);
       },
+      onClockSetBack: () => this.parts?.watching.clockSetBack(),
       onForged: (other) => this.parts?.watching.refused(other),
       onFatal,
     });

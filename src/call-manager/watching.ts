@@ -4,7 +4,7 @@ import { Neighbours, type NeighboursOptions } from './neighbours';
 import { Watch, type WatchOptions } from './watch';
 
 /** What looks after a node and its neighbours while it runs. */
-export interface Watching extends Pick<Neighbours, 'heard' | 'refused'>, Pick<Watch, 'notReady'> {
+export interface Watching extends Pick<Neighbours, 'clockSetBack' | 'heard' | 'refused'>, Pick<Watch, 'notReady'> {
   stop(): void;
 }
 
@@ -17,6 +17,7 @@ export function startWatching(
   neighbours.start();
   return {
     heard: (node, status) => neighbours.heard(node, status),
+    clockSetBack: () => neighbours.clockSetBack(),
     refused: (node) => neighbours.refused(node),
     notReady: () => watch.notReady(),
     stop() {

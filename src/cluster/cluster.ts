@@ -318,6 +318,8 @@ export class Cluster {
       case 'peer-sip-restarted':
         log.warn('the SIP server of a node was started again: its calls are over', { peer: effect.node });
         return this.options.onSipServerRestarted?.(effect.node);
+      case 'clock-set-back':
+        return this.options.onClockSetBack?.();
       case 'bus-lost':
         log.warn('the bus is lost: membership is frozen, entries of other nodes are stale');
         return onPeersChanged?.();

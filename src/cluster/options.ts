@@ -41,6 +41,8 @@ export interface ClusterOptions {
   readonly onPeersChanged?: () => void;
   /** A node that is on-line says something of itself. */
   readonly onStatus?: (node: number, status: NodeStatus) => void;
+  /** Our own clock was set back: others judge our requests by what it showed before. */
+  readonly onClockSetBack?: () => void;
   /** A message is signed with another secret, and claims to be of this node. */
   readonly onForged?: (node: number) => void;
   /** Another process runs with our number: deregister everything and exit with this message. */

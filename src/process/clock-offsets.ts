@@ -1,5 +1,5 @@
 /** So many of a node are compared: a clock that was set is believed after as many. */
-const KEPT = 3;
+export const OFFSETS_KEPT = 3;
 
 /**
  * How far the clocks of others are ahead of ours, by what they tell of them now and then. A message that took long makes a clock look further
@@ -10,7 +10,7 @@ export class ClockOffsets {
 
   /** Both in ms since the epoch: what the other clock showed when it was told, what ours showed when that was heard. */
   heard(node: number, theirs: number, ours: number): void {
-    this.heardOf.set(node, [...(this.heardOf.get(node) ?? []), theirs - ours].slice(-KEPT));
+    this.heardOf.set(node, [...(this.heardOf.get(node) ?? []), theirs - ours].slice(-OFFSETS_KEPT));
   }
 
   /** In ms; undefined: nothing was heard of it. */

@@ -41,8 +41,11 @@ export function hasNodeHeader(header: HeaderReader): boolean {
 }
 
 const WINDOW_MS = 120_000;
-/** The calling node has given up long before (5 s without a sign of life). What clocks are told wrong by delays errs on the side of the request. */
-const LATE_MS = 8_000;
+/**
+ * The calling node has given up by then (5 s without a sign of life), and half a second is for what clocks do between two words of them. What they are
+ * told wrong by delays errs on the side of the request.
+ */
+const LATE_MS = 5_500;
 const CAPACITY = 250_000;
 const MAX_HEADER_LENGTH = 256;
 /** In place of a PID. */

@@ -42,6 +42,8 @@ export type Effect =
   | { readonly type: 'peer-offline'; readonly node: number; readonly boot: number; readonly reason: OfflineReason }
   /** Its SIP server was started again: of the calls with it none is left there. */
   | { readonly type: 'peer-sip-restarted'; readonly node: number }
+  /** Our own clock was set back. */
+  | { readonly type: 'clock-set-back' }
   | { readonly type: 'bus-lost' }
   | { readonly type: 'bus-back' }
   /** Another process has our number with a newer incarnation: deregister everything and exit. */

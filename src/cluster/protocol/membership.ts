@@ -163,6 +163,7 @@ export class Membership {
 
   /** The silence of the last while was ours, not theirs. */
   private resume(now: number, late: number): void {
+    if (late < 0) this.context.emit({ type: 'clock-set-back' });
     this.context.report('paused', this.context.self.node, `the timer came ${late} ms after the last one`);
     this.nextPollAt = now;
     this.busHeardAt = now;

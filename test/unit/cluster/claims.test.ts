@@ -449,6 +449,17 @@ describe('claim R18: what went wrong unseen shows in sequence and digest', () =>
 });
 
 describe('claim R18: clocks', () => {
+  it.each([
+    [-20_000, 1],
+    [20_000, 0],
+  ])('a clock that is set by %i ms is noticed at once when it goes back', (by, times) => {
+    const world = cluster(2);
+    world.node(1).skewMs = by;
+    world.runFor(300);
+    expect(world.node(1).events.filter(({ type }) => type === 'clock-set-back')).toHaveLength(times);
+    expect(world.node(2).events.filter(({ type }) => type === 'clock-set-back')).toEqual([]);
+  });
+
   it('a stamp more than 60 s ahead is refused and reported; its entry and its node stay, and tables stay equal', () => {
     const world = cluster(2);
     const wrong = world.start(3, 120_000);
