@@ -40,17 +40,21 @@ export function receiveRequest(draft: Draft, leg: Leg, request: Requested): void
   if (answer !== undefined) return draft.emit({ type: 'respond', leg: leg.id, id: request.id, ...answer });
   if (request.method === 'UPDATE') return receiveUpdate(draft, leg, request);
   const other = draft.other(leg);
-  if (other === undefined) return;
+  if (other !== undefined) forward(draft, leg.id, other.id, request);
+}
+
+/** Gives an INFO or MESSAGE to the other end; its answer is awaited. */
+function forward(draft: Draft, from: LegId, to: LegId, request: Requested): void {
   const { method, body } = request;
   const contentType = passedContentType(request.contentType);
   // RFC 3261 section 20.15: the other end has to be told what it gets.
   if (body !== '' && contentType === undefined) {
     const options = { reason: 'Bad Content-Type Header' };
-    return draft.emit({ type: 'respond', leg: leg.id, id: request.id, status: 400, options });
+    return draft.emit({ type: 'respond', leg: from, id: request.id, status: 400, options });
   }
   const id = draft.requestId();
-  draft.state.forwarded.set(id, { leg: leg.id, id: request.id });
-  draft.emit({ type: 'request', leg: other.id, id, method, body, contentType, headers: bodyHeaders(request.header) });
+  draft.state.forwarded.set(id, { leg: from, id: request.id });
+  draft.emit({ type: 'request', leg: to, id, method, body, contentType, headers: bodyHeaders(request.header) });
 }
 
 function receiveUpdate(draft: Draft, leg: Leg, request: Requested): void {
@@ -84,7 +88,26 @@ export function requestAnswered(draft: Draft, leg: Leg, answer: RequestAnswered)
   });
 }
 
-/** A request in a dialog that is not established: there is nobody yet to pass it on to (RFC 3311 §5.2 for UPDATE). */
+/** The same before the call is answered. That the early dialog is gone, or never was, says nothing of the call. */
+export function earlyRequestAnswered(draft: Draft, leg: Leg, answer: RequestAnswered): void {
+  const asked = draft.state.forwarded.get(answer.id);
+  if (asked === undefined) return;
+  const { type } = finalMeaning(answer.method, answer.status, answer.header);
+  if (answer.status !== 503 && type !== 'dialog-over') return requestAnswered(draft, leg, answer);
+  draft.state.forwarded.delete(answer.id);
+  draft.emit({ type: 'respond', leg: asked.leg, id: asked.id, status: 500, options: retryLater(draft) });
+}
+
+/** The one device that rings: what the caller says in its early dialog is for that. Undefined: there is none, or more than one. */
+function ringing({ state }: Draft): LegId | undefined {
+  const [leg, ...others] = state.branches.flatMap((branch) => branch.leg ?? []);
+  return others.length === 0 ? leg : undefined;
+}
+
+/**
+ * A request in a dialog that is not established. What the caller says goes on to the device that rings (tones for who plays early media);
+ * of everything else there is nobody yet to pass it on to (RFC 3311 §5.2 for UPDATE).
+ */
 export function answerEarlyRequest(draft: Draft, leg: LegId, request: Requested): void {
   const { id, method, body, header } = request;
   const fixed = fixedAnswer(method);
@@ -93,5 +116,7 @@ export function answerEarlyRequest(draft: Draft, leg: LegId, request: Requested)
     const headers = answerTimer(header, draft.state.facts.refreshSeconds);
     return draft.emit({ type: 'respond', leg, id, status: 200, options: { headers } });
   }
+  const callee = leg === draft.state.caller && method !== 'UPDATE' ? ringing(draft) : undefined;
+  if (callee !== undefined) return forward(draft, leg, callee, request);
   draft.emit({ type: 'respond', leg, id, status: 500, options: retryLater(draft) });
 }

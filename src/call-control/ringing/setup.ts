@@ -27,7 +27,7 @@ import { passedOn } from '../core/passed-on';
 import { keepExplanation } from '../bridge/music';
 import { decidePath, withinPolicy } from '../bridge/path-need';
 import { leaseDue } from '../bridge/path-resource';
-import { answerEarlyRequest } from '../dialog/requests';
+import { answerEarlyRequest, earlyRequestAnswered } from '../dialog/requests';
 import { agreedTimer, allowsInterval } from '../dialog/session-timer';
 import { answeredThrough, finishAnswer, retryThroughResource, setupPathSignal } from './setup-path';
 import type { CallSignal, Route } from '../core/signals';
@@ -165,11 +165,12 @@ function fromCallee(draft: Draft, { leg: id, signal, ...told }: FromCallee): voi
       return answerEarlyRequest(draft, id, signal);
     case 'reinvited':
       return draft.emit({ type: 'respond', leg: id, id: signal.id, status: 491 });
+    case 'request-answered':
+      return earlyRequestAnswered(draft, leg, signal);
     case 'cancelled':
     case 'acknowledged':
     case 'reinvite-answered':
     case 'reinvite-rejected':
-    case 'request-answered':
       return;
   }
 }

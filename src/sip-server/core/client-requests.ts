@@ -33,6 +33,8 @@ import {
 import { Sender } from './sender';
 
 const REFRESHES: ReadonlySet<string> = new Set(['INVITE', 'UPDATE']);
+/** What may be sent in an early dialog of which an unreliable response tells. */
+const IN_TOLD_DIALOGS: ReadonlySet<string> = new Set(['INFO', 'MESSAGE', 'OPTIONS']);
 const REFRESH_AGAIN_SECONDS = 10;
 /** What an own BYE with such a reason is in call detail records. */
 const STOPS: ReadonlyMap<string, StopReason> = new Map([
@@ -140,7 +142,8 @@ export class ClientRequests {
 
   inDialog(application: Application, command: SipCommand, text: ApplicationRequestText): void {
     const refuse = (reason: string): void => application.reply(command.id, `NOK|${reason}`);
-    const named = this.dialogs.get(command.dialogId);
+    const told = (): DialogRecord | undefined => this.table.withDialogId(command.dialogId, application)?.told;
+    const named = this.dialogs.get(command.dialogId) ?? (IN_TOLD_DIALOGS.has(text.method) ? told() : undefined);
     if (named === undefined || named.application !== application) {
       return refuse(text.method === 'ACK' ? nok.automaticAck : nok.unknownDialog);
     }

@@ -92,7 +92,17 @@ export class ClientResponses implements ResponseHandler {
       early.lastReliable = number;
       early.awaitsPrack = true;
     }
+    if (outgoing.method === 'INVITE' && !outgoing.inDialog) this.noteTold(outgoing, response, flow);
     if (outgoing.purpose.kind === 'application') this.tell(outgoing, response, where);
+  }
+
+  /** RFC 3261 section 12.1: an unreliable response makes an early dialog, too. */
+  private noteTold(outgoing: Outgoing, response: SipResponse, flow: Flow | undefined): void {
+    const tag = tagOf(getHeader(response, 'To'));
+    if (tag === '' || outgoing.dialog !== undefined || outgoing.told?.state.remoteTag === tag) return;
+    const state = this.stateOf(outgoing, response, flow);
+    const localSequence = outgoing.told?.state.localSequence ?? state.localSequence;
+    outgoing.told = new DialogRecord({ ...state, localSequence }, outgoing.application);
   }
 
   /** The dialog that a reliable provisional response makes or belongs to, one for each fork (RFC 3261 section 12.1). */
@@ -166,7 +176,10 @@ export class ClientResponses implements ResponseHandler {
   }
 
   private makeDialog(outgoing: Outgoing, response: SipResponse, flow: Flow | undefined): DialogRecord {
-    const record = new DialogRecord(this.stateOf(outgoing, response, flow), outgoing.application);
+    const state = this.stateOf(outgoing, response, flow);
+    // What was sent in the early dialog has counted on (RFC 3261 section 12.2.1.1).
+    const localSequence = Math.max(state.localSequence, outgoing.told?.state.localSequence ?? 0);
+    const record = new DialogRecord({ ...state, localSequence }, outgoing.application);
     record.rememberSdp(outgoing.request.body);
     record.byeByApplication = outgoing.byeByApplication;
     this.dialogs.add(record);

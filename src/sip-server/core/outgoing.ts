@@ -38,6 +38,8 @@ export interface Outgoing {
   /** The reply to the application's command is out; what comes before that waits here. */
   replied: boolean;
   readonly backlog: (() => void)[];
+  /** Of an INVITE: the early dialog that an unreliable response has made last. Nobody finds it but for requests of ours in it. */
+  told: DialogRecord | undefined;
   /** 2xx of other forks, by To tag: what to send again for a retransmission. */
   readonly forks: Map<string, () => void>;
   /** An UPDATE of the peer in the early dialog: it goes by this request's id. */
@@ -64,6 +66,13 @@ export class OutgoingTable {
 
   findEarly(callId: string, localTag: string): Outgoing | undefined {
     return this.early.get(earlyKey(callId, localTag));
+  }
+
+  /** The INVITE of this application whose dialog would have this id. */
+  withDialogId(id: string, application: Application): Outgoing | undefined {
+    for (const outgoing of this.early.values())
+      if (outgoing.dialogId === id && outgoing.application === application) return outgoing;
+    return undefined;
   }
 
   /** It has its final response; it can still be found by id until it is over. */

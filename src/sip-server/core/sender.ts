@@ -90,6 +90,7 @@ export class Sender {
       sequence: head.sequence,
       dialogId: parts.dialogId,
       dialog: parts.dialog,
+      told: undefined,
       inDialog: parts.dialog !== undefined,
       request,
       flow: hop.kind === 'address' && hop.isFlow === true ? hop.destination : undefined,

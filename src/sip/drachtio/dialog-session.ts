@@ -39,7 +39,7 @@ type Waiting = { readonly response: SrfResponse; readonly method: string };
  */
 export abstract class DialogSession implements Session {
   protected dialogId: string | undefined;
-  /** Of the dialog before it is answered: requests may come in it, none of ours go there. */
+  /** Of the dialog before it is answered: requests come in it, and of ours go there which change nothing. */
   private earlyDialogId: string | undefined;
   /** No signal comes after this, and no command has an effect. */
   protected over = false;
@@ -142,6 +142,7 @@ export abstract class DialogSession implements Session {
       (response) => {
         if (response.status >= 200) answered(response.status, response.reason ?? '', response);
       },
+      this.dialogId ?? this.earlyDialogId,
     );
   }
 
@@ -345,8 +346,8 @@ export abstract class DialogSession implements Session {
     options: { method: string; headers: Record<string, string>; body?: string },
     onFailure: (status: number, reason: string) => void,
     onResponse: (response: SrfResponse, ack: SrfAck) => void,
+    dialogId = this.dialogId,
   ): void {
-    const dialogId = this.dialogId;
     if (this.over) return;
     if (dialogId === undefined) {
       onFailure(481, 'No dialog');

@@ -96,12 +96,42 @@ describeUnless('earlyRequests')('a request in a call that still rings', () => {
   it.each(['alice', 'bob'] as const)('of %s is answered in it, and is not the end of it', async (who) => {
     const [call, called] = await ring(phones.alice, phones.bob, '2000');
     const end = who === 'alice' ? call : called;
-    for (const [method, message, status] of requests) {
+    for (const [method, message, ofCallee] of requests) {
+      // What the caller says goes on to who rings; the other way there is no dialog of ours to send it in.
+      const status = ofCallee === 500 && who === 'alice' ? 200 : ofCallee;
       const response = await end.ask(method, message);
       expect([method, statusOf(response)]).toEqual([method, status]);
+      if (status === 200 && ofCallee === 500) expect(await called.got(method)).toContain(message.body ?? '?');
       // RFC 3261 section 12.2.2: for now.
       if (status === 500) expect(headerOf(response, 'Retry-After')).toMatch(/^\d+$/);
     }
+    called.answer('200 OK', { body: plainSdp() });
+    expect(statusOf(await call.final())).toBe(200);
+    expect(statusOf(await call.ask('BYE'))).toBe(200);
+    const bye = await called.got('BYE');
+    // RFC 3261 section 12.2.1.1: what came before has counted.
+    const sequences = [...called.requests('INFO'), ...called.requests('MESSAGE'), bye].map((one) =>
+      Number.parseInt(headerOf(one, 'CSeq') ?? '', 10),
+    );
+    expect(sequences).toEqual([...new Set(sequences)].sort((a, b) => a - b));
+    await cluster.nothingIsLeft();
+  });
+
+  it('of the caller is refused with the word of who rings, and for now when that has no such dialog', async () => {
+    const [call, called] = await ring(phones.alice, phones.bob, '2000');
+    for (const [status, told] of [
+      ['486 Busy Here', 486],
+      ['415 Unsupported Media Type', 415],
+      ['481 Call/Transaction Does Not Exist', 500],
+    ] as const) {
+      phones.bob.onRequest = (request) => {
+        if (!request.startsWith('INFO ')) return false;
+        phones.bob.peer.answer(request, status);
+        return true;
+      };
+      expect([status, statusOf(await call.ask('INFO', { body: 'Signal=1' }))]).toEqual([status, told]);
+    }
+    phones.bob.onRequest = () => false;
     called.answer('200 OK', { body: plainSdp() });
     expect(statusOf(await call.final())).toBe(200);
     expect(statusOf(await call.ask('BYE'))).toBe(200);

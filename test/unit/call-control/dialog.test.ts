@@ -211,13 +211,52 @@ describe('an established call', () => {
       expect(a.responseTo(a.requestsThat(method))?.status).toBe(status);
     });
 
-    test('before the answer there is nobody to pass an INFO to', () => {
-      world = new World();
-      const callee = world.device('SEP-bob', '1.dp.2');
-      world.route('2000', [target('1.dp.2', 'SEP-bob')]);
-      a = world.call();
-      expect(a.responseTo(a.requestsThat('INFO', 'x'))).toMatchObject({ status: 500 });
-      expect(callee.session.responseTo(callee.session.requestsThat('OPTIONS'))?.status).toBe(200);
+    describe('before the answer', () => {
+      const ringing = (...names: string[]) => {
+        world = new World();
+        const devices = names.map((name, at) => world.device(name, `1.dp.${at + 2}`));
+        world.route('2000', ...names.map((name, at) => [target(`1.dp.${at + 2}`, name)]));
+        a = world.call();
+        for (const { session } of devices) session.rings();
+        return devices.map(({ session }) => session);
+      };
+      const answer = (to: FakeSession | undefined, status: number): void => {
+        const rest = {
+          method: 'INFO',
+          reason: 'As It Says',
+          body: '',
+          contentType: undefined,
+          header: () => undefined,
+        };
+        to?.emit({ type: 'request-answered', id: to.last('request').id ?? '', status, ...rest });
+      };
+
+      test.each([
+        [200, 200],
+        [202, 202],
+        [415, 415],
+        [401, 500],
+        [481, 500],
+        [408, 500],
+        [503, 500],
+      ])('what the caller says goes to the one who rings: %i is %i to him, and the call goes on', (status, told) => {
+        const [callee] = ringing('SEP-bob');
+        const id = a.requestsThat('INFO', 'Signal=5', 'application/dtmf-relay');
+        expect(callee?.last('request')).toMatchObject({ body: 'Signal=5', contentType: 'application/dtmf-relay' });
+        answer(callee, status);
+        expect(a.responseTo(id)?.status).toBe(told);
+        callee?.answers(sdp('bob'));
+        expect(a.all('answer')).toHaveLength(1);
+      });
+
+      test('not when several ring, nor the other way: 500 for now', () => {
+        const [one, two] = ringing('SEP-bob', 'SEP-bob-2');
+        const refused = { status: 500, headers: { 'Retry-After': expect.any(String) as string } };
+        expect(a.responseTo(a.requestsThat('INFO', 'x', 'text/plain'))).toMatchObject(refused);
+        expect([...(one?.all('request') ?? []), ...(two?.all('request') ?? [])]).toEqual([]);
+        expect(one?.responseTo(one.requestsThat('INFO', 'x', 'text/plain'))).toMatchObject(refused);
+        expect(one?.responseTo(one.requestsThat('OPTIONS'))?.status).toBe(200);
+      });
     });
   });
 
