@@ -43,7 +43,7 @@ export class Neighbours {
   start(): void {
     if (this.options.others.length === 0 || this.stopped) return;
     this.look();
-    this.cancel = this.options.clock.setTimer(INTERVAL_MS, () => this.start());
+    this.cancel = this.options.clock.setTimer(INTERVAL_MS, () => this.start(), true);
   }
 
   stop(): void {

@@ -87,7 +87,8 @@ export class CallManagerNode {
       namesFlows: this.sipServer.flows !== undefined,
       clock: this.clock,
       log,
-      onSilent: this.sipServer.setSilent,
+      // The embedded one is watched where it was started.
+      ...(nodeConfig.drachtio === 'embedded' ? {} : { onSilent: this.sipServer.setSilent }),
     });
     this.problems = new Problems({ clock: this.clock, log, metrics });
     this.view = new AdminView({ metrics, problems: this.problems, notReady: () => this.notReady() });

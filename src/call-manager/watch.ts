@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import type { CancelTimer, Clock } from '../process/clock';
 import type { Problems } from './problems';
 
@@ -27,15 +27,17 @@ export class Watch {
   private stopped = false;
   /** Nothing can be opened: no call could be taken. */
   private exhausted: string | undefined;
+  /** By process, as at the last look. */
+  private known: ReadonlyMap<string, Descriptors> = new Map();
 
   constructor(private readonly options: WatchOptions) {}
 
   start(): void {
-    this.cancel = this.options.clock.setTimer(INTERVAL_MS, () => {
+    const look = (): void =>
       void this.look().finally(() => {
         if (!this.stopped) this.start();
       });
-    });
+    this.cancel = this.options.clock.setTimer(INTERVAL_MS, look, true);
   }
 
   stop(): void {
@@ -55,13 +57,20 @@ export class Watch {
       'given-numbers',
       reason && persistenceAdvice(`the file of given numbers cannot be written: ${reason}`),
     );
-    const used = [
-      ['this process', await descriptorsOf('self')] as const,
-      ['the SIP server', await descriptorsOf(sipServer()?.toString())] as const,
-    ].flatMap(([who, of]) => {
-      const text = of === undefined ? undefined : describeDescriptors(who, of);
-      return text === undefined ? [] : [text];
-    });
+    const processes = [
+      ['this process', 'self'],
+      ['the SIP server', sipServer()?.toString()],
+    ] as const;
+    const used: string[] = [];
+    const found = new Map<string, Descriptors>();
+    for (const [who, process = ''] of processes) {
+      const of = process === '' ? undefined : await descriptorsOf(process, this.known.get(process));
+      if (of === undefined) continue;
+      found.set(process, of);
+      const text = describeDescriptors(who, of);
+      if (text !== undefined) used.push(text);
+    }
+    this.known = found;
     problems.set('descriptors', used[0]);
     this.exhausted = used.find((text) => text.includes('all of'));
   }
@@ -80,12 +89,16 @@ export function describeDescriptors(who: string, { open, limit }: Descriptors): 
   return `${who} uses ${all ? 'all of' : `${open} of`} ${limit} descriptors: raise LimitNOFILE (ulimit -n), or see who holds connections open`;
 }
 
-async function descriptorsOf(process: string | undefined): Promise<Descriptors | undefined> {
-  if (process === undefined) return undefined;
+/** `known`: its limit when it was looked at before; it is read again when it is nearly used up, for it may have been raised. */
+async function descriptorsOf(process: string, known: Descriptors | undefined): Promise<Descriptors | undefined> {
   try {
+    const folder = `/proc/${process}/fd`;
+    // Linux says their number as the size of the folder, from 6.2 on.
+    const { size } = await stat(folder);
+    const open = size > 0 ? size : (await readdir(folder)).length;
+    if (known !== undefined && open < known.limit * FULL) return { open, limit: known.limit };
     const limits = await readFile(`/proc/${process}/limits`, 'utf8');
     const limit = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1]);
-    const open = (await readdir(`/proc/${process}/fd`)).length;
     return Number.isFinite(limit) ? { open, limit } : undefined;
   } catch (error) {
     const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;

@@ -15,10 +15,11 @@ import type { Deltas, Destination, Header } from './protocol/messages';
 import { NodeProtocol } from './protocol/node-protocol';
 import type { Peer } from './protocol/peer';
 import { StartProbe } from './protocol/start-probe';
-import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS, TICK_INTERVAL_MS } from './protocol/timing';
+import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS } from './protocol/timing';
 import type { ClusterMessage } from './schema';
 import { Seldom } from './seldom';
 import { type NodeStatus, type StatusMessage, StatusOrder } from './status';
+import { Ticker } from './ticker';
 
 /** The node cannot start: its number is in use. */
 export class NodeNumberTakenError extends Error {
@@ -53,7 +54,7 @@ export class Cluster {
   private wasConnected = false;
   private readonly seldom: Seldom;
   private readonly statuses = new StatusOrder();
-  private cancelTick: CancelTimer = () => undefined;
+  private readonly ticker: Ticker;
   private cancelFlush: CancelTimer = () => undefined;
   private flushArmed = false;
   private flushedAt = 0;
@@ -63,6 +64,7 @@ export class Cluster {
     this.metrics = options.metrics ?? silentMetrics;
     this.metrics.onCollect(() => this.countChanges());
     this.seldom = new Seldom(() => clock.now());
+    this.ticker = new Ticker(clock, () => this.perform(this.protocol?.tick(clock.now()) ?? []));
     this.convergence = new Convergence(options.others ?? [], clock.now());
     this.envelope = new Envelope(clusterName, secret);
     this.messenger = new ClusterMessenger({
@@ -106,7 +108,6 @@ export class Cluster {
     this.wasConnected = bus.connected;
     for (const record of composite.of(node)) this.perform(this.protocol.localPut(record));
     this.perform(this.protocol.start(now));
-    this.armTick();
     return { boot: this.boot };
   }
 
@@ -120,7 +121,7 @@ export class Cluster {
     if (this.stopped) return;
     if (this.protocol !== undefined) this.perform(this.protocol.goodbye());
     this.stopped = true;
-    this.cancelTick();
+    this.ticker.stop();
     this.cancelFlush();
     this.messenger.stop();
     await this.options.bus.stop(BUS_STOP_MS);
@@ -229,14 +230,6 @@ export class Cluster {
     this.wasConnected = connected;
   }
 
-  private armTick(): void {
-    this.cancelTick = this.options.clock.setTimer(TICK_INTERVAL_MS, () => {
-      if (this.stopped || this.protocol === undefined) return;
-      this.perform(this.protocol.tick(this.options.clock.now()));
-      this.armTick();
-    });
-  }
-
   /** Does what the core wants, in order, also when doing it makes the core want more. */
   private perform(effects: readonly Effect[]): void {
     for (const effect of effects) this.effects.push(effect);
@@ -252,6 +245,7 @@ export class Cluster {
     this.effects.length = 0;
     this.performing = false;
     this.armFlush();
+    this.ticker.want(this.protocol?.tickAt ?? Infinity);
   }
 
   /**
@@ -328,7 +322,7 @@ export class Cluster {
         log.info('the bus works');
         return onPeersChanged?.();
       case 'fatal':
-        this.cancelTick();
+        this.ticker.stop();
         log.error(effect.message);
         return onFatal(effect.message);
       case 'report':

@@ -5,15 +5,62 @@ export type CancelTimer = () => void;
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
-  /** Calls `fire` once, `delayMs` from now, unless cancelled. Timers do not keep the process alive. */
-  setTimer(delayMs: number, fire: () => void): CancelTimer;
+  /**
+   * Calls `fire` once, `delayMs` from now, unless cancelled. Timers do not keep the process alive. `roughly`: up to `EARLY_MS`
+   * early, or the rest of half a second late, with all others of the kind: for what is only looked at from time to time, since
+   * each waking up of a process costs more than what it does then.
+   */
+  setTimer(delayMs: number, fire: () => void, roughly?: boolean): CancelTimer;
 }
 
 const MAX_DELAY_MS = 0x7fffffff;
+const BEAT_MS = 500;
+/** What was a little late the last time comes back to its beat. */
+export const EARLY_MS = 200;
+
+/** Timers that share their wake-ups: each waits for one of the beats of this process, two a second. */
+class Beats {
+  private readonly waiting = new Map<number, Set<() => void>>();
+  private timer: NodeJS.Timeout | undefined;
+  private nextBeat = Infinity;
+
+  set(delayMs: number, fire: () => void): CancelTimer {
+    const beat = Math.ceil((performance.now() + delayMs - EARLY_MS) / BEAT_MS);
+    const all = this.waiting.get(beat) ?? new Set();
+    const once = (): void => fire();
+    this.waiting.set(beat, all.add(once));
+    if (beat < this.nextBeat) this.arm(beat);
+    return () => all.delete(once);
+  }
+
+  private arm(beat: number): void {
+    clearTimeout(this.timer);
+    this.nextBeat = beat;
+    this.timer = setTimeout(() => this.beat(), Math.ceil(beat * BEAT_MS - performance.now()));
+    this.timer.unref();
+  }
+
+  private beat(): void {
+    // Node.js may be a millisecond early.
+    const now = Math.floor((performance.now() + 2) / BEAT_MS);
+    const due: Set<() => void>[] = [];
+    this.nextBeat = Infinity;
+    for (const [beat, all] of this.waiting) {
+      if (beat > now) this.nextBeat = Math.min(this.nextBeat, beat);
+      else if (this.waiting.delete(beat)) due.push(all);
+    }
+    if (this.nextBeat < Infinity) this.arm(this.nextBeat);
+    // A cancelled one is no longer among them.
+    for (const all of due) for (const fire of all) fire();
+  }
+}
+
+const beats = new Beats();
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  setTimer(delayMs, fire) {
+  setTimer(delayMs, fire, roughly = false) {
+    if (roughly && delayMs >= BEAT_MS) return beats.set(Math.min(delayMs, MAX_DELAY_MS), fire);
     const timer = setTimeout(fire, Math.min(Math.max(0, delayMs), MAX_DELAY_MS));
     timer.unref();
     return () => clearTimeout(timer);

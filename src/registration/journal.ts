@@ -195,11 +195,11 @@ export class RegistrationJournal implements GraveStore {
 
   /** Somebody may remove the file or the directory, or put another in its place; and a disk may have room again. */
   private watch(): void {
-    this.cancelWatch = this.options.clock.setTimer(WATCH_INTERVAL_MS, () => {
+    const look = (): void =>
       void this.look().finally(() => {
         if (!this.closed) this.watch();
       });
-    });
+    this.cancelWatch = this.options.clock.setTimer(WATCH_INTERVAL_MS, look, true);
   }
 
   private async look(): Promise<void> {

@@ -25,6 +25,13 @@ export class Agenda {
     }
   }
 
+  /** As `after`, until it is cancelled. */
+  setTimer(ms: number, act: () => void): () => void {
+    let wanted = true;
+    this.after(Math.max(0, ms), () => wanted && act());
+    return () => (wanted = false);
+  }
+
   runFor(ms: number): void {
     const end = this.now + ms;
     for (let next = this.heap[0]; next !== undefined && next.at <= end; next = this.heap[0]) {

@@ -2,13 +2,8 @@ import type { Effect } from '../../src/cluster/protocol/effects';
 import type { Destination, ProtocolMessage } from '../../src/cluster/protocol/messages';
 import { NodeProtocol } from '../../src/cluster/protocol/node-protocol';
 import { StartProbe } from '../../src/cluster/protocol/start-probe';
-import {
-  BATCH_DELAY_MS,
-  PROBE_INTERVAL_MS,
-  PROBE_MS,
-  PROOF_MAX_AGE_MS,
-  TICK_INTERVAL_MS,
-} from '../../src/cluster/protocol/timing';
+import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS, PROOF_MAX_AGE_MS } from '../../src/cluster/protocol/timing';
+import { Ticker } from '../../src/cluster/ticker';
 import { compareStamps, HybridClock } from '../../src/process/hlc';
 import { formatPid, type Pid } from '../../src/process/pid';
 import { CompositeSet, type RegistrationChange } from '../../src/registration/composite-set';
@@ -72,6 +67,9 @@ export class SimulatedNode {
   private readonly kept = new Map<string, RegistrationRecord>();
   private readonly written: SimulatedDisk;
   private flushArmed = false;
+  private readonly ticker: Ticker;
+  /** The timer of the tick ran out while the process stood still. */
+  private timerRang = false;
   private instance = 0;
   private corrupting = false;
   private readonly resurrections = new Resurrections();
@@ -90,6 +88,8 @@ export class SimulatedNode {
     this.clock = new WrongClock(() => this.world.agenda.now, skewMs, drift);
     this.sip = new SimulatedSipServer(world.agenda);
     this.hybridClock = new HybridClock(number, () => this.now());
+    const clock = { now: () => this.now(), setTimer: (ms: number, act: () => void) => world.agenda.setTimer(ms, act) };
+    this.ticker = new Ticker(clock, () => (this.paused ? (this.timerRang = true) : this.tick()));
     this.composite.onChange((change) => {
       if (change.type === 'delete' && change.reason === 'unregistered') this.witnessed.add(nameOf(change.record));
       if (change.owner !== number) return this.lookAtOther(change);
@@ -231,8 +231,9 @@ export class SimulatedNode {
     if (inbox === undefined) return;
     this.pausedInbox = undefined;
     this.disturbedAt = this.world.agenda.now;
-    if (timersFirst) this.tick();
+    if (timersFirst && this.timerRang) this.tick();
     for (const handle of inbox) handle();
+    if (this.timerRang) this.tick();
   }
 
   /** As `corruptReplica`. */
@@ -297,16 +298,7 @@ export class SimulatedNode {
     this.perform(this.protocol.restoreGraves(this.gravesFound()));
     for (const record of this.found.bindings)
       if (record.expiresAt > this.now()) this.put({ ...record, pid: this.newPid(), boot: this.boot });
-    this.armTick();
     this.armSweep();
-  }
-
-  private armTick(): void {
-    this.world.agenda.after(TICK_INTERVAL_MS, () => {
-      if (!this.running) return;
-      this.tick();
-      this.armTick();
-    });
   }
 
   private armSweep(): void {
@@ -320,7 +312,9 @@ export class SimulatedNode {
   }
 
   private tick(): void {
-    if (this.running && !this.paused && this.protocol !== undefined) this.perform(this.protocol.tick(this.now()));
+    if (!this.running || this.paused || this.protocol === undefined) return;
+    this.timerRang = false;
+    this.perform(this.protocol.tick(this.now()));
   }
 
   private perform(effects: readonly Effect[]): void {
@@ -350,6 +344,7 @@ export class SimulatedNode {
       }
     }
     this.armFlush();
+    if (!this.timerRang && this.running) this.ticker.want(this.protocol?.tickAt ?? Infinity);
   }
 
   private withdraw(key: string): void {

@@ -16,8 +16,8 @@ export interface GraveListener {
 }
 
 const MAX_GRAVES = 100_000;
-/** Graves that are looked at in each tick, in turn. */
-const PRUNED_AT_ONCE = 100;
+/** Graves that are looked at with each of our polls, in turn. */
+const PRUNED_AT_ONCE = 400;
 
 /**
  * Entries that are known to be deleted, for as long as any binding of their key that is as old could live: an entry that is older than its own deletion is

@@ -8,9 +8,11 @@ import {
   MAX_PEERS,
   MISSED_POLLS,
   PAUSED_AFTER_MS,
+  POLL_EARLY_MS,
   POLL_INTERVAL_MS,
   PROOF_MAX_AGE_MS,
   REPORT_INTERVAL_MS,
+  TICK_INTERVAL_MS,
 } from './timing';
 
 /** Clock ticks are a little uneven: two polls this far apart count as two. */
@@ -51,15 +53,27 @@ export class Membership {
     this.context.poll('cluster', true);
   }
 
-  tick(now: number): void {
-    const late = now - this.lastTick;
+  /** `late`: how long after its time it comes; before it when the clock was set back. `true`: it was time for a poll. */
+  tick(now: number, late: number): boolean {
+    if (late > PAUSED_AFTER_MS || late < -TICK_INTERVAL_MS) this.resume(now, late);
     this.lastTick = now;
-    if (late > PAUSED_AFTER_MS || late < 0) this.resume(now, late);
-    if (now >= this.nextPollAt) this.publishPoll(now);
-    if (this.bus !== 'lost' && now - this.busHeardAt > MISSED_POLLS * POLL_INTERVAL_MS) {
+    const pollDue = now >= this.nextPollAt - POLL_EARLY_MS;
+    if (pollDue) this.publishPoll(now);
+    if (this.bus !== 'lost' && now > this.busLostAt) {
       this.bus = 'lost';
       this.context.emit({ type: 'bus-lost' });
     }
+    return pollDue;
+  }
+
+  /** When the next tick is wanted. `busy`: something is waited for that only ticks bring on. */
+  dueAt(busy: boolean): number {
+    const due = busy ? Math.min(this.nextPollAt, this.lastTick + TICK_INTERVAL_MS) : this.nextPollAt;
+    return this.bus === 'lost' ? due : Math.min(due, this.busLostAt + 1);
+  }
+
+  private get busLostAt(): number {
+    return this.busHeardAt + MISSED_POLLS * POLL_INTERVAL_MS;
   }
 
   /** The peer that a message comes from, if the message belongs to its present incarnation and it is on-line. */
@@ -140,7 +154,8 @@ export class Membership {
     const poll = this.context.poll('poll', false);
     this.published.push({ number: poll.number, when: now });
     if (this.published.length > 2 * MISSED_POLLS) this.published.shift();
-    this.nextPollAt = Math.max(this.nextPollAt + POLL_INTERVAL_MS, now + POLL_INTERVAL_MS / 2);
+    const late = now - this.nextPollAt > POLL_INTERVAL_MS / 2;
+    this.nextPollAt = now + (late ? POLL_INTERVAL_MS / 2 : POLL_INTERVAL_MS);
   }
 
   private judge(now: number): void {
@@ -162,10 +177,10 @@ export class Membership {
   }
 
   /** The silence of the last while was ours, not theirs. */
-  private resume(now: number, late: number): void {
+  resume(now: number, late: number): void {
     if (late < 0) this.context.emit({ type: 'clock-set-back' });
-    this.context.report('paused', this.context.self.node, `the timer came ${late} ms after the last one`);
-    this.nextPollAt = now;
+    this.context.report('paused', this.context.self.node, `the time is ${late} ms after that which was expected`);
+    this.nextPollAt = this.lastTick = now;
     this.busHeardAt = now;
     this.forgive(now);
     this.hello();

@@ -9,7 +9,7 @@ import type { Gone, Poll, ProtocolMessage } from './messages';
 import type { Peer } from './peer';
 import { Replication } from './replication';
 import { recordBytes } from './sizes';
-import { MAX_RECORD_BYTES } from './timing';
+import { MAX_RECORD_BYTES, TICK_INTERVAL_MS } from './timing';
 
 /**
  * The protocol between the nodes as a state machine: messages, the passing of time and changes of our own entries
@@ -21,6 +21,7 @@ export class NodeProtocol {
   private readonly replication: Replication;
   private readonly membership: Membership;
   private ended = false;
+  private wantedAt = Infinity;
 
   constructor(self: Self, hybridClock: HybridClock, now: number) {
     this.context = new Context(self, hybridClock);
@@ -31,30 +32,41 @@ export class NodeProtocol {
   /** Comes on-line: hello (procedure C), and the first poll. */
   start(now: number): Effect[] {
     this.membership.hello();
-    this.membership.tick(now);
-    return this.context.take();
+    this.membership.tick(now, 0);
+    return this.done();
   }
 
   receive(message: ProtocolMessage, now: number): Effect[] {
     if (this.ended) return [];
+    const { now: before } = this.context;
     this.context.now = now;
+    if (now < before - TICK_INTERVAL_MS) this.membership.resume(now, now - before);
     if (!this.context.hybridClock.merge(message.at)) this.membership.clockAhead(message, now);
     if (message.type === 'known' && message.to === this.context.self.token) this.learnHighest(message.highest);
     else if (message.node === this.context.self.node) this.receiveFromOwnNumber(message, now);
     else this.receiveFromPeer(message, now);
-    return this.context.take();
+    return this.done();
   }
 
-  /** Call every `TICK_INTERVAL_MS`; being called much later says that the process was paused. */
+  /** Call at `tickAt`. Being called much later says that the process was paused, and before it that its clock was set back. */
   tick(now: number): Effect[] {
     if (this.ended) return [];
     this.context.now = now;
-    this.membership.tick(now);
-    for (const peer of this.membership.peers.values()) if (peer.live) this.replication.tick(peer, now);
+    const withPoll = this.membership.tick(now, now - this.wantedAt);
+    this.wantedAt = Infinity;
+    for (const peer of this.membership.peers.values()) {
+      if (peer.live) this.replication.tick(peer, now);
+      if (peer.live && withPoll) this.replication.audit(peer, now);
+    }
     this.context.ownership.tick(now, this.busAlive);
-    this.context.graves.prune(now);
-    this.context.own.forgetIdleSnapshots(now);
-    return this.context.take();
+    if (withPoll) this.context.graves.prune(now);
+    if (withPoll) this.context.own.forgetIdleSnapshots(now);
+    return this.done();
+  }
+
+  /** When `tick` is to be called next, ms since the epoch. Whatever else is called may make it earlier. */
+  get tickAt(): number {
+    return this.ended ? Infinity : this.wantedAt;
   }
 
   /** A local entry was made or refreshed. It goes out with the next batch: see `changesWaiting`. */
@@ -63,14 +75,14 @@ export class NodeProtocol {
     const refused = this.refusal(record);
     if (refused !== undefined) {
       this.context.report('own-record-refused', this.context.self.node, `${record.key}: ${refused}`);
-      return this.context.take();
+      return this.done();
     }
     this.context.hybridClock.merge(record.stamp);
     this.context.own.put(record);
     this.context.ownership.put(record);
     this.compareWithGrave(record);
     if (this.context.own.full) this.context.flush();
-    return this.context.take();
+    return this.done();
   }
 
   /** A local entry is gone. */
@@ -79,13 +91,13 @@ export class NodeProtocol {
     const record = this.context.own.delete(key, reason);
     if (record !== undefined && reason === 'unregistered') this.replication.bury(record, reason);
     if (this.context.own.full) this.context.flush();
-    return this.context.take();
+    return this.done();
   }
 
   /** What an earlier process of ours knew that devices had ended; `expiresAt`: until when it could come back. */
   restoreGraves(graves: Iterable<Pick<RegistrationRecord, 'key' | 'stamp' | 'expiresAt'>>): Effect[] {
     for (const grave of graves) this.replication.bury(grave, 'unregistered');
-    return this.context.take();
+    return this.done();
   }
 
   /** What is known to be ended, by key. */
@@ -96,19 +108,19 @@ export class NodeProtocol {
   /** Publishes the changes that wait for others to share their message. */
   flush(): Effect[] {
     if (!this.ended) this.context.flush();
-    return this.context.take();
+    return this.done();
   }
 
   /** A call found an entry of this node stale: ask the node for its digest and mend our copy (R13). */
   refute(node: number, now: number): Effect[] {
     if (!this.ended) this.membership.refute(node, now);
-    return this.context.take();
+    return this.done();
   }
 
   /** The bus was not connected for a while: what was published meanwhile is lost. */
   reconnected(): Effect[] {
     if (!this.ended) this.membership.hello();
-    return this.context.take();
+    return this.done();
   }
 
   /** Leaves the cluster; nothing is published after this. */
@@ -117,7 +129,7 @@ export class NodeProtocol {
     this.context.flush();
     this.context.publish('cluster', { type: 'goodbye', ...this.context.header() });
     this.ended = true;
-    return this.context.take();
+    return this.done();
   }
 
   get changesWaiting(): number {
@@ -145,6 +157,18 @@ export class NodeProtocol {
     if (!this.busAlive) return false;
     for (const peer of this.membership.peers.values()) if (peer.live && !peer.digestEqual) return false;
     return true;
+  }
+
+  /** What is to be done. */
+  private done(): Effect[] {
+    this.wantedAt = Math.min(this.wantedAt, Math.max(this.context.now, this.membership.dueAt(this.busy)));
+    return this.context.take();
+  }
+
+  private get busy(): boolean {
+    if (this.context.ownership.waits) return true;
+    for (const peer of this.membership.peers.values()) if (peer.waits) return true;
+    return false;
   }
 
   private receiveFromPeer(message: ProtocolMessage, now: number): void {

@@ -61,6 +61,11 @@ export class Ownership {
     for (const [key, { stamp }] of this.superseded) if (this.newest(key, stamp) === undefined) this.back(key);
   }
 
+  /** Something becomes of it by and by. */
+  get waits(): boolean {
+    return this.superseded.size > 0;
+  }
+
   /** While the bus does not work, what happens elsewhere is not heard: nothing is settled. */
   tick(now: number, busAlive: boolean): void {
     if (!busAlive) return;

@@ -118,6 +118,11 @@ export class Peer {
     return kept;
   }
 
+  /** It is to be asked, or told, something in a while. */
+  get waits(): boolean {
+    return this.live && (this.pull !== undefined || this.behindSince !== undefined || this.disputed.size > 0);
+  }
+
   get keepsDeltas(): boolean {
     return this.buffer.length > 0;
   }

@@ -90,11 +90,15 @@ export class Replication {
     this.ask(peer, pull.wanted(now));
   }
 
-  /** What has waited too long: an answer that does not come, deltas that a poll has counted. And what was altered unseen. */
-  tick(peer: Peer, now: number): void {
-    const { pull } = peer;
+  /** What was altered unseen, and what need not be remembered any more. */
+  audit(peer: Peer, now: number): void {
     peer.table.audit(AUDITED_ENTRIES);
     peer.graves.prune(now);
+  }
+
+  /** What has waited too long: an answer that does not come, deltas that a poll has counted. */
+  tick(peer: Peer, now: number): void {
+    const { pull } = peer;
     this.dispute(peer, now);
     if (pull?.drop !== undefined) {
       this.dropSome(peer, pull.drop, now);

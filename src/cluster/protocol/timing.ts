@@ -2,10 +2,12 @@
 export const POLL_INTERVAL_MS = 1_000;
 /** A peer is off-line after this many missed polls; the bus is lost after this many own polls not heard. */
 export const MISSED_POLLS = 3;
-/** How often the shell calls `tick`: a divisor of the poll interval. */
+/** A poll may go out so much before its time: the tick that brings it comes with other timers. */
+export const POLL_EARLY_MS = 200;
+/** How far ticks are apart while something is waited for; else each brings a poll. */
 export const TICK_INTERVAL_MS = 250;
-/** A tick later than this says that the process was paused, and that nobody else is to blame for the silence. */
-export const PAUSED_AFTER_MS = 1_500;
+/** A tick that comes so long after it was due says that the process was paused, and that nobody else is to blame for the silence. */
+export const PAUSED_AFTER_MS = 1_250;
 /** An own poll heard later than this after it was published proves nothing about the bus as it is now. */
 export const PROOF_MAX_AGE_MS = 2_000;
 /** Messages with changes are this far apart: a first change goes at once, those that follow it share a message. */
@@ -36,8 +38,8 @@ export const PROBE_MS = 500;
 export const PROBE_INTERVAL_MS = 100;
 /** Answers that a flood of signals could multiply go out no more often than this to one node. */
 export const ANSWER_INTERVAL_MS = 200;
-/** Entries of each peer whose hashes are made anew at each tick: 100,000 in less than two minutes. */
-export const AUDITED_ENTRIES = 250;
+/** Entries of each peer whose hashes are made anew with each of our polls: 100,000 in less than two minutes. */
+export const AUDITED_ENTRIES = 1_000;
 /** Entries that a node is told at a time that they are dead: with the longest keys they fit into a message. */
 export const MAX_DISPUTED_ENTRIES = 20;
 export const REPORT_INTERVAL_MS = 60_000;

@@ -27,6 +27,9 @@ interface Subscription {
 /** Bounds of what is on its way to Redis and not confirmed; beyond them messages are dropped. */
 const MAX_UNCONFIRMED = 4_096;
 const MAX_UNCONFIRMED_BYTES = 16 * 1024 * 1024;
+/** One connection finds out in time that the server says nothing; the others, whether they themselves still work. */
+const PUBLISHER_QUIET_MS = 500;
+const SUBSCRIBER_QUIET_MS = 1_000;
 const SAME_ERROR_MS = 10_000;
 const MAX_ERRORS_KNOWN = 100;
 
@@ -56,7 +59,7 @@ export class RedisBus implements Bus {
         onMoved: (master) => this.masterMoved(master),
         onError: (error) => this.failed(error),
       });
-    this.publisher = this.link(() => Promise.resolve());
+    this.publisher = this.link(PUBLISHER_QUIET_MS, () => Promise.resolve());
     this.links = [this.publisher, this.subscribingLink(true), this.subscribingLink(false)];
   }
 
@@ -116,8 +119,9 @@ export class RedisBus implements Bus {
     await Promise.all([this.sentinels?.stop(), ...this.links.map((link) => link.stop())]);
   }
 
-  private link(prepare: (client: RedisClient) => Promise<void>): RedisLink {
+  private link(quietMs: number, prepare: (client: RedisClient) => Promise<void>): RedisLink {
     return new RedisLink({
+      quietMs,
       target: () => this.target(),
       clock: this.clock,
       prepare: async (client) => {
@@ -157,7 +161,7 @@ export class RedisBus implements Bus {
   }
 
   private subscribingLink(urgent: boolean): RedisLink {
-    const link = this.link(async (client) => {
+    const link = this.link(SUBSCRIBER_QUIET_MS, async (client) => {
       for (const subscription of this.subscriptions) {
         if (subscription.urgent !== urgent) continue;
         await client.subscribe(subscription.channel, (payload) => {

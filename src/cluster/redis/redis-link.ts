@@ -11,12 +11,10 @@ import {
   type Target,
 } from './redis-client';
 
-/**
- * A connection over which nothing has come for a while is pinged. A server that says nothing is left after at most the sum of these: a Redis that hangs, or whose host has vanished
- * without a word. A false alarm costs a new connection and a hello, no entry.
- */
-const PING_INTERVAL_MS = 500;
+/** What does not answer a ping in this time is left: a Redis that hangs, or whose host has vanished without a word. A false alarm costs a new connection and a hello, no entry. */
 const PING_DEADLINE_MS = 1_000;
+/** What was heard about as long ago as pings are apart does not save the next one. */
+const ABOUT_MS = 250;
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 
@@ -24,6 +22,8 @@ export interface RedisLinkOptions {
   /** Where the next attempt goes. */
   readonly target: () => Promise<Target>;
   readonly clock: Clock;
+  /** It is pinged when nothing has come over it for about so long. */
+  readonly quietMs: number;
   /** Makes a connection useful (subscribes); the link is up after it. */
   readonly prepare: (client: RedisClient) => Promise<void>;
   readonly onChange: (up: boolean) => void;
@@ -113,13 +113,12 @@ export class RedisLink {
       onChange(true);
       this.heard();
       while (!this.isOver(life)) {
+        await this.pause(this.options.quietMs, life, true);
         const quietMs = clock.now() - this.heardAt;
         // Less than nothing: the clock was set back.
-        if (quietMs >= 0 && quietMs < PING_INTERVAL_MS) await this.pause(PING_INTERVAL_MS - quietMs, life);
-        else {
-          await this.ping(client);
-          this.heard();
-        }
+        if (this.isOver(life) || (quietMs >= 0 && quietMs < this.options.quietMs - ABOUT_MS)) continue;
+        await this.ping(client);
+        this.heard();
       }
     } catch (error) {
       if (!this.isOver(life)) onError(this.explained(error));
@@ -169,10 +168,10 @@ export class RedisLink {
     return this.stopped || life.ended;
   }
 
-  private pause(ms: number, life: ConnectionLife): Promise<void> {
+  private pause(ms: number, life: ConnectionLife, roughly = false): Promise<void> {
     if (this.isOver(life)) return Promise.resolve();
     return new Promise((resolve) => {
-      const cancel = this.options.clock.setTimer(ms, resolve);
+      const cancel = this.options.clock.setTimer(ms, resolve, roughly);
       this.wake = () => {
         cancel();
         resolve();

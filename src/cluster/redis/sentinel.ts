@@ -26,6 +26,8 @@ interface Answer {
   readonly epoch: number;
 }
 
+/** As for the publishing connection to Redis. */
+const QUIET_MS = 500;
 const ANSWER_DEADLINE_MS = 1_000;
 /** How long the slower sentinels are waited for when one has answered. */
 const OTHERS_MS = 250;
@@ -43,6 +45,7 @@ export class Sentinels {
   constructor(private readonly options: SentinelsOptions) {
     const { clock, onError } = options;
     this.watch = new RedisLink({
+      quietMs: QUIET_MS,
       target: () => Promise.resolve(this.target(this.nextNode())),
       clock,
       prepare: async (client) => {

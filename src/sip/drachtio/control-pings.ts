@@ -38,7 +38,7 @@ export class ControlPings {
   }
 
   private next(): void {
-    this.cancel = this.clock.setTimer(PING_MS, () => {
+    const ping = (): void => {
       const now = this.clock.now();
       const late = Math.abs(now - this.at - PING_MS) > PING_MS / 2;
       this.at = now;
@@ -47,7 +47,8 @@ export class ControlPings {
       this.heard = false;
       this.ask();
       this.next();
-    });
+    };
+    this.cancel = this.clock.setTimer(PING_MS, ping, true);
   }
 
   private ask(): void {
