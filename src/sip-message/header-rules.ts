@@ -17,7 +17,8 @@ export function parseNumber(text: string, maximum = MAX_NUMBER): number | undefi
 export function parseRAck(
   value: string,
 ): { readonly reliable: number; readonly sequence: number; readonly method: string } | undefined {
-  const [first = '', ...rest] = value.trim().split(/\s+/);
+  // Words behind the method are passed over: SIPp's scenarios say it twice.
+  const [first = '', ...rest] = value.trim().split(/\s+/, 3);
   const reliable = parseReliableNumber(first);
   const cseq = parseCSeq(rest.join(' '));
   return reliable === undefined || cseq === undefined
