@@ -80,7 +80,7 @@ export class EngineSupervisor {
   private scheduleNextPing(): void {
     if (this.stopped) return;
     const delay = this.misses > 0 && this.up ? NEXT_AFTER_MISS_MS : PING_MS;
-    this.cancelPing = this.options.clock.setTimer(delay, () => void this.ping());
+    this.cancelPing = this.options.clock.setTimer(delay, () => void this.ping(), true);
   }
 
   /**

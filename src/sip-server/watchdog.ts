@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { CancelTimer, Clock } from '../process/clock';
 
-/** In ms: from an answer to the next question, and between two looks at one that waits for its answer. */
+/** In ms: from question to question, and between two looks at one that waits for its answer. */
 const PING_MS = 1_000;
 const LOOK_MS = 500;
 /** A process that is not even running has so long to answer. */
@@ -34,22 +34,27 @@ export interface WatchdogOptions {
   readonly onVerdict: (verdict: Verdict, unansweredMs: number) => void;
 }
 
-/** Asks a process again and again whether it lives. Time in which we did not run ourselves does not count. */
+/**
+ * Asks a process again and again whether it lives. Time is counted in looks: that in which we did not run ourselves does not
+ * count.
+ */
 export class Watchdog {
-  private askedAt: number | undefined;
-  private tickAt: number;
+  /** Since the last question, as we have seen it pass. */
+  private sinceAskedMs = 0;
+  private waits = false;
+  private lookedAt: number;
   private verdict: Verdict = 'good';
   /** Rested at the last look too: one look may meet a process between two pieces of work. */
   private rested = false;
   private cancel: CancelTimer | undefined;
 
   constructor(private readonly options: WatchdogOptions) {
-    this.tickAt = options.clock.now();
+    this.lookedAt = options.clock.now();
     this.next();
   }
 
   answered(): void {
-    this.askedAt = undefined;
+    this.waits = false;
     this.rested = false;
     this.tell('good', 0);
   }
@@ -60,29 +65,34 @@ export class Watchdog {
 
   private next(): void {
     if (this.verdict === 'dead') return;
-    const waitMs = this.askedAt === undefined ? PING_MS : LOOK_MS;
-    this.cancel = this.options.clock.setTimer(waitMs, () => this.tick(waitMs));
+    this.cancel = this.options.clock.setTimer(
+      LOOK_MS,
+      () => {
+        this.look();
+        this.next();
+      },
+      true,
+    );
   }
 
-  private tick(waitedMs: number): void {
+  private look(): void {
     const now = this.options.clock.now();
-    const late = Math.abs(now - this.tickAt - waitedMs);
-    this.tickAt = now;
-    this.act(now, late);
-    this.next();
-  }
-
-  private act(now: number, late: number): void {
-    if (this.askedAt === undefined) {
-      this.askedAt = now;
-      return this.options.ping();
-    }
+    const late = Math.abs(now - this.lookedAt - LOOK_MS);
+    this.lookedAt = now;
     // We were paused, or the clock was set: what has been answered meanwhile is still to be read.
-    if (late > LOOK_MS) this.askedAt = now - Math.max(0, Math.min(now - this.askedAt - late, HUNG_MS / 2));
-    else this.look(now - this.askedAt);
+    if (late > LOOK_MS) this.sinceAskedMs = Math.min(this.sinceAskedMs, HUNG_MS / 2);
+    else this.sinceAskedMs += LOOK_MS;
+    if (!this.waits && this.sinceAskedMs >= PING_MS) this.ask();
+    else if (this.waits && late <= LOOK_MS) this.judge(this.sinceAskedMs);
   }
 
-  private look(unansweredMs: number): void {
+  private ask(): void {
+    this.sinceAskedMs = 0;
+    this.waits = true;
+    this.options.ping();
+  }
+
+  private judge(unansweredMs: number): void {
     const activity = this.options.activity();
     const restsAgain = activity === 'resting' && this.rested;
     this.rested = activity === 'resting';

@@ -134,11 +134,11 @@ export class SipCore implements ControlHandler, TransactionEvents {
   }
 
   private sweep(): void {
-    this.stopSweep = this.context.clock.setTimer(SWEEP_MS, () => {
-      const now = this.context.clock.now();
-      this.proxies.sweep(now);
+    const sweep = (): void => {
+      this.proxies.sweep(this.context.clock.now());
       this.sweep();
-    });
+    };
+    this.stopSweep = this.context.clock.setTimer(SWEEP_MS, sweep, true);
   }
 
   /** Nothing that comes from the network may end the server. */

@@ -5,10 +5,11 @@ import { judge, Watchdog, type ProcessActivity, type Verdict } from '../../../sr
 function watched() {
   const clock = new SimulatedClock();
   const verdicts: Verdict[] = [];
-  const state: { activity: ProcessActivity; answerAfterMs: number } = { activity: 'resting', answerAfterMs: 5 };
+  const state = { activity: 'resting' as ProcessActivity, answerAfterMs: 5, pings: 0 };
   const watchdog: Watchdog = new Watchdog({
     clock,
     ping: () => {
+      state.pings += 1;
       if (Number.isFinite(state.answerAfterMs)) clock.setTimer(state.answerAfterMs, () => watchdog.answered());
     },
     activity: () => state.activity,
@@ -30,9 +31,10 @@ test.each<[number, ProcessActivity, Verdict]>([
 
 describe('watchdog', () => {
   test('a process that answers is good for ever', () => {
-    const { clock, verdicts, watchdog } = watched();
+    const { clock, verdicts, state, watchdog } = watched();
     clock.advance(600_000);
     expect(verdicts).toEqual([]);
+    expect(state.pings).toBe(600);
     watchdog.stop();
     clock.advance(1_000);
     expect(clock.pending).toBe(0);
