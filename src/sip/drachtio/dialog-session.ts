@@ -307,6 +307,8 @@ export abstract class DialogSession implements Session {
         ...sending,
         sent: (request) => {
           this.requestUri = request.uri;
+          // drachtio-srf gives an UPDATE that crosses any request of ours to that request, and to nobody when it does not listen.
+          request.on('update', (update, answer) => this.receive(update, answer));
           sending.sent?.(request);
         },
         response: (response, ack) => {
