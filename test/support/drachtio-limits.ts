@@ -17,7 +17,6 @@ const limits = {
   floods: 'it hands over whatever comes in a call',
   ending: 'one that is named is not ours to end',
   starting: 'a node does not start it again',
-  names: 'it resolves names itself, by the name servers of the machine',
 } as const;
 
 export type DrachtioLimit = keyof typeof limits;
