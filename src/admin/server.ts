@@ -35,6 +35,11 @@ const REFUSALS: ReadonlyMap<number, string> = new Map([
   [413, 'the body is too long'],
   [415, 'the body must be application/json'],
 ]);
+/** What may stand in the query, by route; nothing anywhere else. */
+const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
+  '/api/registrations': ['dn', 'device', 'node'],
+  '/api/explain': ['from', 'to'],
+};
 const HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8';
 
@@ -90,6 +95,11 @@ function createApp({ token, source, log }: AdminOptions): FastifyInstance {
     if (request.url.length > MAX_URL) return sendError(reply, 414, 'URL too long');
     return undefined;
   });
+  app.addHook('preHandler', (request, _reply, done) => {
+    // Whoever asks for the others, a monitor or a balancer, may add what it likes.
+    if (request.routeOptions.url?.startsWith('/api/') === true) readQuery(request);
+    done();
+  });
   app.setNotFoundHandler((request, reply) => sendError(reply, 404, `nothing at ${request.url.split('?', 1)[0] ?? ''}`));
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const status = error.statusCode ?? 500;
@@ -106,7 +116,7 @@ function createApp({ token, source, log }: AdminOptions): FastifyInstance {
 
 function addApi(app: FastifyInstance, source: AdminSource, log: Logger): void {
   app.get('/api/registrations', (request, reply) => {
-    const query = readQuery(request, ['dn', 'device', 'node']);
+    const query = readQuery(request);
     const node = query.get('node');
     if (node !== undefined && !/^\d{1,6}$/.test(node)) throw new RequestError(400, '"node" must be a node number');
     const wanted = (view: RegistrationView): boolean =>
@@ -117,17 +127,17 @@ function addApi(app: FastifyInstance, source: AdminSource, log: Logger): void {
     stream.on('error', (error) => log.error({ error }, 'API request failed'));
     return reply.type('application/json; charset=utf-8').send(stream);
   });
-  app.get('/api/nodes', (request) => [...none(request, source.nodes())]);
-  app.get('/api/calls', (request) => [...none(request, source.calls())]);
+  app.get('/api/nodes', () => [...source.nodes()]);
+  app.get('/api/calls', () => [...source.calls()]);
   app.get<{ Params: { id: string } }>('/api/calls/:id', (request) => {
-    const call = none(request, source.call(request.params.id));
+    const call = source.call(request.params.id);
     if (call === undefined) throw new RequestError(404, 'no such call');
     return call;
   });
-  app.get('/api/media-resources', (request) => [...none(request, source.mediaResources())]);
-  app.get('/api/conferences', (request) => [...none(request, source.conferences())]);
+  app.get('/api/media-resources', () => [...source.mediaResources()]);
+  app.get('/api/conferences', () => [...source.conferences()]);
   app.get('/api/explain', (request) => {
-    const query = readQuery(request, ['from', 'to']);
+    const query = readQuery(request);
     const explanation = source.explain(required(query, 'from'), required(query, 'to'));
     if (explanation === undefined) throw new RequestError(404, '"from" is no number and no device');
     return explanation;
@@ -168,7 +178,8 @@ function* jsonArray<T>(items: Iterable<T>, wanted: (item: T) => boolean): Genera
 }
 
 /** The query; a name that is not known, given twice or too long is an error, so that a slip is noticed. */
-function readQuery(request: FastifyRequest, known: readonly string[]): ReadonlyMap<string, string> {
+function readQuery(request: FastifyRequest): ReadonlyMap<string, string> {
+  const known = PARAMETERS[request.routeOptions.url ?? ''] ?? [];
   const query = new Map<string, string>();
   const given: [string, unknown][] =
     typeof request.query === 'object' && request.query !== null ? Object.entries(request.query) : [];
@@ -185,12 +196,6 @@ function readQuery(request: FastifyRequest, known: readonly string[]): ReadonlyM
 function required(query: ReadonlyMap<string, string>, name: string): string {
   const value = query.get(name);
   if (value === undefined || value === '') throw new RequestError(400, `parameter "${name}" is missing`);
-  return value;
-}
-
-/** For routes without parameters. */
-function none<T>(request: FastifyRequest, value: T): T {
-  readQuery(request, []);
   return value;
 }
 

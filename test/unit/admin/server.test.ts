@@ -211,7 +211,7 @@ describe('the HTTP API', () => {
     expect((await ask(await start({ alive: () => false }), '/healthz')).status).toBe(503);
   });
 
-  it.each([
+  it.each<readonly [path: string, status: number, error: string]>([
     ['/api/calls/none', 404, 'no such call'],
     ['/api/nothing', 404, 'nothing at /api/nothing'],
     ['/', 404, 'nothing at /'],
@@ -222,7 +222,9 @@ describe('the HTTP API', () => {
     ['/api/explain?from=1&to=2', 404, '"from" is no number and no device'],
     ['/api/registrations?dnn=1', 400, 'unknown parameter: known are dn, device, node'],
     ['/api/registrations?node=one', 400, '"node" must be a node number'],
-    ['/api/calls?x=1', 400, 'unknown parameter: known are none'],
+    ...['calls', 'calls/1.cp.1', 'nodes', 'media-resources', 'conferences', 'conferences/8000'].map(
+      (path) => [`/api/${path}?x=1`, 400, 'unknown parameter: known are none'] as const,
+    ),
     ['/api/calls/%E0%A4%A', 400, 'not a usable URL'],
     ['/api/calls?x=LONGLONGLONG', 414, 'URL too long'],
   ])('answers %s with %d and says why, in JSON', async (path, status, error) => {
