@@ -18,11 +18,20 @@ const BEAT_MS = 500;
 /** What was a little late the last time comes back to its beat. */
 export const EARLY_MS = 200;
 
-/** Timers that share their wake-ups: each waits for one of the beats of this process, two a second. */
-class Beats {
+/** As an error of any other timer: nobody has caught it. */
+function throwLater(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
+}
+
+/** Timers that share their wake-ups: each waits for one of the beats of this process, two a second. One that throws takes none of the others along. */
+export class Beats {
   private readonly waiting = new Map<number, Set<() => void>>();
   private timer: NodeJS.Timeout | undefined;
   private nextBeat = Infinity;
+
+  constructor(private readonly failed: (error: unknown) => void = throwLater) {}
 
   set(delayMs: number, fire: () => void): CancelTimer {
     const beat = Math.ceil((performance.now() + delayMs - EARLY_MS) / BEAT_MS);
@@ -51,7 +60,15 @@ class Beats {
     }
     if (this.nextBeat < Infinity) this.arm(this.nextBeat);
     // A cancelled one is no longer among them.
-    for (const all of due) for (const fire of all) fire();
+    for (const all of due) for (const fire of all) this.fire(fire);
+  }
+
+  private fire(fire: () => void): void {
+    try {
+      fire();
+    } catch (error) {
+      this.failed(error);
+    }
   }
 }
 

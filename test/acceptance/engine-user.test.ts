@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { Phone } from '../support/baresip';
 import { Cluster } from '../support/cluster';
 import { people } from '../support/cluster-config';
-import { usesDrachtio } from '../support/drachtio';
 import { eventually } from '../support/eventually';
 import { Scope } from '../support/scope';
 import { hearsMusic, talk } from '../support/talk';
@@ -13,8 +12,8 @@ jest.setTimeout(100_000);
 /** Files of the node are closed to others unless it opens them, as under the shipped unit. */
 const closed = ['sh', '-c', 'umask 077; exec "$@"', 'sh'];
 
-// Who is not root cannot start an engine as somebody else. The rest is about files, whatever the SIP server is.
-const asRoot = process.getuid?.() === 0 && !usesDrachtio ? describe : describe.skip;
+// Who is not root cannot start an engine as somebody else.
+const asRoot = process.getuid?.() === 0 ? describe : describe.skip;
 asRoot('a media server that runs as another user than its node', () => {
   let scope: Scope;
   let cluster: Cluster;

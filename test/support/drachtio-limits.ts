@@ -16,6 +16,7 @@ const limits = {
   expiresOfInvite: 'it does not look at Expires of an INVITE',
   floods: 'it hands over whatever comes in a call',
   ending: 'one that is named is not ours to end',
+  noMethods: 'it keeps silent when the method of a request outside a dialog is none',
   starting: 'a node does not start it again',
 } as const;
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from '../../support/cluster';
 import { domain, passwordOf, people, type PhoneName } from '../../support/cluster-config';
-import { usesDrachtio } from '../../support/drachtio';
+import { describeUnless } from '../../support/drachtio-limits';
 import { eventually } from '../../support/eventually';
 import { SipEndpoint } from '../../support/sip-endpoint';
 import { statusOf } from '../../support/sip-text';
@@ -16,10 +16,7 @@ const names: readonly PhoneName[] = ['alice', 'bob', 'carol', 'dave', 'leo'];
 /** Tables are what they should be six poll periods after the last fault. */
 const CONVERGED_MS = 6_000;
 
-// Nodes are killed with their SIP servers; a drachtio-server that is named is not ours to end.
-const suite = usesDrachtio ? describe.skip : describe;
-
-suite('all nodes are killed, and started again', () => {
+describeUnless('ending')('all nodes are killed, and started again', () => {
   let cluster: Cluster;
   const phones = new Map<PhoneName, SipEndpoint>();
 

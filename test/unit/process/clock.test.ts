@@ -1,4 +1,4 @@
-import { EARLY_MS, systemClock } from '../../../src/process/clock';
+import { Beats, EARLY_MS, systemClock } from '../../../src/process/clock';
 
 const BEAT_MS = 500;
 
@@ -52,6 +52,21 @@ describe('timers that are only roughly on time', () => {
     cancelFirst();
     jest.advanceTimersByTime(5_000);
     expect(fired).toEqual([]);
+  });
+
+  test('one that throws is told as an error, and the others of its beat fire all the same', () => {
+    const errors: unknown[] = [];
+    const fired: string[] = [];
+    const beats = new Beats((error) => errors.push(error));
+    beats.set(1_000, () => fired.push('before'));
+    beats.set(1_000, () => {
+      throw new Error('a defect');
+    });
+    beats.set(1_000, () => fired.push('after'));
+    beats.set(2_000, () => fired.push('later'));
+    jest.advanceTimersByTime(3_000);
+    expect(fired).toEqual(['before', 'after', 'later']);
+    expect(errors).toEqual([new Error('a defect')]);
   });
 
   test('a short one is exact', () => {
