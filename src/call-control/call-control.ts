@@ -1,4 +1,5 @@
 import type { DeviceProcess, IncomingCall } from '../device/device-process';
+import { partyAt } from '../device/party';
 import { parsePid } from '../process/pid';
 import { isSdp } from '../sdp';
 import { formatReasons } from '../sip/reason';
@@ -145,7 +146,7 @@ export class CallControl {
     const refreshSeconds = Math.max(MIN_SE, this.deps.refreshSeconds ?? DEFAULT_REFRESH_SECONDS);
     return {
       pid: this.deps.pids.allocate('cp'),
-      caller: call.caller,
+      caller: partyAt(call.from, call.caller),
       from: call.from,
       dialled: call.dialled,
       offer: call.sdp,

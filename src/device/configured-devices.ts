@@ -100,7 +100,8 @@ export class ConfiguredDevices {
   }
 
   stationProfile(device: DeviceConfig): DeviceProfile {
-    return { ...this.profile('station', device), mtpRequired: device.mtpRequired };
+    const { mtpRequired, displayName } = device;
+    return { ...this.profile('station', device), mtpRequired, ...(displayName === undefined ? {} : { displayName }) };
   }
 
   gatewayProfile(gateway: GatewayConfig): DeviceProfile {

@@ -8,6 +8,8 @@ export interface DeviceProfile {
   /** Device name; for a node `node-2`. */
   readonly name: string;
   readonly kind: 'station' | 'gateway' | 'conference' | 'node';
+  /** What its lines are called, by configuration. */
+  readonly displayName?: string;
   readonly site: string | undefined;
   /** Claim M6; undefined: the site's list is used. */
   readonly mediaResourceGroupList: string | undefined;

@@ -1,4 +1,5 @@
-import type { CallerIdentity, DeviceProfile } from '../../device/device-process';
+import type { DeviceProfile } from '../../device/device-process';
+import type { Party } from '../../device/party';
 import type { Target } from '../../digit-analysis/analysis';
 import type { CodecPolicy } from '../../media-control';
 import type { AllocationExplanation, Side } from '../../media-resource/ports';
@@ -215,7 +216,7 @@ export interface RouteTrial {
 /** What never changes. */
 export interface CallFacts {
   readonly pid: Pid;
-  readonly caller: CallerIdentity;
+  readonly caller: Party;
   readonly from: DeviceProfile;
   readonly dialled: string;
   /** Of the INVITE; undefined: delayed offer. */

@@ -128,7 +128,7 @@ const everySignal: readonly CallSignal[] = [
 
 const facts = (offer: string | undefined): CallFacts => ({
   pid: '1.cp.1',
-  caller: { number: '1000', displayName: undefined },
+  caller: { number: '1000', displayName: undefined, device: 'SEP-alice' },
   from: profile('SEP-alice'),
   dialled: '2000',
   offer,
