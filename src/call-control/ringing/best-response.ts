@@ -19,7 +19,7 @@ export function failureOf(
 export const TEMPORARILY_UNAVAILABLE: Failure = { status: 480, reason: undefined, headers: {} };
 
 /** Lower comes first: a global refusal (RFC 3261 §16.7), busy, then what tells the caller most. */
-function rank(status: number): number {
+export function rank(status: number): number {
   if (status >= 600) return 0;
   if (status === 486) return 1;
   // Says nothing but that somebody was not there; anything else is better news.
