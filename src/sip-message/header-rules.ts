@@ -40,6 +40,8 @@ export function isNextReliable(last: number | undefined, number: number): boolea
 interface Rule {
   /** Requests in which it means something; left out: all. A header that a request does not need is not looked at (RFC 3261 section 8.2). */
   readonly in?: readonly string[];
+  /** Requests that may have it at all. */
+  readonly only?: string;
   /** There may be several lines of it, or several values in one. */
   readonly list?: true;
   readonly isSound: (value: string) => boolean;
@@ -67,6 +69,8 @@ const RULES: ReadonlyMap<string, Rule> = new Map([
   ['session-expires', { in: REFRESHES, isSound: isSecondsWithParameters }],
   ['min-se', { in: REFRESHES, isSound: isSecondsWithParameters }],
   ['rack', { in: ['PRACK'], isSound: (value) => parseRAck(value) !== undefined }],
+  // RFC 3891 section 3. What it says is read where it is used.
+  ['replaces', { only: 'INVITE', isSound: (value) => value !== '' }],
   ['via', LIST],
   ['contact', LIST],
   ['route', LIST],
@@ -89,6 +93,10 @@ export class HeaderRules {
     // Nobody answers an ACK: what it acknowledges counts.
     if (rule === undefined || this.bad !== undefined || this.method === 'ACK') return;
     if (rule.in?.includes(this.method) === false) return;
+    if (rule.only !== undefined && rule.only !== this.method) {
+      this.bad = key;
+      return;
+    }
     const again = rule.list !== true && this.met.has(key);
     if (rule.list !== true) this.met.add(key);
     if (again || !rule.isSound(value.trim())) this.bad = key;

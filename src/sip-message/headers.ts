@@ -124,6 +124,13 @@ export function headerKey(name: string): string {
   return keyBySpelling.get(name) ?? keyBySpelling.get(name.toLowerCase()) ?? name.toLowerCase();
 }
 
+const compactByKey = new Map(Object.entries(COMPACT_FORMS).map(([compact, name]) => [name.toLowerCase(), compact]));
+
+/** The compact form of a header name (RFC 3261 section 7.3.3); undefined: it has none. */
+export function compactForm(name: string): string | undefined {
+  return compactByKey.get(name.toLowerCase());
+}
+
 /** Canonical spelling of a header name: `v` -> `Via`, `CALL-ID` -> `Call-ID`, `x-foo` -> `X-Foo`. */
 export function canonicalName(name: string): string {
   const key = headerKey(name);

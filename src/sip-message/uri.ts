@@ -11,6 +11,7 @@ export interface SipUri {
   port?: number;
   /** Names in lower case, both sides unescaped. */
   params: Map<string, string | undefined>;
+  /** Names in lower case, both sides unescaped; several of one name are joined with a comma. */
   headers: Map<string, string>;
 }
 
@@ -58,7 +59,8 @@ function parseUriHeaders(text: string): Map<string, string> | undefined {
     const name = unescape(equals < 0 ? part : part.slice(0, equals))?.toLowerCase();
     const value = equals < 0 ? '' : unescape(part.slice(equals + 1));
     if (name === undefined || name === '' || value === undefined) return undefined;
-    headers.set(name, value);
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before}, ${value}`);
   }
   return headers;
 }
@@ -84,10 +86,11 @@ function parseSip(scheme: 'sip' | 'sips', text: string): SipUri | undefined {
   const at = text.indexOf('@');
   const userInfo = at < 0 ? {} : parseUserInfo(text.slice(0, at));
   let rest = text.slice(at + 1);
-  if (userInfo === undefined || rest.includes('@')) return undefined;
   const question = rest.indexOf('?');
+  // Phones leave the @ of a Call-ID in there as it is.
   const headers = question < 0 ? new Map<string, string>() : parseUriHeaders(rest.slice(question + 1));
   if (question >= 0) rest = rest.slice(0, question);
+  if (userInfo === undefined || rest.includes('@')) return undefined;
   const semicolon = rest.indexOf(';');
   const params = semicolon < 0 ? new Map<string, string | undefined>() : parseUriParams(rest.slice(semicolon));
   const hostPort = parseHostPort(semicolon < 0 ? rest : rest.slice(0, semicolon));

@@ -1,14 +1,13 @@
+import { compactForm } from '../../sip-message/headers';
 import { parseNameAddr } from '../../sip-message/name-addr';
 import { type Body, entityOf, readBody } from '../body';
 import { parseReasons, type Reason, textOfReasons } from '../reason';
 import type { HeaderReader, Headers, ListenAddress, ReceivedRequest, ResponseOptions } from '../user-agent';
 import type { SrfMessage, SrfRequest } from './srf';
 
-/** drachtio-srf calls the compact form of Content-Encoding by a name of its own. */
-const OTHER_NAME: ReadonlyMap<string, string> = new Map([['content-encoding', 'contact-encoding']]);
-
+/** drachtio-srf knows few of the compact forms, and some by names of its own; a drachtio-server hands them on as they came. */
 export function headerReader(message: SrfMessage): HeaderReader {
-  return (name) => message.get(name) ?? message.get(OTHER_NAME.get(name.toLowerCase()) ?? name);
+  return (name) => message.get(name) ?? message.get(compactForm(name) ?? name);
 }
 
 export const noHeaders: HeaderReader = () => undefined;

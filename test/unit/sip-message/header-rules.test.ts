@@ -93,6 +93,18 @@ describe('RFC 3261 §8.2, §21.4.1: numbers of a request that cannot be read', (
     });
   });
 
+  test('RFC 3891 §3: Replaces is of INVITE alone, and there is one', () => {
+    const line = 'Replaces: x;to-tag=1;from-tag=2';
+    expect(verdicts(request('INVITE', [line]))).toEqual(['message', 'message']);
+    expect(byName('INVITE', [line])).toBeUndefined();
+    const refusal = ['Bad Replaces Header', 'Bad Replaces Header'];
+    for (const lines of [[line, line], ['Replaces:']]) expect(verdicts(request('INVITE', lines))).toEqual(refusal);
+    for (const method of ['BYE', 'REGISTER', 'OPTIONS', 'UPDATE', 'REFER', 'MESSAGE']) {
+      expect(verdicts(request(method, [line]))).toEqual(refusal);
+      expect(byName(method, [line])).toBe('replaces');
+    }
+  });
+
   test('an ACK is taken whatever it says: nobody could answer it', () => {
     expect(verdicts(request('ACK', ['Max-Forwards: abc']))).toEqual(['message', 'message']);
   });
