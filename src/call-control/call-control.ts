@@ -6,7 +6,7 @@ import { formatReasons } from '../sip/reason';
 import type { Headers } from '../sip/user-agent';
 import type { CallDetailRecord } from './record/call-detail-record';
 import { Abilities } from './process/abilities';
-import { CallProcess } from './process/call-process';
+import { CallProcess, type LookUp } from './process/call-process';
 import type { CallFacts, Destination } from './core/call-state';
 import { type CallDetail, type CallSummary, detailOf, summaryOf } from './record/call-view';
 import type { CallControlDependencies } from './dependencies';
@@ -61,7 +61,7 @@ export class CallControl {
   /** `spoken`: the offer as the device made it. */
   private begin(call: IncomingCall, spoken: string | undefined): void {
     if (call.pid !== undefined && spoken !== undefined) this.abilities.note(call.pid, spoken, call.sdp);
-    const lookUp = (): Route => this.routeOf(call);
+    const lookUp: LookUp = (asked) => (asked === undefined ? this.routeOf(call) : this.routeTo(asked));
     const process = new CallProcess(this.deps, call, this.factsOf(call), this.abilities, lookUp, (record) =>
       this.finished(record),
     );
@@ -165,6 +165,15 @@ export class CallControl {
       this.deps.log.warn({ dialled: call.dialled, error: String(error) }, 'call: digit analysis failed');
       return { type: 'refused', status: 500 };
     }
+  }
+
+  /** For a transfer: what the device that asks for it may dial. */
+  private routeTo({ number, from, outside }: NonNullable<Parameters<LookUp>[0]>): Route {
+    const options = { localOnly: false, ...(outside ? { numbersOnly: true } : {}), from };
+    const analysis = this.deps.digitAnalysis.analyse(number, options);
+    if (analysis.type === 'targets') return analysis;
+    if (analysis.type === 'unknown') return { type: 'refused', status: 404 };
+    return { type: 'refused', status: 480, matched: analysis.matched };
   }
 
   private analyse(call: IncomingCall): Route {

@@ -46,6 +46,8 @@ export interface CallControlDependencies {
   readonly musicSourceOf: (device: string, number: string) => string | undefined;
   /** What may be spoken between the sites of caller and callee; left out, or undefined: anything. */
   readonly codecPolicyOf?: (caller: PolicyParty, callee: PolicyParty) => CodecPolicy | undefined;
+  /** Whether a host, or the context of a `tel` number, is a name of this exchange; left out: every one. */
+  readonly isOurs?: (host: string, context: string | undefined) => boolean;
   /** Session-Expires that we ask for; 1800 when left out. */
   readonly refreshSeconds?: number;
   /** In [0, 1); Math.random when left out. */

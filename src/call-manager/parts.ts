@@ -169,6 +169,7 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     onRecord: recentCalls.add,
     mediaAddress: addressPair([host, ...listen().map(({ address }) => address)]),
     onStaleEntry: (other) => cluster.refute(other),
+    isOurs: (name, context) => (name === '' || devices.domain.hasHost(name)) && devices.domain.hasContext(context),
     musicSourceOf: (device, number) => chooseMusicSource(config, device, number),
     codecPolicyOf: (caller, callee) => chooseCodecPolicy(config, caller, callee),
   });

@@ -39,6 +39,9 @@ export function answerOther(request: ReceivedRequest): Answer {
       return { status: 200, headers: CAPABILITIES };
     case 'SUBSCRIBE':
       return { status: 489, reason: 'Bad Event' };
+    case 'REFER':
+      // A call is transferred in its own dialog; nobody is called on the word of a stranger to it.
+      return { status: 603, reason: 'Only In The Dialog Of A Call' };
     default:
       return { status: 405, reason: 'Method Not Allowed', headers: { Allow: ALLOW } };
   }

@@ -1,8 +1,8 @@
 /** The methods that are taken, outside a dialog or in one: the only list that is announced (RFC 3261 section 20.5). */
-export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO, MESSAGE, PRACK';
+export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO, MESSAGE, PRACK, REFER';
 
 /** With those that there are and that are not taken. */
-const KNOWN: ReadonlySet<string> = new Set([...ALLOW.split(', '), 'SUBSCRIBE', 'NOTIFY', 'PUBLISH', 'REFER']);
+const KNOWN: ReadonlySet<string> = new Set([...ALLOW.split(', '), 'SUBSCRIBE', 'NOTIFY', 'PUBLISH']);
 
 /**
  * Whether there is such a method: what is none gets 501, whoever sends it and wherever, what we only do not do 405 or an answer of its own

@@ -1,8 +1,7 @@
 import { type Direction, holds, withDirection } from '../../sdp';
 import type { Reason } from '../../sip/reason';
-import type { SessionSignal } from '../../sip/user-agent';
 import { spokenBy, toldTo } from '../core/agreed';
-import { type Bridge, caresForItself, type Leg, type Way } from '../core/call-state';
+import { type Bridge, caresForItself, type Leg, moveLeg, type Way } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { endCall, partyOf } from '../core/ending';
 import {
@@ -30,6 +29,9 @@ import { leaseDue } from './path-resource';
 import { awaitAck, followOurs, holdsByAnswer, isFree, scheduleRefresh, sendOffer } from '../dialog/outgoing-offer';
 import { receiveRequest, requestAnswered } from '../dialog/requests';
 import type { CallSignal } from '../core/signals';
+import { endTransfer, followTransfer, joinAnswered, receiveRefer, transferorLeft } from '../features/transfer';
+import { fromLeaving, isLeaving, lastWordMissing } from '../join/leaving';
+import { isAboutRinging, ringingSignal } from '../ringing/ringing';
 
 /** Attempts to bring two ends together again that do not hold and yet do not talk. */
 const MAX_RECONNECTIONS = 6;
@@ -41,9 +43,11 @@ const RECONNECTION_PAUSE_MS = 2000;
  */
 export function enterEstablished(draft: Draft, bridge: Bridge, { ownOffer }: { readonly ownOffer: boolean }): void {
   const { state } = draft;
-  const { offer } = state.facts;
+  const { offer } = draft.ringing;
   const [caller, callee] = draft.ends(bridge);
   state.kind = 'established';
+  state.ringing = undefined;
+  moveLeg(caller, 'confirmed');
   state.answeredAt = draft.moment.now;
   if (offer === undefined) {
     const via = bridge.path.step === 'joined' ? ('resource' as const) : ('direct' as const);
@@ -63,10 +67,16 @@ export function enterEstablished(draft: Draft, bridge: Bridge, { ownOffer }: { r
 
 /** A call in which two have talked: offers of either end, hold, music, refreshes. */
 export function established(draft: Draft, signal: CallSignal): void {
+  if (isAboutRinging(draft, signal)) {
+    ringingSignal(draft, signal);
+    followTransfer(draft);
+    return reconcile(draft);
+  }
   switch (signal.type) {
     case 'session': {
       const leg = draft.leg(signal.leg);
-      if (leg !== undefined) fromLeg(draft, leg, signal.signal);
+      if (leg !== undefined && isLeaving(leg)) fromLeaving(draft, leg, signal.signal);
+      else if (leg !== undefined) fromLeg(draft, leg, signal);
       // A 200 that crossed our CANCEL.
       else if (signal.signal.type === 'answered') draft.emit({ type: 'bye', leg: signal.leg });
       break;
@@ -92,7 +102,11 @@ export function established(draft: Draft, signal: CallSignal): void {
       musicLost(draft, signal.token);
       pathResourceLost(draft, signal.token);
       break;
+    case 'join-answered':
+      joinAnswered(draft, signal.status);
+      break;
     case 'end':
+      endTransfer(draft);
       return endCall(draft, { by: 'system', status: 503, reason: signal.reason });
     case 'routed':
     case 'branch-started':
@@ -102,12 +116,13 @@ export function established(draft: Draft, signal: CallSignal): void {
   reconcile(draft);
 }
 
-function fromLeg(draft: Draft, leg: Leg, signal: SessionSignal): void {
+function fromLeg(draft: Draft, leg: Leg, { signal, refer }: Extract<CallSignal, { type: 'session' }>): void {
   switch (signal.type) {
     case 'ended':
       return legEnded(draft, leg, signal.by === 'server', signal);
     case 'cancelled':
       // The caller's CANCEL was faster than our 200.
+      endTransfer(draft);
       return endCall(draft, {
         by: 'caller',
         status: 487,
@@ -120,6 +135,7 @@ function fromLeg(draft: Draft, leg: Leg, signal: SessionSignal): void {
     case 'reinvited':
       return receiveOffer(draft, leg, { ...signal, method: 'INVITE' });
     case 'requested':
+      if (signal.method === 'REFER') return receiveRefer(draft, leg, signal, refer);
       return receiveRequest(draft, leg, signal);
     case 'reinvite-answered':
       return offerAnswered(draft, leg, signal);
@@ -142,6 +158,8 @@ function legEnded(
   byServer: boolean,
   { reason, reasons = [] }: { readonly reason: string | undefined; readonly reasons?: readonly Reason[] },
 ): void {
+  if (transferorLeft(draft, leg)) return;
+  endTransfer(draft);
   const told = byServer ? {} : { reasons };
   endCall(draft, { by: byServer ? 'system' : partyOf(draft, leg), status: 200, reason, ...told, except: leg.id });
 }
@@ -173,6 +191,8 @@ function timerFired(draft: Draft, timer: string): void {
       return musicPauseOver(leg);
     case 'renew':
       return renewalDue(draft, leg);
+    case 'leave':
+      return lastWordMissing(draft, leg);
     default:
       return;
   }
@@ -191,6 +211,9 @@ function reconcile(draft: Draft): void {
   if (connectable && bridge.unsettled && settle(draft, bridge)) return;
   for (const way of [draft.wayFrom(bridge, 'b'), draft.wayFrom(bridge, 'a')]) {
     const { from: other, to: leg } = way;
+    if (leg.phase === 'over') continue;
+    if (leg.aside && leg.connection === 'peer' && leg.localSdp !== undefined && isFree(leg))
+      sendOffer(draft, leg, 'silence', draft.silentOffer(leg, leg.localSdp));
     if (caresForItself(leg)) reconcileDirection(draft, way);
     else reconcileMusic(draft, leg, other);
     if (leg.refreshDue && leg.localSdp !== undefined && isFree(leg)) sendOffer(draft, leg, 'refresh', leg.localSdp);

@@ -40,7 +40,7 @@ export function newExchange(about: Pick<Exchange, 'from' | 'requestId' | 'offer'
 
 /** Which step of an exchange may follow which; `none`: nothing is under way. Whatever happens, it may be given up. */
 export const EXCHANGE_STEPS: StepTable<Exchange['step'] | 'none'> = {
-  none: ['waiting', 'handed-over'],
+  none: ['waiting', 'received', 'handed-over'],
   waiting: ['translating', 'offered', 'none'],
   translating: ['offered', 'waiting', 'none'],
   offered: ['received', 'answering', 'waiting', 'none'],

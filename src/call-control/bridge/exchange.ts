@@ -137,6 +137,8 @@ function passBack(draft: Draft, current: UnderWay): void {
   const { bridge } = back;
   const offer = back.from.remoteSdp;
   if (offer === undefined) return;
+  // Its answer goes into a 200 that is waited for; else into a re-INVITE.
+  if (exchange.requestId === undefined && !isFree(back.to)) return;
   const need = exchange.forced === 'direct' ? undefined : needOfOffer(back, offer);
   if (need === undefined) {
     step(current, { via: 'direct' });

@@ -85,7 +85,7 @@ function needFrom(path: MediaPath, { bridge, from, to }: Way, unsure = false): P
 export function needAtSetup(draft: Draft, bridge: Bridge, { ability }: Destination): PathNeed | undefined {
   const way = draft.wayFrom(bridge, 'a');
   const { profile } = way.to;
-  const { offer } = draft.state.facts;
+  const { offer } = draft.ringing;
   // An earlier call may be out of date: the resource is no condition then.
   const need = needFrom(decidePath(way, offer, ability), way, telling(ability) !== undefined);
   if (offer !== undefined || profile.delayedOffer !== false) return need;
@@ -113,7 +113,7 @@ export function needAfterRefusal(draft: Draft, bridge: Bridge, tried: MediaTried
   }
   const before = direct ? 0 : path.need.refusals;
   if (before >= 2) return undefined;
-  const { offer } = draft.state.facts;
+  const { offer } = draft.ringing;
   const common = { why: refusalText(way, offer), optional: false, refusals: before + 1 };
   if (direct) {
     if (offer === undefined) return { ...common, type: 'mtp', ownOffer: true };

@@ -9,6 +9,8 @@ import type { Headers } from '../../sip/user-agent';
 import { type AgreedTimer, MIN_SE } from '../dialog/session-timer';
 import type { Exchange } from '../bridge/exchange-state';
 import { DIRECT, type MediaTried, type Path, type Question } from '../bridge/path';
+import type { Transfer } from '../features/transfer-state';
+import { follow, type StepTable } from './steps';
 
 /**
  * A call as a value: two or more legs and what is under way on them. Only `transition` makes a new one out of an old one;
@@ -36,7 +38,9 @@ export type OfferPurpose =
   /** Tells another node that the other leg holds, or holds no longer. */
   | 'direction'
   /** Keeps the session alive; changes nothing. */
-  | 'refresh';
+  | 'refresh'
+  /** Of an exchange that is no more: the leg was brought together with another one meanwhile. */
+  | 'abandoned';
 
 export interface OutgoingOffer {
   readonly id: string;
@@ -76,8 +80,22 @@ export type Music =
   | { readonly step: 'connecting'; readonly token: number; readonly leaseMs: number }
   | { readonly step: 'playing'; readonly token: number; readonly leaseMs: number };
 
+export type LegPhase =
+  /** Our INVITE has no final answer. */
+  | 'calling'
+  /** Its INVITE has no final answer of ours. */
+  | 'offered'
+  /** There is a dialog. */
+  | 'confirmed'
+  /** The dialog is over. It keeps its seat until another leg takes it: who held holds on. */
+  | 'over';
+
 export interface Leg {
   readonly id: LegId;
+  /** Changed by `moveLeg` alone. */
+  readonly phase: LegPhase;
+  /** Who is at its end, as others are told. */
+  party: Party;
   /** Role of our session on this leg; the client owns the Call-ID (RFC 3261 §14.1). */
   readonly role: 'server' | 'client';
   profile: DeviceProfile;
@@ -121,6 +139,26 @@ export interface Leg {
   ability: string | undefined;
   /** It is a conference, here or at another node: its number (RFC 4579 §4.2). */
   focus: string | undefined;
+  /** It holds by our doing, since it has asked for a transfer: it is to hear nothing. */
+  aside: boolean;
+  /** How often it has asked for a transfer. */
+  refers: number;
+  /** It has no seat any more, and is ended when it has answered this request of ours. */
+  leaving: { readonly lastWord: string; readonly reason: string } | undefined;
+}
+
+/** Which phase of a leg may follow which. */
+export const LEG_STEPS: StepTable<LegPhase> = {
+  calling: ['confirmed', 'over'],
+  offered: ['confirmed', 'over'],
+  confirmed: ['over'],
+  over: [],
+};
+
+/** The one place where a leg goes on. Throws when this phase cannot follow. */
+export function moveLeg(leg: Leg, phase: LegPhase): void {
+  follow(LEG_STEPS, 'leg', leg.phase, phase);
+  (leg as { phase: LegPhase }).phase = phase;
 }
 
 /**
@@ -204,6 +242,36 @@ export interface Branch {
   done: boolean;
 }
 
+/**
+ * Somebody who waits, and who is rung for them. The waiter is an INVITE that has no answer, which is told of progress and of failure; or it
+ * is in a dialog already: then who began the ringing learns of both.
+ */
+export interface Ringing {
+  readonly waiter: LegId;
+  /** Of the waiter, for who is rung; undefined: they make it. */
+  readonly offer: string | undefined;
+  readonly maxForwards: number;
+  /** What is looked up, and for which leg: what that one may dial. */
+  readonly number: string;
+  readonly by: LegId;
+  /** Of the trials of the call, the first that belongs to this. */
+  readonly firstTrial: number;
+  readonly branches: Branch[];
+  failures: readonly Failure[];
+  /** 18x that the waiter, or who began the ringing, has had already. */
+  relayed: readonly number[];
+  /** How often the number was looked up again, since every entry was stale. */
+  routedAgain: number;
+  /** Nobody has answered. Only when the waiter is in a dialog: else the call is over. */
+  failed: Failure | undefined;
+}
+
+export function newRinging(
+  about: Pick<Ringing, 'waiter' | 'offer' | 'maxForwards' | 'number' | 'by' | 'firstTrial'>,
+): Ringing {
+  return { ...about, branches: [], failures: [], relayed: [], routedAgain: 0, failed: undefined };
+}
+
 /** One target that was tried, for the explanation of the route. */
 export interface RouteTrial {
   readonly leg: LegId;
@@ -237,14 +305,14 @@ export interface CallState {
   readonly caller: LegId;
   readonly legs: Map<LegId, Leg>;
   readonly bridges: Map<BridgeId, Bridge>;
-  readonly branches: Branch[];
+  /** Undefined: nobody is rung. */
+  ringing: Ringing | undefined;
+  /** Changed by `moveTransfer` alone. */
+  readonly transfer: Transfer | undefined;
   matched: string | undefined;
-  failures: readonly Failure[];
+  /** Where the call was to go, for the explanation of the route. */
+  routes: readonly (readonly Destination[])[];
   trials: readonly RouteTrial[];
-  /** How often the number was looked up again, since every entry was stale. */
-  routedAgain: number;
-  /** 18x that the caller has had already. */
-  relayed: readonly number[];
   /** Between the caller and who has answered; undefined: nobody yet. */
   bridge: BridgeId | undefined;
   /** Requests (INFO, MESSAGE) on their way: our request id -> whose it is. */
@@ -267,18 +335,19 @@ export function copyState(state: CallState): CallState {
     ...state,
     legs: new Map([...state.legs].map(([id, leg]) => [id, { ...leg }])),
     bridges: new Map([...state.bridges].map(([id, bridge]) => [id, { ...bridge }])),
-    branches: state.branches.map((branch) => ({ ...branch })),
+    ringing: state.ringing && { ...state.ringing, branches: state.ringing.branches.map((branch) => ({ ...branch })) },
     forwarded: new Map(state.forwarded),
   };
 }
 
 /** `remoteSdp`: the offer with which the device has called. */
 export function newLeg(
-  about: Pick<Leg, 'id' | 'role' | 'profile' | 'pid' | 'callId' | 'device' | 'sessionId'>,
+  about: Pick<Leg, 'id' | 'role' | 'profile' | 'pid' | 'callId' | 'device' | 'sessionId' | 'party'>,
   remoteSdp: string | undefined,
 ): Leg {
   return {
     ...about,
+    phase: about.role === 'server' ? 'offered' : 'calling',
     version: 0,
     localSdp: undefined,
     remoteSdp,
@@ -297,6 +366,9 @@ export function newLeg(
     musicAttempts: 0,
     musicPauses: 0,
     failedServers: [],
+    aside: false,
+    refers: 0,
+    leaving: undefined,
     early: undefined,
     ability: remoteSdp,
   };
@@ -331,6 +403,7 @@ export function initialState(facts: CallFacts, caller: { pid: Pid | undefined; c
       role: 'server',
       profile: facts.from,
       device: facts.from.name,
+      party: facts.caller,
       sessionId: sessionIdOf(facts, 0),
       ...caller,
     },
@@ -342,12 +415,18 @@ export function initialState(facts: CallFacts, caller: { pid: Pid | undefined; c
     caller: leg.id,
     legs: new Map([[leg.id, leg]]),
     bridges: new Map(),
-    branches: [],
+    ringing: newRinging({
+      waiter: leg.id,
+      offer: facts.offer,
+      maxForwards: facts.maxForwards,
+      number: facts.dialled,
+      by: leg.id,
+      firstTrial: 0,
+    }),
+    transfer: undefined,
     matched: undefined,
-    failures: [],
+    routes: [],
     trials: [],
-    routedAgain: 0,
-    relayed: [],
     bridge: undefined,
     forwarded: new Map(),
     explanations: [],

@@ -7,6 +7,7 @@ import {
   copyState,
   type Leg,
   type LegId,
+  type Ringing,
   type Seat,
   seatOf,
   type Way,
@@ -33,9 +34,16 @@ export class Draft {
     return this.state.legs.get(id);
   }
 
-  /** The caller's leg, which every call has. */
-  get caller(): Leg {
-    return this.legThere(this.state.caller);
+  /** Who waits, and who is rung for them. Only while somebody waits. */
+  get ringing(): Ringing {
+    const { ringing } = this.state;
+    if (ringing === undefined) throw new Error('nobody waits');
+    return ringing;
+  }
+
+  /** The leg that waits. */
+  get waiter(): Leg {
+    return this.legThere(this.ringing.waiter);
   }
 
   /** The bridge of the call, once somebody has answered. */

@@ -36,7 +36,8 @@ export function endCall(draft: Draft, ending: Ending): void {
     if (leg.id === ending.except) continue;
     // RFC 3261 §15.1.2: what waits for an answer still gets one.
     if (leg.incoming !== undefined) draft.emit({ type: 'respond', leg: leg.id, id: leg.incoming.id, status: 487 });
-    if (leg.id === state.caller && !established) rejectCaller(draft, ending);
+    if (leg.phase === 'over') continue;
+    if (leg.phase === 'offered') reject(draft, leg.id, ending);
     else draft.emit({ type: 'bye', leg: leg.id, ...byeReason(ending, established) });
   }
   for (const { leg, id } of state.forwarded.values()) {
@@ -69,13 +70,14 @@ function byeReason({ reason, reasons, by, status }: Ending, established: boolean
   return { reason: formatReason(!established ? 487 : by === 'system' ? 503 : status, reason) };
 }
 
-function rejectCaller(draft: Draft, ending: Ending): void {
+/** A final answer to an INVITE; in a call that has been answered the end is none. */
+function reject(draft: Draft, leg: LegId, ending: Ending): void {
   const { status, reason, headers, tried, tryAnother } = ending;
   if (ending.by !== 'system') {
     const told = tried === undefined ? {} : { tried };
     return draft.emit({
       type: 'reject',
-      leg: draft.state.caller,
+      leg,
       status,
       reason,
       headers,
@@ -84,7 +86,7 @@ function rejectCaller(draft: Draft, ending: Ending): void {
     });
   }
   const ours = { 'Retry-After': RETRY_AFTER_SECONDS, Reason: formatReason(status, reason) };
-  draft.emit({ type: 'reject', leg: draft.state.caller, status, headers: ours });
+  draft.emit({ type: 'reject', leg, status: Math.max(status, 480), headers: ours });
 }
 
 function recordOf(draft: Draft, ending: Ending, established: boolean): CallDetailRecord {

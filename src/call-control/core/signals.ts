@@ -3,6 +3,7 @@ import type { JoiningType } from '../../media-control';
 import type { AllocationExplanation, OfferRequest, ResourceReply, Side } from '../../media-resource/ports';
 import type { Pid } from '../../process/pid';
 import type { NotMine } from '../../sip/node-signature';
+import type { Replaces } from '../../sip/replaces';
 import type { Headers, ResponseOptions, SessionSignal } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
 import type { BridgeId, Destination, LegId } from './call-state';
@@ -29,6 +30,8 @@ export type TimerName =
   | `retry:${LegId}`
   /** The session must be refreshed by us. */
   | `refresh:${LegId}`
+  /** Whoever leaves has not answered our last word. */
+  | `leave:${LegId}`
   /** Music that nobody had is asked for again. */
   | `music:${LegId}`
   /** The lease of the music must be renewed. */
@@ -37,6 +40,11 @@ export type TimerName =
   | `lease:${BridgeId}`
   /** Another resource for the path may be asked for. */
   | `path:${BridgeId}`;
+
+/** Whom a REFER wants called. */
+export type Refer =
+  | { readonly type: 'to'; readonly digits: string; readonly replaces: Replaces | undefined }
+  | { readonly type: 'refused'; readonly status: number; readonly reason: string };
 
 /** What a route leads to, as digit analysis or the node that called says it. */
 export type Route =
@@ -60,6 +68,8 @@ export type CallSignal =
       readonly type: 'session';
       readonly leg: LegId;
       readonly signal: SessionSignal;
+      /** For a REFER: what its Refer-To says. */
+      readonly refer?: Refer;
       /** For a rejection: the signed "not mine" of a node (claim R13). */
       readonly notMine?: NotMine;
       /** For a rejection: the signed word of a node that it had no media resource for the call. */
@@ -112,6 +122,8 @@ export type CallSignal =
   | { readonly type: 'explained'; readonly explanation: AllocationExplanation }
   /** The resource behind a token serves no more. */
   | { readonly type: 'resource-lost'; readonly token: number }
+  /** What became of `join-dialog`: 200, or why not. */
+  | { readonly type: 'join-answered'; readonly status: number }
   /** Ends the call whatever its state; `reason` is for people. */
   | { readonly type: 'end'; readonly reason: string };
 
@@ -120,6 +132,8 @@ export type CallEffect =
   | {
       readonly type: 'start-branch';
       readonly leg: LegId;
+      /** Who is called for. */
+      readonly waiter: LegId;
       readonly destination: Destination;
       readonly sdp: string | undefined;
       readonly maxForwards: number;
@@ -202,8 +216,16 @@ export type CallEffect =
   | { readonly type: 'release-resource'; readonly token: number }
   /** A node said that an entry is not its own (claim R13). */
   | { readonly type: 'refute-entry'; readonly node: number; readonly pid: Pid | undefined; readonly boot: number }
-  /** Looks the number up once more; the answer is `routed`. */
-  | { readonly type: 'route-again' }
+  /** What digit analysis has for the number when `by` dials it for `waiter`; the answer is `routed`. */
+  | { readonly type: 'look-up'; readonly number: string; readonly by: LegId; readonly waiter: LegId }
+  /** Another call of the device on `by` is to take this leg in its place; the answer is `join-answered`. */
+  | {
+      readonly type: 'join-dialog';
+      readonly leg: LegId;
+      readonly by: LegId;
+      readonly digits: string;
+      readonly replaces: Replaces;
+    }
   | { readonly type: 'finish'; readonly record: CallDetailRecord };
 
 /** What the outer world lends to a transition, so that it stays a function of its arguments. */

@@ -1,4 +1,4 @@
-import { unchanged } from '../../sdp';
+import { isSdp, unchanged } from '../../sdp';
 import { finalMeaning } from '../../sip-message/final-meaning';
 import type { SessionSignal } from '../../sip/user-agent';
 import { spokenBy } from '../core/agreed';
@@ -38,12 +38,23 @@ export function offerAnswered(draft: Draft, leg: Leg, { id, sdp: answer, header 
       return agree(leg, offer, answer);
     case 'refresh':
       return refreshed(draft, leg, answer);
+    case 'abandoned':
+      return abandonedAnswered(draft, leg, offer, answer);
   }
 }
 
 function agree(leg: Leg, offer: OutgoingOffer, answer: string | undefined): void {
   leg.localSdp = offer.sdp ?? leg.localSdp;
   leg.remoteSdp = answer ?? leg.remoteSdp;
+}
+
+/** An offer of the peer must be answered, whoever it was meant for (RFC 3261 §13.2.2.4). */
+function abandonedAnswered(draft: Draft, leg: Leg, offer: OutgoingOffer, sdp: string | undefined): void {
+  leg.connection = 'silence';
+  if (offer.sdp !== undefined || sdp === undefined || !isSdp(sdp)) return agree(leg, offer, sdp);
+  leg.remoteSdp = sdp;
+  leg.localSdp = draft.silentAnswer(leg, sdp);
+  draft.emit({ type: 'acknowledge', leg: leg.id, sdp: leg.localSdp });
 }
 
 function refreshed(draft: Draft, leg: Leg, answer: string | undefined): void {
@@ -85,6 +96,7 @@ function abandoned(draft: Draft, leg: Leg, offer: OutgoingOffer, afterSeconds: n
       leg.refreshDue = false;
       return draft.setTimer(`refresh:${leg.id}`, refreshAgainMs(afterSeconds));
     case 'relay':
+    case 'abandoned':
       return;
   }
 }

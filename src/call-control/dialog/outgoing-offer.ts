@@ -9,7 +9,13 @@ const LAST_RESORT_MS = 40_000;
 
 /** Nothing of ours and nothing of the peer is under way on this leg (RFC 3261 §14.1). */
 export function isFree(leg: Leg): boolean {
-  return leg.outgoing === undefined && leg.incoming === undefined && leg.awaitingAck === 'no' && !leg.blocked;
+  return (
+    leg.phase === 'confirmed' &&
+    leg.outgoing === undefined &&
+    leg.incoming === undefined &&
+    leg.awaitingAck === 'no' &&
+    !leg.blocked
+  );
 }
 
 /** Whether the device may make an offer now; otherwise it crosses one of ours, or waits for its own: 491. */

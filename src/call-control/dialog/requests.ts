@@ -15,12 +15,12 @@ type Requested = Extract<SessionSignal, { type: 'requested' }>;
 type RequestAnswered = Extract<SessionSignal, { type: 'request-answered' }>;
 
 /** Methods that are answered the same in every state; undefined: it depends. */
-function fixedAnswer(method: string): { status: number; options?: ResponseOptions } | undefined {
+export function fixedAnswer(method: string): { status: number; options?: ResponseOptions } | undefined {
   switch (method) {
     case 'OPTIONS':
       return { status: 200, options: { headers: { Allow: ALLOW, Accept: ACCEPT } } };
     case 'REFER':
-      // Transfer does not exist; a bare 200 or 202 would lie.
+      // There is nobody yet who could be transferred, or go elsewhere.
       return { status: 603 };
     case 'NOTIFY':
     case 'SUBSCRIBE':
@@ -100,7 +100,7 @@ export function earlyRequestAnswered(draft: Draft, leg: Leg, answer: RequestAnsw
 
 /** The one device that rings: what the caller says in its early dialog is for that. Undefined: there is none, or more than one. */
 function ringing({ state }: Draft): LegId | undefined {
-  const [leg, ...others] = state.branches.flatMap((branch) => branch.leg ?? []);
+  const [leg, ...others] = state.ringing?.branches.flatMap((branch) => branch.leg ?? []) ?? [];
   return others.length === 0 ? leg : undefined;
 }
 
@@ -116,7 +116,7 @@ export function answerEarlyRequest(draft: Draft, leg: LegId, request: Requested)
     const headers = answerTimer(header, draft.state.facts.refreshSeconds);
     return draft.emit({ type: 'respond', leg, id, status: 200, options: { headers } });
   }
-  const callee = leg === draft.state.caller && method !== 'UPDATE' ? ringing(draft) : undefined;
+  const callee = leg === draft.state.ringing?.waiter && method !== 'UPDATE' ? ringing(draft) : undefined;
   if (callee !== undefined) return forward(draft, leg, callee, request);
   draft.emit({ type: 'respond', leg, id, status: 500, options: retryLater(draft) });
 }

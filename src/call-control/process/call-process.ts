@@ -3,6 +3,7 @@ import type { CancelTimer } from '../../process/clock';
 import type { DeviceProcess, DeviceProfile, IncomingCall } from '../../device/device-process';
 import type { CodecPolicy } from '../../media-control';
 import type { Pid } from '../../process/pid';
+import { readReferTo } from '../../sip/refer-to';
 import type { Session, SessionSignal } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
 import {
@@ -22,8 +23,11 @@ import { outward, sessionOf } from '../session/device-session';
 import { DtlsSession, speaksDtls, terminated } from '../session/dtls-session';
 import { createDtlsSession } from '../session/dtls-termination';
 import { formatTried, parseTried } from '../bridge/path';
-import type { CallEffect, CallSignal, Route, TimerName } from '../core/signals';
+import type { CallEffect, CallSignal, Refer, Route, TimerName } from '../core/signals';
 import { transition } from '../core/transition';
+
+/** Digit analysis as the tables are now: of the dialled number, or of another one that a device here asks for. */
+export type LookUp = (asked?: { readonly number: string; readonly from: string; readonly outside: boolean }) => Route;
 
 /** The answers of a node that may carry the signed header: it has not the process, or nothing for the number. */
 const NOT_MINE: readonly number[] = [410, 404, 480];
@@ -57,7 +61,7 @@ export class CallProcess {
     facts: CallFacts,
     private readonly abilities: Abilities,
     /** Digit analysis of the dialled number, as the tables are now. */
-    private readonly lookUp: () => Route,
+    private readonly lookUp: LookUp,
     private readonly onFinished: (record: CallDetailRecord) => void,
   ) {
     this.state = initialState(facts, { pid: call.pid, callId: call.session.callId });
@@ -79,20 +83,20 @@ export class CallProcess {
   }
 
   begin(): void {
-    this.mailbox.post({ type: 'routed', route: this.described(this.lookUp()) });
+    this.mailbox.post({ type: 'routed', route: this.described(this.lookUp(), this.state.caller) });
     this.explain(this.call.session);
     this.call.session.listen((signal) => this.receive(this.state.caller, signal));
   }
 
   /** With what is known of each target, so that the path of the call can be decided before anybody is asked. */
-  private described(route: Route): Route {
+  private described(route: Route, waiter: LegId): Route {
     if (route.type === 'refused') return route;
     const describe = (destination: Destination): Destination => {
       const device = this.resolve(destination);
       const profile = device !== undefined && this.speaksDtls(device) ? terminated(device.profile) : device?.profile;
       const { pid } = destination;
       const ability = pid === undefined || !destination.local ? undefined : this.abilities.of(pid);
-      const codecPolicy = this.codecPolicyFor(destination, profile);
+      const codecPolicy = this.codecPolicyFor(waiter, destination, profile);
       return {
         ...destination,
         ...(profile === undefined ? {} : { profile }),
@@ -103,10 +107,16 @@ export class CallProcess {
     return { ...route, branches: route.branches.map((targets) => targets.map(describe)) };
   }
 
-  private codecPolicyFor({ device, digits }: Destination, profile: DeviceProfile | undefined): CodecPolicy | undefined {
-    const { from, caller } = this.state.facts;
+  private codecPolicyFor(
+    waiter: LegId,
+    { device, digits }: Destination,
+    profile: DeviceProfile | undefined,
+  ): CodecPolicy | undefined {
+    const leg = this.state.legs.get(waiter);
+    if (leg === undefined) return undefined;
+    const { profile: from, party } = leg;
     return this.deps.codecPolicyOf?.(
-      { device: from.name, number: caller.number, site: from.site, elsewhere: from.kind === 'node' },
+      { device: from.name, number: party.number, site: from.site, elsewhere: from.kind === 'node' },
       { device, number: digits, site: profile?.site, elsewhere: profile === undefined || profile.kind === 'node' },
     );
   }
@@ -157,9 +167,20 @@ export class CallProcess {
 
   private receive(leg: LegId, signal: SessionSignal): void {
     if (signal.type === 'request-answered' && signal.id.startsWith(PROBE)) return this.probed(signal.id, signal.status);
-    const message: CallSignal = { type: 'session', leg, signal, ...this.told(leg, signal) };
+    const refer = signal.type === 'requested' && signal.method === 'REFER' ? { refer: this.referOf(signal) } : {};
+    const message: CallSignal = { type: 'session', leg, signal, ...refer, ...this.told(leg, signal) };
     if (signal.type === 'ended' || signal.type === 'cancelled') this.mailbox.postFirst(message);
     else this.mailbox.post(message);
+  }
+
+  /** Where a REFER wants to go, if that is with us. */
+  private referOf({ header }: Extract<SessionSignal, { type: 'requested' }>): Refer {
+    const refer = readReferTo(header);
+    if ('status' in refer) return { type: 'refused', ...refer };
+    const { dialled, host, context } = refer.target;
+    if (dialled === '') return { type: 'refused', status: 484, reason: 'Address Incomplete' };
+    if (this.deps.isOurs?.(host, context) === false) return { type: 'refused', status: 403, reason: 'Not Our Domain' };
+    return { type: 'to', digits: dialled, replaces: refer.replaces };
   }
 
   private probed(id: string, status: number): void {
@@ -242,8 +263,10 @@ export class CallProcess {
       case 'renew-resource':
       case 'release-resource':
         return this.resources.perform(effect, this.state);
-      case 'route-again':
-        return this.mailbox.post({ type: 'routed', route: this.described(this.lookUp()) });
+      case 'look-up':
+        return this.mailbox.post({ type: 'routed', route: this.routeFor(effect) });
+      case 'join-dialog':
+        return this.mailbox.post({ type: 'join-answered', status: 481 });
       case 'refute-entry':
         return this.deps.onStaleEntry(effect.node, effect.pid, effect.boot);
       case 'finish':
@@ -251,12 +274,24 @@ export class CallProcess {
     }
   }
 
+  private routeFor({ number, by, waiter }: Extract<CallEffect, { type: 'look-up' }>): Route {
+    const { caller, facts, legs } = this.state;
+    if (by === caller && waiter === caller && number === facts.dialled) return this.described(this.lookUp(), waiter);
+    const [dialling, waiting] = [legs.get(by), legs.get(waiter)];
+    const outside = dialling?.party.outside === true || waiting?.party.outside === true;
+    const from = dialling?.profile.name ?? facts.from.name;
+    return this.described(this.lookUp({ number, from, outside }), waiter);
+  }
+
   private startBranch(effect: Extract<CallEffect, { type: 'start-branch' }>): void {
-    const { leg, destination, sdp, maxForwards, headers } = effect;
+    const { leg, waiter, destination, sdp, maxForwards, headers } = effect;
     this.destinations.set(leg, destination);
     const device = this.resolve(destination);
     if (device === undefined) return this.mailbox.post({ type: 'branch-unreachable', leg });
-    const { caller, from } = this.state.facts;
+    const { party: caller, profile: from } = this.state.legs.get(waiter) ?? {
+      party: this.state.facts.caller,
+      profile: this.state.facts.from,
+    };
     // Whatever has led here: what came in through a gateway does not go out through one.
     if (caller.outside === true && device.profile.kind === 'gateway') {
       this.deps.log.warn({ call: this.pid, from: from.name, to: device.profile.name }, 'call: from gateway to gateway');
@@ -301,8 +336,8 @@ export class CallProcess {
   }
 
   private resolve(destination: Destination): DeviceProcess | undefined {
-    if (this.call.target !== undefined) return this.call.target;
     const { pid, boot, node, digits } = destination;
+    if (this.call.target !== undefined && this.call.target.pid === pid) return this.call.target;
     return this.deps.router.resolve({ pid, boot, node, digits });
   }
 

@@ -106,8 +106,7 @@ export class CallResources {
     const held = state.legs.get(effect.leg);
     const holder = state.legs.get(effect.holder);
     if (held === undefined || holder === undefined) return undefined;
-    const { caller, dialled } = state.facts;
-    const musicSource = this.deps.musicSourceOf(holder.device, holder.id === state.caller ? caller.number : dialled);
+    const musicSource = this.deps.musicSourceOf(holder.device, holder.party.number);
     return {
       ...needOf(held.profile),
       type: 'moh',

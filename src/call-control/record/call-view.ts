@@ -131,7 +131,7 @@ export function detailOf(state: CallState): CallDetail {
     legs: [...state.legs.values()].map(legView),
     route: {
       matched: state.matched,
-      branches: state.branches.map(({ targets }) => targets.map(targetOf)),
+      branches: state.routes.map((targets) => targets.map(targetOf)),
       trials: state.trials,
     },
     media: mediaPathOf(state),

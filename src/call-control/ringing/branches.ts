@@ -1,3 +1,4 @@
+import { partyAt } from '../../device/party';
 import { alignAnswer } from '../../sdp';
 import { bestFailure } from './best-response';
 import {
@@ -22,8 +23,19 @@ import type { Route } from '../core/signals';
 
 /** The branches of a call that nobody has answered: which target is rung, and what the caller hears of it. */
 
-export function refuseCaller(draft: Draft, failure: Failure): void {
-  endCall(draft, { by: 'callee', ...failure });
+/** Nobody answers: the call of a waiter without an answer is over. */
+export function ringingFailed(draft: Draft, failure: Failure): void {
+  if (draft.waiter.phase === 'offered') return endCall(draft, { by: 'callee', ...failure });
+  draft.ringing.failed = failure;
+}
+
+/** Rings all of these at the same time, instead of whoever was rung before. */
+export function ring(draft: Draft, branches: readonly (readonly Destination[])[]): void {
+  const { ringing } = draft;
+  ringing.branches.length = 0;
+  for (const targets of branches) ringing.branches.push({ targets, next: 0, leg: undefined, done: false });
+  for (const branch of ringing.branches) tryNext(draft, branch);
+  settle(draft);
 }
 
 /** Starts the next target of a branch, or ends the branch. */
@@ -41,19 +53,21 @@ export function tryNext(draft: Draft, branch: Branch): void {
   else requirePath(draft, bridge, need, 'nothing');
 }
 
-/** A leg to the target that its branch tries now, and the bridge between it and the caller; nothing is sent yet. */
+/** A leg to the target that its branch tries now, and the bridge between it and the waiter; nothing is sent yet. */
 export function addLeg(draft: Draft, branch: Branch, destination: Destination): Bridge {
   const { state } = draft;
   const ordinal = state.nextLeg;
   state.nextLeg += 1;
-  const { pid, device, codecPolicy } = destination;
+  const { pid, device, digits, codecPolicy } = destination;
   const id: LegId = `b${ordinal}`;
-  const about = { role: 'client', profile: profileOf(destination), pid, callId: '', device } as const;
+  const profile = profileOf(destination);
+  const party = { ...partyAt(profile, { number: digits, displayName: profile.displayName }), device };
+  const about = { role: 'client', profile, pid, callId: '', device, party } as const;
   const leg = newLeg({ id, sessionId: sessionIdOf(state.facts, ordinal), ...about }, undefined);
   leg.ability = destination.ability;
   branch.leg = id;
   state.legs.set(id, leg);
-  const bridge = newBridge({ id: `bridge${ordinal}`, seats: { a: state.caller, b: id }, codecPolicy });
+  const bridge = newBridge({ id: `bridge${ordinal}`, seats: { a: draft.ringing.waiter, b: id }, codecPolicy });
   state.bridges.set(bridge.id, bridge);
   state.trials = [...state.trials, { leg: id, device, pid, node: destination.node, outcome: 'trying' }];
   return bridge;
@@ -74,20 +88,20 @@ export function invite(draft: Draft, leg: Leg, offer: string | undefined): void 
 export function sendInvite(draft: Draft, leg: Leg): void {
   const destination = destinationOf(draft, leg);
   if (destination === undefined) return;
-  const { facts } = draft.state;
   draft.emit({
     type: 'start-branch',
     leg: leg.id,
+    waiter: draft.ringing.waiter,
     destination,
     sdp: leg.localSdp,
-    maxForwards: facts.maxForwards - 1,
-    headers: requestTimer(facts.refreshSeconds, leg.minimumInterval),
+    maxForwards: draft.ringing.maxForwards - 1,
+    headers: requestTimer(draft.state.facts.refreshSeconds, leg.minimumInterval),
   });
 }
 
-/** Sends the INVITE with what the caller offers. */
+/** Sends the INVITE with what the waiter offers. */
 export function inviteDirectly(draft: Draft, bridge: Bridge): void {
-  const { offer } = draft.state.facts;
+  const { offer } = draft.ringing;
   const way = draft.wayFrom(bridge, 'a');
   invite(draft, way.to, offer === undefined ? undefined : withinPolicy(way, offer));
 }
@@ -107,7 +121,7 @@ export function hasNext(draft: Draft, leg: Leg): boolean {
 const UNKNOWN_PROFILE = { site: undefined, mediaResourceGroupList: undefined, userClass: undefined, codecs: undefined };
 
 export function branchOf(draft: Draft, leg: LegId): Branch | undefined {
-  return draft.state.branches.find((branch) => branch.leg === leg);
+  return draft.state.ringing?.branches.find((branch) => branch.leg === leg);
 }
 
 export function noteOutcome(draft: Draft, leg: LegId, outcome: string): void {
@@ -119,7 +133,8 @@ export function branchFailed(draft: Draft, id: LegId, failure: Failure, outcome:
   const branch = branchOf(draft, id);
   if (branch === undefined) return;
   removeLeg(draft, id);
-  draft.state.failures = [...draft.state.failures, { ...failure, tryAnother: goOn }];
+  const { ringing } = draft;
+  ringing.failures = [...ringing.failures, { ...failure, tryAnother: goOn }];
   noteOutcome(draft, id, outcome);
   branch.leg = undefined;
   if (goOn) tryNext(draft, branch);
@@ -141,7 +156,7 @@ export function removeLeg(draft: Draft, id: LegId): void {
 
 /** Ends every branch that still rings; none of them is tried further. */
 export function cancelBranches(draft: Draft, reason: string, except?: LegId): void {
-  for (const branch of draft.state.branches) {
+  for (const branch of draft.ringing.branches) {
     const id = branch.leg;
     branch.done = true;
     if (id === undefined || id === except) continue;
@@ -154,9 +169,9 @@ export function cancelBranches(draft: Draft, reason: string, except?: LegId): vo
 
 /** After a failure: nothing left, or one left whose early media may now be heard. */
 export function settle(draft: Draft): void {
-  const { state } = draft;
-  if (state.branches.every((branch) => branch.done)) {
-    if (!looksAgain(draft)) refuseCaller(draft, bestFailure(state.failures));
+  const { ringing } = draft;
+  if (ringing.branches.every((branch) => branch.done)) {
+    if (!looksAgain(draft)) ringingFailed(draft, bestFailure(ringing.failures));
     return;
   }
   const last = onlyTargetLeft(draft);
@@ -179,11 +194,12 @@ const LOOK_AGAIN_MS = [300, 1500] as const;
  * (claim R13). `false`: there is no sense in waiting (any longer).
  */
 function looksAgain(draft: Draft): boolean {
-  const { state } = draft;
-  const wait = LOOK_AGAIN_MS[state.routedAgain];
-  const stale = state.trials.length > 0 && state.trials.every(({ outcome }) => outcome === NOT_MINE);
+  const { ringing, state } = draft;
+  const wait = LOOK_AGAIN_MS[ringing.routedAgain];
+  const trials = state.trials.slice(ringing.firstTrial);
+  const stale = trials.length > 0 && trials.every(({ outcome }) => outcome === NOT_MINE);
   if (wait === undefined || !stale) return false;
-  state.routedAgain += 1;
+  ringing.routedAgain += 1;
   draft.setTimer('route-again', wait);
   return true;
 }
@@ -195,16 +211,15 @@ export function routedAgain(draft: Draft, route: Route): void {
     state.trials.some((trial) => trial.outcome === NOT_MINE && trial.pid === pid && trial.node === node);
   const branches =
     route.type === 'refused' ? [] : route.branches.map((all) => all.filter((target) => !isStale(target)));
-  state.branches.length = 0;
-  for (const targets of branches)
-    if (targets.length > 0) state.branches.push({ targets, next: 0, leg: undefined, done: false });
-  for (const branch of state.branches) tryNext(draft, branch);
-  settle(draft);
+  ring(
+    draft,
+    branches.filter((targets) => targets.length > 0),
+  );
 }
 
 /** The leg of the only target that can still answer; undefined when there are several. */
 export function onlyTargetLeft(draft: Draft): Leg | undefined {
-  const open = draft.state.branches.filter((branch) => !branch.done);
+  const open = draft.ringing.branches.filter((branch) => !branch.done);
   const [branch] = open;
   if (branch?.leg === undefined || open.length > 1 || branch.next < branch.targets.length) return undefined;
   return draft.leg(branch.leg);
@@ -216,7 +231,7 @@ export function onlyTargetLeft(draft: Draft): Leg | undefined {
  */
 export function mayBeTold(draft: Draft, { path }: Bridge): boolean {
   const isAsked = path.step === 'joined' && path.answered !== undefined;
-  return draft.state.facts.offer !== undefined && draft.caller.localSdp === undefined && !isAsked;
+  return draft.ringing.offer !== undefined && draft.waiter.localSdp === undefined && !isAsked;
 }
 
 /** The callee's early description, by way of the resource in the path where there is one. */
@@ -229,14 +244,14 @@ export function relayEarly(draft: Draft, bridge: Bridge, status: number, sdp: st
 
 /** Each status once, and once more with the description. */
 export function relayProgress(draft: Draft, status: number, sdp: string | undefined): void {
-  const { state, caller } = draft;
+  const { ringing, waiter } = draft;
   if (sdp === undefined) {
-    if (state.relayed.includes(status)) return;
-    state.relayed = [...state.relayed, status];
-    return draft.emit({ type: 'progress', leg: caller.id, status });
+    if (ringing.relayed.includes(status)) return;
+    ringing.relayed = [...ringing.relayed, status];
+    if (waiter.phase === 'offered') draft.emit({ type: 'progress', leg: waiter.id, status });
+    return;
   }
-  const { offer } = state.facts;
-  caller.localSdp = draft.stamped(caller, offer === undefined ? sdp : alignAnswer(sdp, offer));
-  state.relayed = [...state.relayed, status];
-  draft.emit({ type: 'progress', leg: caller.id, status, sdp: caller.localSdp });
+  waiter.localSdp = draft.stamped(waiter, ringing.offer === undefined ? sdp : alignAnswer(sdp, ringing.offer));
+  ringing.relayed = [...ringing.relayed, status];
+  draft.emit({ type: 'progress', leg: waiter.id, status, sdp: waiter.localSdp });
 }

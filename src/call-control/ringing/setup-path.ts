@@ -64,7 +64,7 @@ export function setupPathSignal(
 
 /** The resource is there: it makes the offer for the callee, or is needed when the callee has made its own. */
 function pathReady(draft: Draft, bridge: Bridge, need: PathNeed): void {
-  const { offer } = draft.state.facts;
+  const { offer } = draft.ringing;
   const way = draft.wayFrom(bridge, 'a');
   if (draft.bridge === bridge) return offerToCaller(draft, bridge, way.to.remoteSdp, false);
   if (offer === undefined && need.ownOffer !== true) return invite(draft, way.to, undefined);
@@ -122,9 +122,8 @@ function questionAnswered(draft: Draft, bridge: Bridge, about: Question['about']
   }
 }
 
-function forCaller({ caller, state }: Draft, made: string): string {
-  const { offer } = state.facts;
-  return offer === undefined ? made : fromResource(caller, offer, made);
+function forCaller({ waiter, ringing: { offer } }: Draft, made: string): string {
+  return offer === undefined ? made : fromResource(waiter, offer, made);
 }
 
 function questionFailed(draft: Draft, bridge: Bridge, about: Question['about'], reply: ResourceReply): void {
@@ -150,17 +149,17 @@ function pathLost(draft: Draft, bridge: Bridge, reply: ResourceReply, asked = br
 
 /** The callee has answered and its answer cannot reach the caller: they are joined when both have been asked anew. */
 function answerWithoutPath(draft: Draft, bridge: Bridge): void {
-  const { offer } = draft.state.facts;
+  const { offer } = draft.ringing;
   if (offer === undefined) {
     return endCall(draft, { by: 'system', status: 503, reason: 'The media resource of the call was lost' });
   }
   for (const leg of draft.ends(bridge)) leg.connection = 'silence';
-  finishAnswer(draft, bridge, draft.silentAnswer(draft.caller, offer));
+  finishAnswer(draft, bridge, draft.silentAnswer(draft.waiter, offer));
 }
 
 /** A 200 whose description must go by way of a resource; false: it may go as it is. */
 export function answeredThrough(draft: Draft, bridge: Bridge, sdp: string): boolean {
-  const { offer } = draft.state.facts;
+  const { offer } = draft.ringing;
   const { path } = bridge;
   if (path.step === 'direct') {
     const need = offer === undefined ? needForCaller(draft, bridge, sdp) : undefined;
@@ -182,7 +181,7 @@ export function answeredThrough(draft: Draft, bridge: Bridge, sdp: string): bool
  */
 function answerThrough(draft: Draft, bridge: Bridge, sdp: string): void {
   const { path, question } = bridge;
-  const told = draft.caller.localSdp;
+  const told = draft.waiter.localSdp;
   if (path.step !== 'joined') return;
   if (path.answered === undefined) {
     movePath(bridge, { ...path, answered: sdp });
@@ -214,7 +213,7 @@ export function finishAnswer(
   const { state } = draft;
   const [caller, callee] = draft.ends(bridge);
   const told = caller.localSdp;
-  const { offer } = state.facts;
+  const { offer } = draft.ringing;
   const fitting = offer === undefined ? description : alignAnswer(description, offer);
   const sdp = told ?? draft.stamped(caller, fitting);
   caller.localSdp = sdp;

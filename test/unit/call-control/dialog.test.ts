@@ -202,7 +202,7 @@ describe('an established call', () => {
 
     test.each([
       ['OPTIONS', 200],
-      ['REFER', 603],
+      ['REFER', 400],
       ['NOTIFY', 489],
       ['SUBSCRIBE', 489],
       ['PUBLISH', 405],

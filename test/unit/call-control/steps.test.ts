@@ -3,6 +3,8 @@ import { resolve } from 'node:path';
 import { EXCHANGE_STEPS } from '../../../src/call-control/bridge/exchange-state';
 import { MUSIC_STEPS } from '../../../src/call-control/bridge/music';
 import { PATH_STEPS } from '../../../src/call-control/bridge/path';
+import { LEG_STEPS } from '../../../src/call-control/core/call-state';
+import { TRANSFER_STEPS } from '../../../src/call-control/features/transfer-state';
 import { follow, type StepTable } from '../../../src/call-control/core/steps';
 import { PLAN_STEPS } from '../../../src/call-control/ringing/advance';
 
@@ -10,21 +12,24 @@ const architecture = readFileSync(resolve(__dirname, '../../../ARCHITECTURE.md')
 
 interface Machine {
   readonly name: string;
-  readonly first: string;
+  /** Where it begins. */
+  readonly first: readonly string[];
   readonly table: Readonly<Record<string, readonly string[]>>;
 }
 
-const machine = <Step extends string>(name: string, first: Step, table: StepTable<Step>): Machine => ({
-  name,
-  first,
-  table,
-});
+const machine = <Step extends string>(
+  name: string,
+  first: Step | readonly Step[],
+  table: StepTable<Step>,
+): Machine => ({ name, first: typeof first === 'string' ? [first] : first, table });
 
 const machines = [
   machine('path', 'direct', PATH_STEPS),
   machine('exchange', 'none', EXCHANGE_STEPS),
   machine('music', 'none', MUSIC_STEPS),
   machine('plan', 'planned', PLAN_STEPS),
+  machine('transfer', 'none', TRANSFER_STEPS),
+  machine('leg', ['calling', 'offered'], LEG_STEPS),
 ];
 
 /** The table that begins with `| step of the NAME | followed by |`. */
@@ -57,14 +62,15 @@ describe.each(machines)('the steps of the $name', ({ name, first, table }) => {
       }
   });
 
-  it('are all reached, and all lead back or to an end', () => {
-    const reachable = (begin: string): Set<string> => {
-      const found = new Set([begin]);
+  it('are all reached, and all lead back or to the end', () => {
+    const reachable = (begin: readonly string[]): Set<string> => {
+      const found = new Set(begin);
       for (const step of found) for (const next of table[step] ?? []) found.add(next);
       return found;
     };
     expect([...reachable(first)].sort()).toEqual([...steps].sort());
     const ends = steps.filter((step) => table[step]?.length === 0);
-    for (const step of steps) expect([first, ...ends].some((last) => reachable(step).has(last))).toBe(true);
+    for (const step of steps)
+      expect([...reachable([step])].some((found) => ends.includes(found) || first.includes(found))).toBe(true);
   });
 });

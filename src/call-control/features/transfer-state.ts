@@ -1,0 +1,39 @@
+import type { LegId } from '../core/call-state';
+import { follow, type StepTable } from '../core/steps';
+
+/** A leg that has asked to be replaced by somebody else (RFC 3515), and how far that is. At most one in a call. */
+export interface Transfer {
+  /** The transferor. */
+  readonly by: LegId;
+  readonly step:
+    /** The target is looked up, or the call that is to be joined. */
+    | 'asked'
+    /** The target rings for who was talking to the transferor. */
+    | 'ringing'
+    /** It was in vain, and the transferor has left: its number is rung, once. */
+    | 'recalling';
+  /** Of the subscription that REFER has made; undefined: it is not to be told. */
+  readonly subscription: { readonly id: string | undefined } | undefined;
+  /** Statuses that the transferor was told. */
+  readonly told: readonly number[];
+  /** It had put the other end on hold before. */
+  readonly held: boolean;
+}
+
+/** Which step of a transfer may follow which; `none`: there is none. */
+export const TRANSFER_STEPS: StepTable<Transfer['step'] | 'none'> = {
+  none: ['asked'],
+  asked: ['ringing', 'recalling', 'none'],
+  ringing: ['recalling', 'none'],
+  recalling: ['none'],
+};
+
+interface WithTransfer {
+  readonly transfer: Transfer | undefined;
+}
+
+/** The one place where a transfer goes on, or ends. Throws when this step cannot follow. */
+export function moveTransfer(state: WithTransfer, transfer: Transfer | undefined): void {
+  follow(TRANSFER_STEPS, 'transfer', state.transfer?.step ?? 'none', transfer?.step ?? 'none');
+  (state as { transfer: Transfer | undefined }).transfer = transfer;
+}

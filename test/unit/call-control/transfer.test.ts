@@ -1,0 +1,253 @@
+import { type FakeDevice, type FakeSession, sdp, settled, talking, target, type TwoParties, World } from './kit';
+
+/** Alice (1000) talks to Bob (2000); Carol (3000) is there to be called. */
+class Office {
+  readonly world: World;
+  readonly alice: FakeSession;
+  readonly bob: FakeSession;
+  readonly carol: FakeDevice;
+
+  constructor({ world, a, b }: TwoParties = talking()) {
+    this.world = world;
+    this.alice = a;
+    this.bob = b;
+    this.carol = world.device('SEP-carol', '1.dp.3');
+    world.route('3000', [target('1.dp.3', 'SEP-carol', { digits: '3000' })]);
+    world.route('1000', [target('1.dp.4', 'SEP-alice', { digits: '1000' })]);
+    world.device('SEP-alice', '1.dp.4');
+  }
+
+  /** The answer to a REFER. */
+  refer(by: FakeSession, to: string, values: Readonly<Record<string, string>> = {}): number | undefined {
+    const id = by.requestsThat('REFER', '', undefined, { 'Refer-To': `<sip:${to}@example.com>`, ...values });
+    return by.responseTo(id)?.status;
+  }
+
+  /** Every phone does what it is asked until nobody is asked anything any more. */
+  async rest(): Promise<void> {
+    for (let turn = 0; turn < 12; turn += 1) {
+      for (const session of this.phones) {
+        const { offered } = session;
+        if (offered !== undefined && !session.over) session.answersReinvite(described(session, offered.sdp));
+      }
+      await settled();
+    }
+  }
+
+  get phones(): readonly FakeSession[] {
+    return [this.alice, this.bob, ...this.carol.calls.map(({ session }) => session)];
+  }
+}
+
+const NAMES: ReadonlyMap<string, string> = new Map([
+  ['caller', 'alice'],
+  ['SEP-bob', 'bob'],
+  ['SEP-carol', 'carol'],
+  ['SEP-alice', 'alice'],
+]);
+
+function described({ who }: FakeSession, offer: string | undefined): string {
+  const direction = /a=(sendonly|inactive)/.exec(offer ?? '')?.[1];
+  const answered = { sendonly: 'recvonly', inactive: 'inactive' }[direction ?? ''];
+  return sdp(NAMES.get(who) ?? who, answered === undefined ? {} : { direction: answered });
+}
+
+/** What a transferor was told. */
+function told(session: FakeSession): readonly string[] {
+  return session
+    .all('request')
+    .filter(({ method }) => method === 'NOTIFY')
+    .map(({ body = '', headers }) => `${/ (\d+) /.exec(body)?.[1]} ${headers['Subscription-State']?.split(';')[0]}`);
+}
+
+/** It answers each NOTIFY, as phones do. */
+function acceptNotifies(session: FakeSession): void {
+  for (const { id = '', method } of session.all('request'))
+    if (method === 'NOTIFY')
+      session.emit({
+        ...{ type: 'request-answered', id, method, status: 200, reason: 'OK', body: '', contentType: undefined },
+        header: () => undefined,
+      });
+}
+
+/** Where a phone was told to send its voice, and that it may. */
+function sendsTo(session: FakeSession): string | undefined {
+  const telling = ['reinvite', 'acknowledge', 'answer'];
+  const description = session.commands.findLast(
+    ({ name, sdp: told }) => telling.includes(name) && told !== undefined,
+  )?.sdp;
+  return /c=IN IP4 (\S+)/.exec(description ?? '')?.[1];
+}
+
+describe.each(['alice', 'bob'] as const)('a blind transfer by %s', (who) => {
+  const set = (): { office: Office; by: FakeSession; other: FakeSession } => {
+    const office = new Office();
+    const { alice, bob } = office;
+    return { office, by: who === 'alice' ? alice : bob, other: who === 'alice' ? bob : alice };
+  };
+
+  it('rings the target for the other end, which hears music until the target answers and then the target', async () => {
+    const { office, by, other } = set();
+    expect(office.refer(by, '3000')).toBe(202);
+    await office.rest();
+    expect(told(by)).toEqual(['100 active']);
+    expect(office.carol.asked).toMatchObject({ digits: '3000', caller: { number: who === 'alice' ? '2000' : '1000' } });
+    expect(sendsTo(other)).toBe('10.0.9.9');
+    expect(by.last('reinvite').sdp).toContain('a=inactive');
+    office.carol.session.rings();
+    expect(told(by)).toEqual(['100 active', '180 active']);
+    office.carol.session.answers(sdp('carol'));
+    await office.rest();
+    expect(told(by)).toEqual(['100 active', '180 active', '200 terminated']);
+    acceptNotifies(by);
+    expect(by.all('bye')).toHaveLength(1);
+    expect(sendsTo(other)).toBe('10.0.0.3');
+    expect(office.carol.session.last('acknowledge').sdp).toContain(who === 'alice' ? '10.0.0.2' : '10.0.0.1');
+    expect(office.world.resources.open).toBe(0);
+    expect(office.world.detail.legs).toHaveLength(2);
+    other.hangsUp();
+    expect(office.carol.session.all('bye')).toHaveLength(1);
+    await office.world.close();
+  });
+
+  it('goes on when the transferor has left, which is not rung again', async () => {
+    const { office, by, other } = set();
+    office.refer(by, '3000');
+    await office.rest();
+    by.hangsUp();
+    await office.rest();
+    expect(sendsTo(other)).toBe('10.0.9.9');
+    expect(other.all('bye')).toHaveLength(0);
+    office.carol.session.answers(sdp('carol'));
+    await office.rest();
+    expect(sendsTo(other)).toBe('10.0.0.3');
+    expect(office.world.detail.legs).toHaveLength(2);
+    await office.world.close();
+  });
+
+  it.each([486, 603, 404, 480, 408, 500])('that the target refuses with %i: the two talk again', async (status) => {
+    const { office, by, other } = set();
+    office.refer(by, '3000');
+    await office.rest();
+    office.carol.session.rejects(status);
+    await office.rest();
+    expect(told(by).at(-1)).toMatch(/^[456]\d\d terminated$/);
+    expect(sendsTo(other)).toBe(who === 'alice' ? '10.0.0.1' : '10.0.0.2');
+    expect(sendsTo(by)).toBe(who === 'alice' ? '10.0.0.2' : '10.0.0.1');
+    expect(office.world.resources.open).toBe(0);
+    expect(office.refer(by, '3000')).toBe(202);
+    await office.world.close();
+  });
+
+  it('to an unknown number: the two talk again', async () => {
+    const { office, by } = set();
+    office.refer(by, '9999');
+    await office.rest();
+    expect(told(by)).toEqual(['100 active', '404 terminated']);
+    await office.world.close();
+  });
+
+  it('refused after the transferor has left: it is called back, once', async () => {
+    const { office, by, other } = set();
+    office.refer(by, '3000');
+    by.hangsUp();
+    await office.rest();
+    office.carol.session.rejects(486);
+    await office.rest();
+    const device = office.world.devices.get(who === 'alice' ? '1.dp.4' : '1.dp.2')!;
+    const back = device.session;
+    expect(device.asked.digits).toBe(who === 'alice' ? '1000' : '2000');
+    back.rejects(486);
+    await office.rest();
+    expect(other.all('bye')).toHaveLength(1);
+    expect(office.world.control.calls()).toEqual([]);
+    await office.world.close();
+  });
+
+  it('while which the other end leaves: nobody rings any more', async () => {
+    const { office, by, other } = set();
+    office.refer(by, '3000');
+    await office.rest();
+    other.hangsUp();
+    expect(told(by).at(-1)).toBe('487 terminated');
+    expect(by.all('bye')).toHaveLength(1);
+    expect(office.carol.session.over).toBe(true);
+    await office.world.close();
+  });
+
+  it('while which another one is asked for, by either end: 491', async () => {
+    const { office, by, other } = set();
+    office.refer(by, '3000');
+    expect(office.refer(by, '3000')).toBe(491);
+    expect(office.refer(other, '3000')).toBe(491);
+    await office.world.close();
+  });
+
+  it('without a subscription (RFC 4488): no NOTIFY, and the transferor is ended at once', async () => {
+    const { office, by } = set();
+    office.refer(by, '3000', { 'Refer-Sub': 'false' });
+    await office.rest();
+    office.carol.session.answers(sdp('carol'));
+    await office.rest();
+    expect(told(by)).toEqual([]);
+    expect(by.all('bye')).toHaveLength(1);
+    await office.world.close();
+  });
+
+  it('whose last NOTIFY is not answered: the transferor is ended all the same', async () => {
+    const { office, by } = set();
+    office.refer(by, '3000');
+    office.carol.session.answers(sdp('carol'));
+    await office.rest();
+    expect(by.all('bye')).toHaveLength(0);
+    office.world.clock.advance(2000);
+    expect(by.all('bye')).toHaveLength(1);
+    await office.world.close();
+  });
+
+  it('by somebody who holds already: the music goes on', async () => {
+    const { office, by, other } = set();
+    by.reinvitesAndAcks(sdp(who, { direction: 'sendonly', version: 2 }));
+    await office.rest();
+    expect(sendsTo(other)).toBe('10.0.9.9');
+    const granted = office.world.resources.granted.length;
+    office.refer(by, '3000');
+    await office.rest();
+    expect(office.world.resources.granted).toHaveLength(granted);
+    office.carol.session.rejects(486);
+    await office.rest();
+    expect(sendsTo(other)).toBe('10.0.9.9');
+    await office.world.close();
+  });
+});
+
+test.each(['alice', 'bob'] as const)('a call from outside, transferred by %s: to numbers only', async (who) => {
+  const world = new World();
+  const bob = world.device('SEP-bob', '1.dp.2');
+  world.route('2000', [target('1.dp.2', 'SEP-bob')]);
+  const caller = world.call({ caller: { number: '+15550100', displayName: undefined, outside: true } });
+  bob.session.answers(sdp('bob'));
+  caller.acks();
+  const by = who === 'alice' ? caller : bob.session;
+  by.requestsThat('REFER', '', undefined, { 'Refer-To': '<sip:3000@example.com>' });
+  const from = who === 'alice' ? 'SEP-alice' : 'SEP-bob';
+  expect(world.analysed.at(-1)).toEqual({ dialled: '3000', localOnly: false, numbersOnly: true, from });
+  await world.close();
+});
+
+test.each([
+  ['without Refer-To', {}, 400],
+  ['to another domain', { 'Refer-To': '<sip:3000@elsewhere.example>' }, 403],
+  ['to nobody', { 'Refer-To': '<sip:example.com>' }, 484],
+  ['to a page', { 'Refer-To': '<http://example.com/3000>' }, 416],
+  ['by another method', { 'Refer-To': '<sip:3000@example.com;method=BYE>' }, 501],
+])('a REFER %s changes nothing', async (_, values: Readonly<Record<string, string>>, status) => {
+  const world = new World({ isOurs: (host) => host === 'example.com' });
+  const office = new Office(talking({ world }));
+  const id = office.alice.requestsThat('REFER', '', undefined, values);
+  await office.rest();
+  expect(office.alice.responseTo(id)?.status).toBe(status);
+  expect(office.alice.all('reinvite')).toHaveLength(0);
+  expect(office.bob.all('reinvite')).toHaveLength(0);
+  await world.close();
+});
