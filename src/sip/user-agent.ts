@@ -6,6 +6,7 @@
 
 import type { DigestClient } from './digest-client';
 import type { Reason } from './reason';
+import type { DialogTags } from './replaces';
 
 /** Where a message came from, as the SIP server saw it. */
 export interface SipSource {
@@ -66,6 +67,11 @@ export interface Session {
   /** Unique within this process; for logs and maps. */
   readonly id: string;
   readonly callId: string;
+  /**
+   * How its dialog is named (RFC 3261 section 12): the early one that was told of last, then the confirmed one. Undefined: there was none yet,
+   * or none has a name. It is known before the signal that tells of the dialog, and stays when the session is over.
+   */
+  readonly dialog: DialogTags | undefined;
   /** Everything that happens to the session from now on, in order; signals before the first call are kept for it. */
   listen(listener: (signal: SessionSignal) => void): void;
 

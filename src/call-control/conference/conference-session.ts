@@ -23,6 +23,8 @@ function isHeld(sdp: string): boolean {
 export class ConferenceSession implements Session {
   readonly id: string;
   readonly callId: string;
+  /** Nothing was sent: there is none. */
+  readonly dialog = undefined;
   readonly since: number;
   private listener: ((signal: SessionSignal) => void) | undefined;
   private explained: ((explanation: AllocationExplanation) => void) | undefined;

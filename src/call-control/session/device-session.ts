@@ -44,6 +44,10 @@ class DeviceSession implements Session {
     return this.session.callId;
   }
 
+  get dialog(): Session['dialog'] {
+    return this.session.dialog;
+  }
+
   listen(listener: (signal: SessionSignal) => void): void {
     this.session.listen((signal) => listener(this.heard(signal)));
   }

@@ -104,6 +104,10 @@ export class DtlsSession implements Session {
     return this.session?.callId ?? '';
   }
 
+  get dialog(): Session['dialog'] {
+    return this.session?.dialog;
+  }
+
   /** Server role: takes the device's INVITE. Resolves with its offer as the call is to see it; without a media termination point that is the offer itself. */
   async receive(session: Session, offer: string | undefined): Promise<string | undefined> {
     this.session = session;

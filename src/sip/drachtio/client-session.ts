@@ -5,7 +5,7 @@ import { formatReason } from '../reason';
 import type { SessionSignal } from '../user-agent';
 import type { Sending } from './authenticated';
 import { descriptionIn, DialogSession, type SessionHost } from './dialog-session';
-import { bodyOf, errorText, headerReader, noHeaders, toTagOf } from './messages';
+import { bodyOf, errorText, headerReader, noHeaders, tagIn, toTagOf } from './messages';
 import type { SrfAck, SrfRequest, SrfResponse } from './srf';
 
 /** The session of an INVITE that we sent. */
@@ -113,7 +113,7 @@ export class ClientSession extends DialogSession {
       const reliable = parseReliableNumber(response.get('RSeq') ?? '');
       const cseq = response.get('CSeq') ?? '';
       if (reliable !== undefined && !this.dialogs.takeReliable(toTagOf(response), cseq, reliable)) return;
-      this.early(response.stackDialogId);
+      this.early(response.stackDialogId, tagsOf(response));
       if (reliable !== undefined) this.acknowledgeProvisional(response, reliable);
       this.provisional(response, reliable !== undefined);
       return;
@@ -167,7 +167,7 @@ export class ClientSession extends DialogSession {
       this.final(500, 'Unreadable Answer', undefined);
       return;
     }
-    this.confirm(dialogId);
+    this.confirm(dialogId, tagsOf(response));
     if (this.offered) {
       this.state = 'confirmed';
       this.guard('ACK', () => ack());
@@ -202,4 +202,9 @@ export class ClientSession extends DialogSession {
       }),
     );
   }
+}
+
+/** Of the dialog that a response to our INVITE makes. */
+function tagsOf(response: SrfResponse): { readonly localTag: string; readonly remoteTag: string } {
+  return { localTag: tagIn(response, 'From'), remoteTag: toTagOf(response) };
 }

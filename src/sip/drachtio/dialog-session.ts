@@ -1,5 +1,6 @@
 import type { Body, Unreadable } from '../body';
 import type { DigestClient } from '../digest-client';
+import type { DialogTags } from '../replaces';
 import { refuseUnreadable, refuseUnservable } from '../request-checks';
 import type { Session, SessionSignal } from '../user-agent';
 import { sendAuthenticated, type Sending } from './authenticated';
@@ -41,6 +42,7 @@ export abstract class DialogSession implements Session {
   protected dialogId: string | undefined;
   /** Of the dialog before it is answered: requests come in it, and of ours go there which change nothing. */
   private earlyDialogId: string | undefined;
+  private tags: Omit<DialogTags, 'callId'> | undefined;
   /** No signal comes after this, and no command has an effect. */
   protected over = false;
   protected socket: unknown;
@@ -61,6 +63,10 @@ export abstract class DialogSession implements Session {
   ) {}
 
   abstract readonly callId: string;
+
+  get dialog(): DialogTags | undefined {
+    return this.tags === undefined ? undefined : { callId: this.callId, ...this.tags };
+  }
 
   listen(listener: (signal: SessionSignal) => void): void {
     this.listener = listener;
@@ -258,14 +264,17 @@ export abstract class DialogSession implements Session {
   }
 
   /** A provisional response has made a dialog (RFC 3261 section 12.1). */
-  protected early(dialogId: string | undefined): void {
-    if (this.over || dialogId === undefined || dialogId === '' || dialogId === this.earlyDialogId) return;
+  protected early(dialogId: string | undefined, tags: Omit<DialogTags, 'callId'>): void {
+    if (this.over || dialogId === undefined || dialogId === '') return;
+    this.tags = tags;
+    if (dialogId === this.earlyDialogId) return;
     this.earlyDialogId = dialogId;
     this.host.bind(dialogId, this);
   }
 
-  protected confirm(dialogId: string): void {
+  protected confirm(dialogId: string, tags: Omit<DialogTags, 'callId'>): void {
     this.dialogId = dialogId;
+    this.tags = tags;
     this.host.bind(dialogId, this);
   }
 

@@ -20,10 +20,13 @@ export function bodyOf(message: SrfMessage, role: 'request' | 'response'): Body 
   return readBody(entityOf(headerReader(message), message.body ?? ''), role);
 }
 
-/** Names the dialog that a response to an INVITE of ours belongs to; empty for a peer of RFC 2543. */
-export function toTagOf(response: SrfMessage): string {
-  return parseNameAddr(response.get('To') ?? '')?.params.get('tag') ?? '';
+/** The tag in From or To of a message; empty for a peer of RFC 2543, and in a request outside a dialog. */
+export function tagIn(message: SrfMessage, name: 'From' | 'To'): string {
+  return parseNameAddr(message.get(name) ?? '')?.params.get('tag') ?? '';
 }
+
+/** Names the dialog that a response to an INVITE of ours belongs to. */
+export const toTagOf = (response: SrfMessage): string => tagIn(response, 'To');
 
 /**
  * In a REGISTER or an INVITE: the next hop that leads to its sender. In our responses to an INVITE: its dialog keeps to the flow. Only

@@ -1,7 +1,7 @@
 import type { ResponseOptions, SessionProgress, SessionSignal } from '../user-agent';
 import { DialogSession, type SessionHost } from './dialog-session';
-import { BYE_HEADER, FLOW_HEADER, reasonsOf, responseParts, sendableStatus } from './messages';
-import type { SrfRequest, SrfResponse } from './srf';
+import { BYE_HEADER, FLOW_HEADER, reasonsOf, responseParts, sendableStatus, tagIn } from './messages';
+import type { SrfMessage, SrfRequest, SrfResponse } from './srf';
 
 /** The session of an INVITE that we received. */
 export class ServerSession extends DialogSession {
@@ -32,9 +32,14 @@ export class ServerSession extends DialogSession {
   progress(status: number, options: { reason?: string; sdp?: string; headers?: Record<string, string> } = {}): void {
     if (this.state !== 'ringing' || this.over) return;
     this.guard('provisional', () =>
-      this.response.send(sendableStatus(status), options.reason, this.forServer(this.withContact(options)), (error) => {
-        if (error === null || error === undefined) this.early(this.response.stackDialogId);
-      }),
+      this.response.send(
+        sendableStatus(status),
+        options.reason,
+        this.forServer(this.withContact(options)),
+        (error, sent) => {
+          if (error === null || error === undefined) this.early(this.response.stackDialogId, this.tagsIn(sent));
+        },
+      ),
     );
   }
 
@@ -42,7 +47,7 @@ export class ServerSession extends DialogSession {
     if (this.state !== 'ringing' || this.over) return;
     this.state = 'answering';
     const sent = this.guard('200', () =>
-      this.response.send(200, undefined, this.forServer(options), (error) => this.answered(error)),
+      this.response.send(200, undefined, this.forServer(options), (error, sent) => this.answered(error, sent)),
     );
     if (!sent) this.cancelled({ reason: 'SIP server is not reachable' });
   }
@@ -97,7 +102,7 @@ export class ServerSession extends DialogSession {
       : { type: 'cancelled', reason: 'SIP server lost' };
   }
 
-  private answered(error: unknown): void {
+  private answered(error: unknown, sent: SrfMessage | undefined): void {
     const dialogId = this.response.stackDialogId;
     if (error !== null && error !== undefined) {
       // The server refuses a 200 for an INVITE that was cancelled meanwhile.
@@ -106,11 +111,16 @@ export class ServerSession extends DialogSession {
     }
     if (this.over || dialogId === undefined || dialogId === '') return;
     this.state = 'confirmed';
-    this.confirm(dialogId);
+    this.confirm(dialogId, this.tagsIn(sent));
     if (this.byeWhenConfirmed !== undefined) {
       this.sendBye(dialogId, this.byeWhenConfirmed.reason);
       this.finish();
     }
+  }
+
+  /** Of the dialog that a response of ours makes; the SIP server has written our tag. */
+  private tagsIn(sent: SrfMessage | undefined): { readonly localTag: string; readonly remoteTag: string } {
+    return { localTag: sent === undefined ? '' : tagIn(sent, 'To'), remoteTag: tagIn(this.invite, 'From') };
   }
 
   private cancelled(why: Omit<Extract<SessionSignal, { type: 'cancelled' }>, 'type'>): void {

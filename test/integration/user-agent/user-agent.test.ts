@@ -50,6 +50,40 @@ describe('the user agent port on drachtio-srf', () => {
     expect(await caller.next('ended')).toMatchObject({ by: 'peer' });
   });
 
+  it('RFC 3261 §12: both ends name the dialog alike, the early one and the confirmed one, and nothing before there is one', async () => {
+    const caller = call();
+    const { heard: callee, invite } = await bob.invited();
+    expect([caller.session.dialog, callee.session.dialog]).toEqual([undefined, undefined]);
+    callee.session.progress(180);
+    const { header } = await caller.next('provisional');
+    const tag = (value: string | undefined): string => /;tag=([^;]+)/.exec(value ?? '')?.[1] ?? '';
+    const named = { localTag: tag(invite.request.header('From')), remoteTag: tag(header('To')) };
+    expect(caller.session.dialog).toEqual({ callId: caller.session.callId, ...named });
+    expect(named.localTag).not.toBe('');
+    expect(named.remoteTag).not.toBe('');
+    const mirrored = { callId: callee.session.callId, localTag: named.remoteTag, remoteTag: named.localTag };
+    await eventuallyTrue('the callee knows it', () => callee.session.dialog !== undefined);
+    expect(callee.session.dialog).toEqual(mirrored);
+    callee.session.answer({ sdp: ANSWER });
+    await Promise.all([caller.next('answered'), callee.next('acknowledged')]);
+    expect(caller.session.dialog).toEqual({ callId: caller.session.callId, ...named });
+    expect(callee.session.dialog).toEqual(mirrored);
+    caller.session.bye();
+    await callee.next('ended');
+    expect(callee.session.dialog).toEqual(mirrored);
+  });
+
+  it('a call that is answered at once names its dialog, too; one that is refused has none', async () => {
+    const { caller, callee } = await established();
+    const { callId, localTag, remoteTag } = caller.session.dialog ?? {};
+    expect(callee.session.dialog).toEqual({ callId, localTag: remoteTag, remoteTag: localTag });
+    expect(remoteTag).toMatch(/./);
+    const busy = call();
+    (await bob.invited()).heard.session.reject(486);
+    await busy.next('rejected');
+    expect(busy.session.dialog).toBeUndefined();
+  });
+
   it('CANCEL: both sides are told once, with the reason', async () => {
     const caller = call();
     const { heard: callee } = await bob.invited();

@@ -62,7 +62,7 @@ export function headers(values: Readonly<Record<string, string>> = {}): HeaderRe
   return (name) => lower.get(name.toLowerCase());
 }
 
-type CommandName = Exclude<keyof Session, 'id' | 'callId' | 'listen'>;
+type CommandName = Exclude<keyof Session, 'id' | 'callId' | 'dialog' | 'listen'>;
 
 export interface Command {
   readonly name: CommandName;
@@ -81,6 +81,8 @@ let sessions = 0;
 export class FakeSession implements Session {
   readonly id: string;
   readonly callId: string;
+  /** From the first message that makes one; a test may give it other tags. */
+  dialog: Session['dialog'];
   readonly commands: Command[] = [];
   private listener: ((signal: SessionSignal) => void) | undefined;
   private kept: SessionSignal[] = [];
@@ -103,7 +105,12 @@ export class FakeSession implements Session {
     for (const signal of kept) listener(signal);
   }
 
+  private makeDialog(): void {
+    this.dialog ??= { callId: this.callId, localTag: `${this.id}-near`, remoteTag: `${this.id}-far` };
+  }
+
   emit(signal: SessionSignal): void {
+    if (signal.type === 'answered' || signal.type === 'provisional') this.makeDialog();
     if (signal.type === 'ended' || signal.type === 'rejected' || signal.type === 'cancelled') this.over = true;
     if (this.listener === undefined) this.kept.push(signal);
     else this.listener(signal);
@@ -114,9 +121,11 @@ export class FakeSession implements Session {
   }
 
   progress(status: number, options: Parameters<Session['progress']>[1] = {}): void {
+    if (status > 100) this.makeDialog();
     this.note('progress', { status, ...options });
   }
   answer(options: Parameters<Session['answer']>[0]): void {
+    this.makeDialog();
     this.note('answer', { ...options });
   }
   reject(status: number, options: Parameters<Session['reject']>[1] = {}): void {

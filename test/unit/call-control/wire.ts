@@ -31,6 +31,8 @@ export class WireSession implements Session {
   readonly id: string;
   peer!: WireSession;
   over = false;
+  /** From the first message that makes one. */
+  dialog: Session['dialog'];
   private listener: ((signal: SessionSignal) => void) | undefined;
   private kept: SessionSignal[] = [];
   private readonly withOffer = new Map<string, boolean>();
@@ -70,17 +72,24 @@ export class WireSession implements Session {
     });
   }
 
+  private makeDialog(): void {
+    this.dialog ??= { callId: this.callId, localTag: this.id, remoteTag: this.peer.id };
+  }
+
   private receive(signal: SessionSignal): void {
     if (this.over) return;
+    if (signal.type === 'provisional' || signal.type === 'answered') this.makeDialog();
     if (['ended', 'rejected', 'cancelled'].includes(signal.type)) this.over = true;
     if (this.listener === undefined) this.kept.push(signal);
     else this.listener(signal);
   }
 
   progress(status: number, options: { readonly sdp?: string } = {}): void {
+    if (status > 100) this.makeDialog();
     this.tell({ type: 'provisional', status, reason: '', sdp: options.sdp, header: headers() });
   }
   answer(options: { readonly sdp: string }): void {
+    this.makeDialog();
     const agreed = headers({ 'Session-Expires': '1800;refresher=uac' });
     this.tell({ type: 'answered', sdp: options.sdp, header: agreed }, () => {
       if (!this.delayed) this.peer.tell({ type: 'acknowledged', sdp: undefined });

@@ -16,6 +16,7 @@ const header = (): undefined => undefined;
 class FakeSession implements Session {
   readonly id = 's1';
   readonly callId = 'c1';
+  readonly dialog = undefined;
   readonly log: string[] = [];
   signal: (signal: SessionSignal) => void = () => undefined;
 

@@ -42,6 +42,7 @@ export interface Answer {
 /** A session that writes down what it is told. */
 export class FakeSession implements Session {
   readonly id = 'session';
+  readonly dialog = undefined;
   readonly told: Answer[] = [];
 
   constructor(readonly callId = 'call') {}
