@@ -8,6 +8,7 @@ import { ClockOffsets } from '../process/clock-offsets';
 import { ConfigurationError } from '../process/exit';
 import { HybridClock } from '../process/hlc';
 import { CompositeSet } from '../registration/composite-set';
+import { EntrySet } from '../registration/entry-set';
 import { reachedByOthers } from '../process/address';
 import { DeviceManager } from '../registration/device-manager';
 import { DrachtioUserAgent } from '../sip/drachtio';
@@ -46,6 +47,7 @@ const LAST_WORDS_MS = 1500;
 export class CallManagerNode {
   private readonly clock = systemClock;
   private readonly composite = new CompositeSet();
+  private readonly entries = new EntrySet();
   private readonly deviceManager = new DeviceManager(this.composite);
   private readonly waiting = new WaitingEvents();
   private readonly nodeConfig: NodeConfig;
@@ -179,6 +181,7 @@ export class CallManagerNode {
       clock: this.clock,
       hybridClock: this.stamps,
       composite: this.composite,
+      entries: this.entries,
       others: this.others(),
       sipAddress,
       longestLifeMs: config.registrar.maxExpires * 1000,

@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { CancelTimer } from '../process/clock';
-import type { RegistrationChange } from '../registration/composite-set';
 import type { GraveStore } from '../registration/grave';
-import { deletionReason } from '../registration/record';
 import { Convergence } from './convergence';
 import { silentMetrics, type Metrics } from '../telemetry/metrics';
 import { delaysOf } from './delays';
@@ -19,6 +17,7 @@ import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS } from './protocol/timing';
 import type { ClusterMessage } from './schema';
 import { Seldom } from './seldom';
 import { type NodeStatus, type StatusMessage, StatusOrder } from './status';
+import { type LocalChange, Tables } from './tables';
 import { Ticker } from './ticker';
 
 /** The node cannot start: its number is in use. */
@@ -39,8 +38,7 @@ export class Cluster {
     refused: { 'too-large': 0, version: 0, forged: 0, malformed: 0 },
   };
   private readonly metrics: Metrics;
-  /** Changes since the metrics were last asked for: a million may come at once, and counting each there costs more than it. */
-  private readonly changes = { sent: 0, received: 0 };
+  private readonly tables: Tables;
   private readonly convergence: Convergence;
   private readonly token = randomBytes(12).toString('hex');
   private readonly envelope: Envelope;
@@ -60,11 +58,12 @@ export class Cluster {
   private flushedAt = 0;
 
   constructor(private readonly options: ClusterOptions) {
-    const { node, clock, clusterName, secret, bus, composite } = options;
+    const { node, clock, clusterName, secret, bus, composite, entries } = options;
     this.metrics = options.metrics ?? silentMetrics;
     this.metrics.onCollect(() => this.countChanges());
     this.seldom = new Seldom(() => clock.now());
     this.ticker = new Ticker(clock, () => this.perform(this.protocol?.tick(clock.now()) ?? []));
+    this.tables = new Tables(node, composite, entries, (change) => this.changedHere(change));
     this.convergence = new Convergence(options.others ?? [], clock.now());
     this.envelope = new Envelope(clusterName, secret);
     this.messenger = new ClusterMessenger({
@@ -79,7 +78,6 @@ export class Cluster {
       bus.subscribe(channel, (payload) => this.receive(channel, payload), { urgent: to === 'poll' });
     }
     bus.onConnected((connected) => this.guard(() => this.connectionChanged(connected)));
-    composite.onChange((change) => this.compositeChanged(change));
   }
 
   /**
@@ -87,7 +85,7 @@ export class Cluster {
    * a bus that is not there is no error: it is tried for ever. Resolves with our incarnation.
    */
   async start(): Promise<{ readonly boot: number }> {
-    const { bus, clock, composite, hybridClock, log, node, sipAddress } = this.options;
+    const { bus, clock, hybridClock, log, node, sipAddress } = this.options;
     const probe = new StartProbe(node, this.token, sipAddress, () => hybridClock.next());
     this.probe = probe;
     await bus.start(BUS_START_MS);
@@ -106,7 +104,7 @@ export class Cluster {
     const self = { ...common, longestLifeMs, ...(vitals && { vitals }) };
     this.protocol = new NodeProtocol(self, hybridClock, now);
     this.wasConnected = bus.connected;
-    for (const record of composite.of(node)) this.perform(this.protocol.localPut(record));
+    for (const entry of this.tables.own()) this.perform(this.protocol.localPut(entry));
     this.perform(this.protocol.start(now));
     return { boot: this.boot };
   }
@@ -211,13 +209,11 @@ export class Cluster {
     this.options.log.warn('a message on the bus was refused', { refusal, channel, refused: this.counters.refused });
   }
 
-  private compositeChanged(change: RegistrationChange): void {
-    if (change.owner !== this.options.node || this.protocol === undefined || this.stopped) return;
-    this.changes.sent += 1;
+  private changedHere(change: LocalChange): void {
+    const { protocol } = this;
+    if (protocol === undefined || this.stopped) return;
     this.perform(
-      change.type === 'put'
-        ? this.protocol.localPut(change.record)
-        : this.protocol.localDelete(change.record.key, deletionReason(change.reason) ?? 'unregistered'),
+      change.type === 'put' ? protocol.localPut(change.entry) : protocol.localDelete(change.key, change.reason),
     );
   }
 
@@ -275,16 +271,13 @@ export class Cluster {
         this.publish(effect.to, effect.message);
         return;
       case 'put':
-        this.changes.received += 1;
-        return composite.put(effect.owner, effect.record);
+        return this.tables.put(effect.owner, effect.entry);
       case 'delete':
-        this.changes.received += 1;
-        composite.delete(effect.owner, effect.key, effect.reason);
-        return;
+        return this.tables.delete(effect.owner, effect.key, effect.reason);
       case 'purge': {
-        const entries = composite.purge(effect.owner, effect.reason);
-        this.metrics.add('tandem_replication_purged_total', entries);
-        return log.info('entries of a node purged', { peer: effect.owner, entries });
+        const purged = this.tables.purge(effect.owner, effect.reason);
+        this.metrics.add('tandem_replication_purged_total', purged);
+        return log.info('entries of a node purged', { peer: effect.owner, entries: purged });
       }
       case 'own-moved':
         composite.delete(node, effect.key, 'moved');
@@ -333,10 +326,9 @@ export class Cluster {
   }
 
   private countChanges(): void {
-    for (const direction of ['sent', 'received'] as const) {
-      this.metrics.add('tandem_replication_deltas_total', this.changes[direction], { direction });
-      this.changes[direction] = 0;
-    }
+    const changes = this.tables.takeChanges();
+    for (const direction of ['sent', 'received'] as const)
+      this.metrics.add('tandem_replication_deltas_total', changes[direction], { direction });
   }
 
   private publish(to: Destination, message: ClusterMessage): boolean {

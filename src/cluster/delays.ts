@@ -9,7 +9,7 @@ const FRESH_MS = 1_000;
  */
 export function delaysOf({ at, changes }: Deltas, now: number): readonly number[] {
   return changes.flatMap((change) => {
-    const stamp = change.op === 'put' ? change.record.stamp : change.op === 'stamp' ? change.stamp : undefined;
+    const stamp = change.op === 'put' ? change.entry.stamp : change.op === 'stamp' ? change.stamp : undefined;
     return stamp === undefined || at.ms - stamp.ms > FRESH_MS ? [] : [Math.max(0, now - stamp.ms)];
   });
 }

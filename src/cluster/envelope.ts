@@ -3,7 +3,7 @@ import { readMessage, type ClusterMessage } from './schema';
 import { writeMessage } from './wire';
 
 /** Version of the messages between nodes. Nodes of another version are not understood, and counted. */
-const VERSION = 'tandem3';
+const VERSION = 'tandem4';
 /** No message is longer than this, in bytes: Redis cuts a subscriber that falls behind. */
 export const MAX_MESSAGE_BYTES = 64 * 1024;
 

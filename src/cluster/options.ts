@@ -1,6 +1,7 @@
 import type { Clock } from '../process/clock';
 import type { HybridClock } from '../process/hlc';
 import type { CompositeSet } from '../registration/composite-set';
+import type { EntrySet } from '../registration/entry-set';
 import type { Metrics } from '../telemetry/metrics';
 import type { Bus } from './bus';
 import type { Vitals } from './protocol/context';
@@ -25,6 +26,8 @@ export interface ClusterOptions {
   readonly hybridClock: HybridClock;
   /** Own records that others put or delete here go to all nodes; those of the other nodes appear and vanish here. */
   readonly composite: CompositeSet;
+  /** The same for what nodes say besides. */
+  readonly entries: EntrySet;
   /** Address for SIP from other nodes, `host:port`. */
   readonly sipAddress: string;
   readonly log: ClusterLog;

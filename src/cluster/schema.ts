@@ -5,7 +5,7 @@ import { isKey } from '../registration/validate';
 import type { ProcessMessage } from './messenger';
 import type { ProtocolMessage } from './protocol/messages';
 import type { StatusMessage } from './status';
-import { readChanges, readRecords } from './wire';
+import { readChanges, readEntries } from './wire';
 
 /** Everything that nodes say to each other. */
 export type ClusterMessage = ProtocolMessage | ProcessMessage | StatusMessage;
@@ -81,7 +81,7 @@ const schema: z.ZodType<ClusterMessage> = z.discriminatedUnion('type', [
     part: count,
     last: z.boolean(),
     digest: text(16),
-    records: readBy(readRecords, 0),
+    entries: readBy(readEntries, 0),
     gone: z.boolean(),
   }),
   z.strictObject({

@@ -1,5 +1,6 @@
 import { ListMap } from './list-map';
 import type { DeviceKind, RegistrationRecord } from './record';
+import { Told } from './told';
 
 /** A record, and the node that told it. The same object as long as the binding is there: a refresh changes its record. */
 export interface HeldRecord {
@@ -54,14 +55,11 @@ export class CompositeSet {
   private readonly devices = new ListMap<HeldRecord>();
   /** Purges of which not everybody has been told yet. */
   private purging = 0;
-  private readonly listeners: ((change: RegistrationChange) => void)[] = [];
-  /** Changes of which somebody has to be told yet, in their order. */
-  private untold: RegistrationChange[] = [];
-  private telling = false;
+  private readonly told = new Told<RegistrationChange>('the registrations');
 
   /** Everybody is told every change, in the same order: what a follower changes itself is told when all have been told of what it follows. */
   onChange(listener: (change: RegistrationChange) => void): void {
-    this.listeners.push(listener);
+    this.told.follow(listener);
   }
 
   get(owner: number, key: string): RegistrationRecord | undefined {
@@ -87,7 +85,7 @@ export class CompositeSet {
       if (previous !== undefined) owned.counted(previous.kind, -1);
       owned.counted(record.kind, 1);
     }
-    this.tell({ type: 'put', owner, record, previous, held });
+    this.told.tell({ type: 'put', owner, record, previous, held });
   }
 
   /** `undefined` when there was none. */
@@ -99,7 +97,7 @@ export class CompositeSet {
     owned.byKey.delete(key);
     owned.counted(record.kind, -1);
     this.devices.remove(record.device, held);
-    this.tell({ type: 'delete', owner, record, reason, held });
+    this.told.tell({ type: 'delete', owner, record, reason, held });
     return record;
   }
 
@@ -166,30 +164,11 @@ export class CompositeSet {
       const { owner, record } = held;
       this.devices.remove(record.device, held);
       try {
-        this.tell({ type: 'delete', owner, record, reason, held });
+        this.told.tell({ type: 'delete', owner, record, reason, held });
       } catch (error) {
         failures.push(error);
       }
     }
     if (failures.length > 0) throw new AggregateError(failures, 'followers of the registrations failed');
-  }
-
-  private tell(change: RegistrationChange): void {
-    this.untold.push(change);
-    if (this.telling) return;
-    this.telling = true;
-    const failures: unknown[] = [];
-    for (const next of this.untold)
-      for (const listener of this.listeners) {
-        try {
-          listener(next);
-        } catch (error) {
-          failures.push(error);
-        }
-      }
-    this.untold = [];
-    this.telling = false;
-    // Everybody is told, whoever fails: the tables that follow must not drift apart.
-    if (failures.length > 0) throw new AggregateError(failures, 'a follower of the registrations failed');
   }
 }

@@ -1,11 +1,12 @@
+import { isDevice, type Entry, type TextEntry } from './entry';
 import type { RegistrationRecord } from './record';
 
 /**
- * A hash of 64 bits in two halves of 32, both signed. It is made once for each change of each record on each node, so
+ * A hash of 64 bits in two halves of 32, both signed. It is made once for each change of each entry on each node, so
  * it is one that costs little, and no cryptographic one: it shows what was lost on the way. That nobody but a node
  * says anything is the concern of the messages' signatures.
  */
-export interface RecordHash {
+export interface EntryHash {
   readonly high: number;
   readonly low: number;
 }
@@ -46,7 +47,7 @@ class Hasher {
     this.word((value / TWO_TO_32) | 0);
   }
 
-  end(): RecordHash {
+  end(): EntryHash {
     const { high, low } = this;
     return { high: finish(high ^ (low >>> 7)), low: finish(low ^ (high >>> 9)) };
   }
@@ -69,10 +70,27 @@ function finish(word: number): number {
 const hasher = new Hasher();
 
 /**
- * The hash of everything in a record that nodes must agree on. `expiresAt` is left out: a re-stamp moves it together
+ * The hash of everything in an entry that nodes must agree on. `expiresAt` is left out: a re-stamp moves it together
  * with the stamp, and the stamp is in.
  */
-export function recordHash(record: RegistrationRecord): RecordHash {
+export function entryHash(entry: Entry): EntryHash {
+  return isDevice(entry) ? recordHash(entry) : textHash(entry);
+}
+
+function textHash({ key, kind, owner, boot, stamp, body }: TextEntry): EntryHash {
+  hasher.begin();
+  hasher.text(key);
+  hasher.text(kind);
+  hasher.text(body);
+  hasher.count(owner);
+  hasher.count(boot);
+  hasher.count(stamp.ms);
+  hasher.count(stamp.counter);
+  hasher.count(stamp.node);
+  return hasher.end();
+}
+
+function recordHash(record: RegistrationRecord): EntryHash {
   const { stamp, lines, mac, assignment } = record;
   hasher.begin();
   hasher.text(record.key);
@@ -99,20 +117,20 @@ export function recordHash(record: RegistrationRecord): RecordHash {
 }
 
 /**
- * Digest of a set of records (claim R18): two nodes that hold the same records of an owner have the same digest, in
- * whatever order they learnt them. A sum and not an exclusive or, so that a record counted twice shows.
- * Each change costs the same, however many records there are.
+ * Digest of a set of entries (claim R18): two nodes that hold the same entries of an owner have the same digest, in
+ * whatever order they learnt them. A sum and not an exclusive or, so that an entry counted twice shows.
+ * Each change costs the same, however many entries there are.
  */
-export class RegistrationDigest {
+export class EntryDigest {
   private high = 0;
   private low = 0;
 
-  add(hash: RecordHash): void {
+  add(hash: EntryHash): void {
     this.high = (this.high + hash.high) | 0;
     this.low = (this.low + hash.low) | 0;
   }
 
-  remove(hash: RecordHash): void {
+  remove(hash: EntryHash): void {
     this.high = (this.high - hash.high) | 0;
     this.low = (this.low - hash.low) | 0;
   }

@@ -1,16 +1,16 @@
 import type { Pid } from '../process/pid';
 import { compareStamps, type Stamp } from '../process/hlc';
+import type { EntryEnvelope } from './entry';
 
 /** What sort of device process a record names. */
 export type DeviceKind = 'station' | 'gateway' | 'media-resource' | 'conference';
 
 /**
  * One entry of the registration information that nodes tell each other: a device process, the digits that
- * lead to it, and where the device is. Its owner is the node of its PID, in the incarnation `boot`.
+ * lead to it, and where the device is. Its owner is the node of its PID, in the incarnation `boot`. Its key is the binding
+ * key: the same at two owners means that the device has moved (design: superseded).
  */
-export interface RegistrationRecord {
-  /** Binding key: unique within an owner; the same key at two owners means that the device has moved (design: superseded). */
-  readonly key: string;
+export interface RegistrationRecord extends EntryEnvelope {
   readonly kind: DeviceKind;
   /** Device name, as configured. */
   readonly device: string;
@@ -19,16 +19,10 @@ export interface RegistrationRecord {
   /** `+sip.instance`, else the canonical contact; the device name for what does not register. */
   readonly instance: string;
   readonly pid: Pid;
-  /** Incarnation of the owner when it made the PID. */
-  readonly boot: number;
   /** Contact URI of the device. */
   readonly contact: string;
   /** Where requests to the device really go: `udp:127.0.0.1:5062`. */
   readonly address: string;
-  /** When the device last registered; the newest is tried first (R11, R12). */
-  readonly stamp: Stamp;
-  /** Milliseconds since the epoch; 0 for what does not expire. */
-  readonly expiresAt: number;
   /** MAC address of the device, `00:11:22:aa:bb:cc`, when it is configured or the device has reported it (claim R16). */
   readonly mac?: string;
   /** There when the device was given its number (claim R16). */
@@ -55,9 +49,4 @@ export type DeletionReason = (typeof DELETION_REASONS)[number];
 /** The reason of a deletion as its owner gives it; `undefined` for what others make of its silence. */
 export function deletionReason(text: unknown): DeletionReason | undefined {
   return DELETION_REASONS.find((reason) => reason === text);
-}
-
-/** The node that a record's PID belongs to. */
-export function ownerOf(record: RegistrationRecord): number {
-  return Number(record.pid.slice(0, record.pid.indexOf('.')));
 }

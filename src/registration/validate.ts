@@ -1,6 +1,7 @@
 import type { Stamp } from '../process/hlc';
 import { isPid } from '../process/pid';
 import { MAX_IDENTITY_LENGTH } from './binding-key';
+import type { Entry, TextEntry } from './entry';
 import type { DeviceKind, RegistrationRecord } from './record';
 
 const MAX_NAME_LENGTH = 256;
@@ -59,7 +60,8 @@ function isAssignment(value: unknown): boolean {
 const FIELDS = 11;
 const KINDS: ReadonlySet<unknown> = new Set<DeviceKind>(['station', 'gateway', 'media-resource', 'conference']);
 
-function isKind(value: unknown): value is DeviceKind {
+/** A kind of device process. */
+export function isDeviceKind(value: unknown): value is DeviceKind {
   return KINDS.has(value);
 }
 
@@ -73,7 +75,7 @@ export function isRegistrationRecord(value: unknown): value is RegistrationRecor
     isObject(value) &&
     fieldsOf(value) === FIELDS + Number(value.mac !== undefined) + Number(value.assignment !== undefined) &&
     isKey(value.key) &&
-    isKind(value.kind) &&
+    isDeviceKind(value.kind) &&
     isText(value.device, MAX_NAME_LENGTH) &&
     isLines(value.lines) &&
     isText(value.instance, MAX_IDENTITY_LENGTH) &&
@@ -88,4 +90,31 @@ export function isRegistrationRecord(value: unknown): value is RegistrationRecor
     (value.mac === undefined || (typeof value.mac === 'string' && MAC.test(value.mac))) &&
     (value.assignment === undefined || isAssignment(value.assignment))
   );
+}
+
+const TEXT_ENTRY_FIELDS = 7;
+/** Bytes are at most three times as many. */
+export const MAX_BODY_LENGTH = 4096;
+const KIND = /^[a-z][a-z-]{0,31}$/;
+
+/** The same for an entry whose body is not understood here. */
+export function isTextEntry(value: unknown): value is TextEntry {
+  return (
+    isObject(value) &&
+    fieldsOf(value) === TEXT_ENTRY_FIELDS &&
+    isKey(value.key) &&
+    typeof value.kind === 'string' &&
+    KIND.test(value.kind) &&
+    !isDeviceKind(value.kind) &&
+    isCount(value.owner) &&
+    isCount(value.boot) &&
+    isStamp(value.stamp) &&
+    isCount(value.expiresAt) &&
+    isText(value.body, MAX_BODY_LENGTH)
+  );
+}
+
+/** The same for an entry of any kind. */
+export function isEntry(value: unknown): value is Entry {
+  return isObject(value) && 'body' in value ? isTextEntry(value) : isRegistrationRecord(value);
 }

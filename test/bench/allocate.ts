@@ -9,6 +9,7 @@ import { systemClock } from '../../src/process/clock';
 import { HybridClock } from '../../src/process/hlc';
 import { PidAllocator } from '../../src/process/pid';
 import { CompositeSet } from '../../src/registration/composite-set';
+import { EntrySet } from '../../src/registration/entry-set';
 import { DeviceManager } from '../../src/registration/device-manager';
 import { silentLogger } from '../../src/telemetry/logger';
 import { silentMetrics } from '../../src/telemetry/metrics';
@@ -63,6 +64,7 @@ class BenchNode {
       clock: systemClock,
       hybridClock,
       composite,
+      entries: new EntrySet(),
       longestLifeMs: 3_600_000,
       sipAddress: `127.0.0.1:506${number}`,
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },

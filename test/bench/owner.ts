@@ -6,6 +6,7 @@ import { HybridClock } from '../../src/process/hlc';
 import { formatPid } from '../../src/process/pid';
 import { bindingKey } from '../../src/registration/binding-key';
 import { CompositeSet } from '../../src/registration/composite-set';
+import { EntrySet } from '../../src/registration/entry-set';
 import type { RegistrationRecord } from '../../src/registration/record';
 import { answer } from './probe';
 
@@ -51,6 +52,7 @@ async function main(): Promise<void> {
     clock: systemClock,
     hybridClock,
     composite,
+    entries: new EntrySet(),
     longestLifeMs: 3_600_000,
     sipAddress: '127.0.0.1:9',
     log: { info: say, warn: say, error: say },

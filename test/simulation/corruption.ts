@@ -1,4 +1,5 @@
 import type { NodeProtocol } from '../../src/cluster/protocol/node-protocol';
+import { isDevice } from '../../src/registration/entry';
 import type { CompositeSet } from '../../src/registration/composite-set';
 import type { Random } from './random';
 
@@ -18,7 +19,7 @@ export function corruptReplica(
   lost: (peer: number) => void,
 ): boolean {
   const peer = random.pick([...(protocol?.peers ?? [])].filter((each) => each.synced && each.table.count > 0));
-  const record = random.pick(peer?.table.records() ?? []);
+  const record = random.pick((peer?.table.all() ?? []).filter(isDevice));
   if (peer === undefined || record === undefined) return false;
   lost(peer.node);
   const dice = random.below(4);

@@ -7,6 +7,7 @@ import { Ticker } from '../../src/cluster/ticker';
 import { compareStamps, HybridClock } from '../../src/process/hlc';
 import { formatPid, type Pid } from '../../src/process/pid';
 import { CompositeSet, type RegistrationChange } from '../../src/registration/composite-set';
+import { isDevice } from '../../src/registration/entry';
 import { deletionReason, type DeletionReason, type RegistrationRecord } from '../../src/registration/record';
 import type { Agenda } from './agenda';
 import { corruptReplica } from './corruption';
@@ -327,10 +328,11 @@ export class SimulatedNode {
       }
       this.events.push(effect);
       this.world.seen.add(kindOf(effect));
-      if (effect.type === 'put') this.composite.put(effect.owner, effect.record);
+      if (effect.type === 'put' && isDevice(effect.entry)) this.composite.put(effect.owner, effect.entry);
       if (effect.type === 'delete') this.composite.delete(effect.owner, effect.key, effect.reason);
       if (effect.type === 'purge') this.composite.purge(effect.owner, effect.reason);
-      if (effect.type === 'put' && this.world.mutation.hearsay === true) this.believe(effect.record);
+      if (effect.type === 'put' && isDevice(effect.entry) && this.world.mutation.hearsay === true)
+        this.believe(effect.entry);
       if (effect.type === 'own-moved') this.withdraw(effect.key);
       if (effect.type === 'own-back') this.takeBack(effect.key);
       if (effect.type === 'own-settled') this.settle(effect.key);

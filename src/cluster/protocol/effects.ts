@@ -1,4 +1,5 @@
-import type { DeletionReason, RegistrationRecord } from '../../registration/record';
+import type { Entry } from '../../registration/entry';
+import type { DeletionReason } from '../../registration/record';
 import type { Grave } from './graves';
 import type { Destination, ProtocolMessage } from './messages';
 
@@ -8,11 +9,11 @@ export type OfflineReason = 'silent' | 'goodbye' | 'restarted';
 export type Report =
   | 'clock-ahead'
   | 'stamp-ahead'
-  | 'record-refused'
+  | 'entry-refused'
   | 'digest-differs'
   | 'too-many-peers'
   | 'too-many-deltas'
-  | 'own-record-refused'
+  | 'own-entry-refused'
   | 'outlived'
   | 'paused';
 
@@ -20,7 +21,7 @@ export type Report =
 export type Effect =
   | { readonly type: 'publish'; readonly to: Destination; readonly message: ProtocolMessage }
   /** Entries of other nodes. */
-  | { readonly type: 'put'; readonly owner: number; readonly record: RegistrationRecord }
+  | { readonly type: 'put'; readonly owner: number; readonly entry: Entry }
   | { readonly type: 'delete'; readonly owner: number; readonly key: string; readonly reason: string }
   | { readonly type: 'purge'; readonly owner: number; readonly reason: string }
   /** The device of our own entry has registered elsewhere since: take it off the table, reason `moved`, and keep the binding. */

@@ -1,5 +1,6 @@
 import { compareStamps, type Stamp } from '../../process/hlc';
-import type { DeletionReason, RegistrationRecord } from '../../registration/record';
+import type { Entry } from '../../registration/entry';
+import type { DeletionReason } from '../../registration/record';
 
 /** That entries of a key are dead up to a stamp, and why. */
 export interface Grave {
@@ -41,10 +42,7 @@ export class Graves {
   }
 
   /** The entry as it was is dead. One that does not expire is put back by its owner at will, and has no grave. */
-  bury(
-    { key, stamp, expiresAt }: Pick<RegistrationRecord, 'key' | 'stamp' | 'expiresAt'>,
-    reason: DeletionReason,
-  ): void {
+  bury({ key, stamp, expiresAt }: Pick<Entry, 'key' | 'stamp' | 'expiresAt'>, reason: DeletionReason): void {
     if (expiresAt === 0) return;
     const present = this.graves.get(key);
     if (present !== undefined && compareStamps(present.stamp, stamp) >= 0) return;
@@ -57,7 +55,7 @@ export class Graves {
   }
 
   /** The grave of this very entry, or of a newer one of its key. */
-  of({ key, stamp }: Pick<RegistrationRecord, 'key' | 'stamp'>): Grave | undefined {
+  of({ key, stamp }: Pick<Entry, 'key' | 'stamp'>): Grave | undefined {
     const grave = this.graves.get(key);
     return grave === undefined || compareStamps(stamp, grave.stamp) > 0 ? undefined : grave;
   }

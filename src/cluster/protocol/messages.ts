@@ -1,5 +1,6 @@
 import type { Stamp } from '../../process/hlc';
-import type { DeletionReason, RegistrationRecord } from '../../registration/record';
+import type { Entry } from '../../registration/entry';
+import type { DeletionReason } from '../../registration/record';
 
 /** What every message says of its sender. `token` tells two processes apart that run with the same number and incarnation. */
 export interface Header {
@@ -58,7 +59,7 @@ export interface Known extends Header {
 }
 
 export type Change =
-  | { readonly op: 'put'; readonly record: RegistrationRecord }
+  | { readonly op: 'put'; readonly entry: Entry }
   /** A refresh: the entry stays as it is but for these. */
   | { readonly op: 'stamp'; readonly key: string; readonly stamp: Stamp; readonly expiresAt: number }
   | { readonly op: 'delete'; readonly key: string; readonly reason: DeletionReason };
@@ -106,7 +107,7 @@ export interface Chunk extends Header {
   readonly last: boolean;
   /** Digest of the whole snapshot. */
   readonly digest: string;
-  readonly records: readonly RegistrationRecord[];
+  readonly entries: readonly Entry[];
   /** The snapshot asked for is forgotten: begin again. */
   readonly gone: boolean;
 }

@@ -1,6 +1,8 @@
 import { compareStamps, type HybridClock } from '../../process/hlc';
-import { ownerOf, type DeletionReason, type RegistrationRecord } from '../../registration/record';
-import { isRegistrationRecord } from '../../registration/validate';
+import { isDevice, ownerOf, type Entry } from '../../registration/entry';
+import { entryBytes } from '../../registration/entry-size';
+import type { DeletionReason } from '../../registration/record';
+import { isEntry } from '../../registration/validate';
 import { Context, type Self } from './context';
 import type { Effect } from './effects';
 import type { Grave } from './graves';
@@ -8,8 +10,7 @@ import { Membership, rankOf } from './membership';
 import type { Gone, Poll, ProtocolMessage } from './messages';
 import type { Peer } from './peer';
 import { Replication } from './replication';
-import { recordBytes } from './sizes';
-import { MAX_RECORD_BYTES, TICK_INTERVAL_MS } from './timing';
+import { MAX_ENTRY_BYTES, TICK_INTERVAL_MS } from './timing';
 
 /**
  * The protocol between the nodes as a state machine: messages, the passing of time and changes of our own entries
@@ -70,17 +71,19 @@ export class NodeProtocol {
   }
 
   /** A local entry was made or refreshed. It goes out with the next batch: see `changesWaiting`. */
-  localPut(record: RegistrationRecord): Effect[] {
+  localPut(entry: Entry): Effect[] {
     if (this.ended) return [];
-    const refused = this.refusal(record);
+    const refused = this.refusal(entry);
     if (refused !== undefined) {
-      this.context.report('own-record-refused', this.context.self.node, `${record.key}: ${refused}`);
+      this.context.report('own-entry-refused', this.context.self.node, `${entry.key}: ${refused}`);
       return this.done();
     }
-    this.context.hybridClock.merge(record.stamp);
-    this.context.own.put(record);
-    this.context.ownership.put(record);
-    this.compareWithGrave(record);
+    this.context.hybridClock.merge(entry.stamp);
+    this.context.own.put(entry);
+    if (isDevice(entry)) {
+      this.context.ownership.put(entry);
+      this.compareWithGrave(entry);
+    }
     if (this.context.own.full) this.context.flush();
     return this.done();
   }
@@ -88,14 +91,14 @@ export class NodeProtocol {
   /** A local entry is gone. */
   localDelete(key: string, reason: DeletionReason): Effect[] {
     if (this.ended) return [];
-    const record = this.context.own.delete(key, reason);
-    if (record !== undefined && reason === 'unregistered') this.replication.bury(record, reason);
+    const entry = this.context.own.delete(key, reason);
+    if (entry !== undefined && isDevice(entry) && reason === 'unregistered') this.replication.bury(entry, reason);
     if (this.context.own.full) this.context.flush();
     return this.done();
   }
 
   /** What an earlier process of ours knew that devices had ended; `expiresAt`: until when it could come back. */
-  restoreGraves(graves: Iterable<Pick<RegistrationRecord, 'key' | 'stamp' | 'expiresAt'>>): Effect[] {
+  restoreGraves(graves: Iterable<Pick<Entry, 'key' | 'stamp' | 'expiresAt'>>): Effect[] {
     for (const grave of graves) this.replication.bury(grave, 'unregistered');
     return this.done();
   }
@@ -231,12 +234,12 @@ export class NodeProtocol {
   }
 
   /** One that was restored and is known to be dead goes; else the device has come again since. */
-  private compareWithGrave(record: RegistrationRecord): void {
+  private compareWithGrave(entry: Entry): void {
     const { graves } = this.context;
-    const grave = graves.of(record);
+    const grave = graves.of(entry);
     if (grave !== undefined && this.context.believes(grave.stamp))
-      this.context.emit({ type: 'own-gone', key: record.key, reason: grave.reason });
-    else graves.forget(record.key);
+      this.context.emit({ type: 'own-gone', key: entry.key, reason: grave.reason });
+    else graves.forget(entry.key);
   }
 
   /** What we hold that is known to be dead: unless we have it newer, or the stamp is one that we do not believe. */
@@ -264,12 +267,13 @@ export class NodeProtocol {
     this.ended = true;
   }
 
-  /** Why an own record cannot be told to others: they would refuse it and pull for ever. */
-  private refusal(record: RegistrationRecord): string | undefined {
+  /** Why an own entry cannot be told to others: they would refuse it and pull for ever. */
+  private refusal(entry: Entry): string | undefined {
     const { node, boot } = this.context.self;
-    if (ownerOf(record) !== node || record.boot !== boot) return `${record.pid} boot ${record.boot} is not ours`;
-    if (!isRegistrationRecord(record)) return 'it is malformed';
-    if (recordBytes(record) > MAX_RECORD_BYTES) return 'it is too large';
+    if (ownerOf(entry) !== node || entry.boot !== boot)
+      return `an entry of node ${ownerOf(entry)} boot ${entry.boot} is not ours`;
+    if (!isEntry(entry)) return 'it is malformed';
+    if (entryBytes(entry) > MAX_ENTRY_BYTES) return 'it is too large';
     return undefined;
   }
 }

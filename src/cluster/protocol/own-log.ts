@@ -1,4 +1,5 @@
-import type { DeletionReason, RegistrationRecord } from '../../registration/record';
+import type { Entry } from '../../registration/entry';
+import type { DeletionReason } from '../../registration/record';
 import type { Change } from './messages';
 import { type Batch, RecentChanges } from './recent-changes';
 import { isRefresh, Replica } from './replica';
@@ -29,17 +30,17 @@ export class OwnLog {
     return this.pendingBytes >= MAX_PART_BYTES / 2;
   }
 
-  put(record: RegistrationRecord): void {
-    const previous = this.table.get(record.key);
-    if (!this.table.put(record)) return;
-    this.append(previous !== undefined && isRefresh(previous, record) ? restamp(record) : { op: 'put', record });
+  put(entry: Entry): void {
+    const previous = this.table.get(entry.key);
+    if (!this.table.put(entry)) return;
+    this.append(previous !== undefined && isRefresh(previous, entry) ? restamp(entry) : { op: 'put', entry });
   }
 
   /** The entry as it was; `undefined` when there was none. */
-  delete(key: string, reason: DeletionReason): RegistrationRecord | undefined {
-    const record = this.table.delete(key);
-    if (record !== undefined) this.append({ op: 'delete', key, reason });
-    return record;
+  delete(key: string, reason: DeletionReason): Entry | undefined {
+    const entry = this.table.delete(key);
+    if (entry !== undefined) this.append({ op: 'delete', key, reason });
+    return entry;
   }
 
   /** The changes that wait, as a batch. */
@@ -58,7 +59,7 @@ export class OwnLog {
     const present = this.snapshots.get(this.flushed);
     if (present !== undefined) return this.used(present, now);
     if (this.snapshots.size >= MAX_SNAPSHOTS) this.forgetOldest();
-    const snapshot = new Snapshot(this.flushed, this.table.digest, this.table.records(), now);
+    const snapshot = new Snapshot(this.flushed, this.table.digest, this.table.all(), now);
     this.snapshots.set(snapshot.sequence, snapshot);
     return snapshot;
   }
@@ -91,6 +92,6 @@ export class OwnLog {
   }
 }
 
-function restamp(record: RegistrationRecord): Change {
-  return { op: 'stamp', key: record.key, stamp: record.stamp, expiresAt: record.expiresAt };
+function restamp({ key, stamp, expiresAt }: Entry): Change {
+  return { op: 'stamp', key, stamp, expiresAt };
 }

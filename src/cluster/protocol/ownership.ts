@@ -1,5 +1,6 @@
 import { compareStamps, type Stamp } from '../../process/hlc';
-import type { DeletionReason, RegistrationRecord } from '../../registration/record';
+import type { Entry } from '../../registration/entry';
+import type { DeletionReason } from '../../registration/record';
 import type { Context } from './context';
 import { POLL_INTERVAL_MS } from './timing';
 
@@ -34,14 +35,14 @@ export class Ownership {
   constructor(private readonly context: Context) {}
 
   /** An own entry was made or refreshed. */
-  put(record: RegistrationRecord): void {
-    this.superseded.delete(record.key);
-    const newer = this.newest(record.key, record.stamp);
-    if (newer !== undefined) this.withdraw(record, newer);
+  put(entry: Entry): void {
+    this.superseded.delete(entry.key);
+    const newer = this.newest(entry.key, entry.stamp);
+    if (newer !== undefined) this.withdraw(entry, newer);
   }
 
   /** Another node has an entry that is to be believed. */
-  heard({ key, stamp }: RegistrationRecord, node: number): void {
+  heard({ key, stamp }: Entry, node: number): void {
     const own = this.context.own.table.get(key);
     if (own !== undefined && compareStamps(stamp, own.stamp) > 0) this.withdraw(own, node);
   }
@@ -87,7 +88,7 @@ export class Ownership {
     for (const superseded of this.superseded.values()) superseded.at = now;
   }
 
-  private withdraw({ key, stamp }: RegistrationRecord, to: number): void {
+  private withdraw({ key, stamp }: Entry, to: number): void {
     this.superseded.delete(key);
     this.superseded.set(key, { stamp, at: this.context.now });
     this.context.emit({ type: 'own-moved', key, to });
@@ -108,10 +109,10 @@ export class Ownership {
     let newest: number | undefined;
     let latest = stamp;
     for (const peer of this.context.peers.values()) {
-      const record = peer.get(key);
-      if (record === undefined || peer.disbelieved.has(key) || compareStamps(record.stamp, latest) <= 0) continue;
+      const entry = peer.get(key);
+      if (entry === undefined || peer.disbelieved.has(key) || compareStamps(entry.stamp, latest) <= 0) continue;
       newest = peer.node;
-      latest = record.stamp;
+      latest = entry.stamp;
     }
     return newest;
   }

@@ -1,4 +1,4 @@
-import type { RegistrationRecord } from '../../registration/record';
+import type { Entry } from '../../registration/entry';
 import { Graves } from './graves';
 import type { Deltas } from './messages';
 import type { RunningPull } from './pull';
@@ -182,7 +182,7 @@ export class Peer {
     return this.table.digest;
   }
 
-  get(key: string): RegistrationRecord | undefined {
+  get(key: string): Entry | undefined {
     return this.table.get(key);
   }
 

@@ -14,8 +14,8 @@ export interface Drop {
 export class RunningPull {
   /** Its sequence; known from the first part on. */
   snapshot: number | undefined;
-  /** Records that have come. */
-  records = 0;
+  /** Entries that have come. */
+  entries = 0;
   drop: Drop | undefined;
   /** When each part was asked for that has not come. */
   private readonly asked = new Map<number, number>();

@@ -1,10 +1,11 @@
 import { compareStamps } from '../../process/hlc';
-import { recordHash, RegistrationDigest, type RecordHash } from '../../registration/digest';
+import { EntryDigest, entryHash, type EntryHash } from '../../registration/digest';
+import { isDevice, type Entry } from '../../registration/entry';
 import { sameAssignment, type RegistrationRecord } from '../../registration/record';
 
-/** A record with its hash, which is made once. */
-interface Entry extends RecordHash {
-  readonly record: RegistrationRecord;
+/** An entry with its hash, which is made once. */
+interface Held extends EntryHash {
+  readonly entry: Entry;
   high: number;
   low: number;
   /** The pull that last confirmed this entry. */
@@ -13,8 +14,8 @@ interface Entry extends RecordHash {
 
 /** The entries of one node with their digest, which is kept up in constant time for each change. */
 export class Replica {
-  private readonly entries = new Map<string, Entry>();
-  private readonly sum = new RegistrationDigest();
+  private readonly entries = new Map<string, Held>();
+  private readonly sum = new EntryDigest();
   private toAudit = this.entries.values();
 
   get count(): number {
@@ -25,42 +26,42 @@ export class Replica {
     return this.sum.value;
   }
 
-  get(key: string): RegistrationRecord | undefined {
-    return this.entries.get(key)?.record;
+  get(key: string): Entry | undefined {
+    return this.entries.get(key)?.entry;
   }
 
-  records(): RegistrationRecord[] {
-    return Array.from(this.entries.values(), (entry) => entry.record);
+  all(): Entry[] {
+    return Array.from(this.entries.values(), ({ entry }) => entry);
   }
 
   /** `false` when the same entry stood there already. */
-  put(record: RegistrationRecord, mark = 0): boolean {
-    const previous = this.entries.get(record.key);
+  put(entry: Entry, mark = 0): boolean {
+    const previous = this.entries.get(entry.key);
     if (previous !== undefined) {
-      if (sameRecord(previous.record, record)) {
+      if (sameEntry(previous.entry, entry)) {
         previous.mark = mark;
         return false;
       }
       this.sum.remove(previous);
     }
-    const { high, low } = recordHash(record);
-    const entry: Entry = { record, mark, high, low };
-    this.sum.add(entry);
-    this.entries.set(record.key, entry);
+    const { high, low } = entryHash(entry);
+    const held: Held = { entry, mark, high, low };
+    this.sum.add(held);
+    this.entries.set(entry.key, held);
     return true;
   }
 
-  delete(key: string): RegistrationRecord | undefined {
-    const entry = this.entries.get(key);
-    if (entry === undefined) return undefined;
+  delete(key: string): Entry | undefined {
+    const held = this.entries.get(key);
+    if (held === undefined) return undefined;
     this.entries.delete(key);
-    this.sum.remove(entry);
-    return entry.record;
+    this.sum.remove(held);
+    return held.entry;
   }
 
   /** Keys of the entries that the pull `mark` did not confirm; who goes through them may delete them. */
   *unmarked(mark: number): IterableIterator<string> {
-    for (const [key, entry] of this.entries) if (entry.mark !== mark) yield key;
+    for (const [key, held] of this.entries) if (held.mark !== mark) yield key;
   }
 
   /**
@@ -69,16 +70,16 @@ export class Replica {
    */
   audit(entries: number): void {
     for (let audited = 0; audited < entries; audited++) {
-      const { value: entry, done } = this.toAudit.next();
+      const { value: held, done } = this.toAudit.next();
       if (done === true) {
         this.toAudit = this.entries.values();
         return;
       }
-      const { high, low } = recordHash(entry.record);
-      if (high === entry.high && low === entry.low) continue;
-      this.sum.remove(entry);
-      Object.assign(entry, { high, low });
-      this.sum.add(entry);
+      const { high, low } = entryHash(held.entry);
+      if (high === held.high && low === held.low) continue;
+      this.sum.remove(held);
+      Object.assign(held, { high, low });
+      this.sum.add(held);
     }
   }
 
@@ -88,15 +89,18 @@ export class Replica {
   }
 }
 
-/** Nothing but the time of registration and its end differs. */
-export function isRefresh(a: RegistrationRecord, b: RegistrationRecord): boolean {
+/** Nothing but the time at which it was made or confirmed, and its end, differs. */
+export function isRefresh(a: Entry, b: Entry): boolean {
+  if (a.key !== b.key || a.kind !== b.kind || a.boot !== b.boot) return false;
+  if (isDevice(a)) return isDevice(b) && isSameDevice(a, b);
+  return !isDevice(b) && a.owner === b.owner && a.body === b.body;
+}
+
+function isSameDevice(a: RegistrationRecord, b: RegistrationRecord): boolean {
   return (
-    a.key === b.key &&
-    a.kind === b.kind &&
     a.device === b.device &&
     a.instance === b.instance &&
     a.pid === b.pid &&
-    a.boot === b.boot &&
     a.contact === b.contact &&
     a.address === b.address &&
     a.lines.length === b.lines.length &&
@@ -106,6 +110,6 @@ export function isRefresh(a: RegistrationRecord, b: RegistrationRecord): boolean
   );
 }
 
-function sameRecord(a: RegistrationRecord, b: RegistrationRecord): boolean {
+function sameEntry(a: Entry, b: Entry): boolean {
   return compareStamps(a.stamp, b.stamp) === 0 && a.expiresAt === b.expiresAt && isRefresh(a, b);
 }

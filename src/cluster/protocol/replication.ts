@@ -1,4 +1,5 @@
-import { ownerOf, type DeletionReason, type RegistrationRecord } from '../../registration/record';
+import { isDevice, ownerOf, type Entry } from '../../registration/entry';
+import type { DeletionReason } from '../../registration/record';
 import type { Context } from './context';
 import type { Grave } from './graves';
 import type { Change, Chunk, DeadEntry, Deltas, Poll, Pull } from './messages';
@@ -70,7 +71,7 @@ export class Replication {
       part: pull.part,
       last: part?.last ?? false,
       digest: snapshot?.digest ?? '',
-      records: part?.records ?? [],
+      entries: part?.entries ?? [],
       gone: snapshot === undefined,
     });
   }
@@ -84,8 +85,8 @@ export class Replication {
     if (!pull.received(chunk.part, chunk.last)) return;
     pull.kind = 'snapshot';
     pull.snapshot = chunk.snapshot;
-    pull.records += chunk.records.length;
-    for (const record of chunk.records) this.put(peer, record, now, pull.id);
+    pull.entries += chunk.entries.length;
+    for (const entry of chunk.entries) this.put(peer, entry, now, pull.id);
     if (pull.complete) return this.completed(peer, pull, chunk, now);
     this.ask(peer, pull.wanted(now));
   }
@@ -110,17 +111,17 @@ export class Replication {
   }
 
   /** A device has ended its registration: whatever of it is not newer is dead, whoever holds it. */
-  bury(record: Pick<RegistrationRecord, 'key' | 'stamp' | 'expiresAt'>, reason: DeletionReason): void {
-    this.context.graves.bury(record, reason);
+  bury(entry: Pick<Entry, 'key' | 'stamp' | 'expiresAt'>, reason: DeletionReason): void {
+    this.context.graves.bury(entry, reason);
     for (const peer of this.context.peers.values()) {
-      const held = peer.get(record.key);
-      if (held !== undefined && this.graveOf(peer, held) !== undefined) peer.disputed.add(record.key);
+      const held = peer.get(entry.key);
+      if (held !== undefined && this.graveOf(peer, held) !== undefined) peer.disputed.add(entry.key);
     }
   }
 
   /** Why an entry of the peer is dead: its device has ended it, or the peer itself in whatever incarnation. */
-  private graveOf(peer: Peer, record: RegistrationRecord): Grave | undefined {
-    const grave = this.context.graves.of(record) ?? peer.graves.of(record);
+  private graveOf(peer: Peer, entry: Entry): Grave | undefined {
+    const grave = this.context.graves.of(entry) ?? peer.graves.of(entry);
     // Made while a clock was wrong, which has been set right since: it orders nothing.
     return grave !== undefined && this.context.believes(grave.stamp) ? grave : undefined;
   }
@@ -131,8 +132,8 @@ export class Replication {
     peer.disputedAt = now;
     const dead = new Map<DeletionReason, DeadEntry[]>();
     for (const key of [...peer.disputed].slice(0, MAX_DISPUTED_ENTRIES)) {
-      const record = peer.get(key);
-      const grave = record && this.graveOf(peer, record);
+      const entry = peer.get(key);
+      const grave = entry && this.graveOf(peer, entry);
       // Those that are told now are told again last.
       peer.disputed.delete(key);
       if (grave === undefined) continue;
@@ -164,7 +165,7 @@ export class Replication {
 
   /** Entries that the snapshot does not have go. Those of a node that begins anew may be very many, and go as one. */
   private completed(peer: Peer, pull: RunningPull, last: Chunk, now: number): void {
-    if (pull.records > 0 || peer.table.count === 0) {
+    if (pull.entries > 0 || peer.table.count === 0) {
       pull.drop = { last, keys: peer.table.unmarked(pull.id) };
       return this.dropSome(peer, pull.drop, now);
     }
@@ -233,56 +234,58 @@ export class Replication {
   private apply(peer: Peer, change: Change, now: number): void {
     switch (change.op) {
       case 'put':
-        return this.put(peer, change.record, now);
+        return this.put(peer, change.entry, now);
       case 'delete':
         return this.delete(peer, change.key, change.reason);
       case 'stamp': {
-        const record = peer.get(change.key);
+        const entry = peer.get(change.key);
         const { stamp, expiresAt } = change;
-        if (record !== undefined) this.put(peer, { ...record, stamp, expiresAt }, now);
+        if (entry !== undefined) this.put(peer, { ...entry, stamp, expiresAt }, now);
       }
     }
   }
 
-  private put(peer: Peer, record: RegistrationRecord, now: number, mark = 0): void {
-    if (ownerOf(record) !== peer.node || record.boot !== peer.boot) {
-      this.context.report('record-refused', peer.node, `${record.key}: ${record.pid} boot ${record.boot}`);
+  private put(peer: Peer, entry: Entry, now: number, mark = 0): void {
+    if (ownerOf(entry) !== peer.node || entry.boot !== peer.boot) {
+      this.context.report('entry-refused', peer.node, `${entry.key}: of node ${ownerOf(entry)} boot ${entry.boot}`);
       return;
     }
-    if (!peer.table.put(record, mark)) return;
-    this.context.emit({ type: 'put', owner: peer.node, record });
-    if (!this.context.believes(record.stamp)) return this.disbelieve(peer, record, now);
-    peer.disbelieved.delete(record.key);
-    if (this.graveOf(peer, record) !== undefined) {
-      peer.disputed.add(record.key);
+    if (!peer.table.put(entry, mark)) return;
+    this.context.emit({ type: 'put', owner: peer.node, entry });
+    if (!this.context.believes(entry.stamp)) return this.disbelieve(peer, entry, now);
+    peer.disbelieved.delete(entry.key);
+    if (!isDevice(entry)) return;
+    if (this.graveOf(peer, entry) !== undefined) {
+      peer.disputed.add(entry.key);
       return;
     }
-    this.context.graves.forget(record.key);
-    peer.graves.forget(record.key);
-    this.context.ownership.heard(record, peer.node);
+    this.context.graves.forget(entry.key);
+    peer.graves.forget(entry.key);
+    this.context.ownership.heard(entry, peer.node);
   }
 
   /**
    * The clock of its owner runs too far ahead of ours (or ours behind): the entry stands, else the tables would differ, but its
    * stamp is refused. It does not move our own clock, and no entry of ours is given up for it.
    */
-  private disbelieve(peer: Peer, record: RegistrationRecord, now: number): void {
-    peer.disbelieved.add(record.key);
-    this.context.report('stamp-ahead', peer.node, `${record.key}: ${record.stamp.ms - now} ms ahead of our time`);
+  private disbelieve(peer: Peer, entry: Entry, now: number): void {
+    peer.disbelieved.add(entry.key);
+    this.context.report('stamp-ahead', peer.node, `${entry.key}: ${entry.stamp.ms - now} ms ahead of our time`);
   }
 
   private delete(peer: Peer, key: string, reason: DeletionReason | 'snapshot'): void {
     const believed = !peer.disbelieved.delete(key);
-    const record = peer.table.delete(key);
-    if (record === undefined) return;
+    const entry = peer.table.delete(key);
+    if (entry === undefined) return;
     this.context.emit({ type: 'delete', owner: peer.node, key, reason });
+    if (!isDevice(entry)) return;
     this.context.ownership.released(key, reason);
     // A stamp that is far ahead of its time would make whatever comes after it look older than its deletion.
     if (!believed) return;
     // What an incarnation has not restored it may restore yet, and what has moved may come back; the rest is over for all that follow. So
     // may what a snapshot does not have: why it does not was not heard.
     if (reason === 'snapshot') return;
-    if (!CAN_COME_BACK.has(reason) && record.boot === peer.boot) peer.graves.bury(record, reason);
-    if (reason === 'unregistered') this.bury(record, reason);
+    if (!CAN_COME_BACK.has(reason) && entry.boot === peer.boot) peer.graves.bury(entry, reason);
+    if (reason === 'unregistered') this.bury(entry, reason);
   }
 }

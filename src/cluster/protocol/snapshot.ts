@@ -1,9 +1,9 @@
-import type { RegistrationRecord } from '../../registration/record';
-import { recordBytes } from './sizes';
+import type { Entry } from '../../registration/entry';
+import { entryBytes } from '../../registration/entry-size';
 import { MAX_PART_BYTES } from './timing';
 
 export interface SnapshotPart {
-  readonly records: readonly RegistrationRecord[];
+  readonly entries: readonly Entry[];
   /** Nothing comes after it. */
   readonly last: boolean;
 }
@@ -17,7 +17,7 @@ export class Snapshot {
     /** Sequence of the last change that it contains. */
     readonly sequence: number,
     readonly digest: string,
-    private readonly records: readonly RegistrationRecord[],
+    private readonly entries: readonly Entry[],
     public usedAt: number,
   ) {}
 
@@ -25,28 +25,28 @@ export class Snapshot {
   part(number: number): SnapshotPart | undefined {
     const start = this.startOf(number);
     if (start === undefined) return undefined;
-    const end = this.startOf(number + 1) ?? this.records.length;
-    return { records: this.records.slice(start, end), last: end === this.records.length };
+    const end = this.startOf(number + 1) ?? this.entries.length;
+    return { entries: this.entries.slice(start, end), last: end === this.entries.length };
   }
 
   private startOf(number: number): number | undefined {
     for (let known = this.starts.length; known <= number; known++) {
       const end = this.endOf(this.starts[known - 1] ?? 0);
-      if (end === this.records.length) return undefined;
+      if (end === this.entries.length) return undefined;
       this.starts.push(end);
     }
     return this.starts[number];
   }
 
-  /** The end of the part that begins here; it has at least one record when there is one. */
+  /** The end of the part that begins here; it has at least one entry when there is one. */
   private endOf(start: number): number {
     let bytes = 0;
-    for (let index = start; index < this.records.length; index++) {
-      const record = this.records[index];
-      if (record === undefined) break;
-      bytes += recordBytes(record);
+    for (let index = start; index < this.entries.length; index++) {
+      const entry = this.entries[index];
+      if (entry === undefined) break;
+      bytes += entryBytes(entry);
       if (index > start && bytes > MAX_PART_BYTES) return index;
     }
-    return this.records.length;
+    return this.entries.length;
   }
 }

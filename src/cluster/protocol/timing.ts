@@ -25,9 +25,9 @@ export const DROPPED_AT_ONCE = 10_000;
 /** A snapshot that nobody asks for is forgotten. */
 export const SNAPSHOT_IDLE_MS = 10_000;
 export const MAX_SNAPSHOTS = 32;
-/** Records of one chunk or changes of one batch, as they are sent; the envelope stays below 64 kB. */
+/** Entries of one chunk or changes of one batch, as they are sent; the envelope stays below 64 kB. */
 export const MAX_PART_BYTES = 56 * 1024;
-export const MAX_RECORD_BYTES = 16 * 1024;
+export const MAX_ENTRY_BYTES = 16 * 1024;
 /** Changes kept while a snapshot is pulled; beyond it the next poll leads to another pull. */
 export const MAX_BUFFERED_CHANGES = 50_000;
 export const MAX_PEERS = 1_024;

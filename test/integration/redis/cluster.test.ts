@@ -3,6 +3,7 @@ import { RedisBus } from '../../../src/cluster/redis/redis-bus';
 import { systemClock } from '../../../src/process/clock';
 import { HybridClock } from '../../../src/process/hlc';
 import { CompositeSet } from '../../../src/registration/composite-set';
+import { EntrySet } from '../../../src/registration/entry-set';
 import { eventuallyTrue } from '../../support/eventually';
 import { RedisServer } from '../../support/redis';
 import { Scope } from '../../support/scope';
@@ -30,6 +31,7 @@ class Node {
       clock: systemClock,
       hybridClock: this.hybridClock,
       composite: this.composite,
+      entries: new EntrySet(),
       longestLifeMs: 3_600_000,
       sipAddress: `127.0.0.1:506${number}`,
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },

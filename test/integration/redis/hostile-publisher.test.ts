@@ -5,6 +5,7 @@ import { RedisBus } from '../../../src/cluster/redis/redis-bus';
 import { systemClock } from '../../../src/process/clock';
 import { HybridClock } from '../../../src/process/hlc';
 import { CompositeSet } from '../../../src/registration/composite-set';
+import { EntrySet } from '../../../src/registration/entry-set';
 import { createMetrics } from '../../../src/telemetry/metrics';
 import { eventuallyTrue } from '../../support/eventually';
 import { RedisServer } from '../../support/redis';
@@ -30,6 +31,7 @@ describe('a foreign publisher on the Redis of a running cluster', () => {
       clock: systemClock,
       hybridClock,
       composite,
+      entries: new EntrySet(),
       longestLifeMs: 3_600_000,
       sipAddress: `127.0.0.1:506${number}`,
       metrics,

@@ -442,7 +442,7 @@ describe('claim R18: what went wrong unseen shows in sequence and digest', () =>
     world.runFor(1_500);
     expect(world.node(2).composite.count(1)).toBe(0);
     expect(world.node(1).events).toContainEqual(
-      expect.objectContaining({ type: 'report', report: 'own-record-refused' }),
+      expect.objectContaining({ type: 'report', report: 'own-entry-refused' }),
     );
     expect(world.node(2).protocol?.converged).toBe(true);
   });

@@ -4,6 +4,7 @@ import type { ClusterLog } from '../../../src/cluster/options';
 import { SimulatedClock } from '../../../src/process/clock';
 import { HybridClock } from '../../../src/process/hlc';
 import { CompositeSet } from '../../../src/registration/composite-set';
+import { EntrySet } from '../../../src/registration/entry-set';
 import type { RegistrationRecord } from '../../../src/registration/record';
 
 const quiet: ClusterLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -26,6 +27,7 @@ class Site {
       clock: this.clock,
       hybridClock,
       composite,
+      entries: new EntrySet(),
       longestLifeMs: 3_600_000,
       sipAddress: `127.0.0.1:506${node}`,
       log: quiet,

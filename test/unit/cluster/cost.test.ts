@@ -5,6 +5,7 @@ import type { ClusterLog } from '../../../src/cluster/options';
 import { SimulatedClock } from '../../../src/process/clock';
 import { HybridClock } from '../../../src/process/hlc';
 import { CompositeSet } from '../../../src/registration/composite-set';
+import { EntrySet } from '../../../src/registration/entry-set';
 import { silentMetrics } from '../../../src/telemetry/metrics';
 
 const quiet: ClusterLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -67,7 +68,17 @@ async function costOf(nodes: number): Promise<Cost> {
       new HybridClock(node, () => clock.now()),
     ];
     const cluster = new Cluster({
-      ...{ node, clusterName: 'acme', secret: 'secret', bus, clock, hybridClock: stamps, composite, log: quiet },
+      ...{
+        node,
+        clusterName: 'acme',
+        secret: 'secret',
+        bus,
+        clock,
+        hybridClock: stamps,
+        composite,
+        entries: new EntrySet(),
+        log: quiet,
+      },
       longestLifeMs: 3_600_000,
       sipAddress: `127.0.0.1:506${node}`,
       metrics: {

@@ -1,10 +1,13 @@
 import fc from 'fast-check';
 import { Envelope, MAX_MESSAGE_BYTES } from '../../../src/cluster/envelope';
 import type { Chunk, Deltas, Poll } from '../../../src/cluster/protocol/messages';
-import { changeBytes, recordBytes } from '../../../src/cluster/protocol/sizes';
+import { changeBytes } from '../../../src/cluster/protocol/sizes';
 import { writeMessage } from '../../../src/cluster/wire';
 import { sign } from '../../../src/process/hmac';
+import type { Entry, TextEntry } from '../../../src/registration/entry';
+import { entryBytes } from '../../../src/registration/entry-size';
 import type { RegistrationRecord } from '../../../src/registration/record';
+import { MAX_BODY_LENGTH } from '../../../src/registration/validate';
 
 const header = { node: 1, boot: 1_700_000_000_000, token: 'abc', at: { ms: 1_700_000_000_000, counter: 0, node: 1 } };
 const poll: Poll = {
@@ -34,6 +37,11 @@ const alice: RegistrationRecord = {
   stamp: header.at,
   expiresAt: 1_700_000_120_000,
 };
+/** Of a kind that this node does not know. */
+const news: TextEntry = {
+  ...{ key: 'lamp/1000', kind: 'lamp', owner: 1, boot: header.boot, stamp: header.at, expiresAt: 0 },
+  body: '{"colour":"green"}',
+};
 const deltas: Deltas = {
   type: 'deltas',
   ...header,
@@ -41,7 +49,7 @@ const deltas: Deltas = {
   changes: [
     {
       op: 'put',
-      record: alice,
+      entry: alice,
     },
     { op: 'stamp', key: 'k', stamp: header.at, expiresAt: 0 },
     { op: 'delete', key: 'k', reason: 'moved' },
@@ -55,7 +63,7 @@ const chunk: Chunk = {
   part: 0,
   last: true,
   digest: '00000000000000ff',
-  records: [alice, { ...alice, key: 'another', kind: 'gateway', lines: [] }],
+  entries: [alice, { ...alice, key: 'another', kind: 'gateway', lines: [] }, news],
   gone: false,
 };
 const envelope = new Envelope('acme', 'secret');
@@ -69,13 +77,13 @@ function seal(message: Poll | Deltas | Chunk, by = envelope, channel = 'c'): str
 /** What somebody could send who knows the secret. */
 function sealAny(value: unknown): string {
   const json = JSON.stringify(value);
-  return `tandem3 ${sign('secret', ['tandem3', 'acme', 'c', json])} ${json}`;
+  return `tandem4 ${sign('secret', ['tandem4', 'acme', 'c', json])} ${json}`;
 }
 
-function written(message: Chunk): Record<string, unknown> & { records: unknown[][] } {
-  return JSON.parse(writeMessage(message)) as Record<string, unknown> & { records: unknown[][] };
+function written(message: Chunk): Record<string, unknown> & { entries: unknown[][] } {
+  return JSON.parse(writeMessage(message)) as Record<string, unknown> & { entries: unknown[][] };
 }
-const row = written(chunk).records[0]!;
+const [row, , newsRow] = written(chunk).entries as [unknown[], unknown[], unknown[]];
 
 describe('messages between nodes are authenticated, versioned, bounded and validated', () => {
   it.each([poll, deltas, chunk])('what was sealed is opened again ($type)', (message) => {
@@ -92,14 +100,14 @@ describe('messages between nodes are authenticated, versioned, bounded and valid
   });
 
   it('another version is not understood', () => {
-    expect(envelope.open('c', seal(poll).replace('tandem3', 'tandem1'))).toEqual({ ok: false, refusal: 'version' });
+    expect(envelope.open('c', seal(poll).replace('tandem4', 'tandem1'))).toEqual({ ok: false, refusal: 'version' });
   });
 
   it('what is too large is neither sent nor read', () => {
     const key = 'k'.repeat(MAX_MESSAGE_BYTES);
     const large: Deltas = { ...deltas, changes: [{ op: 'delete', key, reason: 'moved' }] };
     expect(envelope.seal('c', large)).toBeUndefined();
-    expect(envelope.open('c', `tandem3 x ${key}`)).toEqual({ ok: false, refusal: 'too-large' });
+    expect(envelope.open('c', `tandem4 x ${key}`)).toEqual({ ok: false, refusal: 'too-large' });
   });
 
   it.each([
@@ -117,11 +125,17 @@ describe('messages between nodes are authenticated, versioned, bounded and valid
     ['a re-stamp with a negative counter', { ...deltas, changes: [['stamp', 'k', 1, -1, 1, 0]] }],
     ['a key with a line break', { ...deltas, changes: [['stamp', 'k\n', 1, 1, 1, 0]] }],
     ['changes that are no list', { ...deltas, changes: 'all' }],
-    ['one bad record among good ones', { ...written(chunk), records: [row, row, row.slice(1)] }],
-    ['a record of a device that is a number', { ...written(chunk), records: [row.with(2, 7)] }],
-    ['a record with a wrong PID', { ...written(chunk), records: [row.with(5, '1.xx.1')] }],
-    ['a chunk without records', { ...written(chunk), records: undefined }],
+    ['one bad record among good ones', { ...written(chunk), entries: [row, row, row.slice(1)] }],
+    ['a record of a device that is a number', { ...written(chunk), entries: [row.with(2, 7)] }],
+    ['a record with a wrong PID', { ...written(chunk), entries: [row.with(5, '1.xx.1')] }],
+    ['a chunk without records', { ...written(chunk), entries: undefined }],
     ['a chunk with a negative part', { ...written(chunk), part: -1 }],
+    ['an entry of a device without its fields', { ...written(chunk), entries: [newsRow.with(1, 'station')] }],
+    ['a kind that is no word', { ...written(chunk), entries: [newsRow.with(1, 'LAMP 1')] }],
+    ['an owner that is no number', { ...written(chunk), entries: [newsRow.with(2, 'me')] }],
+    ['a body that is no text', { ...written(chunk), entries: [newsRow.with(8, { colour: 'green' })] }],
+    ['a body that is too long', { ...written(chunk), entries: [newsRow.with(8, 'x'.repeat(MAX_BODY_LENGTH + 1))] }],
+    ['an entry with more to it', { ...written(chunk), entries: [[...newsRow, 1]] }],
     ['no changes', { ...deltas, changes: [] }],
     ['a stamp that is no stamp', { ...poll, at: { ms: 'now', counter: 0, node: 1 } }],
     ['a PID that is none', { type: 'request', ...header, id: '1', pid: 'mp.1', targetBoot: 1, body: null }],
@@ -132,7 +146,7 @@ describe('messages between nodes are authenticated, versioned, bounded and valid
   it('nothing that arrives throws', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 300 }), fc.boolean(), (text, prefixed) => {
-        expect(envelope.open('c', prefixed ? `tandem3 ${text}` : text).ok).toBe(false);
+        expect(envelope.open('c', prefixed ? `tandem4 ${text}` : text).ok).toBe(false);
       }),
     );
   });
@@ -145,8 +159,13 @@ describe('messages between nodes are authenticated, versioned, bounded and valid
     );
   });
 
+  it('an entry of a kind that this node does not know is opened like any other, with its body as it came', () => {
+    const opened = envelope.open('c', seal({ ...deltas, changes: [{ op: 'put', entry: news }] }));
+    expect(opened).toMatchObject({ ok: true, message: { changes: [{ op: 'put', entry: news }] } });
+  });
+
   it('the key of a record travels only when it does not follow from device and instance', () => {
-    expect(written(chunk).records.map(([key]) => key)).toEqual([0, 'another']);
+    expect(written(chunk).entries.map(([key]) => key)).toEqual([0, 'another', 'lamp/1000']);
   });
 
   it('what a record or a change takes is never thought less than it is, whatever its characters', () => {
@@ -156,8 +175,10 @@ describe('messages between nodes are authenticated, versioned, bounded and valid
       fc.property(text, text, text, fc.array(text), (key, device, contact, lines) => {
         if (/[\p{Cc}\p{Cs}]/u.test(key + device + contact + lines.join(''))) return;
         const record = { ...alice, key, device, contact, lines, expiresAt: Number.MAX_SAFE_INTEGER };
-        const [written] = (JSON.parse(writeMessage({ ...chunk, records: [record] })) as { records: unknown[] }).records;
-        expect(bytes(written)).toBeLessThan(recordBytes(record));
+        for (const entry of [record, { ...news, key, kind: device, body: contact }] as Entry[]) {
+          const { entries } = JSON.parse(writeMessage({ ...chunk, entries: [entry] })) as { entries: unknown[] };
+          expect(bytes(entries[0])).toBeLessThan(entryBytes(entry));
+        }
         const stamp = { op: 'stamp', key, stamp: record.stamp, expiresAt: record.expiresAt } as const;
         const changes = (JSON.parse(writeMessage({ ...deltas, changes: [stamp] })) as { changes: unknown[] }).changes;
         expect(bytes(changes[0])).toBeLessThan(changeBytes(stamp));

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { bindingKey } from '../../../src/registration/binding-key';
 import { CompositeSet } from '../../../src/registration/composite-set';
 import { DeviceManager } from '../../../src/registration/device-manager';
-import { recordHash, RegistrationDigest } from '../../../src/registration/digest';
+import { entryHash, EntryDigest } from '../../../src/registration/digest';
 import { RecordIndex } from '../../../src/digit-analysis/record-index';
 import { isRegistrationRecord } from '../../../src/registration/validate';
 import { NOW, record } from './support';
@@ -19,20 +19,20 @@ describe('claim R18: the digest of a set of records', () => {
   const records = [record('a', '1.dp.1'), record('b', '1.dp.2'), record('c', '1.dp.3')];
 
   test('does not depend on the order', () => {
-    const [one, two] = [new RegistrationDigest(), new RegistrationDigest()];
-    for (const each of records) one.add(recordHash(each));
-    for (const each of [...records].reverse()) two.add(recordHash(each));
+    const [one, two] = [new EntryDigest(), new EntryDigest()];
+    for (const each of records) one.add(entryHash(each));
+    for (const each of [...records].reverse()) two.add(entryHash(each));
     expect(two.value).toBe(one.value);
   });
 
   test('is as if a removed record had never been there', () => {
-    const digest = new RegistrationDigest();
+    const digest = new EntryDigest();
     const empty = digest.value;
-    const [first, second] = records.map(recordHash);
+    const [first, second] = records.map(entryHash);
     digest.add(first!);
     digest.add(second!);
     digest.remove(first!);
-    const alone = new RegistrationDigest();
+    const alone = new EntryDigest();
     alone.add(second!);
     expect(digest.value).toBe(alone.value);
     digest.remove(second!);
@@ -40,16 +40,16 @@ describe('claim R18: the digest of a set of records', () => {
   });
 
   test('shows a record that is there twice', () => {
-    const digest = new RegistrationDigest();
-    digest.add(recordHash(records[0]!));
-    digest.add(recordHash(records[0]!));
-    expect(digest.value).not.toBe(new RegistrationDigest().value);
+    const digest = new EntryDigest();
+    digest.add(entryHash(records[0]!));
+    digest.add(entryHash(records[0]!));
+    expect(digest.value).not.toBe(new EntryDigest().value);
   });
 
   test('changes with everything that nodes must agree on, and not with the expiry', () => {
     const base = record('a', '1.dp.1');
-    const hash = recordHash(base);
-    expect(recordHash({ ...base, expiresAt: 1 })).toEqual(hash);
+    const hash = entryHash(base);
+    expect(entryHash({ ...base, expiresAt: 1 })).toEqual(hash);
     const others = [
       { pid: '1.dp.2' as const },
       { boot: 8 },
@@ -58,8 +58,8 @@ describe('claim R18: the digest of a set of records', () => {
       { address: 'udp:10.0.0.8:1' },
       { stamp: { ms: NOW, counter: 1, node: 1 } },
     ];
-    for (const change of others) expect(recordHash({ ...base, ...change })).not.toEqual(hash);
-    const split = recordHash({ ...base, contact: `${base.contact}u`, address: base.address.slice(1) });
+    for (const change of others) expect(entryHash({ ...base, ...change })).not.toEqual(hash);
+    const split = entryHash({ ...base, contact: `${base.contact}u`, address: base.address.slice(1) });
     expect(split).not.toEqual(hash);
   });
 
@@ -69,7 +69,7 @@ describe('claim R18: the digest of a set of records', () => {
     const [ones, twos] = [new Array<number>(32).fill(0), new Array<number>(32).fill(0)];
     const records = 20_000;
     for (let at = 0; at < records; at++) {
-      const { high, low } = recordHash({ ...base, stamp: { ...base.stamp, ms: NOW + at } });
+      const { high, low } = entryHash({ ...base, stamp: { ...base.stamp, ms: NOW + at } });
       hashes.add(`${high}/${low}`);
       for (let bit = 0; bit < 32; bit++) {
         ones[bit]! += (high >>> bit) & 1;
