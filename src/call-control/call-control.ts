@@ -1,5 +1,6 @@
 import type { DeviceProcess, IncomingCall } from '../device/device-process';
 import { partyAt } from '../device/party';
+import { admit, mayCall } from '../line/lines';
 import { parsePid } from '../process/pid';
 import { isSdp } from '../sdp';
 import { formatReasons } from '../sip/reason';
@@ -20,6 +21,12 @@ import type { Route } from './core/signals';
 const DEFAULT_REFRESH_SECONDS = 1800;
 /** Calls with a node that is gone are asked for so often, ms: it may be cut off from the bus only. */
 const GONE_NODE_PROBE_MS = 20_000;
+
+interface Refusal {
+  readonly status: number;
+  readonly reason?: string;
+  readonly headers: Headers;
+}
 
 /** All calls of this node: takes what device processes hand over, and ends what is left when the node stops. */
 export class CallControl {
@@ -54,7 +61,8 @@ export class CallControl {
     const refusal = this.refusalOf(call);
     if (refusal === undefined) return false;
     this.deps.hooks?.refused?.(refusal.status);
-    call.session.reject(refusal.status, { headers: refusal.headers });
+    const { status, ...told } = refusal;
+    call.session.reject(status, told);
     return true;
   }
 
@@ -62,7 +70,8 @@ export class CallControl {
   private begin(call: IncomingCall, spoken: string | undefined): void {
     if (call.pid !== undefined && spoken !== undefined) this.abilities.note(call.pid, spoken, call.sdp);
     const lookUp: LookUp = (asked) => (asked === undefined ? this.routeOf(call) : this.routeTo(asked));
-    const process = new CallProcess(this.deps, call, this.factsOf(call), this.abilities, lookUp, (record) =>
+    const admits = (asking: CallProcess, number: string): boolean => this.admits(asking, number);
+    const process = new CallProcess(this.deps, call, this.factsOf(call), this.abilities, lookUp, admits, (record) =>
       this.finished(record),
     );
     this.processes.set(process.pid, process);
@@ -134,11 +143,43 @@ export class CallControl {
     }
   }
 
-  private refusalOf(call: IncomingCall): { readonly status: number; readonly headers: Headers } | undefined {
+  /** Whether a line of a device of ours takes the call of a process; the devices of a line ring for one call as often as they like. */
+  private admits(process: CallProcess, number: string): boolean {
+    const line = this.deps.lines?.of(number);
+    if (line?.busyTrigger === undefined) return true;
+    const { busyTrigger } = line;
+    const calls = this.callsOf(number).filter((id) => id !== process.lineCall);
+    if (admit(line, calls.length) === 'ok') return true;
+    this.deps.log.info({ call: process.pid, line: number, calls, busyTrigger }, 'call: the line is busy');
+    return false;
+  }
+
+  /** The calls that a line has now, at devices of this node. */
+  private callsOf(number: string): string[] {
+    const processes = [...this.processes.values()].filter((process) => process.lines.includes(number));
+    return [...new Set(processes.map(({ lineCall }) => lineCall))];
+  }
+
+  /** A station may not have more calls on its line than that takes. */
+  private tooManyCalls({ from, caller }: IncomingCall): boolean {
+    const line = from.kind === 'station' ? this.deps.lines?.of(caller.number) : undefined;
+    if (line?.maxCalls === undefined) return false;
+    const { maxCalls } = line;
+    const calls = this.callsOf(caller.number);
+    if (mayCall(line, calls.length)) return false;
+    this.deps.log.info(
+      { device: from.name, line: caller.number, calls, maxCalls },
+      'call: its line has its most calls',
+    );
+    return true;
+  }
+
+  private refusalOf(call: IncomingCall): Refusal | undefined {
     if (this.over || (this.draining && call.from.kind !== 'node'))
       return { status: 503, headers: { 'Retry-After': RETRY_AFTER_SECONDS } };
     if (isTimerTooShort(call.header)) return { status: 422, headers: { 'Min-SE': String(MIN_SE) } };
     if (call.sdp !== undefined && !isSdp(call.sdp)) return { status: 488, headers: {} };
+    if (this.tooManyCalls(call)) return { status: 403, reason: 'Too Many Calls On This Line', headers: {} };
     return undefined;
   }
 
@@ -171,14 +212,15 @@ export class CallControl {
   private routeTo({ number, from, outside }: NonNullable<Parameters<LookUp>[0]>): Route {
     const options = { localOnly: false, ...(outside ? { numbersOnly: true } : {}), from };
     const analysis = this.deps.digitAnalysis.analyse(number, options);
-    if (analysis.type === 'targets') return analysis;
+    if (analysis.type === 'targets') return this.timed(analysis);
     if (analysis.type === 'unknown') return { type: 'refused', status: 404 };
     return { type: 'refused', status: 480, matched: analysis.matched };
   }
 
   private analyse(call: IncomingCall): Route {
     if (call.target !== undefined) {
-      return { type: 'targets', branches: [[destinationOf(call.target, call.dialled)]], matched: call.dialled };
+      const branches = [[destinationOf(call.target, call.dialled)]];
+      return this.timed({ type: 'targets', branches, matched: call.dialled });
     }
     const options = {
       localOnly: call.from.kind === 'node',
@@ -186,11 +228,18 @@ export class CallControl {
       from: call.from.name,
     };
     const analysis = this.deps.digitAnalysis.analyse(call.dialled, options);
-    if (analysis.type === 'targets') return analysis;
+    if (analysis.type === 'targets') return this.timed(analysis);
     // A calling node has an entry that leads here: its next one may be right.
     const headers = call.notMine?.() ?? {};
     if (analysis.type === 'unknown') return { type: 'refused', status: 404, headers };
     return { type: 'refused', status: 480, headers, matched: analysis.matched };
+  }
+
+  /** With how long the number rings that leads there. */
+  private timed(route: Extract<Route, { type: 'targets' }>): Route {
+    const number = route.branches.flat().find(({ kind }) => kind === 'station')?.digits;
+    const noAnswerMs = number === undefined ? undefined : this.deps.lines?.of(number)?.noAnswerMs;
+    return noAnswerMs === undefined ? route : { ...route, noAnswerMs };
   }
 
   private finished(record: CallDetailRecord): void {

@@ -1,6 +1,7 @@
 import type { DeviceRouter } from '../device/device-process';
 import type { DigitAnalysis } from '../digit-analysis/analysis';
 import type { CodecPolicy, PolicyParty } from '../media-control';
+import type { Lines } from '../line/lines';
 import type { MediaResourceManager } from '../media-resource/ports';
 import type { Clock } from '../process/clock';
 import type { Pid, PidAllocator } from '../process/pid';
@@ -27,6 +28,8 @@ export interface CallHooks {
 export interface CallControlDependencies {
   readonly digitAnalysis: DigitAnalysis;
   readonly router: DeviceRouter;
+  /** Left out: no line has limits. */
+  readonly lines?: Lines;
   readonly resources: MediaResourceManager;
   readonly clock: Clock;
   readonly pids: PidAllocator;

@@ -3,6 +3,7 @@ import type { Cluster } from '../cluster/cluster';
 import type { NodeConfig, TandemConfig } from '../config/types';
 import { ClaimFile } from '../device/auto-registration-store';
 import { Devices } from '../device/devices';
+import { Lines } from '../line/lines';
 import { chooseCodecPolicy } from '../media-control';
 import { createMediaResourceManager } from '../media-resource/manager';
 import { chooseMusicSource } from '../media-resource/music-choice';
@@ -131,8 +132,10 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     cluster,
   });
   const recentCalls = new RecentCalls();
+  const lines = new Lines(config.numbers);
   const devices: Devices = new Devices({
     config,
+    lines,
     node,
     boot,
     userAgent,
@@ -161,6 +164,7 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
       },
     },
     router: devices.router,
+    lines,
     resources: manager,
     clock,
     pids,

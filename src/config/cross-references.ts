@@ -5,6 +5,7 @@ import { checkBridges, checkConferences } from './conferences';
 import { checkHiddenRoutes } from './hidden-routes';
 import { checkListeners } from './listeners';
 import { checkMedia } from './media-references';
+import { checkNumbers } from './numbers';
 import { parsePattern, type ParsedPattern } from './pattern-syntax';
 import { formatPath, suggestion, type Path } from './problem';
 import type * as schemas from './schema';
@@ -20,6 +21,7 @@ export interface CheckedSections {
   readonly sites: readonly Entry<z.infer<typeof schemas.siteSchema>>[];
   readonly autoRegistration: z.infer<typeof schemas.autoRegistrationSchema> | undefined;
   readonly devices: readonly Entry<z.infer<typeof schemas.deviceSchema>>[];
+  readonly numbers: readonly Entry<z.infer<typeof schemas.numberSchema>>[];
   readonly gateways: readonly Entry<z.infer<typeof schemas.gatewaySchema>>[];
   readonly routes: readonly Entry<z.infer<typeof schemas.routeSchema>>[];
   readonly mediaResources: readonly Entry<z.infer<typeof schemas.mediaResourceSchema>>[];
@@ -103,6 +105,7 @@ export function checkCrossReferences(source: Source, raw: Record<string, unknown
   checkGateways(source, sections);
   checkBridges(source, sections);
   checkConferences(source, sections);
+  checkNumbers(source, raw, sections);
   checkListeners(source, sections);
   for (const { path, value } of sections.codecPolicies) {
     refer([...path, 'within'], value.within, names.sites, 'site');

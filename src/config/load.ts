@@ -78,6 +78,7 @@ function check(source: Source, raw: unknown, folder: string, files: WhoseFiles |
     nodes: checkList(source, schemas.nodeSchema, raw.nodes, 'nodes'),
     sites: checkSites(source, raw.sites),
     devices: checkList(source, schemas.deviceSchema, raw.devices, 'devices'),
+    numbers: checkList(source, schemas.numberSchema, raw.numbers, 'numbers'),
     gateways: checkList(source, schemas.gatewaySchema, raw.gateways, 'gateways'),
     routes: checkList(source, schemas.routeSchema, raw.routes, 'routes'),
     mediaResources: checkList(source, schemas.mediaResourceSchema, raw.mediaResources, 'mediaResources'),
@@ -193,6 +194,13 @@ function build(
       codecs: value.codecs,
       mac: value.mac,
       musicSource: value.musicSource,
+    })),
+    numbers: sections.numbers.map(({ value }) => ({
+      ...value,
+      displayName: value.displayName,
+      busyTrigger: value.busyTrigger ?? value.maxCalls,
+      maxCalls: value.maxCalls,
+      noAnswerSeconds: value.noAnswerSeconds,
     })),
     autoRegistration: sections.autoRegistration && {
       ...sections.autoRegistration,

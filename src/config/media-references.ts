@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { CheckedSections } from './cross-references';
-import { formatPath, type Path } from './problem';
+import { knownLines } from './numbers';
+import { formatPath, type Path, suggestion } from './problem';
 import type * as schemas from './schema';
 import { checkUnique, isTable } from './sections';
 import type { Source } from './source';
@@ -18,7 +19,7 @@ const SERVES: Readonly<Record<Resource['engine'], readonly Resource['type'][]>> 
 export function checkMedia(source: Source, raw: Record<string, unknown>, sections: CheckedSections): void {
   checkEngines(source, sections);
   checkGroupsAreListed(source, raw.mediaResourceGroupLists, sections);
-  checkMusicLines(source, sections);
+  checkMusicLines(source, raw, sections);
 }
 
 function checkEngines(source: Source, sections: CheckedSections): void {
@@ -83,12 +84,13 @@ function checkGroupsAreListed(source: Source, lists: unknown, sections: CheckedS
   }
 }
 
-function checkMusicLines(source: Source, sections: CheckedSections): void {
-  const known = new Set(sections.devices.flatMap(({ value }) => value.lines));
+function checkMusicLines(source: Source, raw: Record<string, unknown>, sections: CheckedSections): void {
+  const known = knownLines(raw, sections);
   const lines = sections.musicSources.flatMap(({ path, value }) =>
     value.lines.map((line, index) => ({ path: [...path, 'lines', index], value: line })),
   );
   for (const { path, value } of lines)
-    if (!known.has(value)) source.problem(path, `no device has the line ${source.shown(path, value)}`);
+    if (!known.has(value))
+      source.problem(path, `no device has the line ${source.shown(path, value)}${suggestion(value, known)}`);
   checkUnique(source, lines, 'music of line');
 }

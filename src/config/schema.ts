@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { canonicalHost } from '../process/address';
 import { parseNetwork } from '../process/networks';
+import { poolSchema } from './number-pool';
 import { parsePattern } from './pattern-syntax';
 import type { ControlAddress, ListenConfig } from './types';
 
@@ -243,36 +244,19 @@ export const deviceSchema = z.strictObject({
   musicSource: text.optional(),
 });
 
-const MAX_POOL = 10_000;
+/** The most calls that a limit of a line may name. */
+const MAX_LINE_CALLS = 200;
 
-/** `3000`, or `3000-3099`: as many digits on both sides. Text: what is wrong with it. */
-function numbersOf(range: string): readonly string[] | string {
-  const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(range);
-  const from = match?.[1];
-  const to = match?.[2] ?? from;
-  if (from === undefined || to?.length !== from.length || to < from)
-    return 'must be a number or a range of numbers of one length, for example 3000-3099';
-  const length = Number(to) - Number(from) + 1;
-  if (length > MAX_POOL) return `must be at most ${MAX_POOL} numbers`;
-  return Array.from({ length }, (_, index) => String(Number(from) + index).padStart(from.length, '0'));
-}
-
-const pool = z
-  .string()
-  .or(z.array(z.string()).min(1))
-  .transform((value, context) => {
-    const ranges = [value].flat().map(numbersOf);
-    const wrong = ranges.find((range) => typeof range === 'string');
-    const numbers = ranges.flatMap((range) => (typeof range === 'string' ? [] : range));
-    if (wrong !== undefined) context.addIssue(wrong);
-    else if (numbers.length > MAX_POOL) context.addIssue(`must be at most ${MAX_POOL} numbers`);
-    else if (new Set(numbers).size < numbers.length) context.addIssue('names a number twice');
-    else return numbers;
-    return z.NEVER;
-  });
+export const numberSchema = z.strictObject({
+  number: digits,
+  displayName: oneLine.max(128, 'must be at most 128 characters').optional(),
+  busyTrigger: whole(1, MAX_LINE_CALLS).optional(),
+  maxCalls: whole(1, MAX_LINE_CALLS).optional(),
+  noAnswerSeconds: whole(1, 3600).optional(),
+});
 
 export const autoRegistrationSchema = z.strictObject({
-  numbers: pool,
+  numbers: poolSchema,
   username: username.optional(),
   password: oneLine.optional(),
   from: z.array(network).max(1000, 'must be at most 1000 networks').default([]),
@@ -379,6 +363,7 @@ export const SECTIONS = [
   'nodes',
   'sites',
   'devices',
+  'numbers',
   'autoRegistration',
   'gateways',
   'routes',

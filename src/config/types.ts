@@ -6,6 +6,7 @@ export interface TandemConfig {
   readonly nodes: readonly NodeConfig[];
   readonly sites: Readonly<Record<string, SiteConfig>>;
   readonly devices: readonly DeviceConfig[];
+  readonly numbers: readonly NumberConfig[];
   /** Undefined: every device is configured. */
   readonly autoRegistration: AutoRegistrationConfig | undefined;
   readonly gateways: readonly GatewayConfig[];
@@ -166,6 +167,20 @@ export interface DeviceConfig {
   readonly acceptListFromDevice: boolean;
   /** Music that parties held by this device hear. */
   readonly musicSource: string | undefined;
+}
+
+/** What a line has of its own, whatever its devices. */
+export interface NumberConfig {
+  /** A line of one or more devices. */
+  readonly number: string;
+  /** Of those of its devices that have none. */
+  readonly displayName: string | undefined;
+  /** Calls with which the line is busy for others; undefined: never, as far as we count. */
+  readonly busyTrigger: number | undefined;
+  /** Calls with which none can be made on it either; undefined: any number. */
+  readonly maxCalls: number | undefined;
+  /** How long it rings; undefined: the default. */
+  readonly noAnswerSeconds: number | undefined;
 }
 
 /** Claim R16: devices that are not configured are given a number. Either an account or networks, or both. */

@@ -79,7 +79,9 @@ export class Devices implements UserAgentEvents {
     this.lateness = new Lateness(options);
     this.names = {
       isNumber: (user) => this.configured.isNumber(user),
-      displayNames: new Set(config.devices.flatMap(({ displayName: name }) => (name ? [comparable(name)] : []))),
+      displayNames: new Set(
+        [...config.devices, ...config.numbers].flatMap(({ displayName: name }) => (name ? [comparable(name)] : [])),
+      ),
     };
     this.signature = new NodeSignature({ secret, node, boot, now, clockOffsetOf: options.clockOffsetOf });
     this.router = new NodeRouter({
@@ -321,7 +323,7 @@ export class Devices implements UserAgentEvents {
         const station = this.stationTable.through(device.name, request.source);
         const signallingAddress = request.source.address;
         const from = station?.profile ?? { ...this.configured.stationProfile(device), signallingAddress };
-        const shown = stationCaller(request, device, this.names);
+        const shown = stationCaller(request, device, this.names, this.options.lines);
         return { from, pid: station?.pid, caller: shown, dialled, target: undefined };
       }
       case 'gateway': {

@@ -1,5 +1,6 @@
 import type { DeviceConfig } from '../config/types';
 import { isPid, type Pid } from '../process/pid';
+import type { Lines } from '../line/lines';
 import { parseNumber } from '../sip-message/header-rules';
 import { entityOf, readBody } from '../sip/body';
 import type { SipDomain } from '../sip/domain';
@@ -52,12 +53,13 @@ export function readInvite(request: ReceivedRequest, domain: SipDomain | undefin
 /**
  * Who a station is is known from its digest. Of its lines it chooses one by P-Preferred-Identity (RFC 3325 section 9.2) or From, else
  * its first is shown. An anonymous From means that it does not want to be shown, unless it says `Privacy: none` (RFC 3323). What it
- * calls itself is shown when nobody else of us is called so, nor has a number that is in there.
+ * calls itself is shown when neither it nor its line has a name, nobody else of us is called so, nor has a number that is in there.
  */
 export function stationCaller(
   { header }: ReceivedRequest,
   device: DeviceConfig,
   { isNumber, displayNames }: InternalNames,
+  lines: Pick<Lines, 'of'>,
 ): CallerIdentity {
   const from = readIdentity(header('From'));
   const named = [readAssertedIdentity(header('P-Preferred-Identity'))?.user, from?.user];
@@ -67,7 +69,7 @@ export function stationCaller(
   const isOther = (user: string): boolean => isNumber(user) && user !== device.username && !device.lines.includes(user);
   const said = hidden ? undefined : from?.displayName;
   const usable = said !== undefined && !looksInternal(said, { isNumber: isOther, displayNames });
-  const displayName = device.displayName ?? (usable ? said : undefined);
+  const displayName = device.displayName ?? lines.of(number)?.displayName ?? (usable ? said : undefined);
   const asked = readPrivacy(header('Privacy'));
   if (asked.type === 'withheld') return { number, displayName, privacy: asked.header };
   return { number, displayName, ...(hidden && asked.type !== 'shown' ? { privacy: 'id' } : {}) };

@@ -8,7 +8,7 @@ import type { CallerIdentity } from './device-process';
 export interface InternalNames {
   /** Whether a number or username is one of this exchange. */
   readonly isNumber: (user: string) => boolean;
-  /** Display names of our devices, as `comparable` makes them. */
+  /** Display names of our devices and lines, as `comparable` makes them. */
   readonly displayNames: ReadonlySet<string>;
 }
 

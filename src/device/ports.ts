@@ -1,3 +1,4 @@
+import type { Lines } from '../line/lines';
 import type { Clock } from '../process/clock';
 import type { HybridClock } from '../process/hlc';
 import type { Pid, PidAllocator } from '../process/pid';
@@ -46,6 +47,7 @@ export interface OtherProcesses {
 
 export interface DevicesOptions {
   readonly config: TandemConfig;
+  readonly lines: Lines;
   readonly node: number;
   /** Our incarnation. */
   readonly boot: number;

@@ -69,6 +69,13 @@ export interface ClusterFile {
   nodes: TestNode[];
   sites: Record<string, { mediaResourceGroupList: string; codecs: string[] }>;
   devices: TestDevice[];
+  numbers?: {
+    number: string;
+    displayName?: string;
+    busyTrigger?: number;
+    maxCalls?: number;
+    noAnswerSeconds?: number;
+  }[];
   autoRegistration?: { numbers: string; username: string; password: string; site: string };
   gateways: TestGateway[];
   routes: { pattern: string; targets: string[] }[];

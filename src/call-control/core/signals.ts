@@ -52,6 +52,8 @@ export type Route =
       readonly type: 'targets';
       readonly branches: readonly (readonly Destination[])[];
       readonly matched: string | undefined;
+      /** How long it rings; undefined: as long as any number. */
+      readonly noAnswerMs?: number;
     }
   | {
       readonly type: 'refused';

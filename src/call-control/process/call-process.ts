@@ -35,6 +35,9 @@ const NOT_MINE: readonly number[] = [410, 404, 480];
 /** What a node may say, signed, with a refusal. */
 type Told = Pick<Extract<CallSignal, { type: 'session' }>, 'notMine' | 'tried' | 'judged'>;
 
+/** What the device of a busy line would say, if it were asked. */
+const BUSY_LINE: SessionSignal = { type: 'rejected', status: 486, reason: 'Busy Here', header: () => undefined };
+
 /** Of our own questions in a dialog; whatever the call itself asks has another id. */
 const PROBE = 'probe-';
 /** No such dialog (RFC 3261 §12.2.1.2). */
@@ -62,6 +65,8 @@ export class CallProcess {
     private readonly abilities: Abilities,
     /** Digit analysis of the dialled number, as the tables are now. */
     private readonly lookUp: LookUp,
+    /** Whether a line takes the call. */
+    private readonly admits: (process: CallProcess, number: string) => boolean,
     private readonly onFinished: (record: CallDetailRecord) => void,
   ) {
     this.state = initialState(facts, { pid: call.pid, callId: call.session.callId });
@@ -82,6 +87,24 @@ export class CallProcess {
     return this.state;
   }
 
+  /** The lines of devices of this node that have a part in the call. */
+  get lines(): readonly string[] {
+    const legs = [...this.state.legs.values()].filter(
+      ({ phase, profile }) => phase !== 'over' && profile.kind === 'station',
+    );
+    return legs.map(({ party }) => party.number);
+  }
+
+  /**
+   * Names the call for the count of its lines. A node calls each device of a shared line by an INVITE of its own: while they ring, those of
+   * one caller are one call.
+   */
+  get lineCall(): string {
+    const { kind, facts } = this.state;
+    const { from, caller } = facts;
+    return kind === 'setup' && from.kind === 'node' ? `${from.name} ${caller.number}` : facts.pid;
+  }
+
   begin(): void {
     this.mailbox.post({ type: 'routed', route: this.described(this.lookUp(), this.state.caller) });
     this.explain(this.call.session);
@@ -93,7 +116,7 @@ export class CallProcess {
     if (route.type === 'refused') return route;
     const describe = (destination: Destination): Destination => {
       const device = this.resolve(destination);
-      const profile = device !== undefined && this.speaksDtls(device) ? terminated(device.profile) : device?.profile;
+      const profile = device && this.profileOf(device, destination);
       const { pid } = destination;
       const ability = pid === undefined || !destination.local ? undefined : this.abilities.of(pid);
       const codecPolicy = this.codecPolicyFor(waiter, destination, profile);
@@ -300,6 +323,8 @@ export class CallProcess {
     const { secure } = this.call;
     if (secure !== undefined && device.takesSips !== true)
       return this.mailbox.post({ type: 'branch-unreachable', leg, headers: secure });
+    if (device.profile.kind === 'station' && !this.admits(this, destination.digits))
+      return this.mailbox.post({ type: 'session', leg, signal: BUSY_LINE });
     const call = (description: string | undefined): Session =>
       sessionOf(
         device.profile,
@@ -315,7 +340,7 @@ export class CallProcess {
     const { pid } = device;
     const dtls = this.speaksDtls(device) ? createDtlsSession(this.deps, device.profile) : undefined;
     const session = dtls ?? call(sdp);
-    const profile = dtls === undefined ? device.profile : terminated(device.profile);
+    const profile = this.profileOf(device, destination);
     this.sessions.set(leg, session);
     const started = (): void =>
       this.mailbox.post({ type: 'branch-started', leg, profile, pid, callId: session.callId });
@@ -323,6 +348,14 @@ export class CallProcess {
     started();
     this.explain(session);
     session.listen((signal) => this.receive(leg, signal));
+  }
+
+  /** What is known of a target, for its leg; a device without a name has that of its line. */
+  private profileOf(device: DeviceProcess, { digits }: Destination): DeviceProfile {
+    const { kind, displayName = kind === 'station' ? this.deps.lines?.of(digits)?.displayName : undefined } =
+      device.profile;
+    const profile = displayName === undefined ? device.profile : { ...device.profile, displayName };
+    return this.speaksDtls(device) ? terminated(profile) : profile;
   }
 
   private speaksDtls({ pid, profile }: DeviceProcess): boolean {

@@ -115,7 +115,7 @@ function route(draft: Draft, to: Route): void {
   if (to.type === 'refused')
     return ringingFailed(draft, { status: to.status, reason: to.reason, headers: to.headers ?? {} });
   state.routes = to.branches;
-  draft.setTimer('no-answer', NO_ANSWER_MS);
+  draft.setTimer('no-answer', to.noAnswerMs ?? NO_ANSWER_MS);
   ring(draft, to.branches);
 }
 

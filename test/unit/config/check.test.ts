@@ -268,6 +268,7 @@ test('whatever stands in the place of a value, messages speak of the file', () =
   const full = parse(good) as Record<string, unknown>;
   full.autoRegistration = { numbers: ['3000-3009'], from: ['10.0.0.0/8'] };
   full.conferences = [{ number: '8000', name: 'meet', nodes: [1] }];
+  full.numbers = [{ number: '1000', displayName: 'Sales', busyTrigger: 1, maxCalls: 2, noAnswerSeconds: 20 }];
   full.codecPolicies = [{ within: 'dallas', codecs: ['PCMU'] }];
   full.registrar = { minExpires: 30 };
   let seen = 0;

@@ -7,6 +7,7 @@ import { Claims, type Claim } from '../../../src/device/auto-registration-claims
 import { ClaimFile, type ClaimStore } from '../../../src/device/auto-registration-store';
 import { readReportedIdentity } from '../../../src/device/device-identity';
 import { Devices } from '../../../src/device/devices';
+import { Lines } from '../../../src/line/lines';
 import { SimulatedClock } from '../../../src/process/clock';
 import { HybridClock } from '../../../src/process/hlc';
 import { PidAllocator } from '../../../src/process/pid';
@@ -47,6 +48,7 @@ class Node {
   ) {
     this.devices = new Devices({
       config: config({ gateways: [], autoRegistration: automatic }),
+      lines: new Lines([]),
       node,
       boot: node,
       userAgent: new FakeUserAgent(),

@@ -1,4 +1,4 @@
-import type { OutgoingCall } from '../../../src/device/device-process';
+import type { CallerIdentity, OutgoingCall } from '../../../src/device/device-process';
 import type { TandemConfig } from '../../../src/config/types';
 import { SimulatedClock } from '../../../src/process/clock';
 import { carry, config, GATEWAY, PHONE, settle, TestNode } from './support';
@@ -128,6 +128,35 @@ describe('what a phone without a configured name calls itself', () => {
   test.each(['Bob', 'bob', '2000', 'Bob 2000', 'Alicia', 'Room 10000'])('%j is shown', (name) =>
     expect(shown(name)).toBe(name),
   );
+});
+
+describe('the name of a line', () => {
+  const nothing = { busyTrigger: undefined, maxCalls: undefined, noAnswerSeconds: undefined };
+  const numbers = ['1001', '2000'].map((line) => ({ ...nothing, number: line, displayName: `Line ${line}` }));
+  const callerOf = (username: string, from: string): CallerIdentity | undefined => {
+    const node = started({ numbers });
+    node.register({ username });
+    node.call('3000', { username, from });
+    return node.calls[0]?.caller;
+  };
+
+  test('is that of a caller whose device has none, whatever the phone calls itself', () => {
+    const shown = callerOf('bob', '"Bob" <sip:bob@acme.example>;tag=1');
+    expect(shown).toEqual({ number: '2000', displayName: 'Line 2000' });
+  });
+
+  test('does not go before that of the device', () => {
+    const shown = callerOf('alice', '<sip:1001@acme.example>;tag=1');
+    expect(shown).toEqual({ number: '1001', displayName: 'Alice' });
+  });
+
+  test('is nobody else of us, and nobody outside', () => {
+    const node = started({ numbers: [{ ...nothing, number: '1000', displayName: 'Sales' }] });
+    node.register({ username: 'bob' });
+    node.call('1000', { username: 'bob', from: '"Sales" <sip:bob@acme.example>;tag=1' });
+    fromGateway(node, { From: '"SALES" <sip:+14085550100@carrier.example>' });
+    expect(node.calls.map(({ caller }) => caller.displayName)).toEqual([undefined, undefined]);
+  });
 });
 
 describe('From of a phone', () => {

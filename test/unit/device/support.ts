@@ -6,6 +6,7 @@ import type { HostLocator } from '../../../src/device/gateway-addresses';
 import type { Flows, NodeEntry } from '../../../src/device/ports';
 import { SimulatedClock } from '../../../src/process/clock';
 import { compareStamps, HybridClock } from '../../../src/process/hlc';
+import { Lines } from '../../../src/line/lines';
 import { PidAllocator } from '../../../src/process/pid';
 import { CompositeSet, type RegistrationChange } from '../../../src/registration/composite-set';
 import type { RegistrationJournal } from '../../../src/registration/journal';
@@ -138,6 +139,7 @@ export function config(changed: Partial<TandemConfig> = {}): TandemConfig {
     mediaResources: [],
     mediaResourceGroups: [],
     mediaResourceGroupLists: [],
+    numbers: [],
     musicSources: [],
     conferences: [],
     codecPolicies: [],
@@ -200,6 +202,7 @@ export class TestNode {
     this.composite.onChange((change) => this.giveUpWhatHasMoved(change));
     this.devices = new Devices({
       config: options.config ?? config(),
+      lines: new Lines((options.config ?? config()).numbers),
       node: this.node,
       boot: options.boot ?? 100 * this.node,
       userAgent: this.userAgent,

@@ -1,0 +1,42 @@
+import type { NumberConfig } from '../config/types';
+
+/** A directory number as something that has calls: what holds for it, whichever of its devices rings. */
+export interface Line {
+  readonly number: string;
+  readonly displayName: string | undefined;
+  /** Calls with which it is busy for others; undefined: never, as far as we count. */
+  readonly busyTrigger: number | undefined;
+  /** Calls with which none can be made on it; undefined: any number. */
+  readonly maxCalls: number | undefined;
+  /** How long it rings, in ms; undefined: the default. */
+  readonly noAnswerMs: number | undefined;
+}
+
+/** The lines that the configuration says something about. */
+export class Lines {
+  private readonly lines: ReadonlyMap<string, Line>;
+
+  constructor(numbers: readonly NumberConfig[]) {
+    this.lines = new Map(
+      numbers.map(({ noAnswerSeconds: seconds, ...rest }) => [
+        rest.number,
+        { ...rest, noAnswerMs: seconds === undefined ? undefined : seconds * 1000 },
+      ]),
+    );
+  }
+
+  /** Undefined: nothing is said about it, and it has no limits. */
+  of(number: string): Line | undefined {
+    return this.lines.get(number);
+  }
+}
+
+/** Whether a line takes one more call with those that it has: up to its busy trigger they wait for its user. */
+export function admit(line: Pick<Line, 'busyTrigger'>, callsNow: number): 'ok' | 'busy' {
+  return line.busyTrigger !== undefined && callsNow >= line.busyTrigger ? 'busy' : 'ok';
+}
+
+/** Whether one more call can be made on a line. */
+export function mayCall(line: Pick<Line, 'maxCalls'>, callsNow: number): boolean {
+  return line.maxCalls === undefined || callsNow < line.maxCalls;
+}
