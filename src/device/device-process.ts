@@ -1,6 +1,7 @@
 import type { MediaSecurity } from '../config/types';
 import type { Pid } from '../process/pid';
 import type { NotMine } from '../sip/node-signature';
+import type { Replaces } from '../sip/replaces';
 import type { Headers, OutgoingInvite, Session } from '../sip/user-agent';
 
 /** What call control must know of the device on a leg. */
@@ -87,6 +88,11 @@ export interface IncomingCall {
   readonly dialled: string;
   readonly sdp: string | undefined;
   readonly maxForwards: number;
+  /**
+   * The dialog that it wants to take the place of, as its INVITE says (RFC 3891): there is one such header, and it could be read. Whether
+   * there is such a dialog, and whether the caller may do that, is for call control to say.
+   */
+  readonly replaces?: Replaces;
   /**
    * From a node with `;pid=`: the device process that is wanted, checked already to be ours, in this incarnation, with this number.
    * A call from a node goes to our own devices only.

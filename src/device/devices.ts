@@ -310,9 +310,9 @@ export class Devices implements UserAgentEvents {
     const station =
       caller.type === 'station' ? this.stationTable.through(caller.device.name, request.source) : undefined;
     if (station?.isAt(request.source) === true) session.followPeer?.(station.followed());
-    const { sdp, maxForwards } = contents;
+    const { target: _target, ...asked } = contents;
     const secure = isSips(request.uri) ? { secure: notAllowed(this.domain.name) } : {};
-    return { ...part, ...secure, session, sdp, maxForwards, header: request.header };
+    return { ...part, ...secure, ...asked, session, header: request.header };
   }
 
   private describe(request: ReceivedRequest, caller: Caller, contents: InviteContents): WithoutSession | Refusal {

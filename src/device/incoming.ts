@@ -8,6 +8,7 @@ import { parseCount } from '../sip/header-values';
 import { readAssertedIdentity, readIdentity } from '../sip/identity';
 import { isAnonymous, readPrivacy } from '../sip/privacy';
 import { refuseUnservable } from '../sip/request-checks';
+import { readReplaces, type Replaces } from '../sip/replaces';
 import { readRequestUri, type RequestTarget } from '../sip/request-uri';
 import type { Headers, ReceivedRequest } from '../sip/user-agent';
 import type { CallerIdentity } from './device-process';
@@ -19,6 +20,8 @@ export interface InviteContents {
   readonly target: RequestTarget;
   readonly sdp: string | undefined;
   readonly maxForwards: number;
+  /** The dialog that the call wants to take the place of (RFC 3891). */
+  readonly replaces?: Replaces;
 }
 
 const DEFAULT_MAX_FORWARDS = 70;
@@ -45,9 +48,12 @@ export function readInvite(request: ReceivedRequest, domain: SipDomain | undefin
   const maxForwards = parseNumber(request.header('Max-Forwards')?.trim() ?? String(DEFAULT_MAX_FORWARDS));
   if (maxForwards === undefined) return refuse(400, 'Bad Max-Forwards Header');
   if (maxForwards === 0) return refuse(483, 'Too Many Hops');
+  const replaces = readReplaces(request.header('Replaces'));
+  if (replaces !== undefined && 'status' in replaces) return refuse(replaces.status, replaces.reason);
   const body = readBody({ ...entityOf(request.header, request.body), contentType: request.contentType }, 'request');
   if (body.type === 'unreadable') return refuse(body.status, body.why, body.headers);
-  return { target, sdp: body.type === 'description' ? body.sdp : undefined, maxForwards };
+  const sdp = body.type === 'description' ? body.sdp : undefined;
+  return { target, sdp, maxForwards, ...(replaces === undefined ? {} : { replaces }) };
 }
 
 /**

@@ -52,6 +52,38 @@ describe('RFC 3261 §21.4.1: a header that is there and cannot be read', () => {
   });
 });
 
+describe('RFC 3891 §3: an INVITE that wants to take the place of a dialog', () => {
+  const invite = (headers: Record<string, string>): TestNode => {
+    const node = started();
+    node.call('', { uri: 'sip:2000@acme.example', headers });
+    return node;
+  };
+
+  test('the dialog is handed over with the call; without the header there is none', () => {
+    expect(invite({ Replaces: 'x@y;from-tag=2;to-tag=1;early-only' }).calls).toMatchObject([
+      { dialled: '2000', replaces: { callId: 'x@y', toTag: '1', fromTag: '2', earlyOnly: true } },
+    ]);
+    expect(invite({}).calls.map((call) => 'replaces' in call)).toEqual([false]);
+  });
+
+  test.each([
+    ['x;to-tag=1;from-tag=2,y;to-tag=1;from-tag=2', 'Several Replaces Headers'],
+    ['x;to-tag=1', 'Bad Replaces Header'],
+    ['x;to-tag=1;from-tag=2;from-tag=2', 'Bad Replaces Header'],
+    ['', 'Bad Replaces Header'],
+  ])('Replaces: %s is refused, and nobody is called', (value, reason) => {
+    const node = started();
+    const told = node.call('', { uri: 'sip:2000@acme.example', headers: { Replaces: value } }).told;
+    expect(told).toMatchObject([{ status: 400, reason }]);
+    expect(node.calls).toEqual([]);
+  });
+
+  test.each(['OPTIONS', 'MESSAGE', 'REGISTER', 'REFER'])('in a %s it is refused', (method) => {
+    const answer = started().send({ method, headers: { Replaces: 'x;to-tag=1;from-tag=2' } });
+    expect(answer).toMatchObject({ status: 400, reason: 'Bad Replaces Header' });
+  });
+});
+
 describe('RFC 3966 §5.1.5: a local number is one of ours when its context is ours', () => {
   const ours = [
     'tel:2000',
