@@ -1,4 +1,5 @@
 import type { DeviceProcess, IncomingCall } from '../device/device-process';
+import { formatProcessId } from '../device/node-context';
 import { partyAt } from '../device/party';
 import { admit, mayCall } from '../line/lines';
 import { parsePid } from '../process/pid';
@@ -8,7 +9,7 @@ import type { Headers } from '../sip/user-agent';
 import type { CallDetailRecord } from './record/call-detail-record';
 import { Abilities } from './process/abilities';
 import { CallProcess, type LookUp } from './process/call-process';
-import type { CallFacts, Destination } from './core/call-state';
+import { type CallFacts, type Destination, isNamed, namesOf } from './core/call-state';
 import { type CallDetail, type CallSummary, detailOf, summaryOf } from './record/call-view';
 import type { CallControlDependencies } from './dependencies';
 import { callOf } from './session/device-session';
@@ -83,9 +84,11 @@ export class CallControl {
     return [...this.processes.values()].map((process) => summaryOf(process.snapshot));
   }
 
-  /** `id` is the PID of the call. */
+  /** `id`: the name of the call in the cluster, or the PID of a call process that has a part of it. */
   call(id: string): CallDetail | undefined {
-    const process = this.processes.get(id);
+    const named = (): CallProcess | undefined =>
+      [...this.processes.values()].find(({ snapshot }) => isNamed(snapshot.facts, id));
+    const process = this.processes.get(id) ?? named();
     return process === undefined ? undefined : detailOf(process.snapshot);
   }
 
@@ -185,9 +188,14 @@ export class CallControl {
 
   private factsOf(call: IncomingCall): CallFacts {
     const refreshSeconds = Math.max(MIN_SE, this.deps.refreshSeconds ?? DEFAULT_REFRESH_SECONDS);
+    const pid = this.deps.pids.allocate('cp');
+    const { context } = call;
     return {
-      pid: this.deps.pids.allocate('cp'),
-      caller: partyAt(call.from, call.caller),
+      pid,
+      call: context?.call ?? formatProcessId({ pid, boot: this.deps.boot }),
+      passed: context?.passed ?? [],
+      forwardedFrom: context?.forwardedFrom ?? [],
+      caller: context?.half.party ?? partyAt(call.from, call.caller),
       from: call.from,
       dialled: call.dialled,
       offer: call.sdp,
@@ -244,9 +252,12 @@ export class CallControl {
 
   private finished(record: CallDetailRecord): void {
     this.processes.delete(record.pid);
-    const { pid, caller, dialled, status, endedBy, reason, talkMs } = record;
+    const { caller, dialled, status, endedBy, reason, talkMs } = record;
     const told = record.reasons.length === 0 ? {} : { told: formatReasons(record.reasons) };
-    this.deps.log.record({ call: pid, caller, dialled, status, endedBy, reason, ...told, talkMs }, 'call: over');
+    this.deps.log.record(
+      { ...namesOf(record), caller, dialled, status, endedBy, reason, ...told, talkMs },
+      'call: over',
+    );
     this.deps.hooks?.ended?.(record);
     this.deps.onRecord?.(record);
   }

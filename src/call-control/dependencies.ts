@@ -1,4 +1,5 @@
 import type { DeviceRouter } from '../device/device-process';
+import type { Party } from '../device/party';
 import type { DigitAnalysis } from '../digit-analysis/analysis';
 import type { CodecPolicy, PolicyParty } from '../media-control';
 import type { Lines } from '../line/lines';
@@ -33,6 +34,8 @@ export interface CallControlDependencies {
   readonly resources: MediaResourceManager;
   readonly clock: Clock;
   readonly pids: PidAllocator;
+  /** Our incarnation. */
+  readonly boot: number;
   /** `record`: for call detail records, of which none is left out. */
   readonly log: CallLog & { record(fields: Readonly<Record<string, unknown>>, message: string): void };
   readonly hooks?: CallHooks;
@@ -42,11 +45,8 @@ export interface CallControlDependencies {
   readonly mediaAddress: AddressPair;
   /** A node has said, signed, that an entry (without a PID: a number) is not its own: repair from its owner (claim R13). */
   readonly onStaleEntry: (node: number, pid: Pid | undefined, boot: number) => void;
-  /**
-   * The music source of a device that holds. For a device of another node only the node's device name may be known
-   * (`node-2`); its number is given too.
-   */
-  readonly musicSourceOf: (device: string, number: string) => string | undefined;
+  /** The music source of a party that holds, at whichever node. */
+  readonly musicSourceOf: (holder: Party) => string | undefined;
   /** What may be spoken between the sites of caller and callee; left out, or undefined: anything. */
   readonly codecPolicyOf?: (caller: PolicyParty, callee: PolicyParty) => CodecPolicy | undefined;
   /** Whether a host, or the context of a `tel` number, is a name of this exchange; left out: every one. */

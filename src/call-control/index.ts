@@ -4,6 +4,7 @@ export type { ConferenceView } from './conference/conference';
 export { Moderation, type CommandOutcome, type ModerationFailure, type ShowOutcome } from './conference/moderation';
 export type { ModeratorCommand } from './conference/state';
 export { CallControl } from './call-control';
+export { isNamed } from './core/call-state';
 export type { CallControlDependencies, CallHooks, CallLog } from './dependencies';
 export type { CallDetailRecord } from './record/call-detail-record';
 export type { CallDetail, CallSummary, LegView } from './record/call-view';

@@ -10,7 +10,7 @@ import type {
   NodeView,
   RegistrationView,
 } from '../admin/source';
-import type { CallControl, CallDetailRecord, Conferences, Moderation } from '../call-control';
+import { type CallControl, type CallDetailRecord, type Conferences, isNamed, type Moderation } from '../call-control';
 import type { Cluster } from '../cluster/cluster';
 import type { TandemConfig } from '../config/types';
 import type { RegistrationInformationTable } from '../digit-analysis/table';
@@ -34,8 +34,9 @@ export class RecentCalls {
     if (oldest.done !== true) this.records.delete(oldest.value);
   };
 
+  /** `id`: as with `CallControl.call`. */
   get(id: string): CallDetailRecord | undefined {
-    return this.records.get(id);
+    return this.records.get(id) ?? [...this.records.values()].find((record) => isNamed(record, id));
   }
 }
 

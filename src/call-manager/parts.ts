@@ -168,13 +168,14 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     resources: manager,
     clock,
     pids,
+    boot,
     log,
     hooks: countCalls(metrics),
     onRecord: recentCalls.add,
     mediaAddress: addressPair([host, ...listen().map(({ address }) => address)]),
     onStaleEntry: (other) => cluster.refute(other),
     isOurs: (name, context) => (name === '' || devices.domain.hasHost(name)) && devices.domain.hasContext(context),
-    musicSourceOf: (device, number) => chooseMusicSource(config, device, number),
+    musicSourceOf: (holder) => chooseMusicSource(config, holder),
     codecPolicyOf: (caller, callee) => chooseCodecPolicy(config, caller, callee),
   });
   cluster.messenger.onRequest((pid, target, body) => {

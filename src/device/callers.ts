@@ -32,6 +32,15 @@ export interface Refusal {
   readonly moreLines?: ResponseOptions['moreLines'];
 }
 
+/** As the answer to a request. */
+export function withoutType({ status, reason, headers, moreLines }: Refusal): ResponseOptions & { status: number } {
+  return {
+    ...{ status, headers },
+    ...(reason === undefined ? {} : { reason }),
+    ...(moreLines === undefined ? {} : { moreLines }),
+  };
+}
+
 export interface CallersOptions {
   readonly domain: SipDomain;
   readonly digest: DigestAuthenticator;

@@ -1,5 +1,7 @@
 import type { MediaSecurity } from '../config/types';
 import type { Pid } from '../process/pid';
+import type { NodeContext, NodeWord } from './node-context';
+import type { Party } from './party';
 import type { NotMine } from '../sip/node-signature';
 import type { Replaces } from '../sip/replaces';
 import type { Headers, OutgoingInvite, Session } from '../sip/user-agent';
@@ -50,7 +52,7 @@ export interface CallerIdentity {
 
 /** The callee end of a call, as call control asks for it. */
 export interface OutgoingCall {
-  readonly caller: CallerIdentity;
+  readonly caller: Party;
   /** Where the call came from: the device, or the node that has it. */
   readonly from?: DeviceProfile;
   /** Digits sent to the device: the dialled line, or what the route pattern leaves for a gateway. */
@@ -61,6 +63,8 @@ export interface OutgoingCall {
   readonly maxForwards: number;
   /** Session-Expires, Supported and the like. */
   readonly headers?: OutgoingInvite['headers'];
+  /** For a node: which call it is, and who is behind this one. */
+  readonly context?: NodeContext;
 }
 
 /** The object through which all signalling to and from one device passes (claim R2). */
@@ -98,6 +102,8 @@ export interface IncomingCall {
    * A call from a node goes to our own devices only.
    */
   readonly target: DeviceProcess | undefined;
+  /** From a node: which call of the cluster it is, and who is behind that node. */
+  readonly context?: NodeContext;
   /**
    * From a node without `;pid=` (claim R14): makes the signed header of the refusal that says that nothing here answers to the
    * dialled number.
@@ -122,12 +128,8 @@ export interface DeviceRouter {
   }): DeviceProcess | undefined;
   /** An answer of a node that says "not mine": undefined when the signed header is missing or wrong (claim R13). */
   readNotMine(node: number, callId: string, header: (name: string) => string | undefined): NotMine | undefined;
-  /** Headers with which node `to` is told, signed, that no media resource of ours could help its call. */
-  mediaTried(to: number, callId: string, tried: string): Headers;
-  /** The same as a node tells it; undefined when the signed header is missing or wrong. */
-  readMediaTried(node: number, callId: string, header: (name: string) => string | undefined): string | undefined;
-  /** Headers with which node `to` is told, signed, that a refusal is about who was called, and no failure of this node. */
-  judged(to: number, callId: string, judgement: Judgement): Headers;
-  /** The same as a node tells it; undefined when the signed header is missing or wrong. */
-  readJudged(node: number, callId: string, header: (name: string) => string | undefined): Judgement | undefined;
+  /** What node `to` is told, sealed, in an answer to its INVITE or in the dialog: the value of `WORD_HEADER`, or a body. */
+  seal(to: number, callId: string, word: NodeWord): string;
+  /** The same as a node tells it; undefined: there is none, or none that is genuine and can be read, of which the log tells. */
+  open(node: number, callId: string, text: string | undefined): NodeWord | undefined;
 }

@@ -18,7 +18,7 @@ import type {
   UserAgentEvents,
 } from '../sip/user-agent';
 import { AutoRegistration } from './auto-registration';
-import { Callers, type Caller, type Refusal } from './callers';
+import { Callers, type Caller, type Refusal, withoutType } from './callers';
 import { ConfiguredDevices } from './configured-devices';
 import type { IncomingCall } from './device-process';
 import type { Gateway } from './gateway';
@@ -90,6 +90,7 @@ export class Devices implements UserAgentEvents {
       domain: this.domain,
       signature: this.signature,
       ownProcess: (pid) => this.ownProcess(pid),
+      refusals: this.refusals,
     });
     this.stationTable = new Stations(options, this.configured, this.domain);
     this.gatewayTable = new Gateways(options, this.configured, this.domain, () => this.canAsk());
@@ -344,10 +345,10 @@ export class Devices implements UserAgentEvents {
     { node, outside }: Extract<Caller, { type: 'node' }>,
     { target }: InviteContents,
   ): WithoutSession | Refusal {
-    const caller = nodeCaller(request, outside);
-    if (caller === undefined) return refuse(400, 'No Asserted Identity');
+    const known = nodeCaller(request, outside);
+    if ('type' in known) return known;
     const from = this.configured.nodeProfile(node);
-    const call: WithoutSession = { from, pid: undefined, caller, dialled: target.dialled, target: undefined };
+    const call: WithoutSession = { ...known, from, pid: undefined, dialled: target.dialled, target: undefined };
     if (target.pid === undefined) return { ...call, notMine: () => this.router.notMine(request.callId, node) };
     const wanted = wantedProcess(target);
     if (wanted === undefined) return refuse(400, 'Bad Process Identifier');
@@ -373,14 +374,6 @@ export class Devices implements UserAgentEvents {
       fail();
     }
   }
-}
-
-function withoutType({ status, reason, headers, moreLines }: Refusal): ResponseOptions & { status: number } {
-  return {
-    ...{ status, headers },
-    ...(reason === undefined ? {} : { reason }),
-    ...(moreLines === undefined ? {} : { moreLines }),
-  };
 }
 
 function unavailable(): { status: number; reason: string; headers: Headers } {

@@ -6,12 +6,15 @@ import { entityOf, readBody } from '../sip/body';
 import type { SipDomain } from '../sip/domain';
 import { parseCount } from '../sip/header-values';
 import { readAssertedIdentity, readIdentity } from '../sip/identity';
+import { CONTEXT_HEADER } from '../sip/node-signature';
 import { isAnonymous, readPrivacy } from '../sip/privacy';
 import { refuseUnservable } from '../sip/request-checks';
 import { readReplaces, type Replaces } from '../sip/replaces';
 import { readRequestUri, type RequestTarget } from '../sip/request-uri';
 import type { Headers, ReceivedRequest } from '../sip/user-agent';
 import type { CallerIdentity } from './device-process';
+import { type NodeContext, parseContext } from './node-context';
+import type { Party } from './party';
 import type { Refusal } from './callers';
 import { looksInternal, type InternalNames } from './outside-caller';
 
@@ -81,18 +84,35 @@ export function stationCaller(
   return { number, displayName, ...(hidden && asked.type !== 'shown' ? { privacy: 'id' } : {}) };
 }
 
-/** The identity that a node asserts; with `outside` and Privacy it is part of the node's signature. */
-export function nodeCaller({ header }: ReceivedRequest, outside: boolean): CallerIdentity | undefined {
+/**
+ * Who is behind a node, and of which call its INVITE is. The identity is what the node asserts, with Privacy; whose device it is stands in the
+ * context. All of it is part of the node's signature.
+ */
+export function nodeCaller({ header }: ReceivedRequest, outside: boolean): NodeCaller | Refusal {
   const asserted = readAssertedIdentity(header('P-Asserted-Identity'));
-  if (asserted === undefined) return undefined;
+  if (asserted === undefined) return refuse(400, 'No Asserted Identity');
+  const context = parseContext(header(CONTEXT_HEADER) ?? '');
+  if ('unreadable' in context) return refuse(400, `Bad Node Context: ${context.unreadable}`);
   const { user: number, displayName } = asserted;
   const privacy = readPrivacy(header('Privacy'));
-  return {
+  const { device, site, userClass, node, process } = context.half.party;
+  const party: Party = {
     number,
     displayName,
     ...(outside ? { outside: true } : {}),
     ...(privacy.type === 'withheld' ? { privacy: privacy.header } : {}),
+    device,
+    ...(site === undefined ? {} : { site }),
+    ...(userClass === undefined ? {} : { userClass }),
+    ...(node === undefined ? {} : { node }),
+    ...(process === undefined ? {} : { process }),
   };
+  return { caller: party, context: { ...context, half: { ...context.half, party } } };
+}
+
+interface NodeCaller {
+  readonly caller: Party;
+  readonly context: NodeContext;
 }
 
 /** The process that a node wants; `undefined` when the parameters are malformed. */

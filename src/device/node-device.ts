@@ -1,9 +1,10 @@
 import type { Pid } from '../process/pid';
 import { parseUri } from '../sip-message/uri';
 import { sipUri } from '../sip/identity';
-import type { NodeSignature } from '../sip/node-signature';
-import type { Session, UserAgent } from '../sip/user-agent';
+import { CONTEXT_HEADER, type NodeSignature } from '../sip/node-signature';
+import type { Headers, Session, UserAgent } from '../sip/user-agent';
 import type { DeviceProcess, DeviceProfile, OutgoingCall } from './device-process';
+import { formatContext } from './node-context';
 import { assertedIdentity, callHeaders } from './outgoing';
 
 export interface NodeDeviceOptions {
@@ -39,6 +40,9 @@ export class NodeDevice implements DeviceProcess {
   call(call: OutgoingCall): Session {
     const { domain, signature, node, nodeBoot: boot, userAgent } = this.options;
     const { caller, sdp } = call;
+    if (call.context === undefined) throw new Error('a call to a node without its context');
+    const context = formatContext(call.context);
+    const headers: Headers = { ...callHeaders(call, domain, 'node'), [CONTEXT_HEADER]: context };
     const uri = this.requestUri(call.digits);
     const signed = {
       method: 'INVITE',
@@ -46,12 +50,14 @@ export class NodeDevice implements DeviceProcess {
       assertedIdentity: assertedIdentity(caller, domain),
       privacy: caller.privacy,
       outside: caller.outside === true,
+      context,
+      replaces: headers['Replaces'],
       body: sdp ?? '',
     };
     return userAgent.invite({
       uri,
       sdp,
-      headers: callHeaders(call, domain, 'node'),
+      headers,
       sign: (callId) => signature.sign({ ...signed, callId }, { node, boot }),
     });
   }

@@ -1,11 +1,13 @@
 import type { Pid } from '../process/pid';
 import type { SipDomain } from '../sip/domain';
-import { JUDGED_HEADER, MEDIA_TRIED_HEADER, type NodeSignature } from '../sip/node-signature';
+import { type NodeSignature, WORD_HEADER } from '../sip/node-signature';
 import type { Headers } from '../sip/user-agent';
 import type { ConfiguredDevices } from './configured-devices';
-import { type DeviceProcess, type DeviceRouter, JUDGEMENTS } from './device-process';
+import type { DeviceProcess, DeviceRouter } from './device-process';
+import { formatWord, type NodeWord, parseWord } from './node-context';
 import { NodeDevice } from './node-device';
 import type { DevicesOptions, NodeEntry } from './ports';
+import type { RefusalLog } from './refusal-log';
 
 export interface NodeRouterOptions {
   readonly room: Pick<DevicesOptions, 'node' | 'boot' | 'nodes' | 'userAgent' | 'metrics'>;
@@ -14,6 +16,7 @@ export interface NodeRouterOptions {
   readonly signature: NodeSignature;
   /** The process of ours with this PID; undefined when it is gone. */
   readonly ownProcess: (pid: Pid) => DeviceProcess | undefined;
+  readonly refusals: RefusalLog;
 }
 
 /** Which process is meant, here or at another node, and what nodes tell each other, sealed, in their refusals. */
@@ -45,23 +48,24 @@ export class NodeRouter implements DeviceRouter {
     return notMine;
   }
 
-  mediaTried(to: number, callId: string, tried: string): Headers {
-    return { [MEDIA_TRIED_HEADER]: this.options.signature.seal(MEDIA_TRIED_HEADER, callId, to, tried) };
+  seal(to: number, callId: string, word: NodeWord): string {
+    return this.options.signature.seal(WORD_HEADER, callId, to, formatWord(word));
   }
 
-  readMediaTried(...[node, callId, header]: Parameters<DeviceRouter['readMediaTried']>): string | undefined {
-    return this.options.signature.open(MEDIA_TRIED_HEADER, callId, node, header(MEDIA_TRIED_HEADER));
-  }
-
-  judged(...[to, callId, judgement]: Parameters<DeviceRouter['judged']>): Headers {
-    return { [JUDGED_HEADER]: this.options.signature.seal(JUDGED_HEADER, callId, to, judgement) };
-  }
-
-  readJudged(
-    ...[node, callId, header]: Parameters<DeviceRouter['readJudged']>
-  ): ReturnType<DeviceRouter['readJudged']> {
-    const said = this.options.signature.open(JUDGED_HEADER, callId, node, header(JUDGED_HEADER));
-    return JUDGEMENTS.find((judgement) => judgement === said);
+  open(node: number, callId: string, text: string | undefined): NodeWord | undefined {
+    if (text === undefined) return undefined;
+    const genuine = this.options.signature.open(WORD_HEADER, callId, node, text);
+    const word = genuine === undefined ? { unreadable: 'not sealed by that node' } : parseWord(genuine);
+    if (!('unreadable' in word)) return word;
+    const todo = 'see that all nodes run the same version, and who can write to the network between them';
+    const fields = { node, callId: callId.slice(0, 128), why: word.unreadable, todo };
+    this.options.refusals.warn(
+      'word of a node',
+      String(node),
+      fields,
+      'what another node says of a call cannot be read',
+    );
+    return undefined;
   }
 
   private nodeDevice(node: number, entry: NodeEntry, target: { pid: Pid; boot: number } | undefined): NodeDevice {

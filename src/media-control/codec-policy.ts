@@ -6,24 +6,27 @@ export type CodecPolicy = CodecPolicyConfig;
 
 /** One party of a call, as far as its site is concerned. */
 export interface PolicyParty {
-  /** Name of the device; of one at another node it may be the node's. */
+  /** Name of the device; while it is not known that of its node. */
   readonly device: string;
-  /** Its line, as far as that is known. */
   readonly number: string;
-  /** Of the device; of one at another node that of the node. */
-  readonly site: string | undefined;
-  /** It is at another node: what is known of it is its name or its number. */
-  readonly elsewhere: boolean;
+  /** Of the device; while that is not known that of its node. */
+  readonly site?: string | undefined;
+  /** It is asked for at another node, which has not said yet who it is. */
+  readonly unknown?: boolean;
 }
 
 type Directory = Pick<TandemConfig, 'devices' | 'gateways' | 'autoRegistration'>;
 
-/** The configuration is the whole cluster's; a stranger behind a gateway counts as of its node's site. */
-function siteOf(config: Directory, { device, number, site, elsewhere }: PolicyParty): string | undefined {
-  if (!elsewhere) return site;
+/**
+ * A party tells its site. While its node has not spoken it is that of the device that digit analysis has named, and without a name that of the
+ * number, when all devices with it are of one site: the configuration is the whole cluster's.
+ */
+function siteOf(config: Directory, { device, number, site, unknown }: PolicyParty): string | undefined {
+  if (unknown !== true) return site;
   const named = [...config.devices, ...config.gateways].find(({ name }) => name === device);
-  const known = named ?? config.devices.find(({ lines }) => lines.includes(number));
-  if (known !== undefined) return known.site;
+  if (named !== undefined) return named.site;
+  const [first, ...others] = config.devices.filter(({ lines }) => lines.includes(number));
+  if (first !== undefined) return others.every((other) => other.site === first.site) ? first.site : undefined;
   return config.autoRegistration?.numbers.includes(number) === true ? config.autoRegistration.site : site;
 }
 

@@ -7,6 +7,7 @@ import { readAssertedIdentity } from './identity';
 import { parseCount } from './header-values';
 import { readPrivacy } from './privacy';
 import { RecentSet } from './recent-set';
+import { parseReplaces } from './replaces';
 import { readRequestUri } from './request-uri';
 import type { HeaderReader, Headers, ReceivedRequest } from './user-agent';
 
@@ -20,10 +21,10 @@ export const SIGNATURE_HEADER = 'X-Tandem-Signature';
 export const TIME_HEADER = 'X-Tandem-Time';
 /** In a 410: the PID that is not (any more) the answering node's (claim R13). */
 export const NOT_MINE_HEADER = 'X-Tandem-Not-Mine';
-/** In a 488: the media resources that the callee's node has tried. */
-export const MEDIA_TRIED_HEADER = 'X-Tandem-Media-Tried';
-/** In a refusal: the call was handled, and this is about who was called. Without it a failure may be the node's alone. */
-export const JUDGED_HEADER = 'X-Tandem-Judged';
+/** In an INVITE: which call of the cluster it is of, and who is behind the sender. Signed with it. */
+export const CONTEXT_HEADER = 'X-Tandem-Context';
+/** In answers to it: who is behind the answering node, and what its refusal means. */
+export const WORD_HEADER = 'X-Tandem-Word';
 
 /** Every header that only nodes may send to each other. From anybody else they are refused. */
 export const NODE_HEADERS: readonly string[] = [
@@ -31,8 +32,8 @@ export const NODE_HEADERS: readonly string[] = [
   SIGNATURE_HEADER,
   TIME_HEADER,
   NOT_MINE_HEADER,
-  MEDIA_TRIED_HEADER,
-  JUDGED_HEADER,
+  CONTEXT_HEADER,
+  WORD_HEADER,
 ];
 
 /** Whether a request carries a header that only nodes may send. */
@@ -80,6 +81,10 @@ export interface SignedRequest {
   readonly privacy?: string | undefined;
   /** The call came in through a gateway. */
   readonly outside?: boolean;
+  /** Value of `CONTEXT_HEADER`. */
+  readonly context?: string | undefined;
+  /** Value of Replaces (RFC 3891). */
+  readonly replaces?: string | undefined;
   readonly body: string;
 }
 
@@ -119,6 +124,20 @@ function canonicalPrivacy(header: string | undefined): string {
   return privacy.type === 'withheld' ? privacy.header : '';
 }
 
+/** SIP servers may fold a header; nothing in the context is white space. */
+function canonicalContext(header: string | undefined): string {
+  return header?.replace(/\s+/g, '') ?? '';
+}
+
+/** The order and spelling of its parameters may change on the way. What cannot be read is signed as it stands. */
+function canonicalReplaces(header: string | undefined): string {
+  if (header === undefined) return '';
+  const dialog = parseReplaces(header);
+  return dialog === undefined
+    ? header
+    : JSON.stringify([dialog.callId, dialog.toTag, dialog.fromTag, dialog.earlyOnly]);
+}
+
 interface NodeHeader {
   readonly from: number;
   readonly to: number;
@@ -142,7 +161,7 @@ function formatNodeHeader({ from, to, boot, time, outside }: NodeHeader): string
 /**
  * Proof between nodes that a request outside a dialog, or an answer to one, comes from a node of the cluster.
  * What is signed: method, request URI, Call-ID, both nodes, the incarnation of the one that it is for, the asserted identity with its
- * privacy and whether it comes from outside, the body, the time. A signature is good for 120 s, once, and for one life of the node
+ * privacy and whether it comes from outside, the context, what it replaces, the body, the time. A signature is good for 120 s, once, and for one life of the node
  * that it is for: what was seen is remembered no longer than that. The incarnation says so whatever the clocks of the two nodes show.
  * Where it is known how much the clocks differ, a request that was on its way for longer than its caller waits is not acted upon.
  */
@@ -175,6 +194,8 @@ export class NodeSignature {
       callId: request.callId,
       assertedIdentity: request.header('P-Asserted-Identity'),
       privacy: request.header('Privacy'),
+      context: request.header(CONTEXT_HEADER),
+      replaces: request.header('Replaces'),
       body: request.body,
     };
     if (!verify(this.options.secret, this.parts(signed, header), signature)) return refused('forged', 'Not A Node');
@@ -252,6 +273,8 @@ export class NodeSignature {
       header.outside ? 'outside' : 'inside',
       canonicalIdentity(request.assertedIdentity),
       canonicalPrivacy(request.privacy),
+      canonicalContext(request.context),
+      canonicalReplaces(request.replaces),
       bodyHash(request.body),
       String(header.time),
     ];

@@ -70,13 +70,11 @@ export class ConferenceSession implements Session {
   }
 
   view(): MemberView {
-    const { number } = this.options.call.caller;
-    const from = this.options.call.from;
-    const device = from?.kind === 'node' ? number : (from?.name ?? number);
+    const { number, device, node } = this.options.call.caller;
     const { device: bridge, id: allocation } = this.allocation ?? {};
     const { id, since } = this;
     const { muted, held, there } = this.voice;
-    const place = { node: from?.node, bridge, allocation };
+    const place = { node, bridge, allocation };
     return { id, number, device, ...place, muted, held, silenced: there === 'muted', since };
   }
 

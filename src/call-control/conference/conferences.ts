@@ -205,7 +205,7 @@ export class Conferences {
       clock,
       log,
       newRoom: () => `${node}-${boot}-${++this.rooms}`,
-      initiatorOf: (call) => this.initiatorOf(call),
+      initiatorOf,
       refreshSeconds,
       onEmpty,
     });
@@ -215,29 +215,6 @@ export class Conferences {
     const site = this.options.config.nodes.find(({ id }) => id === this.options.node)?.site;
     const open = { mediaResourceGroupList: undefined, userClass: undefined, codecs: undefined };
     return { name, kind: 'conference', site, ...open };
-  }
-
-  /**
-   * Of a caller at another node the number is known, and the configuration is the whole cluster's. A stranger behind a gateway
-   * counts as the node's own site.
-   */
-  private initiatorOf({ from, caller }: OutgoingCall): Initiator {
-    if (from !== undefined && from.kind !== 'node') {
-      const { name: device, site, listFromDevice: list, userClass } = from;
-      return {
-        device,
-        site,
-        ...(list === undefined ? {} : { list }),
-        ...(userClass === undefined ? {} : { userClass }),
-      };
-    }
-    const { devices, gateways, nodes } = this.options.config;
-    const device =
-      devices.find(({ lines, username }) => lines.includes(caller.number) || username === caller.number) ??
-      gateways.find(({ name }) => name === caller.number);
-    if (device !== undefined) return { device: device.name, site: device.site };
-    const node = from?.node ?? this.options.node;
-    return { device: caller.number, site: nodes.find(({ id }) => id === node)?.site };
   }
 
   private publish(process: Owned): void {
@@ -270,4 +247,15 @@ export class Conferences {
     this.byPid.delete(process.pid);
     composite.delete(node, conferenceKey(process.number), this.startedAt === undefined ? 'stopped' : 'moved');
   }
+}
+
+/** Whose lists a conference walks. A stranger behind a gateway counts as of the gateway's site. */
+function initiatorOf({ from, caller: { device, site, userClass } }: OutgoingCall): Initiator {
+  const list = from?.listFromDevice;
+  return {
+    device,
+    site,
+    ...(list === undefined ? {} : { list }),
+    ...(userClass === undefined ? {} : { userClass }),
+  };
 }

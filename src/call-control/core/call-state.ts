@@ -284,6 +284,12 @@ export interface RouteTrial {
 /** What never changes. */
 export interface CallFacts {
   readonly pid: Pid;
+  /** The call's name in the whole cluster: that of the call process in which it began. */
+  readonly call: string;
+  /** Nodes that it has passed on its way here, the first one first. */
+  readonly passed: readonly number[];
+  /** Numbers that it was forwarded from on its way here. */
+  readonly forwardedFrom: readonly string[];
   readonly caller: Party;
   readonly from: DeviceProfile;
   readonly dialled: string;
@@ -296,6 +302,19 @@ export interface CallFacts {
   readonly refreshSeconds: number;
   /** For the 200 to the caller: its session timer. */
   readonly timerHeaders: Headers;
+}
+
+/** As every line in the log names a call: in the cluster, and its part here. */
+export function namesOf({ call, pid }: Pick<CallFacts, 'call' | 'pid'>): {
+  readonly call: string;
+  readonly process: Pid;
+} {
+  return { call, process: pid };
+}
+
+/** Whether `id` is the name of the call in the cluster, or the PID of the call process in which it began. */
+export function isNamed({ call }: Pick<CallFacts, 'call'>, id: string): boolean {
+  return call === id || call.startsWith(`${id}-`);
 }
 
 export interface CallState {

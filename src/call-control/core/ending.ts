@@ -94,6 +94,7 @@ function recordOf(draft: Draft, ending: Ending, established: boolean): CallDetai
   const { facts, answeredAt } = state;
   return {
     pid: facts.pid,
+    call: facts.call,
     caller: facts.caller.number,
     callerDevice: facts.from.name,
     dialled: facts.dialled,

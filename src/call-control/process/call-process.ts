@@ -3,8 +3,9 @@ import type { CancelTimer } from '../../process/clock';
 import type { DeviceProcess, DeviceProfile, IncomingCall } from '../../device/device-process';
 import type { CodecPolicy } from '../../media-control';
 import type { Pid } from '../../process/pid';
+import { WORD_HEADER } from '../../sip/node-signature';
 import { readReferTo } from '../../sip/refer-to';
-import type { Session, SessionSignal } from '../../sip/user-agent';
+import type { Headers, Session, SessionSignal } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
 import {
   answeredLeg,
@@ -13,10 +14,12 @@ import {
   type Destination,
   initialState,
   type LegId,
+  namesOf,
 } from '../core/call-state';
 import type { Abilities } from './abilities';
 import { ConferenceSession } from '../conference/conference-session';
 import type { CallControlDependencies } from '../dependencies';
+import { contextOf } from '../core/far-half';
 import { CallResources } from './call-resources';
 import { command } from '../session/session-command';
 import { outward, sessionOf } from '../session/device-session';
@@ -135,13 +138,9 @@ export class CallProcess {
     { device, digits }: Destination,
     profile: DeviceProfile | undefined,
   ): CodecPolicy | undefined {
-    const leg = this.state.legs.get(waiter);
-    if (leg === undefined) return undefined;
-    const { profile: from, party } = leg;
-    return this.deps.codecPolicyOf?.(
-      { device: from.name, number: party.number, site: from.site, elsewhere: from.kind === 'node' },
-      { device, number: digits, site: profile?.site, elsewhere: profile === undefined || profile.kind === 'node' },
-    );
+    const party = this.state.legs.get(waiter)?.party;
+    const unknown = profile === undefined || profile.kind === 'node';
+    return party && this.deps.codecPolicyOf?.(party, { device, number: digits, site: profile?.site, unknown });
   }
 
   /** It is in a conference at that node, whose focus it cannot reach any more. */
@@ -220,13 +219,12 @@ export class CallProcess {
       return {};
     const { router } = this.deps;
     const { status, header } = signal;
-    const from = [destination.node, session.callId, header] as const;
-    const notMine = NOT_MINE.includes(status) ? router.readNotMine(...from) : undefined;
-    const tried = status === 488 ? router.readMediaTried(...from) : undefined;
-    const judged = router.readJudged(...from);
+    const { node } = destination;
+    const notMine = NOT_MINE.includes(status) ? router.readNotMine(node, session.callId, header) : undefined;
+    const { tried, judged } = router.open(node, session.callId, header(WORD_HEADER)) ?? {};
     return {
       ...(notMine === undefined ? {} : { notMine }),
-      ...(tried === undefined ? {} : { tried: parseTried(tried) }),
+      ...(tried === undefined || status !== 488 ? {} : { tried: parseTried(tried) }),
       ...(judged === undefined ? {} : { judged }),
     };
   }
@@ -243,7 +241,10 @@ export class CallProcess {
   }
 
   private handlingFailed(error: unknown, signal: CallSignal): void {
-    this.deps.log.warn({ call: this.pid, signal: signal.type, error: String(error) }, 'call: a signal failed');
+    this.deps.log.warn(
+      { ...namesOf(this.state.facts), signal: signal.type, error: String(error) },
+      'call: a signal failed',
+    );
     if (this.failed) return;
     // A call whose state cannot be trusted must not live on.
     this.failed = true;
@@ -254,7 +255,10 @@ export class CallProcess {
     try {
       this.perform(effect);
     } catch (error) {
-      this.deps.log.warn({ call: this.pid, effect: effect.type, error: String(error) }, 'call: an effect failed');
+      this.deps.log.warn(
+        { ...namesOf(this.state.facts), effect: effect.type, error: String(error) },
+        'call: an effect failed',
+      );
       if (effect.type === 'start-branch') this.mailbox.post({ type: 'branch-unreachable', leg: effect.leg });
     }
   }
@@ -317,7 +321,10 @@ export class CallProcess {
     };
     // Whatever has led here: what came in through a gateway does not go out through one.
     if (caller.outside === true && device.profile.kind === 'gateway') {
-      this.deps.log.warn({ call: this.pid, from: from.name, to: device.profile.name }, 'call: from gateway to gateway');
+      this.deps.log.warn(
+        { ...namesOf(this.state.facts), from: from.name, to: device.profile.name },
+        'call: from gateway to gateway',
+      );
       return this.mailbox.post({ type: 'branch-unreachable', leg });
     }
     const { secure } = this.call;
@@ -335,6 +342,7 @@ export class CallProcess {
           sdp: description === undefined ? undefined : outward(device.profile, description),
           maxForwards,
           headers,
+          ...(device.profile.kind === 'node' ? { context: contextOf(this.state, waiter, this.deps.boot) } : {}),
         }),
       );
     const { pid } = device;
@@ -391,14 +399,14 @@ export class CallProcess {
   private reject({ leg, status, reason, headers, tried, judged }: Extract<CallEffect, { type: 'reject' }>): void {
     const session = this.sessions.get(leg);
     const { node } = this.state.facts.from;
-    const { router } = this.deps;
-    const told =
-      node === undefined || session === undefined
+    const word = {
+      ...(tried === undefined ? {} : { tried: formatTried(tried) }),
+      ...(judged === undefined ? {} : { judged }),
+    };
+    const told: Headers =
+      node === undefined || session === undefined || Object.keys(word).length === 0
         ? {}
-        : {
-            ...(tried === undefined ? {} : router.mediaTried(node, session.callId, formatTried(tried))),
-            ...(judged === undefined ? {} : router.judged(node, session.callId, judged)),
-          };
+        : { [WORD_HEADER]: this.deps.router.seal(node, session.callId, word) };
     session?.reject(status, { headers: { ...headers, ...told }, ...(reason === undefined ? {} : { reason }) });
   }
 

@@ -1,5 +1,5 @@
 import type { Allocation, AllocationResult, ResourceNeed, ResourceReply } from '../../media-resource/ports';
-import type { CallState } from '../core/call-state';
+import { type CallState, namesOf } from '../core/call-state';
 import type { CallControlDependencies } from '../dependencies';
 import { needOf } from '../session/dtls-termination';
 import type { CallEffect, CallSignal } from '../core/signals';
@@ -91,7 +91,7 @@ export class CallResources {
       tell(result);
     };
     this.deps.resources.allocate(need, why).then(granted, (error: unknown) => {
-      this.deps.log.warn({ call: facts.pid, error: String(error) }, 'call: the media resource manager failed');
+      this.deps.log.warn({ ...namesOf(facts), error: String(error) }, 'call: the media resource manager failed');
       const { type, device } = need;
       const nothing = { list: undefined, listFrom: 'none', trials: [], winner: undefined, ms: 0 } as const;
       granted({ allocation: undefined, explanation: { type, why, device, at: startedAt, ...nothing } });
@@ -106,7 +106,7 @@ export class CallResources {
     const held = state.legs.get(effect.leg);
     const holder = state.legs.get(effect.holder);
     if (held === undefined || holder === undefined) return undefined;
-    const musicSource = this.deps.musicSourceOf(holder.device, holder.party.number);
+    const musicSource = this.deps.musicSourceOf(holder.party);
     return {
       ...needOf(held.profile),
       type: 'moh',
@@ -143,7 +143,7 @@ export class CallResources {
     const allocation = this.allocations.get(token);
     this.allocations.delete(token);
     allocation?.release().catch((error: unknown) => {
-      this.deps.log.warn({ call: state.facts.pid, error: String(error) }, 'call: a media resource was not released');
+      this.deps.log.warn({ ...namesOf(state.facts), error: String(error) }, 'call: a media resource was not released');
     });
   }
 }

@@ -6,6 +6,8 @@ import type { RouteTrial } from '../core/call-state';
 /** What is kept of a call when it is over. Times are milliseconds since the epoch. */
 export interface CallDetailRecord {
   readonly pid: Pid;
+  /** Of the whole cluster: both halves of a call between two nodes have it. */
+  readonly call: string;
   readonly caller: string;
   readonly callerDevice: string;
   readonly dialled: string;

@@ -20,6 +20,8 @@ import {
 /** A call as the API shows it; plain JSON. Times are milliseconds since the epoch. */
 export interface CallSummary {
   readonly id: Pid;
+  /** Its name in the whole cluster, at whichever node. */
+  readonly call: string;
   readonly state: 'setup' | 'ringing' | 'established' | 'held' | 'ended';
   readonly caller: string;
   readonly dialled: string;
@@ -84,6 +86,7 @@ export function summaryOf(state: CallState): CallSummary {
   const { facts, answeredAt } = state;
   return {
     id: facts.pid,
+    call: facts.call,
     state: stateName(state),
     caller: facts.caller.number,
     dialled: facts.dialled,

@@ -163,7 +163,7 @@ export function open(change: Partial<ConferenceConfig> = {}) {
     onEmpty: () => (emptied += 1),
   });
   const call = async (name: string, offer = sdp()): Promise<{ session: Session; signals: SessionSignal[] }> => {
-    const caller = { number: name, displayName: undefined };
+    const caller = { number: name, displayName: undefined, device: name };
     const session = conference.call({
       caller,
       from: station(name),

@@ -68,7 +68,7 @@ describe('a conference', () => {
 
   it('who hangs up while a place is being found has none in the end', async () => {
     const { manager, conference } = open();
-    const caller = { number: 'alice', displayName: undefined };
+    const caller = { number: 'alice', displayName: undefined, device: 'alice' };
     const session = conference.call({ caller, digits: '8000', sdp: sdp(), maxForwards: 69 });
     const signals: SessionSignal[] = [];
     session.listen((signal) => signals.push(signal));

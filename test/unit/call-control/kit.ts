@@ -4,13 +4,8 @@ import {
   type CallDetail,
   type CallDetailRecord,
 } from '../../../src/call-control';
-import {
-  type DeviceProcess,
-  type DeviceProfile,
-  type IncomingCall,
-  JUDGEMENTS,
-  type OutgoingCall,
-} from '../../../src/device/device-process';
+import type { DeviceProcess, DeviceProfile, IncomingCall, OutgoingCall } from '../../../src/device/device-process';
+import { formatWord, parseWord } from '../../../src/device/node-context';
 import type { Analysis, Target } from '../../../src/digit-analysis/analysis';
 import type {
   Allocation,
@@ -29,6 +24,8 @@ import type { NotMine } from '../../../src/sip/node-signature';
 import type { HeaderReader, Session, SessionSignal } from '../../../src/sip/user-agent';
 
 export const NODE_ADDRESS = '192.0.2.1';
+/** The incarnation of every node. */
+export const BOOT = 1_700_000_000_000;
 
 export interface SdpOptions {
   readonly port?: number;
@@ -463,16 +460,17 @@ export class World {
       },
       router: {
         resolve: ({ pid, node }) => this.devices.get(pid ?? `node-${node}`),
-        judged: (to, callId, judgement) => ({ 'X-Judged': `${to} ${callId} ${judgement}` }),
-        readJudged: (_node, _callId, header) =>
-          JUDGEMENTS.find((judgement) => judgement === header('x-judged')?.split(' ').at(-1)),
-        mediaTried: (to, callId, tried) => ({ 'X-Tried': `${to} ${callId} ${tried}` }),
-        readMediaTried: (_node, _callId, header) => header('x-tried')?.split(' ').at(-1),
+        seal: (to, callId, word) => `${to} ${callId} ${formatWord(word)}`,
+        open: (_node, _callId, text) => {
+          const word = text === undefined ? undefined : parseWord(text.split(' ').at(-1) ?? '');
+          return word === undefined || 'unreadable' in word ? undefined : word;
+        },
         readNotMine: (_node, _callId, header) => (header('x-not-mine') === 'signed' ? this.notMine : undefined),
       },
       resources: this.resources,
       clock: this.clock,
       pids: new PidAllocator(1),
+      boot: BOOT,
       log: {
         info: () => undefined,
         record: () => undefined,
@@ -481,7 +479,7 @@ export class World {
       onRecord: (record) => void this.records.push(record),
       mediaAddress: { 4: NODE_ADDRESS, 6: '2001:db8::1' },
       onStaleEntry: (node, pid, boot) => void this.refuted.push({ node, pid, boot }),
-      musicSourceOf: (device, number) => {
+      musicSourceOf: ({ device, number }) => {
         this.musicAskedFor.push(`${device}/${number}`);
         return `music-of-${device}`;
       },

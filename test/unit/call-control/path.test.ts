@@ -1,4 +1,6 @@
 import type { DeviceProfile } from '../../../src/device/device-process';
+import { formatWord } from '../../../src/device/node-context';
+import { WORD_HEADER } from '../../../src/sip/node-signature';
 import { FakeDevice, profile, sdp, settled, target, World, type FakeSession } from './kit';
 
 /** Payload types of RFC 3551. */
@@ -419,9 +421,8 @@ describe('the media path', () => {
       const a = world.call({ from, sdp: wide(), target: bob });
       await settled();
       expect(a.last('reject').status).toBe(488);
-      expect(a.last('reject').headers['X-Tried']).toBe(
-        `2 ${a.callId} transcoder;codecs=PCMU;security=;tried=transcoder-1`,
-      );
+      const told = { judged: 'try-another', tried: 'transcoder;codecs=PCMU;security=;tried=transcoder-1' } as const;
+      expect(a.last('reject').headers[WORD_HEADER]).toBe(`2 ${a.callId} ${formatWord(told)}`);
     });
 
     test("the caller's node then tries the list of its own device, without these, with a new INVITE", async () => {
@@ -429,7 +430,7 @@ describe('the media path', () => {
       world.route('3000', [target('2.dp.1', 'SEP-carol', { digits: '3000' })]);
       const a = world.call({ sdp: wide(), dialled: '3000' });
       there.session.rings(183);
-      there.session.rejects(488, { 'X-Tried': `1 x ${tried}` });
+      there.session.rejects(488, { [WORD_HEADER]: `1 x ${formatWord({ tried })}` });
       await settled();
       expect(world.resources.needs).toMatchObject([
         { need: { type: 'transcoder', device: 'SEP-alice', exclude: ['x1', 'x2'], codecs: ['G722', 'PCMU'] } },

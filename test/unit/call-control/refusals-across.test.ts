@@ -1,4 +1,5 @@
 import { reasonPhrase } from '../../../src/sip-message/response';
+import { WORD_HEADER } from '../../../src/sip/node-signature';
 import { type Command, type FakeDevice, profile, sdp, target, World } from './kit';
 
 // 488 and 606 ask for media resources first, on either side: path.test.ts.
@@ -21,7 +22,7 @@ interface Outcome {
 /** What the user agent writes when it is told nothing. */
 const phrase = ({ status = 0, reason }: Command): string => reason ?? reasonPhrase(status);
 
-const withoutMark = ({ 'X-Judged': _, ...headers }: Command['headers']): Command['headers'] => headers;
+const withoutMark = ({ [WORD_HEADER]: _, ...headers }: Command['headers']): Command['headers'] => headers;
 
 /** The two targets of a number; the first is a device of this node. */
 function heardHere(kind: 'station' | 'gateway', refuses: Refuses): Outcome {
@@ -87,7 +88,7 @@ describe('a refusal is the same for the caller, and tries as much, wherever the 
     const callee = world.device('callee', '1.dp.2');
     const a = world.call({ from: { ...profile('node-2', 'node'), node: 2 }, target: callee });
     world.control.endAll('The node stops');
-    expect(a.last('reject').headers).not.toHaveProperty('X-Judged');
+    expect(a.last('reject').headers).not.toHaveProperty(WORD_HEADER);
   });
 
   test('a phone is not told', () => {
@@ -96,6 +97,6 @@ describe('a refusal is the same for the caller, and tries as much, wherever the 
     world.route('2000', [target('1.dp.2', 'callee')]);
     const a = world.call();
     callee.session.rejects(500);
-    expect(a.last('reject').headers).not.toHaveProperty('X-Judged');
+    expect(a.last('reject').headers).not.toHaveProperty(WORD_HEADER);
   });
 });

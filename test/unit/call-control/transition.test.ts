@@ -128,6 +128,9 @@ const everySignal: readonly CallSignal[] = [
 
 const facts = (offer: string | undefined): CallFacts => ({
   pid: '1.cp.1',
+  call: '1.cp.1-1',
+  passed: [],
+  forwardedFrom: [],
   caller: { number: '1000', displayName: undefined, device: 'SEP-alice' },
   from: profile('SEP-alice'),
   dialled: '2000',

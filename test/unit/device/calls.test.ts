@@ -5,8 +5,10 @@ import { SimulatedClock } from '../../../src/process/clock';
 import { ACCEPT } from '../../../src/sip/body';
 import {
   answerOf,
+  ALICE,
   carry,
   config,
+  contextOf,
   DESCRIPTION,
   FakeSession,
   GATEWAY,
@@ -19,7 +21,8 @@ import {
 const GATEWAY_SOURCE = { protocol: 'udp', address: '10.9.9.9', port: 5090 };
 
 const outgoing: OutgoingCall = {
-  caller: { number: '1000', displayName: 'Alice' },
+  caller: ALICE,
+  context: contextOf(ALICE),
   digits: '2000',
   sdp: DESCRIPTION,
   maxForwards: 68,
@@ -211,7 +214,8 @@ describe('claim R10: calls between nodes', () => {
       {
         from: { name: 'node-1', kind: 'node' },
         pid: undefined,
-        caller: { number: '1000', displayName: 'Alice' },
+        caller: { number: '1000', displayName: 'Alice', device: 'SEP-alice', site: 'dallas', node: 1 },
+        context: { call: '1.cp.7-100', passed: [1], half: { process: { pid: '1.cp.7', boot: 100 } } },
         dialled: '2000',
         sdp: DESCRIPTION,
         maxForwards: 68,

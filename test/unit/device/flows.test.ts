@@ -119,7 +119,7 @@ describe('property: bindings and flows', () => {
             node.userAgent.requests.length = 0;
             station.call({
               digits: '1',
-              caller: { number: '2', displayName: undefined },
+              caller: { number: '2', displayName: undefined, device: 'SEP-bob' },
               maxForwards: 70,
               sdp: '',
               headers: {},

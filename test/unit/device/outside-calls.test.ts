@@ -1,7 +1,8 @@
 import type { CallerIdentity, OutgoingCall } from '../../../src/device/device-process';
+import type { Party } from '../../../src/device/party';
 import type { TandemConfig } from '../../../src/config/types';
 import { SimulatedClock } from '../../../src/process/clock';
-import { carry, config, GATEWAY, PHONE, settle, TestNode } from './support';
+import { carry, config, contextOf, GATEWAY, PHONE, settle, TestNode } from './support';
 
 const SOURCE = { protocol: 'udp', address: '10.9.9.9', port: 5090 };
 
@@ -25,15 +26,18 @@ function fromGateway(node: TestNode, headers: Readonly<Record<string, string>>, 
   node.invite({ uri, source: SOURCE, headers: { From: '<sip:+14085550100@carrier.example>;tag=1', ...headers } });
 }
 
-const outgoing = (caller: OutgoingCall['caller']): OutgoingCall => ({
-  caller,
+const partyOf = (caller: CallerIdentity): Party => ({ ...caller, device: 'SEP-alice' });
+
+const outgoing = (caller: CallerIdentity): OutgoingCall => ({
+  caller: partyOf(caller),
+  context: contextOf(partyOf(caller)),
   digits: '1000',
   sdp: undefined,
   maxForwards: 60,
 });
 
 /** What the device that the call is sent to sees. */
-function seenBy(node: TestNode, pid: '1.dp.1' | '1.gp.1' | '2.dp.1', caller: OutgoingCall['caller']) {
+function seenBy(node: TestNode, pid: '1.dp.1' | '1.gp.1' | '2.dp.1', caller: CallerIdentity) {
   const owner = Number(pid.split('.')[0]);
   node.devices.router.resolve({ pid, boot: 100 * owner, node: owner, digits: '1000' })!.call(outgoing(caller));
   return node.userAgent.invites.at(-1)!.headers;
@@ -185,7 +189,7 @@ describe('who is shown to whom (RFC 3323, 3325)', () => {
   const hidden = { ...alice, privacy: 'id' };
   const outside = { number: '+14085550100', displayName: 'Ann', outside: true } as const;
 
-  test.each<[string, OutgoingCall['caller'], '1.dp.1' | '1.gp.1', Record<string, string | undefined>]>([
+  test.each<[string, CallerIdentity, '1.dp.1' | '1.gp.1', Record<string, string | undefined>]>([
     ['ours to a phone', alice, '1.dp.1', { From: 'shown', PAI: 'ours', Privacy: undefined }],
     ['ours to a gateway', alice, '1.gp.1', { From: 'shown', PAI: 'ours', Privacy: undefined }],
     ['ours, hidden, to a phone', hidden, '1.dp.1', { From: 'anonymous', PAI: undefined, Privacy: undefined }],
@@ -253,7 +257,7 @@ describe('who is shown to whom (RFC 3323, 3325)', () => {
         .resolve({ pid: undefined, boot: 0, node: 2, digits: '2000' })!
         .call({ ...outgoing(caller), digits: '2000' });
       carry(one, two, `call-${index}`);
-      expect(two.calls.at(-1)!.caller).toEqual(caller);
+      expect(two.calls.at(-1)!.caller).toEqual({ ...partyOf(caller), node: 1, process: { pid: '1.cp.7', boot: 100 } });
     }
   });
 });

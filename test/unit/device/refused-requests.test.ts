@@ -156,7 +156,7 @@ describe('RFC 5630 §3.1, §5.3: sips is TLS on every hop, or refused', () => {
       const station = node.devices.stations().at(-1);
       expect(station?.takesSips).toBe(takes);
       station?.call({
-        caller: { number: '2000', displayName: undefined },
+        caller: { number: '2000', displayName: undefined, device: 'SEP-bob' },
         digits: '1000',
         sdp: undefined,
         maxForwards: 9,

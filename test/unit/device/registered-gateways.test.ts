@@ -9,7 +9,8 @@ import { answerOf, config, DOMAIN, GATEWAY, PHONE, settle, TestNode } from './su
 
 const registering = config({ gateways: [{ ...GATEWAY, uri: undefined, nodes: [] }] });
 const AT = { protocol: 'udp', address: '10.9.9.9', port: 5090 };
-const call = { caller: { number: '1000', displayName: undefined }, digits: '5551234', sdp: 'v=0\r\n', maxForwards: 68 };
+const caller = { number: '1000', displayName: undefined, device: 'SEP-alice' };
+const call = { caller, digits: '5551234', sdp: 'v=0\r\n', maxForwards: 68 };
 
 function started(clock = new SimulatedClock(), journal?: RegistrationJournal, boot?: number): TestNode {
   return new TestNode({

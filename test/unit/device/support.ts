@@ -3,6 +3,8 @@ import { type DigestClient, FIRST_ATTEMPT } from '../../../src/sip/digest-client
 import { Devices } from '../../../src/device/devices';
 import type { IncomingCall } from '../../../src/device/device-process';
 import type { HostLocator } from '../../../src/device/gateway-addresses';
+import type { NodeContext } from '../../../src/device/node-context';
+import type { Party } from '../../../src/device/party';
 import type { Flows, NodeEntry } from '../../../src/device/ports';
 import { SimulatedClock } from '../../../src/process/clock';
 import { compareStamps, HybridClock } from '../../../src/process/hlc';
@@ -83,6 +85,15 @@ export class FakeUserAgent implements UserAgent {
 
 const alice = { ...deviceConfig('SEP-alice', 'alice', ['1000', '1001']), displayName: 'Alice' };
 const bob = deviceConfig('SEP-bob', 'bob', ['2000']);
+
+/** Who calls, and the context of her call when it goes to another node. */
+export const ALICE: Party = { number: '1000', displayName: 'Alice', device: 'SEP-alice', site: 'dallas' };
+
+export function contextOf(party: Party): NodeContext {
+  const process = { pid: '1.cp.7', boot: 100 } as const;
+  const half = { version: 1, process, party, resources: [] };
+  return { call: '1.cp.7-100', why: 'call', forwardedFrom: [], passed: [1], half };
+}
 
 export const GATEWAY: GatewayConfig = {
   name: 'gw-dallas',

@@ -74,7 +74,11 @@ describe('a codec policy between the sites of two ends', () => {
 describe('which codec policy counts', () => {
   const config = {
     codecPolicies: [policy('G729'), { sites: ['dallas', 'dallas'] as const, codecs: ['opus'] }],
-    devices: [{ name: 'SEP-bob', lines: ['2000'], site: 'san-jose' }] as unknown as DeviceConfig[],
+    devices: [
+      { name: 'SEP-bob', lines: ['2000'], site: 'san-jose' },
+      { name: 'SEP-one', lines: ['4000'], site: 'san-jose' },
+      { name: 'SEP-two', lines: ['4000'], site: 'dallas' },
+    ] as unknown as DeviceConfig[],
     gateways: [{ name: 'pstn', site: 'dallas' }] as unknown as GatewayConfig[],
     autoRegistration: { numbers: ['3000'], site: 'san-jose' } as never,
   };
@@ -82,7 +86,6 @@ describe('which codec policy counts', () => {
     device: 'SEP-alice',
     number: '1000',
     site: 'dallas',
-    elsewhere: false,
     ...more,
   });
   const codecs = (one: PolicyParty, other: PolicyParty) => chooseCodecPolicy(config, one, other)?.codecs;
@@ -96,10 +99,16 @@ describe('which codec policy counts', () => {
     expect(codecs(party({}), party({ site: undefined }))).toBeUndefined();
   });
 
-  test('a device of another node is known by its name, else by its number, else by its node', () => {
-    const away = (device: string, number: string, site: string) => party({ device, number, site, elsewhere: true });
+  test('a party of another node says its site itself, whatever its name and number', () => {
+    expect(codecs(party({}), party({ device: 'node-2', number: '2000', site: 'austin' }))).toBeUndefined();
+    expect(codecs(party({}), party({ device: 'node-2', number: '0123', site: 'san-jose' }))).toEqual(['G729']);
+  });
+
+  test('until its node has said who it is a device is of the site of its name, of that of its number if there is only one, or of its node', () => {
+    const away = (device: string, number: string, site: string) => party({ device, number, site, unknown: true });
     expect(codecs(party({}), away('SEP-bob', '', 'austin'))).toEqual(['G729']);
     expect(codecs(party({}), away('node-2', '2000', 'austin'))).toEqual(['G729']);
+    expect(codecs(party({}), away('node-2', '4000', 'san-jose'))).toBeUndefined();
     expect(codecs(party({}), away('node-2', '3000', 'austin'))).toEqual(['G729']);
     expect(codecs(party({}), away('pstn', '0123', 'austin'))).toEqual(['opus']);
     expect(codecs(party({}), away('node-2', '0123', 'san-jose'))).toEqual(['G729']);

@@ -241,17 +241,17 @@ describe('which music', () => {
       of('carol', '1002', 'dallas'),
       of('dave', '2000', undefined),
     ],
-    gateways: [],
   };
 
-  test.each([
+  test.each<[title: string, device: string, number: string, music: string | undefined, site?: string]>([
     ['the line comes first', 'alice', '1000', 'jazz'],
     ['then the device', 'bob', '1001', 'folk'],
     ['then its site', 'carol', '1002', 'rock'],
     ['then the default', 'dave', '2000', undefined],
-    ['a device of another node is known by its line', 'node-2', '1001', 'folk'],
-    ['a stranger has the default', 'node-2', '5551234', undefined],
-  ])('%s', (_title, device, number, music) => {
-    expect(chooseMusicSource(config, device, number)).toBe(music);
+    ['a number says nothing of the device', 'dave', '1001', undefined],
+    ['a stranger has that of the site of the gateway', 'pstn', '5551234', 'rock', 'dallas'],
+    ['a stranger of no site has the default', 'pstn', '5551234', undefined],
+  ])('%s', (_title, device, number, music, site = config.devices.find(({ name }) => name === device)?.site) => {
+    expect(chooseMusicSource(config, { device, number, ...(site === undefined ? {} : { site }) })).toBe(music);
   });
 });

@@ -1,5 +1,6 @@
 import { ClockOffsets } from '../../../src/process/clock-offsets';
 import {
+  CONTEXT_HEADER,
   hasNodeHeader,
   NODE_HEADER,
   NodeSignature,
@@ -29,6 +30,8 @@ const invite: SignedRequest = {
   uri: 'sip:2000@10.0.0.2:5060;transport=tcp;pid=2.dp.1;boot=7',
   callId: 'abc@10.0.0.1',
   assertedIdentity: '"Alice" <sip:1000@acme.example>',
+  context: 'call=1.cp.7-1001;why=transfer;device=SEP-alice',
+  replaces: 'held@10.0.0.2;to-tag=t1;from-tag=f1',
   body: 'v=0\r\no=- 1 1 IN IP4 10.0.0.7\r\n',
 };
 
@@ -44,7 +47,13 @@ function received(signed: Readonly<Record<string, string>>, changed: Tampering =
   return receivedRequest({
     ...invite,
     ...changed,
-    headers: { 'P-Asserted-Identity': invite.assertedIdentity ?? '', ...signed, ...changed.headers },
+    headers: {
+      'P-Asserted-Identity': invite.assertedIdentity ?? '',
+      [CONTEXT_HEADER]: invite.context ?? '',
+      Replaces: invite.replaces ?? '',
+      ...signed,
+      ...changed.headers,
+    },
   });
 }
 
@@ -59,7 +68,11 @@ describe('the signature of a request between nodes', () => {
     const changed = {
       uri: 'sip:2000@10.0.0.2:5060;boot=7;pid=2.dp.1;transport=TCP',
       body: invite.body.trimEnd().replace(/\r\n/g, '\n'),
-      headers: { 'P-Asserted-Identity': 'Alice <sip:1000@ACME.example>' },
+      headers: {
+        'P-Asserted-Identity': 'Alice <sip:1000@ACME.example>',
+        [CONTEXT_HEADER]: ' call=1.cp.7-1001;why=transfer;\r\n device=SEP-alice ',
+        Replaces: 'held@10.0.0.2 ; FROM-TAG=f1; to-tag = t1',
+      },
     };
     expect(node(2).verify(received(signature(), changed)).type).toBe('node');
   });
@@ -78,6 +91,14 @@ describe('the signature of a request between nodes', () => {
     ['receiving incarnation', { headers: { [NODE_HEADER]: `1;to=2;boot=7;time=${NOW}` } }],
     ['origin', { headers: { [NODE_HEADER]: `1;to=2;boot=${TWO.boot};time=${NOW};caller=outside` } }],
     ['privacy', { headers: { Privacy: 'id' } }],
+    ['call', { headers: { [CONTEXT_HEADER]: invite.context?.replace('1.cp.7', '1.cp.8') ?? '' } }],
+    ['party', { headers: { [CONTEXT_HEADER]: invite.context?.replace('alice', 'boss') ?? '' } }],
+    ['reason', { headers: { [CONTEXT_HEADER]: invite.context?.replace('transfer', 'call') ?? '' } }],
+    ['context, none,', { headers: { [CONTEXT_HEADER]: '' } }],
+    ['dialog to replace', { headers: { Replaces: invite.replaces?.replace('t1', 't2') ?? '' } }],
+    ['end of the dialog to replace', { headers: { Replaces: 'held@10.0.0.2;to-tag=f1;from-tag=t1' } }],
+    ['dialog to replace, early-only,', { headers: { Replaces: `${invite.replaces ?? ''};early-only` } }],
+    ['dialog to replace, none,', { headers: { Replaces: '' } }],
     ['signature', { headers: { [SIGNATURE_HEADER]: 'A'.repeat(43) } }],
     ['empty signature', { headers: { [SIGNATURE_HEADER]: '' } }],
     ['malformed node header', { headers: { [NODE_HEADER]: '1' } }],
