@@ -48,7 +48,7 @@ const vendors = {
   'sdp-transform': ['sdp'],
   ws: ['sip-server/transport'],
   yaml: ['config'],
-  zod: ['config', 'call-control', 'cluster', 'media-resource', 'registration'],
+  zod: ['config', 'call-control', 'cluster', 'line', 'media-resource', 'registration'],
 };
 
 /** `no-restricted-imports` for the files of one folder below `src`. */

@@ -6,6 +6,7 @@ import type { AdminSource, CommandOutcome, ConferenceFailure, ModeratorCommand }
 /** What may be done with a path that is not only read, for Allow. */
 const WRITABLE: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^\/api\/conferences\/[^/]+$/, ['GET', 'HEAD', 'PATCH']],
+  [/^\/api\/lines\/[^/]+\/settings$/, ['GET', 'HEAD', 'PATCH']],
   [/^\/api\/conferences\/[^/]+\/members\/[^/]+$/, ['PATCH', 'DELETE']],
 ];
 

@@ -4,6 +4,7 @@ import type { Logger } from '../telemetry/logger';
 import { limitConnections } from './connections';
 import { isLoopback } from '../process/address';
 import { checkAccess, isForeignPage } from './access';
+import { addLines } from './lines';
 import { addModeration, methodsOf } from './moderation';
 import { RequestError } from './request-error';
 import type { AdminSource, RegistrationView } from './source';
@@ -110,6 +111,7 @@ function createApp({ token, source, log }: AdminOptions): FastifyInstance {
   });
   addApi(app, source, log);
   addModeration(app, source, log);
+  addLines(app, source, log);
   addHealth(app, source);
   return app;
 }

@@ -17,6 +17,12 @@ export interface AdminSource {
   conference(number: string): Promise<ConferenceOutcome>;
   /** Has a moderator's command followed, whichever node owns the conference. Never rejects. */
   moderate(number: string, command: ModeratorCommand): Promise<CommandOutcome>;
+  /** What is set for a line. Undefined: there is no such line. */
+  settings(line: string): object | undefined;
+  /** Sets, and with null unsets, what is in the change, all of it or nothing: then why not. */
+  set(line: string, change: unknown): string | undefined;
+  /** What each node that has a device of the line says of its calls. Never rejects. */
+  lineState(line: string): Promise<Iterable<object>>;
   /** Why `to`, dialled by `from` (a number or a device name), goes where it goes. Undefined: there is no such caller. */
   explain(from: string, to: string): object | undefined;
   /** In the text format of Prometheus. */

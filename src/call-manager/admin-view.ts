@@ -14,10 +14,13 @@ import { type CallControl, type CallDetailRecord, type Conferences, isNamed, typ
 import type { Cluster } from '../cluster/cluster';
 import type { TandemConfig } from '../config/types';
 import type { RegistrationInformationTable } from '../digit-analysis/table';
+import type { LineState } from '../line/line-states';
+import { type LineSettings, type Settings, SettingsError } from '../line/settings';
 import type { MediaResourceDescription, ResourceProcesses } from '../media-resource/resource-processes';
 import type { CompositeSet } from '../registration/composite-set';
 import type { DeviceManager } from '../registration/device-manager';
 import type { Metrics } from '../telemetry/metrics';
+import type { LineWatch } from './line-watch';
 import type { Problems } from './problems';
 
 /** How many calls that are over can still be asked for by id. */
@@ -52,6 +55,8 @@ export interface AdminViewParts {
   readonly conferences: Conferences;
   readonly moderation: Moderation;
   readonly recentCalls: RecentCalls;
+  readonly settings: Settings;
+  readonly lineWatch: LineWatch;
   readonly resources: ResourceProcesses;
   readonly sipAddress: string;
   readonly now: () => number;
@@ -169,6 +174,29 @@ export class AdminView implements AdminSource {
 
   moderate(number: string, command: ModeratorCommand): Promise<CommandOutcome> {
     return this.parts.moderation.control(number, command);
+  }
+
+  settings(line: string): LineSettings | undefined {
+    const { config, settings } = this.parts;
+    const known =
+      config.devices.some(({ lines }) => lines.includes(line)) ||
+      config.numbers.some(({ number }) => number === line) ||
+      this.givenNumberTo(line) !== undefined;
+    return known ? settings.get(line) : undefined;
+  }
+
+  set(line: string, change: unknown): string | undefined {
+    try {
+      this.parts.settings.set(line, change);
+      return undefined;
+    } catch (error) {
+      if (error instanceof SettingsError) return error.message;
+      throw error;
+    }
+  }
+
+  lineState(line: string): Promise<readonly LineState[]> {
+    return this.parts.lineWatch.state(line);
   }
 
   explain(from: string, to: string): object | undefined {

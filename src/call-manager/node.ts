@@ -9,6 +9,7 @@ import { ConfigurationError } from '../process/exit';
 import { HybridClock } from '../process/hlc';
 import { CompositeSet } from '../registration/composite-set';
 import { EntrySet } from '../registration/entry-set';
+import { CommonJournal } from '../registration/common-journal';
 import { reachedByOthers } from '../process/address';
 import { DeviceManager } from '../registration/device-manager';
 import { DrachtioUserAgent } from '../sip/drachtio';
@@ -22,6 +23,7 @@ import { Problems } from './problems';
 import { SipServerProcess } from './sip-server-process';
 import { allowedPages } from './web-pages';
 import { WaitingEvents } from './waiting-events';
+import { persistenceAdvice } from './watch';
 
 export interface NodeOptions {
   readonly config: TandemConfig;
@@ -66,6 +68,7 @@ export class CallManagerNode {
   private readonly problems: Problems;
   private readonly view: AdminView;
   private admin: AdminServer | undefined;
+  private settingsJournal: CommonJournal | undefined;
 
   constructor(private readonly options: NodeOptions) {
     const { config, node, entry, log, metrics } = options;
@@ -108,6 +111,7 @@ export class CallManagerNode {
     await mkdir(this.nodeConfig.stateDir, { recursive: true, mode: 0o755 }).catch((error: unknown) =>
       log.warn({ error }, 'the state directory cannot be made'),
     );
+    this.settingsJournal = await this.openSettings();
     const embedded = this.nodeConfig.drachtio === 'embedded';
     this.listen = await this.userAgent.start(this.waiting, embedded ? SIP_SERVER_START_MS : undefined);
     const sipAddress = this.sipAddress();
@@ -161,6 +165,7 @@ export class CallManagerNode {
       await this.quietly('media resources', parts.resources.stop());
       parts.orphans.stop();
       parts.watching.stop();
+      parts.lineWatch.stop();
     }
     if (cluster !== undefined) await this.quietly('cluster', cluster.stop());
     this.userAgent.stop();
@@ -168,7 +173,21 @@ export class CallManagerNode {
     if (parts !== undefined) {
       await this.quietly('journal', parts.journal.close());
     }
+    await this.quietly('journal of settings', this.settingsJournal?.close() ?? Promise.resolve());
     await this.quietly('API', this.admin?.close() ?? Promise.resolve());
+  }
+
+  /** What stands on our disk is known before another node says what it has. */
+  private openSettings(): Promise<CommonJournal> {
+    const { config, node, log } = this.options;
+    return CommonJournal.open({
+      directory: this.nodeConfig.stateDir,
+      identity: { cluster: config.cluster.name, node },
+      entries: this.entries,
+      clock: this.clock,
+      log,
+      onTrouble: (reason) => this.problems.set('settings', reason && persistenceAdvice(reason)),
+    });
   }
 
   private createCluster(sipAddress: string): Cluster {
@@ -216,10 +235,11 @@ export class CallManagerNode {
 
   private build(cluster: Cluster, boot: number, sipAddress: string): Promise<Parts> {
     const { config, node, log, metrics } = this.options;
-    const { clock, composite, deviceManager, stamps, userAgent, sipServer, problems, view, clockOffsets } = this;
+    const { clock, composite, entries, deviceManager, stamps, userAgent, sipServer, problems, view, clockOffsets } =
+      this;
     return buildParts({
       ...{ config, node, nodeConfig: this.nodeConfig, boot, cluster, sipAddress, host: this.host(), log, metrics },
-      ...{ clock, composite, deviceManager, stamps, userAgent, sipServer, problems, view, clockOffsets },
+      ...{ clock, composite, entries, deviceManager, stamps, userAgent, sipServer, problems, view, clockOffsets },
       others: this.others(),
       listen: () => this.listen,
     });

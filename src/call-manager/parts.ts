@@ -3,7 +3,10 @@ import type { Cluster } from '../cluster/cluster';
 import type { NodeConfig, TandemConfig } from '../config/types';
 import { ClaimFile } from '../device/auto-registration-store';
 import { Devices } from '../device/devices';
+import { LineStates } from '../line/line-states';
 import { Lines } from '../line/lines';
+import { Settings } from '../line/settings';
+import { Watches } from '../line/watches';
 import { chooseCodecPolicy } from '../media-control';
 import { createMediaResourceManager } from '../media-resource/manager';
 import { chooseMusicSource } from '../media-resource/music-choice';
@@ -14,6 +17,7 @@ import type { ClockOffsets } from '../process/clock-offsets';
 import type { HybridClock } from '../process/hlc';
 import { parsePid, PidAllocator } from '../process/pid';
 import type { CompositeSet } from '../registration/composite-set';
+import type { EntrySet } from '../registration/entry-set';
 import type { DeviceManager } from '../registration/device-manager';
 import { RegistrationJournal } from '../registration/journal';
 import { addressPair } from '../sdp';
@@ -23,6 +27,7 @@ import type { Metrics } from '../telemetry/metrics';
 import { type AdminView, RecentCalls } from './admin-view';
 import { createConferences } from './conferences';
 import { gatewayLocator } from './gateway-locator';
+import { LineWatch } from './line-watch';
 import { createTable, entryOf } from './makers';
 import { countCalls, watchGauges } from './measurements';
 import { startMediaResources } from './media-resources';
@@ -40,6 +45,10 @@ export interface Parts {
   readonly orphans: OrphanedSessions;
   readonly journal: RegistrationJournal;
   readonly watching: Watching;
+  readonly settings: Settings;
+  readonly watches: Watches;
+  readonly lineStates: LineStates;
+  readonly lineWatch: LineWatch;
 }
 
 /** What a node has before it knows its incarnation. */
@@ -60,6 +69,7 @@ export interface Foundations {
   readonly sipServer: SipServerProcess;
   readonly userAgent: UserAgent;
   readonly composite: CompositeSet;
+  readonly entries: EntrySet;
   readonly deviceManager: DeviceManager;
   readonly stamps: HybridClock;
   readonly clock: Clock;
@@ -74,7 +84,7 @@ export interface Foundations {
 export async function buildParts(foundations: Foundations): Promise<Parts> {
   const { config, node, nodeConfig, boot, others, cluster, sipAddress, host, listen, sipServer, userAgent } =
     foundations;
-  const { composite, deviceManager, stamps, clock, clockOffsets, problems, view, log, metrics } = foundations;
+  const { composite, entries, deviceManager, stamps, clock, clockOffsets, problems, view, log, metrics } = foundations;
   const pids = new PidAllocator(node);
   const table = createTable(config, node, composite, () => clock.now());
   const { stateDir } = nodeConfig;
@@ -133,6 +143,10 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
   });
   const recentCalls = new RecentCalls();
   const lines = new Lines(config.numbers);
+  const settings = new Settings(entries, stamps);
+  const watches = new Watches({ node, boot }, entries, stamps);
+  const lineStates = new LineStates({ node, boot }, entries, stamps, watches, composite);
+  const lineWatch = new LineWatch(watches, lineStates, clock);
   const devices: Devices = new Devices({
     config,
     lines,
@@ -206,6 +220,8 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     conferences,
     moderation,
     recentCalls,
+    settings,
+    lineWatch,
     resources,
     sipAddress,
     now: () => clock.now(),
@@ -222,5 +238,17 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     clock,
     problems,
   });
-  return { devices, calls, conferences, resources, orphans, journal, watching };
+  return {
+    devices,
+    calls,
+    conferences,
+    resources,
+    orphans,
+    journal,
+    watching,
+    settings,
+    watches,
+    lineStates,
+    lineWatch,
+  };
 }

@@ -3,7 +3,8 @@ import type { Logger } from '../telemetry/logger';
 import type { Metrics } from '../telemetry/metrics';
 
 /** What can be wrong while a node takes calls; docs/operations.md has a row for each. */
-export type ProblemKind = 'journal' | 'given-numbers' | 'descriptors' | 'clock' | 'configuration' | 'secret' | 'sip';
+export type ProblemKind =
+  'journal' | 'settings' | 'given-numbers' | 'descriptors' | 'clock' | 'configuration' | 'secret' | 'sip';
 
 /** What comes and goes is told at most so often; that it stands can be read at any time. */
 const LOG_INTERVAL_MS = 60_000;

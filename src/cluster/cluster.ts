@@ -105,6 +105,7 @@ export class Cluster {
     this.protocol = new NodeProtocol(self, hybridClock, now);
     this.wasConnected = bus.connected;
     for (const entry of this.tables.own()) this.perform(this.protocol.localPut(entry));
+    for (const entry of this.tables.common) this.perform(this.protocol.commonPut(entry, true));
     this.perform(this.protocol.start(now));
     return { boot: this.boot };
   }
@@ -212,9 +213,14 @@ export class Cluster {
   private changedHere(change: LocalChange): void {
     const { protocol } = this;
     if (protocol === undefined || this.stopped) return;
-    this.perform(
-      change.type === 'put' ? protocol.localPut(change.entry) : protocol.localDelete(change.key, change.reason),
-    );
+    switch (change.type) {
+      case 'put':
+        return this.perform(protocol.localPut(change.entry));
+      case 'common':
+        return this.perform(protocol.commonPut(change.entry));
+      case 'delete':
+        return this.perform(protocol.localDelete(change.key, change.reason));
+    }
   }
 
   private connectionChanged(connected: boolean): void {

@@ -29,12 +29,12 @@ export class Convergence {
     return peer.live && peer.digestEqual && peer.lagSince === undefined && peer.comparedAt >= this.since;
   }
 
-  /** Every node of the configuration was heard, or would have been if it lived, and all copies are equal. */
+  /** Every node of the configuration was heard, or would have been if it lived, and all copies are equal, those of what is nobody's too. */
   reached(peers: ReadonlyMap<number, Peer>, now: number): boolean {
     const waitedOut = Math.abs(now - this.since) >= EVERYBODY_HEARD_MS;
     const heard = (node: number) => (peers.get(node)?.comparedAt ?? 0) >= this.since || peers.get(node)?.ended === true;
     if (!waitedOut && !this.others.every(heard)) return false;
-    for (const peer of peers.values()) if (peer.live && !this.isEqual(peer)) return false;
+    for (const peer of peers.values()) if (peer.live && !(this.isEqual(peer) && peer.commonEqual)) return false;
     return true;
   }
 

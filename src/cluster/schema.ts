@@ -4,6 +4,7 @@ import { DELETION_REASONS } from '../registration/record';
 import { isKey } from '../registration/validate';
 import type { ProcessMessage } from './messenger';
 import type { ProtocolMessage } from './protocol/messages';
+import { COMMON_BUCKETS } from './protocol/timing';
 import type { StatusMessage } from './status';
 import { readChanges, readEntries } from './wire';
 
@@ -31,6 +32,11 @@ const header = {
   at: stamp,
 };
 
+const bucketPlace = z.strictObject({
+  bucket: count.max(COMMON_BUCKETS - 1),
+  after: z.string().refine((key) => key === '' || isKey(key)),
+});
+
 const schema: z.ZodType<ClusterMessage> = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('poll'),
@@ -41,6 +47,7 @@ const schema: z.ZodType<ClusterMessage> = z.discriminatedUnion('type', [
     sequence: count,
     count,
     digest: text(16),
+    common: text(16),
     sip: count,
     calls: count,
     phones: count,
@@ -83,6 +90,20 @@ const schema: z.ZodType<ClusterMessage> = z.discriminatedUnion('type', [
     digest: text(16),
     entries: readBy(readEntries, 0),
     gone: z.boolean(),
+  }),
+  z.strictObject({
+    type: z.literal('common'),
+    ...header,
+    id: count,
+    entries: readBy(readEntries, 0),
+    next: bucketPlace.optional(),
+  }),
+  z.strictObject({
+    type: z.literal('reconcile'),
+    ...header,
+    id: count,
+    digests: z.array(text(16)).length(COMMON_BUCKETS),
+    from: bucketPlace.optional(),
   }),
   z.strictObject({
     type: z.literal('request'),

@@ -1,11 +1,13 @@
 import type { CompositeSet } from '../registration/composite-set';
-import { isDevice, type Entry } from '../registration/entry';
+import { isDevice, NOBODY, type Entry, type TextEntry } from '../registration/entry';
 import type { EntrySet } from '../registration/entry-set';
 import { deletionReason, type DeletionReason } from '../registration/record';
 
 /** What somebody of this node has changed of our own entries. */
 export type LocalChange =
   | { readonly type: 'put'; readonly entry: Entry }
+  /** It is nobody's: we may have written it, or only heard of it. */
+  | { readonly type: 'common'; readonly entry: TextEntry }
   | { readonly type: 'delete'; readonly key: string; readonly reason: DeletionReason };
 
 /** The tables that replication keeps up: devices in one, all else that nodes say in another. */
@@ -26,8 +28,14 @@ export class Tables {
       this.told(change.type === 'put' ? { type: 'put', entry: record } : deletion(record.key, change.reason));
     });
     entries.onChange(({ owner, key, entry, reason }) => {
+      if (owner === NOBODY && entry !== undefined) this.local({ type: 'common', entry });
       if (owner === node) this.told(entry === undefined ? deletion(key, reason) : { type: 'put', entry });
     });
+  }
+
+  /** Those that are nobody's, as they stood on our disk. */
+  get common(): Iterable<TextEntry> {
+    return this.entries.of(NOBODY);
   }
 
   *own(): IterableIterator<Entry> {

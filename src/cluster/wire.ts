@@ -13,7 +13,8 @@ const DELETE_FIELDS = 3;
 
 /** A message as JSON. */
 export function writeMessage(message: ProtocolMessage | ProcessMessage | StatusMessage): string {
-  if (message.type === 'chunk') return JSON.stringify({ ...message, entries: message.entries.map(entryRow) });
+  if (message.type === 'chunk' || message.type === 'common')
+    return JSON.stringify({ ...message, entries: message.entries.map(entryRow) });
   if (message.type === 'deltas') return JSON.stringify({ ...message, changes: message.changes.map(changeRow) });
   return JSON.stringify(message);
 }

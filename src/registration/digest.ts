@@ -77,6 +77,14 @@ export function entryHash(entry: Entry): EntryHash {
   return isDevice(entry) ? recordHash(entry) : textHash(entry);
 }
 
+/** Sixteen hexadecimal digits of some texts, in this order. */
+export function textsHash(texts: readonly string[]): string {
+  hasher.begin();
+  for (const text of texts) hasher.text(text);
+  const { high, low } = hasher.end();
+  return hexadecimal(high) + hexadecimal(low);
+}
+
 function textHash({ key, kind, owner, boot, stamp, body }: TextEntry): EntryHash {
   hasher.begin();
   hasher.text(key);

@@ -32,6 +32,7 @@ export class EntrySet {
     const owned = this.owners.get(owner) ?? new Map<string, TextEntry>();
     this.owners.set(owner, owned);
     const previous = owned.get(key);
+    if (previous === entry) return;
     owned.set(key, entry);
     if (previous !== undefined) this.keys.remove(key, previous);
     this.keys.add(key, entry);
@@ -59,6 +60,10 @@ export class EntrySet {
 
   of(owner: number): Iterable<TextEntry> {
     return this.owners.get(owner)?.values() ?? [];
+  }
+
+  count(owner: number): number {
+    return this.owners.get(owner)?.size ?? 0;
   }
 
   /** The entries with this key, whoever owns them. */

@@ -3,16 +3,15 @@ import type { RegistrationRecord } from './record';
 
 /** Characters that take one byte each in JSON. */
 const SIMPLE = /^[ !#-[\]-~]*$/;
-const BYTES_PER_UNIT = 3;
 /** Numbers, brackets, commas and words of an entry or a change. */
 export const FRAME_BYTES = 160;
 
-/** Bytes that a text takes in JSON, at most. */
+/** Bytes that a text takes in JSON, with what stands around it. */
 export function textBytes(text: string): number {
-  return 3 + (SIMPLE.test(text) ? text.length : BYTES_PER_UNIT * text.length);
+  return SIMPLE.test(text) ? 3 + text.length : 1 + Buffer.byteLength(JSON.stringify(text));
 }
 
-/** Bytes that an entry takes in a message: never less than it will be, and found without writing it. */
+/** Bytes that an entry takes in a message: never less than it will be, and for nearly all found without writing it. */
 export function entryBytes(entry: Entry): number {
   if (isDevice(entry)) return recordBytes(entry);
   return FRAME_BYTES + textBytes(entry.key) + textBytes(entry.kind) + textBytes(entry.body);

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type BuriedName, type Departed, GraveTable } from './grave';
+import { line, linesOf, readIdentity, type JournalIdentity, type LineValue } from './journal-line';
 import type { RegistrationRecord } from './record';
 import { isCount, isKey, isObject, isRegistrationRecord, isStamp } from './validate';
 
@@ -18,12 +18,6 @@ export interface JournaledBinding {
   readonly flow?: string;
 }
 
-/** Whose journal it is. */
-export interface JournalIdentity {
-  readonly cluster: string;
-  readonly node: number;
-}
-
 /** What a journal file says, and what of it could not be read. */
 export interface JournalContents {
   readonly bindings: Map<string, JournaledBinding>;
@@ -37,22 +31,9 @@ export interface JournalContents {
   readonly lines: number;
 }
 
-const CHECKSUM_LENGTH = 16;
-/** In place of the checksum of a line that must not count any more. It is written over it, for which a full disk has room. */
-export const STRUCK = '-'.repeat(CHECKSUM_LENGTH);
 const MAX_CALL_ID_LENGTH = 1024;
-const LINE_END = 0x0a;
 /** A few milliseconds of work. */
 const LINES_AT_ONCE = 500;
-
-function checksum(json: string): string {
-  return createHash('sha256').update(json).digest('hex').slice(0, CHECKSUM_LENGTH);
-}
-
-function line(value: unknown): string {
-  const json = JSON.stringify(value);
-  return `${checksum(json)} ${json}\n`;
-}
 
 /** The line that says that a binding is there, as it is now. */
 export function putLine(binding: JournaledBinding): string {
@@ -72,16 +53,6 @@ export function buryLine({ of, name, stamp, until }: Departed): string {
 /** The line that says that this counts no more. */
 export function exhumeLine({ of, name }: BuriedName): string {
   return line({ exhume: { of, name } });
-}
-
-/** The first line of a file. */
-export function identityLine({ cluster, node }: JournalIdentity): string {
-  return line({ journal: { cluster, node } });
-}
-
-function readIdentity(value: unknown): JournalIdentity | undefined {
-  if (!isObject(value) || typeof value.cluster !== 'string' || !isCount(value.node)) return undefined;
-  return { cluster: value.cluster, node: value.node };
 }
 
 function isBinding(value: unknown): value is JournaledBinding {
@@ -110,35 +81,14 @@ type Line =
   | { readonly type: 'struck' }
   | { readonly type: 'corrupt' };
 
-function readLine(text: string): Line {
-  const json = text.slice(CHECKSUM_LENGTH + 1);
-  const sum = text.slice(0, CHECKSUM_LENGTH);
-  if (text[CHECKSUM_LENGTH] !== ' ') return { type: 'corrupt' };
-  if (sum === STRUCK) return { type: 'struck' };
-  if (sum !== checksum(json)) return { type: 'corrupt' };
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    return { type: 'corrupt' };
-  }
-  if (!isObject(value)) return { type: 'corrupt' };
+function readLine(value: LineValue): Line {
+  if (typeof value === 'string') return { type: value };
   if (typeof value.delete === 'string') return { type: 'delete', key: value.delete };
   if (isDeparted(value.bury)) return { type: 'bury', departed: value.bury };
   if (isBuriedName(value.exhume)) return { type: 'exhume', name: value.exhume };
-  const identity = readIdentity(value.journal);
+  const identity = readIdentity(value);
   if (identity !== undefined) return { type: 'identity', identity };
   return isBinding(value.put) ? { type: 'put', binding: value.put } : { type: 'corrupt' };
-}
-
-/** Where each complete line begins, and the line; the last number is where the text behind them begins. */
-function* linesOf(bytes: Buffer): Generator<{ readonly at: number; readonly line: Line }, number> {
-  let start = 0;
-  for (let end = bytes.indexOf(LINE_END); end >= 0; end = bytes.indexOf(LINE_END, start)) {
-    yield { at: start, line: readLine(bytes.toString('utf8', start, end)) };
-    start = end + 1;
-  }
-  return start;
 }
 
 /**
@@ -156,7 +106,7 @@ export async function parseJournal(bytes: Buffer): Promise<JournalContents> {
     const next = reader.next();
     if (next.done === true)
       return { bindings, graves, identity, corruptLines, tornTail: next.value < bytes.length, lines };
-    const { line: read } = next.value;
+    const read = readLine(next.value.value);
     lines += 1;
     if (read.type === 'put') bindings.set(read.binding.record.key, read.binding);
     else if (read.type === 'delete') bindings.delete(read.key);
@@ -171,7 +121,8 @@ export async function parseJournal(bytes: Buffer): Promise<JournalContents> {
 /** Where the lines begin that would restore what is not so any more, by what `isCurrent` says of a binding. */
 export function staleLines(bytes: Buffer, isCurrent: (binding: JournaledBinding) => boolean): readonly number[] {
   const puts = new Map<string, { readonly at: number[]; stale: boolean }>();
-  for (const { at, line: read } of linesOf(bytes)) {
+  for (const { at, value } of linesOf(bytes)) {
+    const read = readLine(value);
     if (read.type === 'delete') puts.delete(read.key);
     if (read.type !== 'put') continue;
     const { key } = read.binding.record;

@@ -1,4 +1,5 @@
 import type { HybridClock, Stamp } from '../../process/hlc';
+import { CommonEntries } from './common';
 import type { Effect, Report } from './effects';
 import { Graves } from './graves';
 import type { Deltas, Destination, Header, Poll, ProtocolMessage } from './messages';
@@ -27,6 +28,7 @@ const NO_VITALS: Vitals = { sip: 0, calls: 0, phones: 0 };
 /** What the parts of the protocol core share: our identity, our log, what is known of the others, and the effects that are being collected. */
 export class Context {
   readonly own = new OwnLog();
+  readonly common: CommonEntries;
   readonly peers = new Map<number, Peer>();
   readonly ownership = new Ownership(this);
   /** Entries that their devices have ended, whoever held them. */
@@ -41,6 +43,7 @@ export class Context {
     readonly self: Self,
     readonly hybridClock: HybridClock,
   ) {
+    this.common = new CommonEntries(this);
     this.graves = new Graves(self.longestLifeMs, {
       buried: (key, grave) => this.emit({ type: 'buried', key, grave }),
       exhumed: (key) => this.emit({ type: 'exhumed', key }),
@@ -92,6 +95,7 @@ export class Context {
 
   /** Publishes the changes that wait. */
   flush(): void {
+    this.common.flush();
     const batch = this.own.flush();
     if (batch === undefined) return;
     const deltas: Deltas = { type: 'deltas', ...this.header(), ...batch };
@@ -112,6 +116,7 @@ export class Context {
       sequence,
       count: table.count,
       digest: table.digest,
+      common: this.common.digest,
       ...this.vitals,
       over: this.over,
     };

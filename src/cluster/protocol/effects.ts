@@ -13,6 +13,7 @@ export type Report =
   | 'digest-differs'
   | 'too-many-peers'
   | 'too-many-deltas'
+  | 'too-many-common'
   | 'own-entry-refused'
   | 'outlived'
   | 'paused';
@@ -20,7 +21,7 @@ export type Report =
 /** What the shell has to do for the protocol core, in this order. */
 export type Effect =
   | { readonly type: 'publish'; readonly to: Destination; readonly message: ProtocolMessage }
-  /** Entries of other nodes. */
+  /** Entries of other nodes, and those of `NOBODY`. */
   | { readonly type: 'put'; readonly owner: number; readonly entry: Entry }
   | { readonly type: 'delete'; readonly owner: number; readonly key: string; readonly reason: string }
   | { readonly type: 'purge'; readonly owner: number; readonly reason: string }

@@ -100,6 +100,7 @@ export class Membership {
       this.context.emit({ type: 'peer-sip-restarted', node: peer.node });
     peer.sip = poll.sip;
     this.replication.compare(peer, poll, now);
+    this.context.common.compare(peer, poll, now);
   }
 
   goodbye(message: Goodbye): void {

@@ -25,6 +25,8 @@ export interface Poll extends Header {
   readonly count: number;
   /** Sum of the hashes of the local entries. */
   readonly digest: string;
+  /** Of the entries that are nobody's, of which the sender has its own copy. */
+  readonly common: string;
   /** Incarnation of its SIP server: of an earlier one no dialog is left. */
   readonly sip: number;
   /** What hangs on this process: of two with one number, that with more lives. */
@@ -112,7 +114,34 @@ export interface Chunk extends Header {
   readonly gone: boolean;
 }
 
-export type ProtocolMessage = Poll | Goodbye | Probe | Taken | Known | Deltas | Gone | Pull | Chunk;
+/** Entries that are nobody's: news for everybody (`id` 0), or a part of the answer to a question. */
+export interface Common extends Header {
+  readonly type: 'common';
+  /** The `id` of the question. */
+  readonly id: number;
+  readonly entries: readonly Entry[];
+  /** From where to ask on; left out: this was all. */
+  readonly next?: BucketPlace;
+}
+
+/** Asks a node for entries that are nobody's: for all in those buckets of keys whose digests are not these. */
+export interface Reconcile extends Header {
+  readonly type: 'reconcile';
+  readonly id: number;
+  /** By bucket. */
+  readonly digests: readonly string[];
+  /** Left out: from the beginning. */
+  readonly from?: BucketPlace;
+}
+
+/** In a bucket, the keys after this one. */
+export interface BucketPlace {
+  readonly bucket: number;
+  readonly after: string;
+}
+
+export type ProtocolMessage =
+  Poll | Goodbye | Probe | Taken | Known | Deltas | Gone | Pull | Chunk | Common | Reconcile;
 
 /** Where a message goes: to the poll channel, to everybody, to one node. */
 export type Destination = 'poll' | 'cluster' | number;

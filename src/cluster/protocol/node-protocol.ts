@@ -1,5 +1,5 @@
 import { compareStamps, type HybridClock } from '../../process/hlc';
-import { isDevice, ownerOf, type Entry } from '../../registration/entry';
+import { isDevice, ownerOf, type Entry, type TextEntry } from '../../registration/entry';
 import { entryBytes } from '../../registration/entry-size';
 import type { DeletionReason } from '../../registration/record';
 import { isEntry } from '../../registration/validate';
@@ -88,6 +88,16 @@ export class NodeProtocol {
     return this.done();
   }
 
+  /** An entry that is nobody's was written here; `restored`: it stood on our disk. It goes out with the next batch. */
+  commonPut(entry: TextEntry, restored = false): Effect[] {
+    const { common } = this.context;
+    if (this.ended) return [];
+    if (restored) common.restore(entry);
+    else common.write(entry);
+    if (common.full) this.context.flush();
+    return this.done();
+  }
+
   /** A local entry is gone. */
   localDelete(key: string, reason: DeletionReason): Effect[] {
     if (this.ended) return [];
@@ -136,7 +146,7 @@ export class NodeProtocol {
   }
 
   get changesWaiting(): number {
-    return this.context.own.waiting;
+    return this.context.own.waiting + this.context.common.waiting;
   }
 
   get busAlive(): boolean {
@@ -158,7 +168,8 @@ export class NodeProtocol {
   /** Nothing is known to be missing: the bus lives and every live peer's digest is ours. */
   get converged(): boolean {
     if (!this.busAlive) return false;
-    for (const peer of this.membership.peers.values()) if (peer.live && !peer.digestEqual) return false;
+    for (const peer of this.membership.peers.values())
+      if (peer.live && !(peer.digestEqual && peer.commonEqual)) return false;
     return true;
   }
 
@@ -196,6 +207,10 @@ export class NodeProtocol {
         if (peer !== undefined) this.replication.chunk(peer, message, now);
         return;
       }
+      case 'common':
+        return this.context.common.receive(message, now);
+      case 'reconcile':
+        return this.context.common.serve(message);
       case 'taken':
       case 'known':
         return;

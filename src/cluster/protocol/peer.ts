@@ -42,6 +42,8 @@ export class Peer {
   /** `table` was complete once; deltas may be applied. */
   synced = false;
   digestEqual = false;
+  /** Of the entries that are nobody's it had the same as we when it was last heard. */
+  commonEqual = false;
   /** Since when deltas are missing that a poll has counted. */
   behindSince: number | undefined;
   /** Since when our copy is not known to be the same as what the peer has. */

@@ -30,6 +30,9 @@ export const MAX_PART_BYTES = 56 * 1024;
 export const MAX_ENTRY_BYTES = 16 * 1024;
 /** Changes kept while a snapshot is pulled; beyond it the next poll leads to another pull. */
 export const MAX_BUFFERED_CHANGES = 50_000;
+/** Entries that are nobody's are compared in so many parts: a few that differ cost a few parts. */
+export const COMMON_BUCKETS = 64;
+export const MAX_COMMON_ENTRIES = 100_000;
 export const MAX_PEERS = 1_024;
 /** Pulls for a digest that keeps differing back off up to this. */
 export const MAX_PULL_BACKOFF_MS = 60_000;

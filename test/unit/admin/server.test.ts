@@ -61,6 +61,9 @@ function source(over: Partial<AdminSource> = {}): AdminSource {
     conferences: () => [],
     conference: () => Promise.resolve({ ok: false, why: 'unknown-conference' }),
     moderate: () => Promise.resolve({ ok: false, why: 'unknown-conference' }),
+    settings: (line) => (line === '1000' ? { dnd: true } : undefined),
+    set: () => undefined,
+    lineState: () => Promise.resolve([{ node: 2, boot: 7, version: 1, calls: [] }]),
     calls: () => [call],
     call: (id) => (id === '1.cp.1' ? call : undefined),
     mediaResources: () => [
@@ -240,6 +243,8 @@ describe('the HTTP API', () => {
       ['/api/conferences', 'GET, HEAD'],
       ['/api/conferences/8000', 'GET, HEAD, PATCH'],
       ['/api/conferences/8000/members/1.cf.1-a', 'PATCH, DELETE'],
+      ['/api/lines/1000/settings', 'GET, HEAD, PATCH'],
+      ['/api/lines/1000/state', 'GET, HEAD'],
       ['/api/nothing', 'GET, HEAD'],
     ] as const;
     for (const [path, allow] of allowed)
@@ -400,6 +405,38 @@ describe('moderators, by the HTTP API', () => {
     expect((await ask(server, member, { method: 'DELETE' })).status).toBe(401);
     expect(asked).toEqual([]);
     expect((await ask(server, member, { method: 'DELETE', headers: { authorization } })).status).toBe(204);
+  });
+});
+
+describe('lines, by the HTTP API', () => {
+  const headers = { 'content-type': 'application/json' };
+
+  it('gives what is set and the state, and 404 for what is no line', async () => {
+    const server = await start();
+    expect((await ask(server, '/api/lines/1000/settings')).json).toEqual({ dnd: true });
+    expect((await ask(server, '/api/lines/1000/state')).json).toMatchObject([{ node: 2, calls: [] }]);
+    for (const what of ['settings', 'state']) expect((await ask(server, `/api/lines/9/${what}`)).status).toBe(404);
+  });
+
+  it('sets what is asked for, and says why not', async () => {
+    const asked: unknown[] = [];
+    const set = (...args: unknown[]): string | undefined => {
+      asked.push(args);
+      return asked.length > 1 ? 'dnd: must be true or false' : undefined;
+    };
+    const server = await start({ set });
+    const patch = (line: string, body: object): Promise<Answer> =>
+      ask(server, `/api/lines/${line}/settings`, { method: 'PATCH', headers, body: JSON.stringify(body) });
+    expect((await patch('1000', { dnd: true })).json).toEqual({ dnd: true });
+    expect(await patch('1000', { dnd: 1 })).toMatchObject({
+      status: 400,
+      json: { error: 'dnd: must be true or false' },
+    });
+    expect((await patch('9', { dnd: true })).status).toBe(404);
+    expect(asked).toEqual([
+      ['1000', { dnd: true }],
+      ['1000', { dnd: 1 }],
+    ]);
   });
 });
 

@@ -7,6 +7,7 @@ function equalPeer(node: number, comparedAt: number): Peer {
   peer.live = true;
   peer.comparedAt = comparedAt;
   peer.equals();
+  peer.commonEqual = true;
   return peer;
 }
 
@@ -19,6 +20,12 @@ describe('claim R18: whether the tables are known to be equal', () => {
     expect(convergence.reached(table(equalPeer(2, 10_200)), 10_300)).toBe(false);
     expect(convergence.reached(table(equalPeer(2, 10_200), equalPeer(3, 10_250)), 10_300)).toBe(true);
     expect(convergence.reached(table(equalPeer(2, 12_900)), 13_000)).toBe(true);
+  });
+
+  it('whose settings are others has not converged', () => {
+    const peer = equalPeer(2, 11_000);
+    peer.commonEqual = false;
+    expect(new Convergence([2], 10_000).reached(table(peer), 11_500)).toBe(false);
   });
 
   it('a node that has said goodbye is not waited for', () => {

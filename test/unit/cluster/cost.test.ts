@@ -1,22 +1,6 @@
-import type { Bus } from '../../../src/cluster/bus';
-import { Cluster } from '../../../src/cluster/cluster';
-import { MemoryBus, MemoryExchange } from '../../../src/cluster/memory/memory-bus';
-import type { ClusterLog } from '../../../src/cluster/options';
-import { SimulatedClock } from '../../../src/process/clock';
-import { HybridClock } from '../../../src/process/hlc';
-import { CompositeSet } from '../../../src/registration/composite-set';
-import { EntrySet } from '../../../src/registration/entry-set';
-import { silentMetrics } from '../../../src/telemetry/metrics';
+import { Members, register, type Traffic } from './members';
 
-const quiet: ClusterLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const REGISTRATIONS = 1_000;
-
-interface Traffic {
-  readonly published: number;
-  readonly received: number;
-  /** What a bus that copies each message to each subscriber has to send. */
-  readonly bytes: number;
-}
 
 interface Cost extends Traffic {
   readonly pulls: number;
@@ -24,125 +8,28 @@ interface Cost extends Traffic {
   readonly known: readonly number[];
 }
 
-/** Counts what passes through a node's bus, but for polls: those cost the same without registrations. */
-class CountedBus extends MemoryBus implements Bus {
-  published = 0;
-  received = 0;
-  bytes = 0;
-
-  override subscribe(channel: string, listener: (payload: string) => void): void {
-    super.subscribe(channel, (payload) => {
-      if (!channel.endsWith(':poll')) {
-        this.received += 1;
-        this.bytes += Buffer.byteLength(payload);
-      }
-      listener(payload);
-    });
-  }
-
-  override publish(channel: string, payload: string): boolean {
-    if (!channel.endsWith(':poll')) this.published += 1;
-    return super.publish(channel, payload);
-  }
-}
-
-interface Member {
-  readonly node: number;
-  readonly bus: CountedBus;
-  readonly composite: CompositeSet;
-  readonly stamps: HybridClock;
-  readonly cluster: Cluster;
-  boot: number;
-}
-
 /** Registrations at 100 a second, spread over so many nodes that know each other: what they cost all of them together. */
 async function costOf(nodes: number): Promise<Cost> {
-  const clock = new SimulatedClock();
-  const exchange = new MemoryExchange();
-  let pulls = 0;
-  const members = Array.from({ length: nodes }, (_, index): Member => {
-    const node = index + 1;
-    const [bus, composite, stamps] = [
-      new CountedBus(exchange),
-      new CompositeSet(),
-      new HybridClock(node, () => clock.now()),
-    ];
-    const cluster = new Cluster({
-      ...{
-        node,
-        clusterName: 'acme',
-        secret: 'secret',
-        bus,
-        clock,
-        hybridClock: stamps,
-        composite,
-        entries: new EntrySet(),
-        log: quiet,
-      },
-      longestLifeMs: 3_600_000,
-      sipAddress: `127.0.0.1:506${node}`,
-      metrics: {
-        ...silentMetrics,
-        count: (...[name]) => void (pulls += Number(name === 'tandem_replication_pulls_total')),
-      },
-      onFatal: (message) => {
-        throw new Error(message);
-      },
-    });
-    return { node, bus, composite, stamps, cluster, boot: 0 };
-  });
-  const run = async (ms: number) => {
-    for (let done = 0; done < ms; done += 5) {
-      clock.advance(5);
-      await new Promise((resolve) => setImmediate(resolve));
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  };
-  const starting = members.map(async (member) => (member.boot = (await member.cluster.start()).boot));
-  await run(3_000);
-  await Promise.all(starting);
-  const total = (): Traffic =>
-    members.reduce(
-      (sum, { bus }) => ({
-        published: sum.published + bus.published,
-        received: sum.received + bus.received,
-        bytes: sum.bytes + bus.bytes,
-      }),
-      { published: 0, received: 0, bytes: 0 },
-    );
-  const before = total();
-  const pullsBefore = pulls;
+  const members = new Members();
+  for (let node = 1; node <= nodes; node++) members.add(node);
+  await members.start(...members.all);
+  const [before, pullsBefore] = [members.traffic, members.pulls];
   for (let index = 0; index < REGISTRATIONS; index++) {
-    const member = members[index % nodes];
+    const member = members.all[index % nodes];
     if (member !== undefined) register(member, String(10_000 + index));
-    await run(10);
+    await members.run(10);
   }
-  await run(1_500);
-  const after = total();
-  const known = members.map(({ composite }) => [...composite.all()].length);
-  for (const { cluster } of members) await cluster.stop();
+  await members.run(1_500);
+  const after = members.traffic;
+  const known = members.all.map(({ composite }) => [...composite.all()].length);
+  await members.stop();
   return {
     published: after.published - before.published,
     received: after.received - before.received,
     bytes: after.bytes - before.bytes,
-    pulls: pulls - pullsBefore,
+    pulls: members.pulls - pullsBefore,
     known,
   };
-}
-
-function register({ node, composite, stamps, boot }: Member, dn: string): void {
-  composite.put(node, {
-    ...{
-      key: `SEP|${dn}`,
-      kind: 'station',
-      device: `SEP-${dn}`,
-      lines: [dn],
-      instance: dn,
-      pid: `${node}.dp.${Number(dn)}`,
-    },
-    ...{ boot, contact: `sip:${dn}@127.0.0.1:5062`, address: 'udp:127.0.0.1:5062' },
-    ...{ stamp: stamps.next(), expiresAt: 0 },
-  });
 }
 
 jest.setTimeout(120_000);

@@ -19,6 +19,7 @@ const poll: Poll = {
   sequence: 7,
   count: 3,
   digest: '00000000000000ff',
+  common: '00000000000000ee',
   sip: 0,
   calls: 0,
   phones: 0,

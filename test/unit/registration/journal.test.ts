@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   existsSync,
-  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -17,7 +16,7 @@ import { SimulatedClock } from '../../../src/process/clock';
 import { RegistrationJournal, type JournaledBinding } from '../../../src/registration/journal';
 import { parseJournal, putLine } from '../../../src/registration/journal-format';
 import { eventuallyTrue } from '../../support/eventually';
-import { NOW, record } from './support';
+import { NOW, record, smallDisk } from './support';
 
 let directory: string;
 let warnings: object[];
@@ -307,21 +306,9 @@ describe('the journal of local registrations', () => {
       await journal.close();
     });
 
-    /** A tmpfs of 256 KiB; undefined: only root may mount one. */
-    const smallDisk = (): boolean => {
-      if (process.getuid?.() !== 0) return false;
-      mkdirSync(directory, { recursive: true });
-      try {
-        execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'none', directory], { stdio: 'pipe' });
-        return true;
-      } catch {
-        return false;
-      }
-    };
-
     test('a full disk loses the new and never brings back the old; with room everything is written', async () => {
       // Only root may mount one.
-      if (!smallDisk()) return;
+      if (!smallDisk(directory)) return;
       try {
         const filler = join(directory, 'filler');
         const journal = await openWatched();

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
 import type { Pid } from '../../../src/process/pid';
 import { bindingKey } from '../../../src/registration/binding-key';
 import type { RegistrationRecord } from '../../../src/registration/record';
@@ -20,4 +22,16 @@ export function record(device: string, pid: Pid, changed: Partial<RegistrationRe
     expiresAt: NOW + 120_000,
     ...changed,
   };
+}
+
+/** A tmpfs of 256 KiB; `false`: only root may mount one. */
+export function smallDisk(directory: string): boolean {
+  if (process.getuid?.() !== 0) return false;
+  mkdirSync(directory, { recursive: true });
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'none', directory], { stdio: 'pipe' });
+    return true;
+  } catch {
+    return false;
+  }
 }
