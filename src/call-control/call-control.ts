@@ -8,8 +8,9 @@ import { formatReasons } from '../sip/reason';
 import type { Headers } from '../sip/user-agent';
 import type { CallDetailRecord } from './record/call-detail-record';
 import { Abilities } from './process/abilities';
+import { callsOf } from './process/line-calls';
 import { CallProcess, type LookUp } from './process/call-process';
-import { type CallFacts, type Destination, isNamed, namesOf } from './core/call-state';
+import { type CallFacts, type CallState, type Destination, isNamed, namesOf } from './core/call-state';
 import { type CallDetail, type CallSummary, detailOf, summaryOf } from './record/call-view';
 import type { CallControlDependencies } from './dependencies';
 import { callOf } from './session/device-session';
@@ -71,7 +72,7 @@ export class CallControl {
   private begin(call: IncomingCall, spoken: string | undefined): void {
     if (call.pid !== undefined && spoken !== undefined) this.abilities.note(call.pid, spoken, call.sdp);
     const lookUp: LookUp = (asked) => (asked === undefined ? this.routeOf(call) : this.routeTo(asked));
-    const admits = (asking: CallProcess, number: string): boolean => this.admits(asking, number);
+    const admits = (asking: CallState, number: string): boolean => this.admits(asking, number);
     const process = new CallProcess(this.deps, call, this.factsOf(call), this.abilities, lookUp, admits, (record) =>
       this.finished(record),
     );
@@ -146,21 +147,23 @@ export class CallControl {
     }
   }
 
-  /** Whether a line of a device of ours takes the call of a process; the devices of a line ring for one call as often as they like. */
-  private admits(process: CallProcess, number: string): boolean {
+  /** Whether a line of a device of ours takes a call; the devices of a line ring for one call as often as they like. */
+  private admits(asking: CallState, number: string): boolean {
     const line = this.deps.lines?.of(number);
     if (line?.busyTrigger === undefined) return true;
     const { busyTrigger } = line;
-    const calls = this.callsOf(number).filter((id) => id !== process.lineCall);
+    const calls = this.callsOf(number).filter((id) => id !== asking.facts.call);
     if (admit(line, calls.length) === 'ok') return true;
-    this.deps.log.info({ call: process.pid, line: number, calls, busyTrigger }, 'call: the line is busy');
+    this.deps.log.info({ ...namesOf(asking.facts), line: number, calls, busyTrigger }, 'call: the line is busy');
     return false;
   }
 
   /** The calls that a line has now, at devices of this node. */
-  private callsOf(number: string): string[] {
-    const processes = [...this.processes.values()].filter((process) => process.lines.includes(number));
-    return [...new Set(processes.map(({ lineCall }) => lineCall))];
+  private callsOf(number: string): readonly string[] {
+    return callsOf(
+      number,
+      [...this.processes.values()].map(({ snapshot }) => snapshot),
+    );
   }
 
   /** A station may not have more calls on its line than that takes. */

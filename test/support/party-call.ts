@@ -74,6 +74,11 @@ export class PartyCall {
     return this.place.callId;
   }
 
+  /** The other end, as it was written in the INVITE. */
+  get peer(): string {
+    return this.place.remote;
+  }
+
   get up(): boolean {
     return this.state === 'up';
   }

@@ -69,7 +69,7 @@ export class CallProcess {
     /** Digit analysis of the dialled number, as the tables are now. */
     private readonly lookUp: LookUp,
     /** Whether a line takes the call. */
-    private readonly admits: (process: CallProcess, number: string) => boolean,
+    private readonly admits: (call: CallState, number: string) => boolean,
     private readonly onFinished: (record: CallDetailRecord) => void,
   ) {
     this.state = initialState(facts, { pid: call.pid, callId: call.session.callId });
@@ -88,24 +88,6 @@ export class CallProcess {
   /** The call as it is now; a value that does not change any more. */
   get snapshot(): CallState {
     return this.state;
-  }
-
-  /** The lines of devices of this node that have a part in the call. */
-  get lines(): readonly string[] {
-    const legs = [...this.state.legs.values()].filter(
-      ({ phase, profile }) => phase !== 'over' && profile.kind === 'station',
-    );
-    return legs.map(({ party }) => party.number);
-  }
-
-  /**
-   * Names the call for the count of its lines. A node calls each device of a shared line by an INVITE of its own: while they ring, those of
-   * one caller are one call.
-   */
-  get lineCall(): string {
-    const { kind, facts } = this.state;
-    const { from, caller } = facts;
-    return kind === 'setup' && from.kind === 'node' ? `${from.name} ${caller.number}` : facts.pid;
   }
 
   begin(): void {
@@ -330,7 +312,7 @@ export class CallProcess {
     const { secure } = this.call;
     if (secure !== undefined && device.takesSips !== true)
       return this.mailbox.post({ type: 'branch-unreachable', leg, headers: secure });
-    if (device.profile.kind === 'station' && !this.admits(this, destination.digits))
+    if (device.profile.kind === 'station' && !this.admits(this.state, destination.digits))
       return this.mailbox.post({ type: 'session', leg, signal: BUSY_LINE });
     const call = (description: string | undefined): Session =>
       sessionOf(

@@ -428,6 +428,7 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly maxForwards?: number;
   readonly secure?: IncomingCall['secure'];
+  readonly context?: IncomingCall['context'];
   /** What a node without PID is refused with. */
   readonly notMine?: Readonly<Record<string, string>>;
 }
@@ -512,6 +513,7 @@ export class World {
       maxForwards: options.maxForwards ?? 70,
       target: options.target,
       ...(options.secure === undefined ? {} : { secure: options.secure }),
+      ...(options.context === undefined ? {} : { context: options.context }),
       ...(options.notMine === undefined ? {} : { notMine: () => options.notMine ?? {} }),
       header: headers(options.headers),
     };

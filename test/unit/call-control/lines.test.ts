@@ -1,4 +1,5 @@
 import type { NumberConfig } from '../../../src/config/types';
+import type { Pid } from '../../../src/process/pid';
 import { Lines } from '../../../src/line/lines';
 import { type FakeDevice, type FakeSession, profile, sdp, settled, target, World } from './kit';
 
@@ -14,10 +15,14 @@ class Node extends World {
     this.route('2000', [target('1.dp.2', 'SEP-bob')]);
   }
 
-  /** Who of another node calls a device here, as that node does: by its PID. */
-  callFrom(node: number, number: string, device: FakeDevice): FakeSession {
+  /** Who of another node calls a device here, as that node does: by its PID, with the name of the call. */
+  callFrom(node: number, number: string, device: FakeDevice, call = `${node}.cp.${number}-7`): FakeSession {
+    const caller = { number, displayName: undefined };
+    const process = { pid: `${node}.cp.1` as Pid, boot: 7 };
+    const half = { version: 1, process, party: { ...caller, device: `SEP-${number}` }, resources: [] };
+    const context = { call, why: 'call', forwardedFrom: [], passed: [node], half } as const;
     const from = { ...profile(`node-${node}`, 'node'), node };
-    return this.call({ from, pid: undefined, caller: { number, displayName: undefined }, target: device });
+    return this.call({ from, pid: undefined, caller, target: device, context });
   }
 
   bobCalls(): FakeSession {
@@ -107,7 +112,7 @@ describe('a line with a busy trigger', () => {
     local.emit({ type: 'cancelled', reason: undefined });
     const across = [node.callFrom(2, '1000', node.bob), node.callFrom(2, '1000', node.carol)];
     expect(across.map(status)).toEqual([undefined, undefined]);
-    expect(status(node.callFrom(2, '1001', node.bob))).toBe(486);
+    expect(status(node.callFrom(2, '1000', node.bob, '2.cp.8-7'))).toBe(486);
     await node.close();
   });
 
