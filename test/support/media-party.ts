@@ -7,6 +7,7 @@ import type { FleetSocket, SocketUser } from './fleet/fleet-socket';
 import { contactOf, contactUriOf, identityOf, newBranch, newToken, requestText, responseText } from './fleet/messages';
 import { type Codec, MediaStream } from './media-stream';
 import { type CallOwner, PartyCall } from './party-call';
+import { type DialogName, replacedBy } from './party-messages';
 import { digestAnswer } from './sip-text';
 
 export interface MediaPartyOptions {
@@ -29,6 +30,7 @@ export type Policy =
 
 const EXPIRES_S = 3600;
 const PATIENCE_MS = 3000;
+const NO_SUCH_CALL = '481 Call/Transaction Does Not Exist';
 const PASSWORD = 'password-of-the-parties';
 
 /** The device of a party. `codecs`: configured for it; left out: it has to be learned. */
@@ -141,14 +143,17 @@ export class MediaParty implements SocketUser, CallOwner {
   }
 
   /** Calls a number; `answered` resolves with the final status, 0: none came. */
-  async call(number: string): Promise<{ readonly call: PartyCall; readonly answered: Promise<number> }> {
+  async call(
+    number: string,
+    headers: readonly string[] = [],
+  ): Promise<{ readonly call: PartyCall; readonly answered: Promise<number> }> {
     const stream = await MediaStream.open(this.tone);
     const uri = `sip:${number}@${domain}`;
     const local = `${identityOf(this.dn)};tag=${newToken()}`;
     const place = { callId: newToken(), local, remote: `<${uri}>`, target: '' };
     const call = new PartyCall(this, this.options.nodePort, stream, this.options.codecs, place);
     this.calls.set(call.callId, call);
-    return { call, answered: call.invite(uri) };
+    return { call, answered: call.invite(uri, headers) };
   }
 
   /** Calls that are not over. */
@@ -177,12 +182,17 @@ export class MediaParty implements SocketUser, CallOwner {
       case 'CANCEL':
         if (call !== undefined) return call.wasCancelled(request);
         break;
+      case 'NOTIFY':
+      case 'UPDATE':
+      case 'INFO':
+        if (call !== undefined) return call.requested(request);
+        break;
       case 'OPTIONS':
         return this.respond(request, port, '200 OK');
       default:
         return this.respond(request, port, '405 Method Not Allowed');
     }
-    this.respond(request, port, '481 Call/Transaction Does Not Exist');
+    this.respond(request, port, NO_SUCH_CALL);
   }
 
   strayResponse(response: SipResponse): void {
@@ -217,13 +227,27 @@ export class MediaParty implements SocketUser, CallOwner {
       target: contactUriOf(request) ?? '',
     };
     const call = new PartyCall(this, this.options.nodePort, stream, this.options.codecs, place);
+    const asked = replacedBy(request);
+    const replaced = asked === undefined ? undefined : this.named(asked);
     this.calls.set(callId, call);
     call.invited(request);
+    if (asked !== undefined) return replaced === undefined ? call.refuse(NO_SUCH_CALL) : this.replace(replaced, call);
     if (policy.type === 'ring') return;
     if (policy.afterMs > 0) await pause(policy.afterMs);
     if (call.state !== 'ringing') return;
     if (policy.type === 'answer') call.accept();
     else call.refuse(policy.status);
+  }
+
+  private named({ callId, localTag, remoteTag }: DialogName): PartyCall | undefined {
+    const isIt = ({ dialog }: PartyCall): boolean => dialog.localTag === localTag && dialog.remoteTag === remoteTag;
+    return this.open.find((call) => call.callId === callId && isIt(call));
+  }
+
+  /** RFC 3891 §3: the new call is taken without ringing, and the old one ended with BYE. */
+  private replace(old: PartyCall, call: PartyCall): void {
+    call.accept();
+    void old.hangUp();
   }
 
   private respond(request: SipRequest, port: number, status: string): void {

@@ -5,6 +5,7 @@ import type { SipRequest, SipResponse } from '../../src/sip-message/message';
 import type { FleetSocket } from './fleet/fleet-socket';
 import { branchOf, contactUriOf, newBranch, newToken, requestText, responseText } from './fleet/messages';
 import type { Codec, Heard, MediaStream } from './media-stream';
+import { ackOf, ackOfRefusal, dialogOf, type DialogName, type Place, Referral, tagOf } from './party-messages';
 import { answerDirection, complete, describe, type Hold, readSdp, type RemoteAudio } from './party-sdp';
 
 /** What a call wants of its party. */
@@ -19,20 +20,12 @@ export interface CallOwner {
   challenged(challenge: string): void;
 }
 
-export interface Place {
-  readonly callId: string;
-  /** From and To as this end writes them. */
-  readonly local: string;
-  readonly remote: string;
-  readonly target: string;
-}
-
 /** Nothing at all came in this time: the node is given up, ms. */
 const SILENCE_MS = 8_000;
 /** The whole of an INVITE, ms. */
 const FINAL_MS = 45_000;
 const OK_AGAIN_MS = [500, 1000, 2000, 4000, 4000, 4000, 4000];
-const ALLOW = 'Allow: INVITE, ACK, CANCEL, BYE, OPTIONS';
+const ABILITIES = ['Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER', 'Supported: replaces'];
 const MAX_TRIES = 8;
 
 /** One call of a party: a dialog of SIP, and a stream of RTP. */
@@ -45,6 +38,12 @@ export class PartyCall {
   reason = '';
   /** Statuses of our re-INVITEs, 0 for none. */
   readonly statuses: number[] = [];
+  /** Requests of the other end in the dialog that are neither INVITE nor BYE. */
+  readonly requests: SipRequest[] = [];
+  /** Of the last REFER of ours. */
+  referral = new Referral();
+  /** The statuses with which our first INVITE was answered before its final one. */
+  readonly provisionals: number[] = [];
   /** Ports that the other end has named for sending only: music comes from there. */
   private readonly musicPorts = new Set<number>();
   private cseq = 1;
@@ -79,6 +78,11 @@ export class PartyCall {
     return this.place.remote;
   }
 
+  /** As this end names it. */
+  get dialog(): DialogName {
+    return dialogOf(this.place);
+  }
+
   get up(): boolean {
     return this.state === 'up';
   }
@@ -100,10 +104,10 @@ export class PartyCall {
   }
 
   /** The first INVITE; resolves with the final status, 0: none came. */
-  async invite(uri: string): Promise<number> {
+  async invite(uri: string, headers: readonly string[] = []): Promise<number> {
     const body = this.describe();
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const { response, text } = await this.sendInvite(uri, body);
+      const { response, text } = await this.sendInvite(uri, body, headers);
       if (response === undefined) return this.over(0);
       if (response.status < 300) return this.established(response);
       this.acknowledgeRefusal(text, response);
@@ -176,8 +180,29 @@ export class PartyCall {
 
   private async bye(): Promise<number> {
     this.cseq += 1;
-    const response = await this.transaction('BYE', this.place.target, '');
+    const response = await this.transaction('BYE', this.place.target);
     return response?.status ?? 0;
+  }
+
+  /** Any other request in the dialog; resolves with the final response. */
+  async ask(method: string, headers: readonly string[]): Promise<SipResponse | undefined> {
+    this.cseq += 1;
+    return this.transaction(method, this.place.target, { headers });
+  }
+
+  /** Asks the node to have somebody else called in our place; resolves with the final status, 0: none came. `referral` tells the rest. */
+  async refer(referTo: string, headers: readonly string[] = []): Promise<number> {
+    this.referral = new Referral();
+    const response = await this.ask('REFER', [`Refer-To: ${referTo}`, ...headers]);
+    return response?.status ?? 0;
+  }
+
+  /** A request of the other end that is neither INVITE nor BYE nor CANCEL. */
+  requested(request: SipRequest): void {
+    const again = this.requests.some((before) => branchOf(before) === branchOf(request));
+    if (!again) this.requests.push(request);
+    if (!again && request.method === 'NOTIFY') this.referral.notified(request);
+    this.respond(request, '200 OK');
   }
 
   /** An INVITE of this call, its first or a later one. */
@@ -281,18 +306,22 @@ export class PartyCall {
     return this.state === 'ended' && !this.cancelled ? 0 : response.status;
   }
 
-  private async sendInvite(uri: string, body: string): Promise<{ response: SipResponse | undefined; text: string }> {
+  private async sendInvite(
+    uri: string,
+    body: string,
+    headers: readonly string[] = [],
+  ): Promise<{ response: SipResponse | undefined; text: string }> {
     let text = '';
-    const response = await this.transaction('INVITE', uri, body, (sent) => (text = sent));
+    const response = await this.transaction('INVITE', uri, { body, headers }, (sent) => (text = sent));
     this.offering = undefined;
     return { response, text };
   }
 
   /** Resolves with the final response; undefined: none came. */
   private transaction(
-    method: 'INVITE' | 'BYE',
+    method: string,
     uri: string,
-    body: string,
+    { body = '', headers: more = [] }: { readonly body?: string; readonly headers?: readonly string[] } = {},
     sent: (text: string) => void = () => undefined,
   ): Promise<SipResponse | undefined> {
     const branch = newBranch();
@@ -300,7 +329,8 @@ export class PartyCall {
     const authorization = this.place.target === '' ? this.owner.authorize(method, uri) : undefined;
     const headers = [
       `Contact: <${this.owner.contact}>`,
-      ALLOW,
+      ...ABILITIES,
+      ...more,
       ...(authorization === undefined ? [] : [`Proxy-Authorization: ${authorization}`]),
     ];
     const text = requestText(this.owner, { method, uri, branch, from, to, callId, cseq: this.cseq, headers, body });
@@ -323,6 +353,7 @@ export class PartyCall {
         response: (response) => {
           const answers = parseCSeq(getHeader(response, 'CSeq') ?? '')?.method === method;
           if (response.status >= 200 && answers) finish(response);
+          else if (response.status > 100 && this.state === 'calling') this.provisionals.push(response.status);
         },
         silent: () => finish(),
       });
@@ -330,28 +361,11 @@ export class PartyCall {
   }
 
   private acknowledge(response: SipResponse, cseq: number): void {
-    const { local: from, callId, target } = this.place;
-    const to = getHeader(response, 'To') ?? this.place.remote;
-    const uri = contactUriOf(response) ?? target;
-    const text = requestText(this.owner, { method: 'ACK', uri, branch: newBranch(), from, to, callId, cseq });
-    this.owner.socket.send(text, this.nodePort);
+    this.owner.socket.send(ackOf(this.owner, this.place, response, cseq), this.nodePort);
   }
 
-  /** Same branch, the To of the response (RFC 3261 §17.1.1.3). */
   private acknowledgeRefusal(invite: string, response: SipResponse): void {
-    const { local: from, callId } = this.place;
-    const to = getHeader(response, 'To') ?? this.place.remote;
-    const uri = invite.split(' ')[1] ?? '';
-    const text = requestText(this.owner, {
-      method: 'ACK',
-      uri,
-      branch: branchOf(response),
-      from,
-      to,
-      callId,
-      cseq: this.cseq,
-    });
-    this.owner.socket.send(text, this.nodePort);
+    this.owner.socket.send(ackOfRefusal(this.owner, this.place, invite, response), this.nodePort);
   }
 
   private common(audio: RemoteAudio): readonly Codec[] {
@@ -412,7 +426,7 @@ export class PartyCall {
   }
 
   private response(request: SipRequest, status: string, body: string): string {
-    const tag = /;\s*tag=([^;>]+)/i.exec(this.place.local)?.[1] ?? newToken();
-    return responseText(request, status, { tag, headers: [`Contact: <${this.owner.contact}>`, ALLOW], body });
+    const tag = tagOf(this.place.local) || newToken();
+    return responseText(request, status, { tag, headers: [`Contact: <${this.owner.contact}>`, ...ABILITIES], body });
   }
 }
