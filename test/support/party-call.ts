@@ -50,6 +50,8 @@ export class PartyCall {
   private version = 0;
   private body = '';
   private place: Place;
+  /** To of the early dialog that our INVITE has made last. */
+  private early: string | undefined;
   private offering: { readonly branch: string; readonly text: string } | undefined;
   private cancelled = false;
   /** Ends the wait for the final response to the request with this branch. */
@@ -80,7 +82,7 @@ export class PartyCall {
 
   /** As this end names it. */
   get dialog(): DialogName {
-    return dialogOf(this.place);
+    return dialogOf({ ...this.place, remote: this.early ?? this.place.remote });
   }
 
   get up(): boolean {
@@ -295,9 +297,15 @@ export class PartyCall {
     return status;
   }
 
+  private rung(response: SipResponse): void {
+    this.provisionals.push(response.status);
+    this.early = getHeader(response, 'To');
+  }
+
   private established(response: SipResponse): number {
     const remote = getHeader(response, 'To') ?? this.place.remote;
     this.place = { ...this.place, remote, target: contactUriOf(response) ?? this.place.target };
+    this.early = undefined;
     this.acknowledge(response, this.cseq);
     const audio = readSdp(response.body.toString());
     if (this.state === 'calling') this.state = 'up';
@@ -353,7 +361,7 @@ export class PartyCall {
         response: (response) => {
           const answers = parseCSeq(getHeader(response, 'CSeq') ?? '')?.method === method;
           if (response.status >= 200 && answers) finish(response);
-          else if (response.status > 100 && this.state === 'calling') this.provisionals.push(response.status);
+          else if (response.status > 100 && this.state === 'calling') this.rung(response);
         },
         silent: () => finish(),
       });
