@@ -37,6 +37,8 @@ const EVERYTHING = [
   'own-back',
   'own-gone',
   'gone',
+  'common',
+  'reconcile',
 ];
 
 describe('claim R18: tables become consistent in the end whatever is lost, late, doubled, reordered, cut off, paused or corrupted', () => {

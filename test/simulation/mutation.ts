@@ -1,5 +1,5 @@
 import type { Effect } from '../../src/cluster/protocol/effects';
-import type { ProtocolMessage } from '../../src/cluster/protocol/messages';
+import type { Poll, ProtocolMessage } from '../../src/cluster/protocol/messages';
 import type { SimulatedNode } from './simulated-node';
 
 /**
@@ -19,6 +19,12 @@ export interface Mutation {
   readonly strikesHearsay?: boolean;
   /** What has left is not known any more after a restart. */
   readonly forgetsGraves?: boolean;
+  /** Settings are not known any more after a restart. */
+  readonly forgetsSettings?: boolean;
+  /** What a node that is gone said besides its devices stays. */
+  readonly keepsTheDead?: boolean;
+  /** That the last one who looked at a line is gone is told to nobody. */
+  readonly keepsWatches?: boolean;
   /** A node hears its own polls although the bus does not carry them. */
   readonly hearsItself?: boolean;
 }
@@ -34,6 +40,20 @@ function isDispute(effect: Effect): boolean {
   return effect.type === 'publish' && effect.message.type === 'gone';
 }
 
+function unordered(node: SimulatedNode, message: ProtocolMessage): ProtocolMessage {
+  const peer = presentPeer(node, message);
+  return message.type === 'deltas' && peer !== undefined ? { ...message, first: peer.sequence + 1 } : message;
+}
+
+function asNew(node: SimulatedNode, message: ProtocolMessage): ProtocolMessage {
+  if (message.type !== 'common') return message;
+  return { ...message, entries: message.entries.map((entry) => ({ ...entry, stamp: node.hybridClock.next() })) };
+}
+
+function sameSettings(node: SimulatedNode, poll: Poll): Poll {
+  return { ...poll, common: node.protocol?.commonDigest ?? '' };
+}
+
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   /** A poll never says that entries differ. */
   'no digest': {
@@ -46,13 +66,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   /** A process that starts anew cannot be told from the one before. */
   'no incarnation': { boot: () => 1 },
   /** Deltas are applied as they arrive. */
-  'no order': {
-    received: (node, message) => {
-      const peer = presentPeer(node, message);
-      if (message.type !== 'deltas' || peer === undefined) return message;
-      return { ...message, first: peer.sequence + 1 };
-    },
-  },
+  'no order': { received: unordered },
+  'no order, line states': { received: unordered },
   /** A node does not notice that the bus is lost, and blames the others. */
   'no bus-lost rule': { hearsItself: true },
   /** A node keeps its entry when the device has registered elsewhere. */
@@ -67,4 +82,16 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'no confirmation on disk': { strikesHearsay: true },
   /** All nodes restart at once, and nobody knows who has left. */
   'no graves on disk': { forgetsGraves: true },
+  /** Of two settings that one counts which comes last. */
+  'no newest setting': { received: asNew },
+  /** A poll never says that settings differ. */
+  'no digest of settings': {
+    received: (node, message) => (message.type === 'poll' ? sameSettings(node, message) : message),
+  },
+  /** All nodes restart at once, and nobody knows what was set. */
+  'no settings on disk': { forgetsSettings: true },
+  /** The line states of a node outlive it. */
+  'no end with the node': { keepsTheDead: true },
+  /** Who looks at a line looks at it for ever. */
+  'no end of watches': { keepsWatches: true },
 };

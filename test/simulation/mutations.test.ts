@@ -10,6 +10,7 @@ const BREAKS: Readonly<Record<string, RegExp>> = {
   'no digest': /^tables differ/,
   'no incarnation': /^tables differ|^two processes run as node/,
   'no order': /^deleted entry came back|^tables differ/,
+  'no order, line states': /^line state went back/,
   'no bus-lost rule': /^purged while the bus was lost/,
   'no moved': /^held twice/,
   'no confirmation': /^lost/,
@@ -17,6 +18,11 @@ const BREAKS: Readonly<Record<string, RegExp>> = {
   'no graves, old journal': /^left, and restored/,
   'no confirmation on disk': /^lost/,
   'no graves on disk': /^left/,
+  'no newest setting': /^an older setting won/,
+  'no digest of settings': /^settings differ/,
+  'no settings on disk': /^setting lost/,
+  'no end with the node': /^of a dead node: line-state/,
+  'no end of watches': /^watch for nobody/,
 };
 
 function firstFailure(name: string): { readonly seed: number; readonly outcome: Outcome; readonly broken: string } {

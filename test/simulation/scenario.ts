@@ -1,5 +1,8 @@
 import { POLL_INTERVAL_MS } from '../../src/cluster/protocol/timing';
+import { NOBODY } from '../../src/registration/entry';
+import type { LineCall } from '../../src/line/line-states';
 import { type Clocks, type Device, Judgement } from './judgement';
+import { wrongLines } from './line-judgement';
 import type { Mutation } from './mutation';
 import { type Disk, EMPTY_DISK } from './simulated-disk';
 import type { SimulatedNode } from './simulated-node';
@@ -20,6 +23,8 @@ export interface Outcome {
 
 /** Two clocks this far off in different directions are still within the bound. */
 const WRONG_MS = 28_000;
+/** The lines of some phones. */
+const LINES = ['1000', '1001', '1002', '1003'];
 const HOUR_MS = 3_600_000;
 
 /** One run, everything by chance from one seed: a time of faults, then quiet. */
@@ -31,6 +36,7 @@ export class Scenario {
   private readonly delayMs: number;
   /** What a node had on its disk when that became full. */
   private readonly oldDisks = new Map<number, Disk>();
+  private settings = 0;
   private connections = 0;
   /** Connections that are closed, which their nodes have not noticed yet. */
   private readonly closing = new Set<() => void>();
@@ -65,14 +71,14 @@ export class Scenario {
     if (this.size > 0) this.fill(random.pick(world.running));
     world.faults = this.faults();
     const watch = new Watch(world, Math.max(this.delayMs, NO_FAULTS.delayMs));
-    for (let steps = 20 + random.below(50); steps > 0; steps--) {
+    for (let steps = 25 + random.below(60); steps > 0; steps--) {
       this.step();
       world.runFor(random.chance(0.1) ? random.below(6_000) : 1 + random.below(150));
     }
     this.calm();
     watch.stop();
     return {
-      wrong: new Judgement(world, this.devices, this.clocks).wrong(),
+      wrong: [...new Judgement(world, this.devices, this.clocks).wrong(), ...wrongLines(world.running, LINES)],
       seen: world.seen,
       longestMissingMs: watch.longest,
     };
@@ -102,6 +108,7 @@ export class Scenario {
     const { random } = world;
     const numbers = [...world.nodes.keys()];
     const node = world.node(random.pick(numbers) ?? 1);
+    if (random.chance(0.25)) return this.line(node);
     const dice = random.below(100);
     if (dice < 60) this.device(node, dice);
     else if (dice < 63) node.refute(random.pick(numbers) ?? 1);
@@ -116,6 +123,32 @@ export class Scenario {
     else if (dice < 85) this.setClock(node);
     else if (dice < 87) this.corrupt(node);
     else this.bus(node, numbers, dice);
+  }
+
+  /** A user sets something, somebody begins or ends to look at a line, a call comes or goes. */
+  private line({ online, paused, lines }: SimulatedNode): void {
+    const { world } = this;
+    const { random } = world;
+    const line = random.pick(LINES) ?? '';
+    const dice = random.below(10);
+    if (!online || paused) return;
+    if (dice < 3) {
+      this.settings += 1;
+      lines.settings.set(line, { forwardAll: String(this.settings) });
+      const entry = lines.entries.get(NOBODY, `setting/forwardAll/${line}`);
+      if (entry !== undefined) world.written(entry.body, entry.stamp);
+    } else if (dice < 5) lines.watch(line);
+    else if (dice < 6) lines.release(line);
+    else
+      lines.publish(
+        line,
+        Array.from({ length: random.below(3) }, (_, index) => this.call(index)),
+      );
+  }
+
+  private call(index: number): LineCall {
+    const since = this.world.agenda.now;
+    return { id: `call-${index}-${since}`, state: 'confirmed', direction: 'recipient', since };
   }
 
   private device(node: SimulatedNode, dice: number): void {

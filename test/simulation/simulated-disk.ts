@@ -1,4 +1,5 @@
 import type { Grave } from '../../src/cluster/protocol/graves';
+import type { TextEntry } from '../../src/registration/entry';
 import type { RegistrationChange } from '../../src/registration/composite-set';
 import type { RegistrationRecord } from '../../src/registration/record';
 
@@ -6,11 +7,13 @@ import type { RegistrationRecord } from '../../src/registration/record';
 export interface Disk {
   readonly bindings: readonly RegistrationRecord[];
   readonly graves: readonly (readonly [key: string, grave: Grave])[];
+  /** Entries that are nobody's. */
+  readonly common: readonly TextEntry[];
   /** As `SimulatedNode.witnessed`: what the graves ought to be of. */
   readonly witnessed: readonly string[];
 }
 
-export const EMPTY_DISK: Disk = { bindings: [], graves: [], witnessed: [] };
+export const EMPTY_DISK: Disk = { bindings: [], graves: [], common: [], witnessed: [] };
 
 /** What a process writes down: bindings that do not hang on a connection, and what has left. */
 export class SimulatedDisk {
@@ -41,7 +44,7 @@ export class SimulatedDisk {
     this.bindings.delete(key);
   }
 
-  contents(witnessed: Iterable<string>): Disk {
-    return { bindings: [...this.bindings.values()], graves: [...this.graves], witnessed: [...witnessed] };
+  contents(witnessed: Iterable<string>, common: readonly TextEntry[]): Disk {
+    return { bindings: [...this.bindings.values()], graves: [...this.graves], common, witnessed: [...witnessed] };
   }
 }

@@ -1,5 +1,5 @@
 import type { Effect } from '../../src/cluster/protocol/effects';
-import type { Destination, ProtocolMessage } from '../../src/cluster/protocol/messages';
+import type { ProtocolMessage } from '../../src/cluster/protocol/messages';
 import { NodeProtocol } from '../../src/cluster/protocol/node-protocol';
 import { StartProbe } from '../../src/cluster/protocol/start-probe';
 import { BATCH_DELAY_MS, PROBE_INTERVAL_MS, PROBE_MS, PROOF_MAX_AGE_MS } from '../../src/cluster/protocol/timing';
@@ -9,27 +9,15 @@ import { formatPid, type Pid } from '../../src/process/pid';
 import { CompositeSet, type RegistrationChange } from '../../src/registration/composite-set';
 import { isDevice } from '../../src/registration/entry';
 import { deletionReason, type DeletionReason, type RegistrationRecord } from '../../src/registration/record';
-import type { Agenda } from './agenda';
 import { corruptReplica } from './corruption';
-import type { Mutation } from './mutation';
 import { kindOf, nameOf } from './names';
 import type { Random } from './random';
 import { Resurrections } from './resurrections';
 import { WrongClock } from './simulated-clock';
 import { type Disk, EMPTY_DISK, SimulatedDisk } from './simulated-disk';
+import { SimulatedLines } from './simulated-lines';
 import { SimulatedSipServer } from './simulated-sip-server';
-
-export interface SimulatedWorld {
-  readonly agenda: Agenda;
-  readonly mutation: Mutation;
-  readonly busDownSince: number | undefined;
-  node(number: number): SimulatedNode;
-  lost(from: number, to: number): void;
-  ended(node: SimulatedNode): void;
-  send(from: SimulatedNode, to: Destination, message: ProtocolMessage): void;
-  complain(what: string): void;
-  readonly seen: Set<string>;
-}
+import type { SimulatedWorld } from './simulated-world';
 
 /** An own poll that proves that the bus lives may be this old, and a little more until it is handled. */
 const PROOF_MS = PROOF_MAX_AGE_MS + 100;
@@ -38,6 +26,7 @@ const SWEEP_MS = 500;
 /** One process of one node, from its start to its end: protocol core, tables and a clock that may be off. */
 export class SimulatedNode {
   readonly composite = new CompositeSet();
+  readonly lines: SimulatedLines;
   readonly events: Effect[] = [];
   readonly hybridClock: HybridClock;
   readonly sip: SimulatedSipServer;
@@ -91,6 +80,15 @@ export class SimulatedNode {
     this.hybridClock = new HybridClock(number, () => this.now());
     const clock = { now: () => this.now(), setTimer: (ms: number, act: () => void) => world.agenda.setTimer(ms, act) };
     this.ticker = new Ticker(clock, () => (this.paused ? (this.timerRang = true) : this.tick()));
+    this.lines = new SimulatedLines({
+      ...{ node: number, mutation: world.mutation, stamps: this.hybridClock, composite: this.composite },
+      found: found.common,
+      protocol: () => this.protocol,
+      perform: (effects) => this.perform(effects),
+      changed: (key) => void this.since.set(key, world.agenda.now),
+      complain: (what) => world.complain(what),
+      writtenAt: (body) => world.writtenAt(body),
+    });
     this.composite.onChange((change) => {
       if (change.type === 'delete' && change.reason === 'unregistered') this.witnessed.add(nameOf(change.record));
       if (change.owner !== number) return this.lookAtOther(change);
@@ -164,17 +162,17 @@ export class SimulatedNode {
     if (!this.online || this.paused) return undefined;
     this.kept.delete(key);
     const record: RegistrationRecord = {
-      key,
-      kind: 'station',
-      device: `SEP-${key}`,
-      lines: [line],
-      instance: key,
-      pid: this.newPid(),
-      boot: this.boot,
-      contact: `sip:${key}@127.0.0.1:5062;x=${'x'.repeat(size)}`,
-      address,
-      stamp: this.hybridClock.next(),
-      expiresAt: this.now() + lifetimeMs,
+      ...{
+        key,
+        kind: 'station',
+        device: `SEP-${key}`,
+        lines: [line],
+        instance: key,
+        pid: this.newPid(),
+        boot: this.boot,
+      },
+      ...{ contact: `sip:${key}@127.0.0.1:5062;x=${'x'.repeat(size)}`, address },
+      ...{ stamp: this.hybridClock.next(), expiresAt: this.now() + lifetimeMs },
     };
     this.put(record);
     return record;
@@ -247,7 +245,7 @@ export class SimulatedNode {
 
   /** What is on its disk now. */
   get disk(): Disk {
-    return this.written.contents(this.witnessed);
+    return this.written.contents(this.witnessed, this.lines.disk);
   }
 
   /** Whether a binding is here, or could be again. */
@@ -295,6 +293,7 @@ export class SimulatedNode {
     const vitals = () => ({ sip: 0, calls: this.calls, phones: this.composite.count(this.number) });
     const self = { node: this.number, boot: this.boot, token: this.token, address, vitals, longestLifeMs: 120_000 };
     this.protocol = new NodeProtocol(self, this.hybridClock, this.now());
+    this.lines.begin(this.boot, this.protocol);
     this.perform(this.protocol.start(this.now()));
     this.perform(this.protocol.restoreGraves(this.gravesFound()));
     for (const record of this.found.bindings)
@@ -328,6 +327,7 @@ export class SimulatedNode {
       }
       this.events.push(effect);
       this.world.seen.add(kindOf(effect));
+      this.lines.apply(effect);
       if (effect.type === 'put' && isDevice(effect.entry)) this.composite.put(effect.owner, effect.entry);
       if (effect.type === 'delete') this.composite.delete(effect.owner, effect.key, effect.reason);
       if (effect.type === 'purge') this.composite.purge(effect.owner, effect.reason);

@@ -50,6 +50,11 @@ export class Watch {
     for (const record of owner.composite.of(owner.number))
       if (viewer.composite.get(owner.number, record.key)?.pid !== record.pid)
         this.judge('missing', record.key, owner, viewer, since);
+    for (const { key, body } of owner.lines.entries.of(owner.number))
+      if (viewer.lines.entries.get(owner.number, key)?.body !== body) this.judge('missing', key, owner, viewer, since);
+    for (const { key } of viewer.lines.entries.of(owner.number))
+      if (owner.lines.entries.get(owner.number, key) === undefined)
+        this.judge('left behind', key, owner, viewer, since);
     for (const { key } of viewer.composite.of(owner.number))
       if (owner.composite.get(owner.number, key) === undefined) this.judge('left behind', key, owner, viewer, since);
   }

@@ -1,4 +1,5 @@
 import type { Destination, ProtocolMessage } from '../../src/cluster/protocol/messages';
+import type { Stamp } from '../../src/process/hlc';
 import { Agenda } from './agenda';
 import { type Mutation, UNCHANGED } from './mutation';
 import { Random } from './random';
@@ -35,6 +36,7 @@ export class World {
   intercept: (from: number, to: Destination, message: ProtocolMessage) => boolean = () => false;
   /** Since when the bus does not work. */
   busDownSince: number | undefined;
+  private readonly settings = new Map<string, Stamp>();
   /** When a message from one node to another was last lost: `from * 1000 + to`. */
   private readonly losses = new Map<number, number>();
 
@@ -121,6 +123,16 @@ export class World {
     return Math.max(this.losses.get(a * 1000 + b) ?? 0, this.losses.get(b * 1000 + a) ?? 0);
   }
 
+  /** Something was set somewhere. */
+  written(body: string, stamp: Stamp): void {
+    this.settings.set(body, stamp);
+  }
+
+  /** When this was set, wherever. */
+  writtenAt(body: string): Stamp | undefined {
+    return this.settings.get(body);
+  }
+
   complain(what: string): void {
     this.complaints.push(what);
   }
@@ -173,9 +185,14 @@ export class World {
 }
 
 function tableOf(node: SimulatedNode, owner: number): string[] {
-  return Array.from(
+  const devices = Array.from(
     node.composite.of(owner),
     ({ key, pid, boot, stamp, expiresAt, address }) =>
       `${key}=${pid}/${boot}@${stamp.ms}.${stamp.counter}-${expiresAt}-${address}`,
-  ).sort();
+  );
+  const others = Array.from(
+    node.lines.entries.of(owner),
+    ({ key, boot, stamp, body }) => `${key}=${boot}@${stamp.ms}.${stamp.counter}-${body}`,
+  );
+  return [...devices, ...others].sort();
 }

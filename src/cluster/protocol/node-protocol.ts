@@ -149,6 +149,11 @@ export class NodeProtocol {
     return this.context.own.waiting + this.context.common.waiting;
   }
 
+  /** Of the entries that are nobody's, as our polls say it. */
+  get commonDigest(): string {
+    return this.context.common.digest;
+  }
+
   get busAlive(): boolean {
     return this.membership.bus === 'alive';
   }
