@@ -9,7 +9,10 @@ import type { Headers } from '../sip/user-agent';
 import type { CallDetailRecord } from './record/call-detail-record';
 import { Abilities } from './process/abilities';
 import { callsOf } from './process/line-calls';
-import { CallProcess, type LookUp } from './process/call-process';
+import { CallProcess } from './process/call-process';
+import { type LookUp, Routing } from './process/routing';
+import { DialogIndex } from './process/dialog-index';
+import { Joins } from './process/joins';
 import { type CallFacts, type CallState, type Destination, isNamed, namesOf } from './core/call-state';
 import { type CallDetail, type CallSummary, detailOf, summaryOf } from './record/call-view';
 import type { CallControlDependencies } from './dependencies';
@@ -34,12 +37,16 @@ interface Refusal {
 export class CallControl {
   private readonly processes = new Map<string, CallProcess>();
   private readonly abilities = new Abilities();
+  private readonly dialogs = new DialogIndex();
+  private readonly joins: Joins;
   private draining = false;
   private over = false;
   /** Nodes that are gone: what is done for their calls. */
   private readonly gone = new Map<number, () => void>();
 
-  constructor(private readonly deps: CallControlDependencies) {}
+  constructor(private readonly deps: CallControlDependencies) {
+    this.joins = new Joins(deps, this.dialogs);
+  }
 
   /** A call that a device process has authenticated and normalised. Never throws; a refusal is sent on its session. */
   incoming(received: IncomingCall): void {
@@ -71,9 +78,12 @@ export class CallControl {
   /** `spoken`: the offer as the device made it. */
   private begin(call: IncomingCall, spoken: string | undefined): void {
     if (call.pid !== undefined && spoken !== undefined) this.abilities.note(call.pid, spoken, call.sdp);
+    if (call.replaces !== undefined) return this.joins.take(call, call.replaces);
     const lookUp: LookUp = (asked) => (asked === undefined ? this.routeOf(call) : this.routeTo(asked));
     const admits = (asking: CallState, number: string): boolean => this.admits(asking, number);
-    const process = new CallProcess(this.deps, call, this.factsOf(call), this.abilities, lookUp, admits, (record) =>
+    const joins = { index: this.dialogs, rules: this.joins };
+    const routing = new Routing(this.deps, this.abilities, lookUp, call.target);
+    const process = new CallProcess(this.deps, call, this.factsOf(call), routing, joins, admits, (record) =>
       this.finished(record),
     );
     this.processes.set(process.pid, process);

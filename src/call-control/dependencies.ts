@@ -51,6 +51,8 @@ export interface CallControlDependencies {
   readonly codecPolicyOf?: (caller: PolicyParty, callee: PolicyParty) => CodecPolicy | undefined;
   /** Whether a host, or the context of a `tel` number, is a name of this exchange; left out: every one. */
   readonly isOurs?: (host: string, context: string | undefined) => boolean;
+  /** Whether a device may take the place of another one in its call: they share a line. Left out: its own place only. */
+  readonly mayReplace?: (device: string, replaced: string) => boolean;
   /** Session-Expires that we ask for; 1800 when left out. */
   readonly refreshSeconds?: number;
   /** In [0, 1); Math.random when left out. */

@@ -1,7 +1,8 @@
 import { type Direction, holds, withDirection } from '../../sdp';
 import type { Reason } from '../../sip/reason';
 import { spokenBy, toldTo } from '../core/agreed';
-import { type Bridge, caresForItself, type Leg, moveLeg, type Way } from '../core/call-state';
+import type { Bridge, Way } from '../core/call-state';
+import { caresForItself, type Leg, moveLeg } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { endCall, partyOf } from '../core/ending';
 import {
@@ -30,6 +31,7 @@ import { awaitAck, followOurs, holdsByAnswer, isFree, scheduleRefresh, sendOffer
 import { receiveRequest, requestAnswered } from '../dialog/requests';
 import type { CallSignal } from '../core/signals';
 import { endTransfer, followTransfer, joinAnswered, receiveRefer, transferorLeft } from '../features/transfer';
+import { take } from '../join/replace';
 import { fromLeaving, isLeaving, lastWordMissing } from '../join/leaving';
 import { isAboutRinging, ringingSignal } from '../ringing/ringing';
 
@@ -101,6 +103,9 @@ export function established(draft: Draft, signal: CallSignal): void {
     case 'resource-lost':
       musicLost(draft, signal.token);
       pathResourceLost(draft, signal.token);
+      break;
+    case 'taken':
+      take(draft, signal);
       break;
     case 'join-answered':
       joinAnswered(draft, signal.status);
@@ -202,7 +207,7 @@ function timerFired(draft: Draft, timer: string): void {
  * Compares what each leg should be connected with and what it is connected with, and takes the next step. Called after
  * every signal, so that no order of events can leave a leg behind.
  */
-function reconcile(draft: Draft): void {
+export function reconcile(draft: Draft): void {
   const { state, bridge } = draft;
   if (state.kind !== 'established' || bridge === undefined) return;
   continueExchange(draft);

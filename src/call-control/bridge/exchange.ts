@@ -3,11 +3,13 @@ import { formatReason } from '../../sip/reason';
 import { statusAcross } from '../../sip/status';
 import type { Headers } from '../../sip/user-agent';
 import type { ResourceReply } from '../../media-resource/ports';
-import { type Leg, type OutgoingOffer, seatOf, type Way } from '../core/call-state';
+import { seatOf, type Way } from '../core/call-state';
+import type { Leg, OutgoingOffer } from '../core/leg';
 import { toldTo } from '../core/agreed';
 import type { Draft } from '../core/draft';
 import { reasonPhrase } from '../core/passed-on';
-import { awaitAck, followOurs, holdsByAnswer, isFree, noteToldByAnswer, sendOffer } from '../dialog/outgoing-offer';
+import { answerIncoming, answerOffer } from '../dialog/answers';
+import { holdsByAnswer, isFree, noteToldByAnswer, sendOffer } from '../dialog/outgoing-offer';
 import { type Exchange, moveExchange } from './exchange-state';
 import { movePath, type PathNeed } from './path';
 import { needAfterRefusedOffer, needOfOffer, termsOf, withinPolicy } from './path-need';
@@ -109,7 +111,7 @@ function answerFrom(draft: Draft, current: UnderWay, sdp: string): void {
   from.remoteSdp = offer;
   from.localSdp = answer;
   from.holds = false;
-  answerWaiting(draft, from, answer, 'plain');
+  answerIncoming(draft, from, answer, 'plain');
   joined(draft, current);
 }
 
@@ -119,16 +121,6 @@ function settled(draft: Draft, current: UnderWay, sdp: string): void {
   const known = toldTo(from);
   joined(draft, current);
   if (known === undefined || !hasSameTransport(known, sdp)) leaveApart(draft, bridge);
-}
-
-function answerWaiting(draft: Draft, from: Leg, sdp: string, ack: 'plain' | 'answer'): void {
-  const { incoming } = from;
-  if (incoming === undefined) return;
-  from.incoming = undefined;
-  const { id, headers, method } = incoming;
-  draft.emit({ type: 'respond', leg: from.id, id, status: 200, options: { headers, sdp } });
-  followOurs(draft, from, headers);
-  if (method === 'INVITE') awaitAck(draft, from, ack);
 }
 
 /** The offer of `to` is on its way to `from`, directly or through a resource. */
@@ -158,7 +150,7 @@ function handOver(draft: Draft, sdp: string): void {
   step(current, { step: 'handed-over' });
   if (current.exchange.requestId === undefined) return sendOffer(draft, from, 'relay', offer);
   from.localSdp = offer;
-  answerWaiting(draft, from, offer, 'answer');
+  answerIncoming(draft, from, offer, 'answer');
 }
 
 /** The answer of `from` goes to `to` in our ACK. Without one `to` is silenced: its offer must be answered (RFC 3261 §13.2.2.4). */
@@ -182,8 +174,7 @@ function acknowledgeTo(draft: Draft, current: UnderWay, sdp: string | undefined)
   const { exchange, way } = current;
   const { to } = way;
   if (!exchange.ownOffer && sdp !== undefined && to.remoteSdp !== undefined) {
-    to.localSdp = draft.stamped(to, inPlaces(exchange, to, to.remoteSdp, sdp));
-    draft.emit({ type: 'acknowledge', leg: to.id, sdp: to.localSdp });
+    answerOffer(draft, to, draft.stamped(to, inPlaces(exchange, to, to.remoteSdp, sdp)));
   }
   joined(draft, current);
 }
@@ -192,9 +183,9 @@ function refuseHandOver(draft: Draft, { exchange, way: { bridge, to } }: UnderWa
   moveExchange(bridge, undefined);
   to.connection = 'silence';
   if (exchange.ownOffer || to.remoteSdp === undefined) return;
-  to.localSdp = draft.silentAnswer(to, to.remoteSdp);
-  noteToldByAnswer(to, to.remoteSdp, to.localSdp);
-  draft.emit({ type: 'acknowledge', leg: to.id, sdp: to.localSdp });
+  const silent = draft.silentAnswer(to, to.remoteSdp);
+  noteToldByAnswer(to, to.remoteSdp, silent);
+  answerOffer(draft, to, silent);
 }
 
 /** Reply of the resource in the path to what the exchange asked it. */
@@ -258,7 +249,7 @@ function answerSilently(draft: Draft, current: UnderWay): void {
   from.localSdp = draft.silentAnswer(from, offer);
   noteToldByAnswer(from, offer, from.localSdp);
   from.holds = false;
-  answerWaiting(draft, from, from.localSdp, 'plain');
+  answerIncoming(draft, from, from.localSdp, 'plain');
   moveExchange(bridge, undefined);
 }
 
@@ -310,9 +301,20 @@ export function exchangeUnavailable(draft: Draft, need: PathNeed, text: string):
   giveUp(draft, current, 488, '', { Reason: formatReason(488, text) });
 }
 
+/** A leg that has taken another's place with its INVITE is not refused any more: it is answered without sound, and asked again later. */
+function answerSilentlyAtFirst(draft: Draft, from: Leg, to: Leg): void {
+  const { remoteSdp } = from;
+  const told = to.localSdp ?? to.remoteSdp;
+  from.connection = 'silence';
+  if (remoteSdp !== undefined) from.localSdp = draft.silentAnswer(from, remoteSdp);
+  else if (told !== undefined) from.localSdp = draft.silentOffer(from, told);
+  if (from.localSdp !== undefined)
+    answerIncoming(draft, from, from.localSdp, remoteSdp === undefined ? 'answer' : 'plain');
+}
+
 function giveUp(
   draft: Draft,
-  { way: { bridge, from } }: UnderWay,
+  { way: { bridge, from, to } }: UnderWay,
   status: number,
   reason = '',
   headers: Headers = {},
@@ -322,6 +324,7 @@ function giveUp(
     if (isUnsettled(bridge, from)) leaveApart(draft, bridge);
     return;
   }
+  if (from.incoming.initial === true) return answerSilentlyAtFirst(draft, from, to);
   const { id } = from.incoming;
   from.incoming = undefined;
   const told = statusAcross(status, true);

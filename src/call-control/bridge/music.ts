@@ -1,6 +1,6 @@
 import type { AllocationExplanation, UnavailableReason } from '../../media-resource/ports';
 import { spokenBy } from '../core/agreed';
-import type { Leg, Music, OutgoingOffer } from '../core/call-state';
+import type { Leg, Music, OutgoingOffer } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { follow, type StepTable } from '../core/steps';
 import { isFree, sendOffer } from '../dialog/outgoing-offer';

@@ -11,7 +11,8 @@ import {
 import type { AllocationExplanation, MediaTerms } from '../../media-resource/ports';
 import { audioCodecs, audioStreams, audioTransport, isSpeechCodec, withOneAudioStream } from '../../sdp';
 import { spokenBy, toldTo } from '../core/agreed';
-import { type Bridge, type Destination, type Leg, seatOf, type Way } from '../core/call-state';
+import { type Bridge, type Destination, seatOf, type Way } from '../core/call-state';
+import type { Leg } from '../core/leg';
 import type { Draft } from '../core/draft';
 import type { MediaTried, PathNeed } from './path';
 

@@ -1,7 +1,8 @@
 import type { AllocationExplanation, ResourceReply, UnavailableReason } from '../../media-resource/ports';
 import { alignAnswer, withOneAudioStream, withoutFurtherAudio } from '../../sdp';
 import { toldTo } from '../core/agreed';
-import type { Bridge, Leg, Seat } from '../core/call-state';
+import type { Bridge, Seat } from '../core/call-state';
+import type { Leg } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { keepExplanation } from './music';
 import { DIRECT, movePath, type PathNeed, type Question } from './path';

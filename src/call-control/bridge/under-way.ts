@@ -1,5 +1,6 @@
 import { alignAnswer } from '../../sdp';
-import { type Bridge, caresForItself, type Leg, seatOf, type Way } from '../core/call-state';
+import { type Bridge, seatOf, type Way } from '../core/call-state';
+import { caresForItself, type Leg } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { type Exchange, moveExchange } from './exchange-state';
 import { movePath, type PathNeed } from './path';

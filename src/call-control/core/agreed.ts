@@ -1,5 +1,5 @@
 import { agreedPart } from '../../sdp';
-import type { Leg } from './call-state';
+import type { Leg } from './leg';
 
 /** What is said of a leg's media is said of the streams that both ends use, by the place of their `m=` lines (RFC 3264 §6). */
 

@@ -5,13 +5,12 @@ import {
   bridgeOf,
   type CallState,
   copyState,
-  type Leg,
-  type LegId,
   type Ringing,
   type Seat,
   seatOf,
   type Way,
 } from './call-state';
+import type { Leg, LegId } from './leg';
 import type { CallEffect, Moment, TimerName } from './signals';
 
 /** A call while a transition is made: the new state, and the effects so far. */

@@ -1,6 +1,7 @@
 import type { Headers } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
-import { answeredLeg, type Leg, type LegId } from './call-state';
+import { answeredLeg } from './call-state';
+import type { Leg, LegId } from './leg';
 import type { Draft } from './draft';
 import { formatReason, type Reason } from '../../sip/reason';
 import { passedOn } from './passed-on';
@@ -35,7 +36,8 @@ export function endCall(draft: Draft, ending: Ending): void {
   for (const leg of state.legs.values()) {
     if (leg.id === ending.except) continue;
     // RFC 3261 §15.1.2: what waits for an answer still gets one.
-    if (leg.incoming !== undefined) draft.emit({ type: 'respond', leg: leg.id, id: leg.incoming.id, status: 487 });
+    if (leg.incoming !== undefined && leg.incoming.initial !== true)
+      draft.emit({ type: 'respond', leg: leg.id, id: leg.incoming.id, status: 487 });
     if (leg.phase === 'over') continue;
     if (leg.phase === 'offered') reject(draft, leg.id, ending);
     else draft.emit({ type: 'bye', leg: leg.id, ...byeReason(ending, established) });

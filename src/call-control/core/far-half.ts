@@ -1,6 +1,7 @@
 import type { NodeContext } from '../../device/node-context';
 import { parsePid } from '../../process/pid';
-import type { CallState, LegId } from './call-state';
+import type { CallState } from './call-state';
+import type { LegId } from './leg';
 
 /** What goes with an INVITE to another node: which call it is of, and who waits for the answer. A waiter in a dialog is being transferred. */
 export function contextOf({ facts, legs }: CallState, waiter: LegId, boot: number): NodeContext {

@@ -6,7 +6,9 @@ import type { NotMine } from '../../sip/node-signature';
 import type { Replaces } from '../../sip/replaces';
 import type { Headers, ResponseOptions, SessionSignal } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
-import type { BridgeId, Destination, LegId } from './call-state';
+import type { BridgeId, Destination } from './call-state';
+import type { Leg, LegId } from './leg';
+import type { Taken } from '../join/replace';
 import type { MediaTried } from '../bridge/path';
 
 /** What the resource in a path is asked for. */
@@ -126,6 +128,8 @@ export type CallSignal =
   | { readonly type: 'resource-lost'; readonly token: number }
   /** What became of `join-dialog`: 200, or why not. */
   | { readonly type: 'join-answered'; readonly status: number }
+  /** A leg of another call, or a new INVITE, takes the place of one of this call. */
+  | ({ readonly type: 'taken' } & Taken)
   /** Ends the call whatever its state; `reason` is for people. */
   | { readonly type: 'end'; readonly reason: string };
 
@@ -220,6 +224,8 @@ export type CallEffect =
   | { readonly type: 'refute-entry'; readonly node: number; readonly pid: Pid | undefined; readonly boot: number }
   /** What digit analysis has for the number when `by` dials it for `waiter`; the answer is `routed`. */
   | { readonly type: 'look-up'; readonly number: string; readonly by: LegId; readonly waiter: LegId }
+  /** The leg is none of this call any more: it goes to the call that was found for it. */
+  | { readonly type: 'give'; readonly leg: Leg }
   /** Another call of the device on `by` is to take this leg in its place; the answer is `join-answered`. */
   | {
       readonly type: 'join-dialog';

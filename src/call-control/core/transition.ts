@@ -2,6 +2,8 @@ import type { CallState } from './call-state';
 import { Draft } from './draft';
 import { established } from '../bridge/established';
 import { setup } from '../ringing/setup';
+import { endLeg } from '../join/leaving';
+import { formatReason } from '../../sip/reason';
 import type { CallEffect, CallSignal, Moment } from './signals';
 
 export interface Transition {
@@ -34,6 +36,7 @@ function ended(draft: Draft, signal: CallSignal): void {
   if (signal.type === 'path-allocated' && signal.resource !== undefined) {
     draft.emit({ type: 'release-resource', token: signal.token });
   }
+  if (signal.type === 'taken') return endLeg(draft, signal.leg, formatReason(481, 'Nothing To Replace'));
   if (signal.type !== 'session') return;
   const { leg } = signal;
   if (signal.signal.type === 'answered') draft.emit({ type: 'bye', leg });

@@ -3,7 +3,7 @@ import { finalMeaning } from '../../sip-message/final-meaning';
 import type { SessionSignal } from '../../sip/user-agent';
 import { spokenBy } from '../core/agreed';
 import { keptHeaders } from '../core/passed-on';
-import type { Leg, OutgoingOffer } from '../core/call-state';
+import type { Leg, OutgoingOffer } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { dialogOver, endCall } from '../core/ending';
 import { relayAnswered, relayRefused } from '../bridge/exchange';

@@ -1,5 +1,6 @@
 import { agreedPart, effectiveDirection, holds } from '../../sdp';
-import { caresForItself, type Leg, type OfferPurpose, type OutgoingOffer, seatOf } from '../core/call-state';
+import { seatOf } from '../core/call-state';
+import { caresForItself, type Leg, type OfferPurpose, type OutgoingOffer } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { type AgreedTimer, agreedTimer, refreshAfterMs, requestTimer } from './session-timer';
 import type { HeaderReader, Headers } from '../../sip/user-agent';
@@ -24,7 +25,10 @@ export function isOfferPossible(draft: Draft, leg: Leg): boolean {
   const exchange = bridge?.exchange;
   // What waits for this leg has not been sent yet.
   const waits = exchange?.step === 'waiting' && bridge !== undefined && exchange.from !== seatOf(bridge, leg);
-  const crosses = exchange !== undefined && !waits;
+  // Who waits with its first INVITE can be asked for nothing.
+  const begins =
+    exchange !== undefined && bridge !== undefined && draft.seated(bridge, exchange.from).phase === 'offered';
+  const crosses = exchange !== undefined && (!waits || begins);
   return leg.outgoing === undefined && leg.awaitingAck !== 'answer' && !crosses;
 }
 
@@ -80,6 +84,7 @@ export function followOurs(draft: Draft, leg: Leg, headers: Headers): void {
 /** `role`: ours in the request that was answered last. */
 export function scheduleRefresh(draft: Draft, leg: Leg, role: AgreedTimer['refresher']): void {
   leg.refreshDue = false;
+  leg.refreshRole = role;
   const ms = refreshAfterMs(leg.timer, role, draft.state.facts.refreshSeconds);
   if (ms === undefined) draft.cancelTimer(`refresh:${leg.id}`);
   else draft.setTimer(`refresh:${leg.id}`, ms);

@@ -1,7 +1,7 @@
 import { ACCEPT } from '../../sip/body';
 import { ALLOW } from '../../sip-message/methods';
 import type { ResponseOptions, SessionSignal } from '../../sip/user-agent';
-import type { Leg, LegId } from '../core/call-state';
+import type { Leg, LegId } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { receiveOffer, retryLater } from './incoming-offer';
 import { bodyHeaders, keptHeaders, passedContentType, reasonPhrase } from '../core/passed-on';

@@ -1,4 +1,4 @@
-import type { LegId } from '../core/call-state';
+import type { LegId } from '../core/leg';
 import { follow, type StepTable } from '../core/steps';
 
 /** A leg that has asked to be replaced by somebody else (RFC 3515), and how far that is. At most one in a call. */

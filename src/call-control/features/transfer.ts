@@ -1,9 +1,11 @@
 import { NO_REFER_SUB, referEventId, referNotifyHeaders, SIPFRAG_TYPE, sipfrag, wantsNotify } from '../../sip/sipfrag';
 import { formatReason } from '../../sip/reason';
 import type { SessionSignal } from '../../sip/user-agent';
-import { type Failure, type Leg, newRinging } from '../core/call-state';
+import { type Failure, newRinging } from '../core/call-state';
+import type { Leg } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { endCall } from '../core/ending';
+import { give } from '../join/give';
 import { forget, keepSeat, leave } from '../join/leaving';
 import type { Refer } from '../core/signals';
 import { moveTransfer, type Transfer } from './transfer-state';
@@ -153,6 +155,11 @@ export function endTransfer(draft: Draft): void {
 /** The call to be joined was found, and the leg that is to go there may; or not. */
 export function joinAnswered(draft: Draft, status: number): void {
   const { transfer } = draft.state;
-  if (transfer === undefined) return;
-  if (status >= 300) failed(draft, transfer, { status, reason: undefined, headers: {} });
+  const by = transfer === undefined ? undefined : draft.leg(transfer.by);
+  if (transfer === undefined || by === undefined) return;
+  if (status >= 300) return failed(draft, transfer, { status, reason: undefined, headers: {} });
+  const other = draft.other(by);
+  if (other === undefined) return;
+  give(draft, other);
+  succeeded(draft, transfer);
 }

@@ -1,4 +1,5 @@
-import type { Bridge, Leg } from '../core/call-state';
+import type { Bridge } from '../core/call-state';
+import type { Leg } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { moveExchange, newExchange } from '../bridge/exchange-state';
 import { dropPath } from '../bridge/path-resource';
@@ -17,7 +18,7 @@ export function connect(draft: Draft, bridge: Bridge): void {
 }
 
 /** Two legs have nothing to do with each other any more. What waits for the other one is answered. */
-function dissolve(draft: Draft, bridge: Bridge): void {
+export function dissolve(draft: Draft, bridge: Bridge): void {
   for (const leg of draft.ends(bridge)) abandonOffers(draft, leg);
   for (const { leg, id } of draft.state.forwarded.values())
     draft.emit({ type: 'respond', leg, id, status: 500, options: { headers: { 'Retry-After': '0' } } });
@@ -31,7 +32,7 @@ function dissolve(draft: Draft, bridge: Bridge): void {
 /** The exchange that an offer of this leg, or of ours to it, was part of is no more. */
 export function abandonOffers(draft: Draft, leg: Leg): void {
   const { incoming, outgoing } = leg;
-  if (incoming !== undefined) {
+  if (incoming !== undefined && incoming.initial !== true) {
     leg.incoming = undefined;
     draft.emit({ type: 'respond', leg: leg.id, id: incoming.id, status: 491 });
   }

@@ -1,5 +1,5 @@
 import type { SessionSignal } from '../../sip/user-agent';
-import { type Leg, moveLeg } from '../core/call-state';
+import { type Leg, moveLeg } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { endCall, partyOf } from '../core/ending';
 import { dropMusic } from '../bridge/music';
@@ -13,14 +13,19 @@ const LAST_WORD_MS = 2000;
 /** Ends a leg. `lastWord`: id of a request that it is to have before. */
 export function leave(draft: Draft, leg: Leg, reason: string, lastWord?: string): void {
   dropMusic(draft, leg);
-  if (lastWord === undefined) return endLeg(draft, leg, reason);
+  if (lastWord === undefined) return endAndRemove(draft, leg, reason);
   leg.leaving = { lastWord, reason };
   draft.setTimer(`leave:${leg.id}`, LAST_WORD_MS);
 }
 
-function endLeg(draft: Draft, leg: Leg, reason: string): void {
+/** Says so to its device, and nothing else. */
+export function endLeg(draft: Draft, leg: Leg, reason: string): void {
   if (leg.phase === 'offered') draft.emit({ type: 'reject', leg: leg.id, status: 487, headers: { Reason: reason } });
   else if (leg.phase !== 'over') draft.emit({ type: 'bye', leg: leg.id, reason });
+}
+
+function endAndRemove(draft: Draft, leg: Leg, reason: string): void {
+  endLeg(draft, leg, reason);
   removed(draft, leg);
 }
 
@@ -59,7 +64,7 @@ export function fromLeaving(draft: Draft, leg: Leg, signal: SessionSignal): void
     case 'rejected':
       return removed(draft, leg);
     case 'request-answered':
-      return signal.id === leg.leaving?.lastWord ? endLeg(draft, leg, leg.leaving.reason) : undefined;
+      return signal.id === leg.leaving?.lastWord ? endAndRemove(draft, leg, leg.leaving.reason) : undefined;
     case 'reinvited':
       return draft.emit({ type: 'respond', leg: leg.id, id: signal.id, status: 481 });
     case 'requested': {
@@ -76,5 +81,5 @@ export function fromLeaving(draft: Draft, leg: Leg, signal: SessionSignal): void
 }
 
 export function lastWordMissing(draft: Draft, leg: Leg): void {
-  if (leg.leaving !== undefined) endLeg(draft, leg, leg.leaving.reason);
+  if (leg.leaving !== undefined) endAndRemove(draft, leg, leg.leaving.reason);
 }

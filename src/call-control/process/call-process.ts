@@ -1,10 +1,7 @@
 import { Mailbox } from '../../process/mailbox';
-import type { CancelTimer } from '../../process/clock';
-import type { DeviceProcess, DeviceProfile, IncomingCall } from '../../device/device-process';
-import type { CodecPolicy } from '../../media-control';
+import type { IncomingCall } from '../../device/device-process';
 import type { Pid } from '../../process/pid';
 import { WORD_HEADER } from '../../sip/node-signature';
-import { readReferTo } from '../../sip/refer-to';
 import type { Headers, Session, SessionSignal } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
 import {
@@ -13,33 +10,36 @@ import {
   type CallState,
   type Destination,
   initialState,
-  type LegId,
   namesOf,
+  sessionIdOf,
 } from '../core/call-state';
-import type { Abilities } from './abilities';
+import { type Leg, type LegId, newLeg } from '../core/leg';
 import { ConferenceSession } from '../conference/conference-session';
 import type { CallControlDependencies } from '../dependencies';
 import { contextOf } from '../core/far-half';
 import { CallResources } from './call-resources';
 import { command } from '../session/session-command';
 import { outward, sessionOf } from '../session/device-session';
-import { DtlsSession, speaksDtls, terminated } from '../session/dtls-session';
+import { DtlsSession } from '../session/dtls-session';
 import { createDtlsSession } from '../session/dtls-termination';
-import { formatTried, parseTried } from '../bridge/path';
-import type { CallEffect, CallSignal, Refer, Route, TimerName } from '../core/signals';
+import { formatTried } from '../bridge/path';
+import type { CallEffect, CallSignal } from '../core/signals';
 import { transition } from '../core/transition';
-
-/** Digit analysis as the tables are now: of the dialled number, or of another one that a device here asks for. */
-export type LookUp = (asked?: { readonly number: string; readonly from: string; readonly outside: boolean }) => Route;
-
-/** The answers of a node that may carry the signed header: it has not the process, or nothing for the number. */
-const NOT_MINE: readonly number[] = [410, 404, 480];
-
-/** What a node may say, signed, with a refusal. */
-type Told = Pick<Extract<CallSignal, { type: 'session' }>, 'notMine' | 'tried' | 'judged'>;
+import { partyAt } from '../../device/party';
+import { answerTimer } from '../dialog/session-timer';
+import { initialOffer } from '../join/replace';
+import type { DialogIndex, Place } from './dialog-index';
+import { CallTimers } from './call-timers';
+import type { Joins } from './joins';
+import { type Told, toldWith } from './told';
+import { referIn } from './refer';
+import type { Routing } from './routing';
 
 /** What the device of a busy line would say, if it were asked. */
 const BUSY_LINE: SessionSignal = { type: 'rejected', status: 486, reason: 'Busy Here', header: () => undefined };
+
+/** Ordinal of the first leg that came from elsewhere, for its `o=` line. */
+const FIRST_TAKEN = 50;
 
 /** Of our own questions in a dialog; whatever the call itself asks has another id. */
 const PROBE = 'probe-';
@@ -56,18 +56,20 @@ export class CallProcess {
   private readonly mailbox: Mailbox<CallSignal>;
   private readonly sessions = new Map<LegId, Session>();
   private readonly destinations = new Map<LegId, Destination>();
-  private readonly timers = new Map<TimerName, CancelTimer>();
+  private readonly timers: CallTimers;
   private readonly resources: CallResources;
   private readonly probes = new Map<string, { readonly reason: string; readonly gone: ReadonlySet<number> }>();
+  private readonly givenTo = new Map<LegId, Place>();
+  /** Legs that came from elsewhere. */
+  private taken = 0;
   private failed = false;
 
   constructor(
     private readonly deps: CallControlDependencies,
     private readonly call: IncomingCall,
     facts: CallFacts,
-    private readonly abilities: Abilities,
-    /** Digit analysis of the dialled number, as the tables are now. */
-    private readonly lookUp: LookUp,
+    private readonly routing: Routing,
+    private readonly joins: { readonly index: DialogIndex; readonly rules: Joins },
     /** Whether a line takes the call. */
     private readonly admits: (call: CallState, number: string) => boolean,
     private readonly onFinished: (record: CallDetailRecord) => void,
@@ -77,8 +79,9 @@ export class CallProcess {
       (signal) => this.handle(signal),
       (error, signal) => this.handlingFailed(error, signal),
     );
+    this.timers = new CallTimers(deps.clock, (timer) => this.mailbox.post({ type: 'timer', timer }));
     this.resources = new CallResources(deps, (signal) => this.mailbox.post(signal));
-    this.sessions.set(this.state.caller, call.session);
+    this.adoptSession(this.state.caller, call.session);
   }
 
   get pid(): Pid {
@@ -91,38 +94,9 @@ export class CallProcess {
   }
 
   begin(): void {
-    this.mailbox.post({ type: 'routed', route: this.described(this.lookUp(), this.state.caller) });
+    this.mailbox.post({ type: 'routed', route: this.routing.begin(this.state) });
     this.explain(this.call.session);
     this.call.session.listen((signal) => this.receive(this.state.caller, signal));
-  }
-
-  /** With what is known of each target, so that the path of the call can be decided before anybody is asked. */
-  private described(route: Route, waiter: LegId): Route {
-    if (route.type === 'refused') return route;
-    const describe = (destination: Destination): Destination => {
-      const device = this.resolve(destination);
-      const profile = device && this.profileOf(device, destination);
-      const { pid } = destination;
-      const ability = pid === undefined || !destination.local ? undefined : this.abilities.of(pid);
-      const codecPolicy = this.codecPolicyFor(waiter, destination, profile);
-      return {
-        ...destination,
-        ...(profile === undefined ? {} : { profile }),
-        ...(ability === undefined ? {} : { ability }),
-        ...(codecPolicy === undefined ? {} : { codecPolicy }),
-      };
-    };
-    return { ...route, branches: route.branches.map((targets) => targets.map(describe)) };
-  }
-
-  private codecPolicyFor(
-    waiter: LegId,
-    { device, digits }: Destination,
-    profile: DeviceProfile | undefined,
-  ): CodecPolicy | undefined {
-    const party = this.state.legs.get(waiter)?.party;
-    const unknown = profile === undefined || profile.kind === 'node';
-    return party && this.deps.codecPolicyOf?.(party, { device, number: digits, site: profile?.site, unknown });
   }
 
   /** It is in a conference at that node, whose focus it cannot reach any more. */
@@ -154,7 +128,7 @@ export class CallProcess {
   probe(node: number, reason: string, deadWhenSilent: boolean): void {
     for (const leg of this.state.legs.values())
       if (leg.profile.kind === 'node' && leg.profile.node === node) {
-        if (this.state.kind === 'setup') {
+        if (leg.phase !== 'confirmed') {
           // It rings for nobody any more.
           if (deadWhenSilent) this.mailbox.post({ type: 'branch-unreachable', leg: leg.id });
           continue;
@@ -171,44 +145,26 @@ export class CallProcess {
 
   private receive(leg: LegId, signal: SessionSignal): void {
     if (signal.type === 'request-answered' && signal.id.startsWith(PROBE)) return this.probed(signal.id, signal.status);
-    const refer = signal.type === 'requested' && signal.method === 'REFER' ? { refer: this.referOf(signal) } : {};
-    const message: CallSignal = { type: 'session', leg, signal, ...refer, ...this.told(leg, signal) };
+    const refer =
+      signal.type === 'requested' && signal.method === 'REFER'
+        ? { refer: referIn(signal.header, this.deps.isOurs) }
+        : {};
+    const message: CallSignal = { type: 'session', leg, signal, ...refer, ...this.toldBy(leg, signal) };
     if (signal.type === 'ended' || signal.type === 'cancelled') this.mailbox.postFirst(message);
     else this.mailbox.post(message);
   }
 
-  /** Where a REFER wants to go, if that is with us. */
-  private referOf({ header }: Extract<SessionSignal, { type: 'requested' }>): Refer {
-    const refer = readReferTo(header);
-    if ('status' in refer) return { type: 'refused', ...refer };
-    const { dialled, host, context } = refer.target;
-    if (dialled === '') return { type: 'refused', status: 484, reason: 'Address Incomplete' };
-    if (this.deps.isOurs?.(host, context) === false) return { type: 'refused', status: 403, reason: 'Not Our Domain' };
-    return { type: 'to', digits: dialled, replaces: refer.replaces };
+  private toldBy(leg: LegId, signal: SessionSignal): Told {
+    const [session, destination] = [this.sessions.get(leg), this.destinations.get(leg)];
+    return session === undefined || destination === undefined
+      ? {}
+      : toldWith(signal, this.deps.router, destination, session);
   }
 
   private probed(id: string, status: number): void {
     const probe = this.probes.get(id);
     this.probes.delete(id);
     if (probe?.gone.has(status) === true) this.end(probe.reason);
-  }
-
-  /** What a node says with its refusal. Only signed headers count: phones and gateways say 410 too (claim R13). */
-  private told(leg: LegId, signal: SessionSignal): Told {
-    const destination = this.destinations.get(leg);
-    const session = this.sessions.get(leg);
-    if (signal.type !== 'rejected' || session === undefined || destination === undefined || destination.local)
-      return {};
-    const { router } = this.deps;
-    const { status, header } = signal;
-    const { node } = destination;
-    const notMine = NOT_MINE.includes(status) ? router.readNotMine(node, session.callId, header) : undefined;
-    const { tried, judged } = router.open(node, session.callId, header(WORD_HEADER)) ?? {};
-    return {
-      ...(notMine === undefined ? {} : { notMine }),
-      ...(tried === undefined || status !== 488 ? {} : { tried: parseTried(tried) }),
-      ...(judged === undefined ? {} : { judged }),
-    };
   }
 
   private handle(signal: CallSignal): void {
@@ -261,9 +217,9 @@ export class CallProcess {
       case 'reject':
         return this.reject(effect);
       case 'set-timer':
-        return this.setTimer(effect.timer, effect.ms);
+        return this.timers.set(effect.timer, effect.ms);
       case 'cancel-timer':
-        return this.cancelTimer(effect.timer);
+        return this.timers.cancel(effect.timer);
       case 'allocate-music':
       case 'ask-offer':
       case 'allocate-path':
@@ -273,9 +229,11 @@ export class CallProcess {
       case 'release-resource':
         return this.resources.perform(effect, this.state);
       case 'look-up':
-        return this.mailbox.post({ type: 'routed', route: this.routeFor(effect) });
+        return this.mailbox.post({ type: 'routed', route: this.routing.lookUp(effect, this.state) });
       case 'join-dialog':
-        return this.mailbox.post({ type: 'join-answered', status: 481 });
+        return this.mailbox.post({ type: 'join-answered', status: this.joins.rules.join(this, effect) });
+      case 'give':
+        return this.give(effect.leg);
       case 'refute-entry':
         return this.deps.onStaleEntry(effect.node, effect.pid, effect.boot);
       case 'finish':
@@ -283,19 +241,10 @@ export class CallProcess {
     }
   }
 
-  private routeFor({ number, by, waiter }: Extract<CallEffect, { type: 'look-up' }>): Route {
-    const { caller, facts, legs } = this.state;
-    if (by === caller && waiter === caller && number === facts.dialled) return this.described(this.lookUp(), waiter);
-    const [dialling, waiting] = [legs.get(by), legs.get(waiter)];
-    const outside = dialling?.party.outside === true || waiting?.party.outside === true;
-    const from = dialling?.profile.name ?? facts.from.name;
-    return this.described(this.lookUp({ number, from, outside }), waiter);
-  }
-
   private startBranch(effect: Extract<CallEffect, { type: 'start-branch' }>): void {
     const { leg, waiter, destination, sdp, maxForwards, headers } = effect;
     this.destinations.set(leg, destination);
-    const device = this.resolve(destination);
+    const device = this.routing.resolve(destination);
     if (device === undefined) return this.mailbox.post({ type: 'branch-unreachable', leg });
     const { party: caller, profile: from } = this.state.legs.get(waiter) ?? {
       party: this.state.facts.caller,
@@ -328,10 +277,10 @@ export class CallProcess {
         }),
       );
     const { pid } = device;
-    const dtls = this.speaksDtls(device) ? createDtlsSession(this.deps, device.profile) : undefined;
+    const dtls = this.routing.speaksDtls(device) ? createDtlsSession(this.deps, device.profile) : undefined;
     const session = dtls ?? call(sdp);
-    const profile = this.profileOf(device, destination);
-    this.sessions.set(leg, session);
+    const profile = this.routing.profileOf(device, destination);
+    this.adoptSession(leg, session);
     const started = (): void =>
       this.mailbox.post({ type: 'branch-started', leg, profile, pid, callId: session.callId });
     dtls?.begin(call, sdp, started);
@@ -340,42 +289,10 @@ export class CallProcess {
     session.listen((signal) => this.receive(leg, signal));
   }
 
-  /** What is known of a target, for its leg; a device without a name has that of its line. */
-  private profileOf(device: DeviceProcess, { digits }: Destination): DeviceProfile {
-    const { kind, displayName = kind === 'station' ? this.deps.lines?.of(digits)?.displayName : undefined } =
-      device.profile;
-    const profile = displayName === undefined ? device.profile : { ...device.profile, displayName };
-    return this.speaksDtls(device) ? terminated(profile) : profile;
-  }
-
-  private speaksDtls({ pid, profile }: DeviceProcess): boolean {
-    return speaksDtls(profile, pid === undefined ? undefined : this.abilities.spokenBy(pid));
-  }
-
   /** Keeps why a session has asked for media resources of its own. */
   private explain(session: Session): void {
     if (session instanceof ConferenceSession || session instanceof DtlsSession)
       session.onExplained((explanation) => this.mailbox.post({ type: 'explained', explanation }));
-  }
-
-  private resolve(destination: Destination): DeviceProcess | undefined {
-    const { pid, boot, node, digits } = destination;
-    if (this.call.target !== undefined && this.call.target.pid === pid) return this.call.target;
-    return this.deps.router.resolve({ pid, boot, node, digits });
-  }
-
-  private setTimer(timer: TimerName, ms: number): void {
-    this.cancelTimer(timer);
-    const fire = (): void => {
-      this.timers.delete(timer);
-      this.mailbox.post({ type: 'timer', timer });
-    };
-    this.timers.set(timer, this.deps.clock.setTimer(ms, fire));
-  }
-
-  private cancelTimer(timer: TimerName): void {
-    this.timers.get(timer)?.();
-    this.timers.delete(timer);
   }
 
   private reject({ leg, status, reason, headers, tried, judged }: Extract<CallEffect, { type: 'reject' }>): void {
@@ -392,9 +309,69 @@ export class CallProcess {
     session?.reject(status, { headers: { ...headers, ...told }, ...(reason === undefined ? {} : { reason }) });
   }
 
+  leg(id: LegId): Leg | undefined {
+    return this.state.legs.get(id);
+  }
+
+  private adoptSession(leg: LegId, session: Session): void {
+    this.sessions.set(leg, session);
+    this.joins.index.add(session, { process: this, leg });
+  }
+
+  /** Where a leg goes as soon as this call has let it go. */
+  giveTo(leg: LegId, place: Place): void {
+    this.givenTo.set(leg, place);
+  }
+
+  private give(leg: Leg): void {
+    const place = this.givenTo.get(leg.id);
+    const session = this.sessions.get(leg.id);
+    if (place === undefined || session === undefined) return;
+    this.givenTo.delete(leg.id);
+    this.sessions.delete(leg.id);
+    this.joins.index.remove(session);
+    place.process.takeLeg(leg, session, this.destinations.get(leg.id), place.leg);
+  }
+
+  /** A leg of another call takes the place of one of this, with its session. */
+  private takeLeg(given: Leg, session: Session, destination: Destination | undefined, replaces: LegId): void {
+    const leg = { ...given, id: this.newLegId() };
+    if (destination !== undefined) this.destinations.set(leg.id, destination);
+    this.takes(leg, session, replaces);
+  }
+
+  /** So does a call that nobody has answered. */
+  takeCall(call: IncomingCall, replaces: LegId): void {
+    const { facts } = this.state;
+    const { from: profile, pid, caller, session, sdp } = call;
+    const party = partyAt(profile, caller);
+    const about = { role: 'server', profile, pid, callId: session.callId, device: profile.name, party } as const;
+    const ordinal = FIRST_TAKEN + this.taken;
+    const leg = newLeg({ id: this.newLegId(), sessionId: sessionIdOf(facts, ordinal), ...about }, sdp);
+    leg.incoming = initialOffer(answerTimer(call.header, facts.refreshSeconds));
+    this.takes(leg, session, replaces);
+  }
+
+  private takes(leg: Leg, session: Session, replaces: LegId): void {
+    this.adoptSession(leg.id, session);
+    this.mailbox.post({
+      type: 'taken',
+      leg,
+      replaces,
+      codecPolicy: this.routing.policyInPlaceOf(replaces, leg, this.state),
+    });
+    this.explain(session);
+    session.listen((signal) => this.receive(leg.id, signal));
+  }
+
+  private newLegId(): LegId {
+    this.taken += 1;
+    return `t${this.taken}`;
+  }
+
   private finish(record: CallDetailRecord): void {
-    for (const cancel of this.timers.values()) cancel();
-    this.timers.clear();
+    for (const session of this.sessions.values()) this.joins.index.remove(session);
+    this.timers.cancelAll();
     this.onFinished(record);
   }
 }

@@ -7,15 +7,13 @@ import { spokenBy, toldTo } from '../core/agreed';
 import type { Path } from '../bridge/path';
 import {
   answeredLeg,
+  type Bridge,
   bridgeOf,
   type CallState,
-  type Connection,
   type Destination,
-  type Leg,
-  type LegId,
-  type Music,
   type RouteTrial,
 } from '../core/call-state';
+import type { Connection, Leg, LegId, Music } from '../core/leg';
 
 /** A call as the API shows it; plain JSON. Times are milliseconds since the epoch. */
 export interface CallSummary {
@@ -38,6 +36,9 @@ export interface LegView {
   readonly kind: string;
   readonly pid: Pid | undefined;
   readonly callId: string;
+  readonly phase: Leg['phase'];
+  /** The leg that it is brought together with; undefined: it has no place (yet, or any more). */
+  readonly peer: LegId | undefined;
   readonly holds: boolean;
   readonly connection: Connection;
   readonly music: Music['step'];
@@ -97,8 +98,9 @@ export function summaryOf(state: CallState): CallSummary {
   };
 }
 
-function legView(leg: Leg): LegView {
-  const { id, device, profile, pid, callId, holds, connection, music } = leg;
+function legView(leg: Leg, bridge: Bridge | undefined): LegView {
+  const { id, device, profile, pid, callId, phase, holds, connection, music } = leg;
+  const seats = bridge === undefined ? [] : [bridge.seats.a, bridge.seats.b];
   const [spoken, told] = [spokenBy(leg), toldTo(leg)];
   return {
     id,
@@ -106,6 +108,8 @@ function legView(leg: Leg): LegView {
     kind: profile.kind,
     pid,
     callId,
+    phase,
+    peer: seats.includes(id) ? seats.find((other) => other !== id) : undefined,
     holds,
     connection,
     music: music.step,
@@ -131,7 +135,7 @@ function targetOf({ pid, boot, node, local, device, kind, digits }: Destination)
 export function detailOf(state: CallState): CallDetail {
   return {
     ...summaryOf(state),
-    legs: [...state.legs.values()].map(legView),
+    legs: [...state.legs.values()].map((leg) => legView(leg, bridgeOf(state))),
     route: {
       matched: state.matched,
       branches: state.routes.map((targets) => targets.map(targetOf)),

@@ -1,17 +1,8 @@
 import { partyAt } from '../../device/party';
 import { alignAnswer } from '../../sdp';
 import { bestFailure } from './best-response';
-import {
-  type Branch,
-  type Bridge,
-  type Destination,
-  type Failure,
-  type Leg,
-  type LegId,
-  newBridge,
-  newLeg,
-  sessionIdOf,
-} from '../core/call-state';
+import { type Branch, type Bridge, type Destination, type Failure, newBridge, sessionIdOf } from '../core/call-state';
+import { type Leg, type LegId, newLeg } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { formatReason } from '../../sip/reason';
 import { endCall } from '../core/ending';
@@ -251,6 +242,7 @@ export function relayProgress(draft: Draft, status: number, sdp: string | undefi
     if (waiter.phase === 'offered') draft.emit({ type: 'progress', leg: waiter.id, status });
     return;
   }
+  if (waiter.phase !== 'offered') return;
   waiter.localSdp = draft.stamped(waiter, ringing.offer === undefined ? sdp : alignAnswer(sdp, ringing.offer));
   ringing.relayed = [...ringing.relayed, status];
   draft.emit({ type: 'progress', leg: waiter.id, status, sdp: waiter.localSdp });

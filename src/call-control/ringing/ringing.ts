@@ -18,7 +18,8 @@ import {
   routedAgain,
   sendInvite,
 } from './branches';
-import { answeredLeg, caresForItself, type Leg, moveLeg } from '../core/call-state';
+import { answeredLeg } from '../core/call-state';
+import { caresForItself, type Leg, moveLeg } from '../core/leg';
 import { focusIn } from '../conference/focus';
 import { type Draft, ELSEWHERE } from '../core/draft';
 import { formatReason } from '../../sip/reason';
@@ -64,6 +65,7 @@ export function isAboutRinging(draft: Draft, signal: CallSignal): boolean {
     case 'explained':
     case 'allocated':
     case 'join-answered':
+    case 'taken':
     case 'end':
       return false;
   }
@@ -102,6 +104,7 @@ export function ringingSignal(draft: Draft, signal: CallSignal): void {
     case 'explained':
     case 'allocated':
     case 'join-answered':
+    case 'taken':
     case 'end':
       return;
   }

@@ -11,7 +11,8 @@ import {
   relayProgress,
   removeLeg,
 } from './branches';
-import type { Bridge, Leg } from '../core/call-state';
+import type { Bridge } from '../core/call-state';
+import type { Leg } from '../core/leg';
 import { focusHeaders } from '../conference/focus';
 import type { Draft } from '../core/draft';
 import { endCall } from '../core/ending';

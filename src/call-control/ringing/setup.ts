@@ -7,6 +7,8 @@ import { passedOn } from '../core/passed-on';
 import { keepExplanation } from '../bridge/music';
 import { answerEarlyRequest } from '../dialog/requests';
 import type { CallSignal } from '../core/signals';
+import { take } from '../join/replace';
+import { reconcile } from '../bridge/established';
 import { ringingSignal } from './ringing';
 
 /** A call that nobody has answered: who is rung, and what the caller hears of it. */
@@ -25,6 +27,9 @@ export function setup(draft: Draft, signal: CallSignal): void {
       return;
     case 'join-answered':
       return;
+    case 'taken':
+      take(draft, signal);
+      return reconcile(draft);
     case 'routed':
     case 'branch-started':
     case 'branch-unreachable':

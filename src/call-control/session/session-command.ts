@@ -1,5 +1,5 @@
 import type { Session } from '../../sip/user-agent';
-import type { LegId } from '../core/call-state';
+import type { LegId } from '../core/leg';
 import type { CallEffect } from '../core/signals';
 
 type SessionCommand = Extract<CallEffect, { leg: LegId }>;

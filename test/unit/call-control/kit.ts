@@ -419,6 +419,8 @@ export async function settled(): Promise<void> {
 }
 
 export interface CallOptions {
+  /** Name of the caller's session. */
+  readonly who?: string;
   readonly from?: DeviceProfile;
   readonly caller?: IncomingCall['caller'];
   readonly dialled?: string;
@@ -429,6 +431,7 @@ export interface CallOptions {
   readonly maxForwards?: number;
   readonly secure?: IncomingCall['secure'];
   readonly context?: IncomingCall['context'];
+  readonly replaces?: IncomingCall['replaces'];
   /** What a node without PID is refused with. */
   readonly notMine?: Readonly<Record<string, string>>;
 }
@@ -501,7 +504,7 @@ export class World {
   }
 
   call(options: CallOptions = {}): FakeSession {
-    const session = new FakeSession('caller');
+    const session = new FakeSession(options.who ?? 'caller');
     this.sessions.push(session);
     const call: IncomingCall = {
       session,
@@ -514,6 +517,7 @@ export class World {
       target: options.target,
       ...(options.secure === undefined ? {} : { secure: options.secure }),
       ...(options.context === undefined ? {} : { context: options.context }),
+      ...(options.replaces === undefined ? {} : { replaces: options.replaces }),
       ...(options.notMine === undefined ? {} : { notMine: () => options.notMine ?? {} }),
       header: headers(options.headers),
     };

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { EXCHANGE_STEPS } from '../../../src/call-control/bridge/exchange-state';
 import { MUSIC_STEPS } from '../../../src/call-control/bridge/music';
 import { PATH_STEPS } from '../../../src/call-control/bridge/path';
-import { LEG_STEPS } from '../../../src/call-control/core/call-state';
+import { LEG_STEPS } from '../../../src/call-control/core/leg';
 import { TRANSFER_STEPS } from '../../../src/call-control/features/transfer-state';
 import { follow, type StepTable } from '../../../src/call-control/core/steps';
 import { PLAN_STEPS } from '../../../src/call-control/ringing/advance';

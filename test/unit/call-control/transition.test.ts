@@ -1,10 +1,5 @@
-import {
-  type BridgeId,
-  type CallFacts,
-  type CallState,
-  initialState,
-  type LegId,
-} from '../../../src/call-control/core/call-state';
+import { type BridgeId, type CallFacts, type CallState, initialState } from '../../../src/call-control/core/call-state';
+import type { LegId } from '../../../src/call-control/core/leg';
 import type { CallEffect, CallSignal, TimerName } from '../../../src/call-control/core/signals';
 import { transition } from '../../../src/call-control/core/transition';
 import type { SessionSignal } from '../../../src/sip/user-agent';

@@ -36,6 +36,8 @@ export class WireSession implements Session {
   private listener: ((signal: SessionSignal) => void) | undefined;
   private kept: SessionSignal[] = [];
   private readonly withOffer = new Map<string, boolean>();
+  /** Methods of the requests of this end that are no re-INVITE. */
+  private readonly asked = new Map<string, string>();
 
   private constructor(
     private readonly wire: Wire,
@@ -110,10 +112,16 @@ export class WireSession implements Session {
     this.withOffer.set(id, options.sdp !== undefined);
     this.tell({ type: 'reinvited', id, sdp: options.sdp, header: headers() });
   }
-  request(): void {
-    throw new Error('not part of this model');
+  request(id: string, { method, body = '', headers: values }: Parameters<Session['request']>[1]): void {
+    this.asked.set(id, method);
+    this.tell({ type: 'requested', id, method, body, contentType: undefined, header: headers(values) });
   }
   respond(id: string, status: number, options: { readonly sdp?: string } = {}): void {
+    const method = this.peer.asked.get(id);
+    if (method !== undefined) {
+      const answer = { type: 'request-answered', id, method, status, reason: '', body: '' } as const;
+      return this.tell({ ...answer, contentType: undefined, header: headers() });
+    }
     if (status !== 200) return this.tell({ type: 'reinvite-rejected', id, status, reason: '' });
     this.tell({ type: 'reinvite-answered', id, sdp: options.sdp }, () => {
       if (this.peer.withOffer.get(id) === true) this.peer.tell({ type: 'acknowledged', sdp: undefined });

@@ -28,6 +28,12 @@ export class WiredPhone {
   /** An early dialog has told it where it is to send: it keeps to that until it is offered something (RFC 3261 §13.2.1). */
   private told = false;
   readonly said: string[] = [];
+  /** It has asked for a transfer, of which it has not heard the end. */
+  transferring = false;
+  /** That has come about. */
+  transferred = false;
+  /** Its call is answered. */
+  talking = false;
 
   constructor(
     readonly name: string,
@@ -41,13 +47,42 @@ export class WiredPhone {
   }
 
   get idle(): boolean {
-    return this.wish === undefined && this.offering === undefined && !this.answering;
+    return this.over || (this.wish === undefined && this.offering === undefined && !this.answering);
   }
 
   /** What its user wants; ignored while the last wish is not granted. */
   want(wish: Wish): void {
     this.wish ??= wish;
     this.offer();
+  }
+
+  /** Asks for the other end to be sent to a number, or to who is at the end of another dialog of the same phone. */
+  refer(number: string, replaces?: string): void {
+    if (this.over || this.transferring) return;
+    this.requests += 1;
+    this.transferring = true;
+    const uri = `sip:${number}@example.com${replaces === undefined ? '' : `?Replaces=${encodeURIComponent(replaces)}`}`;
+    this.said.push(`refers to ${uri}`);
+    this.session.request(`${this.name}/${this.requests}`, { method: 'REFER', headers: { 'Refer-To': `<${uri}>` } });
+  }
+
+  /** The value of Replaces that names its dialog. */
+  get named(): string | undefined {
+    const { dialog } = this.session;
+    return dialog && `${dialog.callId};to-tag=${dialog.remoteTag};from-tag=${dialog.localTag}`;
+  }
+
+  /** While it rings. */
+  refuse(status: number): void {
+    if (this.over) return;
+    this.over = true;
+    this.session.reject(status);
+  }
+
+  hangUp(): void {
+    if (this.over) return;
+    this.over = true;
+    this.session.bye();
   }
 
   /** Another one rings first, and says where it would listen. */
@@ -59,6 +94,7 @@ export class WiredPhone {
   pickUp(offer: string | undefined): void {
     const audio = offer === undefined ? undefined : readSdp(offer);
     if (audio !== undefined && this.common(audio).length === 0) return this.session.reject(488);
+    this.talking = true;
     this.session.answer({ sdp: audio === undefined ? this.describe() : this.answerTo(audio) });
     this.answering = true;
     this.remote = audio;
@@ -84,6 +120,7 @@ export class WiredPhone {
         this.told = true;
         return this.apply(signal.sdp);
       case 'answered':
+        this.talking = true;
         return this.told ? undefined : this.apply(signal.sdp);
       case 'acknowledged':
         this.answering = false;
@@ -116,7 +153,11 @@ export class WiredPhone {
         this.over = true;
         return;
       case 'requested':
+        if (/ [2-6]\d\d /.test(signal.body)) this.transferring = false;
+        if (/ 2\d\d /.test(signal.body)) this.transferred = true;
+        return this.session.respond(signal.id, 200);
       case 'request-answered':
+        if (signal.status >= 300) this.transferring = false;
         return;
     }
   }

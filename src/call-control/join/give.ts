@@ -1,0 +1,14 @@
+import type { Leg } from '../core/leg';
+import type { Draft } from '../core/draft';
+import { dissolve } from './connect';
+import { forget } from './leaving';
+
+/** A leg leaves this call for another one, with its dialog as it is. What it was connected with stays behind. */
+export function give(draft: Draft, leg: Leg): void {
+  const { bridge } = draft;
+  if (bridge !== undefined) dissolve(draft, bridge);
+  draft.state.bridge = undefined;
+  forget(draft, leg);
+  if (leg.connection === 'peer') leg.connection = 'silence';
+  draft.emit({ type: 'give', leg: { ...leg } });
+}

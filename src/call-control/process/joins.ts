@@ -1,0 +1,70 @@
+import type { IncomingCall } from '../../device/device-process';
+import type { Replaces } from '../../sip/replaces';
+import type { CallControlDependencies } from '../dependencies';
+import type { Leg } from '../core/leg';
+import type { CallEffect } from '../core/signals';
+import { isReplaceable } from '../join/replace';
+import type { CallProcess } from './call-process';
+import type { DialogIndex, Place } from './dialog-index';
+
+/** What a refusal is for, in words for people. */
+interface Refused {
+  readonly status: number;
+  readonly why: string;
+}
+
+/** Legs that go from one call to another, and calls that take the place of a leg: who may do what (RFC 3891 §3). */
+export class Joins {
+  constructor(
+    private readonly deps: Pick<CallControlDependencies, 'log' | 'mayReplace'>,
+    private readonly dialogs: DialogIndex,
+  ) {}
+
+  /** The other end of a transferor's call goes to the transferor's other call, if it is one. Gives the status for the transferor. */
+  join(from: CallProcess, { by, leg, replaces }: Extract<CallEffect, { type: 'join-dialog' }>): number {
+    const transferor = from.leg(by);
+    const found = this.dialogs.find(replaces);
+    if (found?.process === from) return this.refuse(transferor, { status: 400, why: 'it is in the same call' });
+    const refused = this.refusal(found, transferor?.party.device, undefined);
+    if (found === undefined || transferor === undefined || refused !== undefined)
+      return this.refuse(transferor, refused ?? { status: 481, why: 'there is no such dialog' });
+    from.giveTo(leg, found);
+    return 200;
+  }
+
+  /** An INVITE that names a dialog takes its place, or is refused. */
+  take(call: IncomingCall, replaces: Replaces): void {
+    const found = this.dialogs.find(replaces);
+    const refused = this.refusal(found, call.from.name, replaces);
+    if (found !== undefined && refused === undefined) return found.process.takeCall(call, found.leg);
+    const { status, why } = refused ?? { status: 481, why: 'there is no such dialog' };
+    this.deps.log.info({ from: call.from.name, replaces: replaces.callId, status, why }, 'call: nothing is replaced');
+    call.session.reject(status);
+  }
+
+  /** `replaces`: of an INVITE, for which RFC 3891 has rules of its own. */
+  private refusal(
+    place: Place | undefined,
+    device: string | undefined,
+    replaces: Replaces | undefined,
+  ): Refused | undefined {
+    const leg = place?.process.leg(place.leg);
+    if (place === undefined || leg === undefined) return { status: 481, why: 'there is no such dialog' };
+    if (device === undefined || !this.mayReplace(device, leg.party.device))
+      return { status: 403, why: `${device} may not take the place of ${leg.party.device}` };
+    if (!isReplaceable(place.process.snapshot, leg)) return { status: 603, why: 'it is about to end' };
+    if (replaces === undefined) return undefined;
+    if (replaces.earlyOnly && leg.phase === 'confirmed') return { status: 486, why: 'it has been answered' };
+    // An early dialog that its peer has begun is none that another may answer.
+    return leg.phase === 'offered' ? { status: 481, why: 'it is the one that calls' } : undefined;
+  }
+
+  private mayReplace(device: string, replaced: string): boolean {
+    return device === replaced || this.deps.mayReplace?.(device, replaced) === true;
+  }
+
+  private refuse(by: Leg | undefined, { status, why }: Refused): number {
+    this.deps.log.info({ by: by?.party.device, status, why }, 'call: nothing is joined');
+    return status;
+  }
+}

@@ -1,0 +1,14 @@
+import { readReferTo } from '../../sip/refer-to';
+import type { HeaderReader } from '../../sip/user-agent';
+import type { CallControlDependencies } from '../dependencies';
+import type { Refer } from '../core/signals';
+
+/** Where a REFER wants to go, if that is with us. */
+export function referIn(header: HeaderReader, isOurs: CallControlDependencies['isOurs']): Refer {
+  const refer = readReferTo(header);
+  if ('status' in refer) return { type: 'refused', ...refer };
+  const { dialled, host, context } = refer.target;
+  if (dialled === '') return { type: 'refused', status: 484, reason: 'Address Incomplete' };
+  if (isOurs?.(host, context) === false) return { type: 'refused', status: 403, reason: 'Not Our Domain' };
+  return { type: 'to', digits: dialled, replaces: refer.replaces };
+}
