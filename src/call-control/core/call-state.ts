@@ -8,6 +8,8 @@ import type { AddressPair } from '../../sdp';
 import type { Headers } from '../../sip/user-agent';
 import type { Exchange } from '../bridge/exchange-state';
 import { DIRECT, type MediaTried, type Path, type Question } from '../bridge/path';
+import type { PlanState } from '../ringing/advance';
+import type { RingId } from '../ringing/plan';
 import type { Transfer } from '../features/transfer-state';
 import { type Leg, type LegId, newLeg } from './leg';
 
@@ -70,7 +72,7 @@ export function answeredLeg(state: CallState): Leg | undefined {
   return bridge === undefined ? undefined : state.legs.get(bridge.seats.b);
 }
 
-/** Where a branch may lead: a process that digit analysis named, or the one that a node asked for. */
+/** Where a call may lead: a process that digit analysis named, or the one that a node asked for. */
 export type Destination = Target & {
   /** Undefined: nothing is known of the device yet. */
   readonly profile?: DeviceProfile;
@@ -89,15 +91,6 @@ export interface Failure {
   readonly tryAnother?: boolean;
 }
 
-/** Targets that are tried one after another; branches ring at the same time. */
-export interface Branch {
-  readonly targets: readonly Destination[];
-  /** Index of the target to try next. */
-  next: number;
-  leg: LegId | undefined;
-  done: boolean;
-}
-
 /**
  * Somebody who waits, and who is rung for them. The waiter is an INVITE that has no answer, which is told of progress and of failure; or it
  * is in a dialog already: then who began the ringing learns of both.
@@ -112,7 +105,11 @@ export interface Ringing {
   readonly by: LegId;
   /** Of the trials of the call, the first that belongs to this. */
   readonly firstTrial: number;
-  readonly branches: Branch[];
+  /** Changed by `goOn` alone. Undefined: the number is being looked up. */
+  plan: PlanState<Destination> | undefined;
+  /** Of who is rung now. */
+  legs: ReadonlyMap<RingId, LegId>;
+  /** Of plans before this one. */
   failures: readonly Failure[];
   /** 18x that the waiter, or who began the ringing, has had already. */
   relayed: readonly number[];
@@ -125,7 +122,7 @@ export interface Ringing {
 export function newRinging(
   about: Pick<Ringing, 'waiter' | 'offer' | 'maxForwards' | 'number' | 'by' | 'firstTrial'>,
 ): Ringing {
-  return { ...about, branches: [], failures: [], relayed: [], routedAgain: 0, failed: undefined };
+  return { ...about, plan: undefined, legs: new Map(), failures: [], relayed: [], routedAgain: 0, failed: undefined };
 }
 
 /** One target that was tried, for the explanation of the route. */
@@ -210,7 +207,7 @@ export function copyState(state: CallState): CallState {
     ...state,
     legs: new Map([...state.legs].map(([id, leg]) => [id, { ...leg }])),
     bridges: new Map([...state.bridges].map(([id, bridge]) => [id, { ...bridge }])),
-    ringing: state.ringing && { ...state.ringing, branches: state.ringing.branches.map((branch) => ({ ...branch })) },
+    ringing: state.ringing && { ...state.ringing },
     forwarded: new Map(state.forwarded),
   };
 }

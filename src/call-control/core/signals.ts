@@ -10,6 +10,7 @@ import type { BridgeId, Destination } from './call-state';
 import type { Leg, LegId } from './leg';
 import type { Taken } from '../join/replace';
 import type { MediaTried } from '../bridge/path';
+import type { DeadlineId } from '../ringing/plan';
 
 /** What the resource in a path is asked for. */
 export type PathRequest =
@@ -17,7 +18,8 @@ export type PathRequest =
   | { readonly op: 'connect'; readonly from: Side; readonly answer: string };
 
 export type TimerName =
-  | 'no-answer'
+  /** The time of a step of the plan. */
+  | `no-answer:${DeadlineId}`
   /** The ends of an established call may be brought together again. */
   | 'reconnect'
   /** Every entry was stale: the tables are being repaired, and the number is looked up once more. */

@@ -100,7 +100,7 @@ export function earlyRequestAnswered(draft: Draft, leg: Leg, answer: RequestAnsw
 
 /** The one device that rings: what the caller says in its early dialog is for that. Undefined: there is none, or more than one. */
 function ringing({ state }: Draft): LegId | undefined {
-  const [leg, ...others] = state.ringing?.branches.flatMap((branch) => branch.leg ?? []) ?? [];
+  const [leg, ...others] = state.ringing?.legs.values() ?? [];
   return others.length === 0 ? leg : undefined;
 }
 

@@ -122,7 +122,6 @@ export function failed(draft: Draft, transfer: Transfer, failure: Failure): void
   const leg = draft.leg(transfer.by);
   const waiter = draft.leg(state.ringing?.waiter ?? '') ?? (leg === undefined ? undefined : draft.other(leg));
   state.ringing = undefined;
-  draft.cancelTimer('no-answer');
   draft.cancelTimer('route-again');
   if (leg?.phase === 'confirmed') {
     notify(draft, failure.status);

@@ -118,7 +118,6 @@ function pickUp(draft: Draft, old: Leg, leg: Leg, codecPolicy: CodecPolicy | und
     return leave(draft, leg, formatReason(488, 'No Offer'));
   noteOutcome(draft, old.id, 'picked up');
   cancelBranches(draft, formatReason(200, ELSEWHERE));
-  draft.cancelTimer('no-answer');
   state.ringing = undefined;
   if (asks) {
     state.kind = 'established';

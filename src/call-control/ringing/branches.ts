@@ -1,10 +1,11 @@
 import { partyAt } from '../../device/party';
 import { alignAnswer } from '../../sdp';
+import { advance, hasNext as leadsOn, onlyOneLeft, planned, rungNow } from './advance';
 import { bestFailure } from './best-response';
-import { type Branch, type Bridge, type Destination, type Failure, newBridge, sessionIdOf } from '../core/call-state';
+import type { Plan, PlanAction, PlanEvent, PlanStep, RingId } from './plan';
+import { type Bridge, type Destination, type Failure, newBridge, sessionIdOf } from '../core/call-state';
 import { type Leg, type LegId, newLeg } from '../core/leg';
 import type { Draft } from '../core/draft';
-import { formatReason } from '../../sip/reason';
 import { endCall } from '../core/ending';
 import { needAtSetup, withinPolicy } from '../bridge/path-need';
 import { movePath } from '../bridge/path';
@@ -12,7 +13,7 @@ import { askPath, dropPath, requirePath } from '../bridge/path-resource';
 import { requestTimer } from '../dialog/session-timer';
 import type { Route } from '../core/signals';
 
-/** The branches of a call that nobody has answered: which target is rung, and what the caller hears of it. */
+/** Who is rung, as the plan says, and what the waiter hears of it. */
 
 /** Nobody answers: the call of a waiter without an answer is over. */
 export function ringingFailed(draft: Draft, failure: Failure): void {
@@ -20,32 +21,81 @@ export function ringingFailed(draft: Draft, failure: Failure): void {
   draft.ringing.failed = failure;
 }
 
-/** Rings all of these at the same time, instead of whoever was rung before. */
-export function ring(draft: Draft, branches: readonly (readonly Destination[])[]): void {
-  const { ringing } = draft;
-  ringing.branches.length = 0;
-  for (const targets of branches) ringing.branches.push({ targets, next: 0, leg: undefined, done: false });
-  for (const branch of ringing.branches) tryNext(draft, branch);
-  settle(draft);
+/** After this time without an answer the caller is told 480, unless the line has a time of its own. */
+export const NO_ANSWER_MS = 180_000;
+
+/** Branches ring together; the targets of one are tried in order while nobody decides; and all of it for so long. */
+export function planOf(branches: readonly (readonly Destination[])[], noAnswerMs = NO_ANSWER_MS): Plan<Destination> {
+  const plans = branches.map((targets): Plan<Destination> => {
+    const steps = targets.map((target): PlanStep<Destination> => ({
+      plan: { type: 'ring', target },
+      goOn: ['unreachable'],
+    }));
+    return { type: 'inOrder', steps };
+  });
+  return { type: 'inOrder', steps: [{ plan: { type: 'together', plans }, forMs: noAnswerMs, goOn: [] }] };
 }
 
-/** Starts the next target of a branch, or ends the branch. */
-export function tryNext(draft: Draft, branch: Branch): void {
-  const destination = branch.targets[branch.next];
-  branch.leg = undefined;
-  if (destination === undefined) {
-    branch.done = true;
-    return;
+/** Rings as a plan says, instead of whoever was rung before. */
+export function ring(draft: Draft, plan: Plan<Destination>): void {
+  draft.ringing.plan = planned(plan);
+  goOn(draft, { type: 'started' });
+}
+
+/** What an event means for who is rung. */
+export function goOn(draft: Draft, event: PlanEvent): void {
+  const { ringing } = draft;
+  if (ringing.plan === undefined) return;
+  const { state, actions } = advance(ringing.plan, event);
+  ringing.plan = state;
+  if (event.type === 'answered' || event.type === 'failed') noLongerRung(draft, event.ring);
+  for (const action of actions) perform(draft, action);
+}
+
+function perform(draft: Draft, action: PlanAction<Destination>): void {
+  switch (action.type) {
+    case 'ring':
+      return start(draft, action.ring, action.target);
+    case 'cancel':
+      return cancel(draft, action.ring, action.reason);
+    case 'set-deadline':
+      return draft.setTimer(`no-answer:${action.deadline}`, action.ms);
+    case 'cancel-deadline':
+      return draft.cancelTimer(`no-answer:${action.deadline}`);
+    case 'give-up':
+      return giveUp(draft, action.failure);
   }
-  branch.next += 1;
-  const bridge = addLeg(draft, branch, destination);
+}
+
+function start(draft: Draft, ringId: RingId, destination: Destination): void {
+  const bridge = addLeg(draft, ringId, destination);
   const need = needAtSetup(draft, bridge, destination);
   if (need === undefined) inviteDirectly(draft, bridge);
   else requirePath(draft, bridge, need, 'nothing');
 }
 
-/** A leg to the target that its branch tries now, and the bridge between it and the waiter; nothing is sent yet. */
-export function addLeg(draft: Draft, branch: Branch, destination: Destination): Bridge {
+function cancel(draft: Draft, ringId: RingId, reason: string): void {
+  const leg = draft.ringing.legs.get(ringId);
+  if (leg === undefined) return;
+  noLongerRung(draft, ringId);
+  removeLeg(draft, leg);
+  draft.emit({ type: 'cancel', leg, reason });
+  noteOutcome(draft, leg, 'cancelled');
+}
+
+function giveUp(draft: Draft, failure: Failure | undefined): void {
+  const { ringing } = draft;
+  if (failure !== undefined) ringing.failures = [failure, ...ringing.failures];
+  if (!looksAgain(draft)) ringingFailed(draft, bestFailure(ringing.failures));
+}
+
+/** It is no ringing any more: what happens now happens to the call. */
+function noLongerRung(draft: Draft, ringId: RingId): void {
+  draft.ringing.legs = new Map([...draft.ringing.legs].filter(([other]) => other !== ringId));
+}
+
+/** A leg to a target that is rung now, and the bridge between it and the waiter; nothing is sent yet. */
+export function addLeg(draft: Draft, ringId: RingId, destination: Destination): Bridge {
   const { state } = draft;
   const ordinal = state.nextLeg;
   state.nextLeg += 1;
@@ -56,7 +106,7 @@ export function addLeg(draft: Draft, branch: Branch, destination: Destination): 
   const about = { role: 'client', profile, pid, callId: '', device, party } as const;
   const leg = newLeg({ id, sessionId: sessionIdOf(state.facts, ordinal), ...about }, undefined);
   leg.ability = destination.ability;
-  branch.leg = id;
+  draft.ringing.legs = new Map([...draft.ringing.legs, [ringId, id]]);
   state.legs.set(id, leg);
   const bridge = newBridge({ id: `bridge${ordinal}`, seats: { a: draft.ringing.waiter, b: id }, codecPolicy });
   state.bridges.set(bridge.id, bridge);
@@ -99,39 +149,37 @@ export function inviteDirectly(draft: Draft, bridge: Bridge): void {
 
 /** The target that a leg stands for, while nobody has answered. */
 export function destinationOf(draft: Draft, leg: Leg): Destination | undefined {
-  const branch = branchOf(draft, leg.id);
-  return branch?.targets[branch.next - 1];
+  const { plan } = draft.ringing;
+  const ringId = ringOf(draft, leg.id);
+  return plan && rungNow(plan).find((rung) => rung.ring === ringId)?.target;
 }
 
 /** Somebody else can be tried when this one does not answer. */
 export function hasNext(draft: Draft, leg: Leg): boolean {
-  const branch = branchOf(draft, leg.id);
-  return branch !== undefined && branch.next < branch.targets.length;
+  const { plan } = draft.ringing;
+  const ringId = ringOf(draft, leg.id);
+  return plan !== undefined && ringId !== undefined && leadsOn(plan, ringId);
 }
 
 const UNKNOWN_PROFILE = { site: undefined, mediaResourceGroupList: undefined, userClass: undefined, codecs: undefined };
 
-export function branchOf(draft: Draft, leg: LegId): Branch | undefined {
-  return draft.state.ringing?.branches.find((branch) => branch.leg === leg);
+/** The ringing that a leg stands for; undefined: it is not rung (any more). */
+export function ringOf(draft: Draft, leg: LegId): RingId | undefined {
+  return [...(draft.state.ringing?.legs ?? [])].find(([, other]) => other === leg)?.[0];
 }
 
 export function noteOutcome(draft: Draft, leg: LegId, outcome: string): void {
   draft.state.trials = draft.state.trials.map((trial) => (trial.leg === leg ? { ...trial, outcome } : trial));
 }
 
-/** A target has failed; `goOn`: the next one of its branch may help. */
-export function branchFailed(draft: Draft, id: LegId, failure: Failure, outcome: string, goOn: boolean): void {
-  const branch = branchOf(draft, id);
-  if (branch === undefined) return;
+/** A target has failed; `tryAnother`: nobody has decided anything. */
+export function branchFailed(draft: Draft, id: LegId, failure: Failure, outcome: string, tryAnother: boolean): void {
+  const ringId = ringOf(draft, id);
+  if (ringId === undefined) return;
   removeLeg(draft, id);
-  const { ringing } = draft;
-  ringing.failures = [...ringing.failures, { ...failure, tryAnother: goOn }];
   noteOutcome(draft, id, outcome);
-  branch.leg = undefined;
-  if (goOn) tryNext(draft, branch);
-  else branch.done = true;
-  if (failure.status >= 600) cancelBranches(draft, formatReason(failure.status));
-  settle(draft);
+  goOn(draft, { type: 'failed', ring: ringId, failure: { ...failure, tryAnother } });
+  lastIsHeard(draft);
 }
 
 /** The leg with its timers, its bridge and the resource that was meant for it. */
@@ -145,26 +193,13 @@ export function removeLeg(draft: Draft, id: LegId): void {
   draft.state.legs.delete(id);
 }
 
-/** Ends every branch that still rings; none of them is tried further. */
-export function cancelBranches(draft: Draft, reason: string, except?: LegId): void {
-  for (const branch of draft.ringing.branches) {
-    const id = branch.leg;
-    branch.done = true;
-    if (id === undefined || id === except) continue;
-    branch.leg = undefined;
-    removeLeg(draft, id);
-    draft.emit({ type: 'cancel', leg: id, reason });
-    noteOutcome(draft, id, 'cancelled');
-  }
+/** Ends the ringing: nobody is tried any more. */
+export function cancelBranches(draft: Draft, reason: string): void {
+  goOn(draft, { type: 'cancelled', reason });
 }
 
-/** After a failure: nothing left, or one left whose early media may now be heard. */
-export function settle(draft: Draft): void {
-  const { ringing } = draft;
-  if (ringing.branches.every((branch) => branch.done)) {
-    if (!looksAgain(draft)) ringingFailed(draft, bestFailure(ringing.failures));
-    return;
-  }
+/** After a failure: the early media of who is left may now be heard. */
+function lastIsHeard(draft: Draft): void {
   const last = onlyTargetLeft(draft);
   if (last?.early === undefined) return;
   const bridge = draft.bridgeTo(last);
@@ -202,18 +237,16 @@ export function routedAgain(draft: Draft, route: Route): void {
     state.trials.some((trial) => trial.outcome === NOT_MINE && trial.pid === pid && trial.node === node);
   const branches =
     route.type === 'refused' ? [] : route.branches.map((all) => all.filter((target) => !isStale(target)));
-  ring(
-    draft,
-    branches.filter((targets) => targets.length > 0),
-  );
+  const left = branches.filter((targets) => targets.length > 0);
+  ring(draft, planOf(left, route.type === 'refused' ? undefined : route.noAnswerMs));
 }
 
 /** The leg of the only target that can still answer; undefined when there are several. */
 export function onlyTargetLeft(draft: Draft): Leg | undefined {
-  const open = draft.ringing.branches.filter((branch) => !branch.done);
-  const [branch] = open;
-  if (branch?.leg === undefined || open.length > 1 || branch.next < branch.targets.length) return undefined;
-  return draft.leg(branch.leg);
+  const { plan, legs } = draft.ringing;
+  const only = plan && onlyOneLeft(plan);
+  const leg = only === undefined ? undefined : legs.get(only);
+  return leg === undefined ? undefined : draft.leg(leg);
 }
 
 /**

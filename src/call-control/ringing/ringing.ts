@@ -4,8 +4,7 @@ import type { SessionSignal } from '../../sip/user-agent';
 import { failureOf, TEMPORARILY_UNAVAILABLE } from './best-response';
 import {
   branchFailed,
-  branchOf,
-  cancelBranches,
+  goOn,
   hasNext,
   mayBeTold,
   NOT_MINE,
@@ -13,8 +12,10 @@ import {
   onlyTargetLeft,
   relayEarly,
   relayProgress,
+  planOf,
   ring,
   ringingFailed,
+  ringOf,
   routedAgain,
   sendInvite,
 } from './branches';
@@ -38,8 +39,6 @@ import type { CallSignal, Route } from '../core/signals';
 export const SIGN_OF_LIFE_MS = 1000;
 /** The last one to try has longer: a node that was started a moment ago, or has much to do, is slow; and there is nothing to gain by haste. */
 export const LAST_SIGN_OF_LIFE_MS = 5000;
-/** After this time without an answer the caller is told 480. */
-export const NO_ANSWER_MS = 180_000;
 
 /** Whether a signal is about who is rung while two others talk: it is none of the bridge of the call, nor of a leg on it. */
 export function isAboutRinging(draft: Draft, signal: CallSignal): boolean {
@@ -118,8 +117,7 @@ function route(draft: Draft, to: Route): void {
   if (to.type === 'refused')
     return ringingFailed(draft, { status: to.status, reason: to.reason, headers: to.headers ?? {} });
   state.routes = to.branches;
-  draft.setTimer('no-answer', to.noAnswerMs ?? NO_ANSWER_MS);
-  ring(draft, to.branches);
+  ring(draft, planOf(to.branches, to.noAnswerMs));
 }
 
 function branchStarted(draft: Draft, signal: Extract<CallSignal, { type: 'branch-started' }>): void {
@@ -195,17 +193,14 @@ function answered(draft: Draft, leg: Leg, signal: Extract<SessionSignal, { type:
     return branchFailed(draft, leg.id, { status: 500, reason: undefined, headers: {} }, 'no description', false);
   }
   draft.cancelTimer(`life:${leg.id}`);
-  draft.cancelTimer('no-answer');
-  cancelBranches(draft, formatReason(200, ELSEWHERE), leg.id);
+  const rung = ringOf(draft, leg.id);
+  if (rung !== undefined) goOn(draft, { type: 'answered', ring: rung });
   noteOutcome(draft, leg.id, 'answered');
   moveLeg(leg, 'confirmed');
   leg.remoteSdp = signal.sdp;
   leg.early = undefined;
   if (caresForItself(leg)) leg.focus = focusIn(signal.header('contact'));
   leg.timer = agreedTimer(signal.header);
-  const branch = branchOf(draft, leg.id);
-  // It is no branch any more: what happens now happens to the call.
-  if (branch !== undefined) branch.leg = undefined;
   const bridge = draft.bridgeTo(leg);
   if (draft.waiter.phase !== 'offered') return bridgeTaken(draft, bridge);
   draft.state.bridge = bridge.id;
@@ -255,10 +250,8 @@ function lookUpAgain(draft: Draft): void {
 }
 
 function timerFired(draft: Draft, timer: string): void {
-  if (timer === 'no-answer') {
-    cancelBranches(draft, formatReason(487, 'No answer'));
-    return ringingFailed(draft, { status: 480, reason: 'No Answer', headers: {} });
-  }
+  const [kind, id] = timer.split(':');
+  if (kind === 'no-answer') return goOn(draft, { type: 'deadline-passed', deadline: Number(id) });
   if (timer === 'route-again') return lookUpAgain(draft);
   const bridge = [...draft.state.bridges.values()].find(({ id }) => timer === `lease:${id}`);
   if (bridge !== undefined) return leaseDue(draft, bridge);

@@ -3,13 +3,13 @@ import { alignAnswer, holds, unchanged } from '../../sdp';
 import {
   addLeg,
   branchFailed,
-  branchOf,
   destinationOf,
   invite,
   inviteDirectly,
   noteOutcome,
   relayProgress,
   removeLeg,
+  ringOf,
 } from './branches';
 import type { Bridge } from '../core/call-state';
 import type { Leg } from '../core/leg';
@@ -240,14 +240,14 @@ export function retryThroughResource(
   outcome: string,
   tried: MediaTried | undefined,
 ): boolean {
-  const branch = branchOf(draft, refused.id);
+  const ring = ringOf(draft, refused.id);
   const destination = destinationOf(draft, refused);
-  if (branch === undefined || destination === undefined) return false;
+  if (ring === undefined || destination === undefined) return false;
   const before = draft.bridgeTo(refused);
   const need = needAfterRefusal(draft, before, tried);
   if (need === undefined) return false;
   noteOutcome(draft, refused.id, outcome);
-  const bridge = addLeg(draft, branch, destination);
+  const bridge = addLeg(draft, ring, destination);
   bridge.failedResources = [...before.failedResources, ...(tried?.resources ?? [])];
   const { path } = before;
   if (path.step === 'joined' && path.need.type === need.type) {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { TEMPORARILY_UNAVAILABLE } from '../../../src/call-control/ringing/best-response';
 import type { PlanEvent } from '../../../src/call-control/ringing/plan';
-import { NO_ANSWER_MS } from '../../../src/call-control/ringing/ringing';
+import { NO_ANSWER_MS } from '../../../src/call-control/ringing/branches';
 import type { Target } from '../../../src/digit-analysis/analysis';
 import type { Pid } from '../../../src/process/pid';
 import { statusTowardsCaller } from '../../../src/sip/status';

@@ -74,7 +74,7 @@ const sessionSignals: readonly SessionSignal[] = [
 const legIds: readonly LegId[] = ['a', 'b1', 'b2', 'b99'];
 const bridgeIds: readonly BridgeId[] = ['bridge1', 'bridge2', 'bridge99'];
 const timers: readonly TimerName[] = [
-  'no-answer',
+  'no-answer:1',
   'reconnect',
   'route-again',
   ...legIds.flatMap((id) =>
