@@ -98,7 +98,7 @@ export class CallControl {
   /** `id`: the name of the call in the cluster, or the PID of a call process that has a part of it. */
   call(id: string): CallDetail | undefined {
     const named = (): CallProcess | undefined =>
-      [...this.processes.values()].find(({ snapshot }) => isNamed(snapshot.facts, id));
+      [...this.processes.values()].find(({ snapshot }) => hasPart(snapshot, id));
     const process = this.processes.get(id) ?? named();
     return process === undefined ? undefined : detailOf(process.snapshot);
   }
@@ -287,4 +287,9 @@ function destinationOf(device: DeviceProcess, digits: string): Destination {
     kind: profile.kind === 'gateway' ? 'gateway' : 'station',
     digits,
   };
+}
+
+/** Whether the call has that name, or that call process has a part of it. */
+function hasPart({ facts, legs }: CallState, id: string): boolean {
+  return isNamed(facts, id) || [...legs.values()].some(({ far }) => far?.process.pid === id);
 }

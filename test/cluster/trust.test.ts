@@ -1,4 +1,5 @@
-import { NodeSignature } from '../../src/sip/node-signature';
+import { formatContext } from '../../src/device/node-context';
+import { CONTEXT_HEADER, NodeSignature } from '../../src/sip/node-signature';
 import { Cluster } from '../support/cluster';
 import { addGateway, type ClusterFile, domain, passwordOf, people } from '../support/cluster-config';
 import { eventually } from '../support/eventually';
@@ -149,11 +150,15 @@ describe('who is trusted with what, at whole nodes', () => {
     });
     const uri = `sip:${people.bob.dn}@127.0.0.1:${sip(2)};transport=tcp`;
     const assertedIdentity = `<sip:${people.alice.dn}@${domain}>`;
+    const party = { number: people.alice.dn, displayName: undefined, device: 'SEP-alice' };
+    const half = { version: 1, process: { pid: '1.cp.1', boot: 1 } as const, party, resources: [] };
+    const context = formatContext({ call: '1.cp.1-1', why: 'call', forwardedFrom: [], passed: [1], half });
     const captured = (callId: string) => ({
       ...{ method: 'INVITE', uri, callId, body: sdp, from: assertedIdentity },
       headers: Object.entries({
         'P-Asserted-Identity': assertedIdentity,
-        ...signature.sign({ method: 'INVITE', uri, callId, assertedIdentity, body: sdp }, { node: 2, boot }),
+        [CONTEXT_HEADER]: context,
+        ...signature.sign({ method: 'INVITE', uri, callId, assertedIdentity, context, body: sdp }, { node: 2, boot }),
       }).map(([name, value]) => `${name}: ${value}`),
     });
     expect(statusOf(await (await cluster.connection(2)).ask(captured('first')))).toBe(200);

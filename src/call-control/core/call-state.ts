@@ -1,4 +1,5 @@
 import type { DeviceProfile } from '../../device/device-process';
+import type { FarHalf } from '../../device/node-context';
 import type { Party } from '../../device/party';
 import type { Target } from '../../digit-analysis/analysis';
 import type { CodecPolicy } from '../../media-control';
@@ -32,7 +33,7 @@ export interface Bridge {
   readonly id: BridgeId;
   readonly seats: Readonly<Record<Seat, LegId>>;
   /** What may be spoken between the sites of the ends. */
-  readonly codecPolicy: CodecPolicy | undefined;
+  codecPolicy: CodecPolicy | undefined;
   /** Changed by `movePath` alone. */
   readonly path: Path;
   question: Question | undefined;
@@ -234,19 +235,23 @@ export function sessionIdOf({ startedAt }: CallFacts, ordinal: number): number {
   return startedAt * 100 + (ordinal % 100);
 }
 
-export function initialState(facts: CallFacts, caller: { pid: Pid | undefined; callId: string }): CallState {
+export function initialState(
+  facts: CallFacts,
+  { far, ...caller }: { pid: Pid | undefined; callId: string; far?: FarHalf | undefined },
+): CallState {
   const leg = newLeg(
     {
       id: FIRST_LEG,
       role: 'server',
       profile: facts.from,
-      device: facts.from.name,
+      device: facts.caller.device,
       party: facts.caller,
       sessionId: sessionIdOf(facts, 0),
       ...caller,
     },
     facts.offer,
   );
+  leg.far = far;
   return {
     kind: 'setup',
     facts,

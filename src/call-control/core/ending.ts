@@ -1,5 +1,6 @@
 import type { Headers } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
+import { farHalves } from '../record/call-view';
 import { answeredLeg } from './call-state';
 import type { Leg, LegId } from './leg';
 import type { Draft } from './draft';
@@ -98,7 +99,7 @@ function recordOf(draft: Draft, ending: Ending, established: boolean): CallDetai
     pid: facts.pid,
     call: facts.call,
     caller: facts.caller.number,
-    callerDevice: facts.from.name,
+    callerDevice: facts.caller.device,
     dialled: facts.dialled,
     matched: state.matched,
     calleeDevice: answeredLeg(state)?.device,
@@ -115,5 +116,6 @@ function recordOf(draft: Draft, ending: Ending, established: boolean): CallDetai
     holdCount: state.holdCount,
     trials: state.trials,
     allocations: state.explanations,
+    elsewhere: farHalves(state),
   };
 }

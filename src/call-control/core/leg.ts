@@ -1,4 +1,5 @@
 import type { DeviceProfile } from '../../device/device-process';
+import type { FarHalf, ServingResource } from '../../device/node-context';
 import type { Party } from '../../device/party';
 import type { Pid } from '../../process/pid';
 import type { Headers } from '../../sip/user-agent';
@@ -125,6 +126,12 @@ export interface Leg {
   early: { readonly status: number; readonly sdp: string } | undefined;
   /** The device's last offer, which says all that it can do; an answer says only what was chosen. */
   ability: string | undefined;
+  /** Of a leg to a node: what that has told of its half of the call. */
+  far: FarHalf | undefined;
+  /** Of a leg to a node: what it was told last of ours. */
+  toldHalf: { readonly version: number; readonly text: string } | undefined;
+  /** The media resource that its session has of its own. */
+  serving: ServingResource | undefined;
   /** It is a conference, here or at another node: its number (RFC 4579 §4.2). */
   focus: string | undefined;
   /** It holds by our doing, since it has asked for a transfer: it is to hear nothing. */
@@ -185,6 +192,9 @@ export function newLeg(
     refers: 0,
     leaving: undefined,
     early: undefined,
+    far: undefined,
+    toldHalf: undefined,
+    serving: undefined,
     ability: remoteSdp,
   };
 }

@@ -1,5 +1,7 @@
 import type { DeviceProfile, Judgement } from '../../device/device-process';
-import type { JoiningType } from '../../media-control';
+import type { FarHalf } from '../../device/node-context';
+import type { Party } from '../../device/party';
+import type { CodecPolicy, JoiningType } from '../../media-control';
 import type { AllocationExplanation, OfferRequest, ResourceReply, Side } from '../../media-resource/ports';
 import type { Pid } from '../../process/pid';
 import type { NotMine } from '../../sip/node-signature';
@@ -82,6 +84,8 @@ export type CallSignal =
       readonly tried?: MediaTried;
       /** For a rejection: the signed word of a node that this is about who is behind it, and no failure of its own. */
       readonly judged?: Judgement;
+      /** What a node tells of its half of the call. */
+      readonly half?: FarHalf;
     }
   /** The INVITE of a leg is on its way. */
   | {
@@ -124,8 +128,8 @@ export type CallSignal =
       readonly number: number;
       readonly reply: ResourceReply;
     }
-  /** A conference has asked for a place for its participant. */
-  | { readonly type: 'explained'; readonly explanation: AllocationExplanation }
+  /** The session of a leg has asked for a resource of its own. */
+  | { readonly type: 'explained'; readonly leg: LegId; readonly explanation: AllocationExplanation }
   /** The resource behind a token serves no more. */
   | { readonly type: 'resource-lost'; readonly token: number }
   /** What became of `join-dialog`: 200, or why not. */
@@ -134,6 +138,9 @@ export type CallSignal =
   | ({ readonly type: 'taken' } & Taken)
   /** Ends the call whatever its state; `reason` is for people. */
   | { readonly type: 'end'; readonly reason: string };
+
+/** What another node is told of our half of the call; the process is that of the call. */
+export type Told = Omit<FarHalf, 'process'>;
 
 /** What a call wants done. Nothing here waits: what becomes of it is a signal. */
 export type CallEffect =
@@ -146,9 +153,27 @@ export type CallEffect =
       readonly sdp: string | undefined;
       readonly maxForwards: number;
       readonly headers: Headers;
+      /** For a node. */
+      readonly half?: Told;
     }
-  | { readonly type: 'progress'; readonly leg: LegId; readonly status: number; readonly sdp?: string }
-  | { readonly type: 'answer'; readonly leg: LegId; readonly sdp: string; readonly headers: Headers }
+  | {
+      readonly type: 'progress';
+      readonly leg: LegId;
+      readonly status: number;
+      readonly sdp?: string;
+      /** For a node. */
+      readonly half?: Told;
+    }
+  | {
+      readonly type: 'answer';
+      readonly leg: LegId;
+      readonly sdp: string;
+      readonly headers: Headers;
+      /** For a node. */
+      readonly half?: Told;
+    }
+  /** Tells a node, in the dialog, what has changed in our half. */
+  | { readonly type: 'tell-half'; readonly leg: LegId; readonly half: Told }
   | {
       readonly type: 'reject';
       readonly leg: LegId;
@@ -244,4 +269,6 @@ export interface Moment {
   readonly now: number;
   /** In [0, 1). */
   readonly random: number;
+  /** As configured; left out: anything may be spoken. */
+  readonly codecPolicyOf?: ((a: Party, b: Party) => CodecPolicy | undefined) | undefined;
 }

@@ -1,5 +1,6 @@
 import type { CallState } from './call-state';
 import { Draft } from './draft';
+import { hearHalf, noteServing, tellNodes } from './far-half';
 import { established } from '../bridge/established';
 import { setup } from '../ringing/setup';
 import { endLeg } from '../join/leaving';
@@ -14,6 +15,15 @@ export interface Transition {
 /** The call after one signal, and what is to be done. Pure: the old state is not touched, and nothing is awaited. */
 export function transition(state: CallState, signal: CallSignal, moment: Moment): Transition {
   const draft = new Draft(state, moment);
+  if (signal.type === 'explained') noteServing(draft, signal);
+  if (signal.type === 'session' && signal.half !== undefined && state.kind !== 'ended') {
+    hearHalf(draft, signal.leg, signal.half);
+    if (signal.signal.type === 'requested') {
+      draft.emit({ type: 'respond', leg: signal.leg, id: signal.signal.id, status: 200 });
+      tellNodes(draft);
+      return { state: draft.state, effects: draft.effects };
+    }
+  }
   switch (state.kind) {
     case 'setup':
       setup(draft, signal);
@@ -25,6 +35,7 @@ export function transition(state: CallState, signal: CallSignal, moment: Moment)
       ended(draft, signal);
       break;
   }
+  tellNodes(draft);
   return { state: draft.state, effects: draft.effects };
 }
 

@@ -1,7 +1,6 @@
 import { Mailbox } from '../../process/mailbox';
 import type { IncomingCall } from '../../device/device-process';
 import type { Pid } from '../../process/pid';
-import { WORD_HEADER } from '../../sip/node-signature';
 import type { Headers, Session, SessionSignal } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
 import {
@@ -22,7 +21,6 @@ import { command } from '../session/session-command';
 import { outward, sessionOf } from '../session/device-session';
 import { DtlsSession } from '../session/dtls-session';
 import { createDtlsSession } from '../session/dtls-termination';
-import { formatTried } from '../bridge/path';
 import type { CallEffect, CallSignal } from '../core/signals';
 import { transition } from '../core/transition';
 import { partyAt } from '../../device/party';
@@ -31,7 +29,7 @@ import { initialOffer } from '../join/replace';
 import type { DialogIndex, Place } from './dialog-index';
 import { CallTimers } from './call-timers';
 import type { Joins } from './joins';
-import { type Told, toldWith } from './told';
+import { NodeWords, refusalWord } from './node-words';
 import { referIn } from './refer';
 import type { Routing } from './routing';
 
@@ -58,6 +56,7 @@ export class CallProcess {
   private readonly destinations = new Map<LegId, Destination>();
   private readonly timers: CallTimers;
   private readonly resources: CallResources;
+  private readonly words: NodeWords;
   private readonly probes = new Map<string, { readonly reason: string; readonly gone: ReadonlySet<number> }>();
   private readonly givenTo = new Map<LegId, Place>();
   /** Legs that came from elsewhere. */
@@ -74,13 +73,19 @@ export class CallProcess {
     private readonly admits: (call: CallState, number: string) => boolean,
     private readonly onFinished: (record: CallDetailRecord) => void,
   ) {
-    this.state = initialState(facts, { pid: call.pid, callId: call.session.callId });
+    const { pid, context } = call;
+    this.state = initialState(facts, { pid, callId: call.session.callId, far: context?.half });
     this.mailbox = new Mailbox(
       (signal) => this.handle(signal),
       (error, signal) => this.handlingFailed(error, signal),
     );
     this.timers = new CallTimers(deps.clock, (timer) => this.mailbox.post({ type: 'timer', timer }));
     this.resources = new CallResources(deps, (signal) => this.mailbox.post(signal));
+    this.words = new NodeWords(deps, {
+      state: () => this.state,
+      session: (leg) => this.sessions.get(leg),
+      destination: (leg) => this.destinations.get(leg),
+    });
     this.adoptSession(this.state.caller, call.session);
   }
 
@@ -95,7 +100,7 @@ export class CallProcess {
 
   begin(): void {
     this.mailbox.post({ type: 'routed', route: this.routing.begin(this.state) });
-    this.explain(this.call.session);
+    this.explain(this.state.caller, this.call.session);
     this.call.session.listen((signal) => this.receive(this.state.caller, signal));
   }
 
@@ -145,20 +150,15 @@ export class CallProcess {
 
   private receive(leg: LegId, signal: SessionSignal): void {
     if (signal.type === 'request-answered' && signal.id.startsWith(PROBE)) return this.probed(signal.id, signal.status);
+    const told = this.words.hear(leg, signal);
+    if (told === undefined) return;
     const refer =
       signal.type === 'requested' && signal.method === 'REFER'
         ? { refer: referIn(signal.header, this.deps.isOurs) }
         : {};
-    const message: CallSignal = { type: 'session', leg, signal, ...refer, ...this.toldBy(leg, signal) };
+    const message: CallSignal = { type: 'session', leg, signal, ...refer, ...told };
     if (signal.type === 'ended' || signal.type === 'cancelled') this.mailbox.postFirst(message);
     else this.mailbox.post(message);
-  }
-
-  private toldBy(leg: LegId, signal: SessionSignal): Told {
-    const [session, destination] = [this.sessions.get(leg), this.destinations.get(leg)];
-    return session === undefined || destination === undefined
-      ? {}
-      : toldWith(signal, this.deps.router, destination, session);
   }
 
   private probed(id: string, status: number): void {
@@ -169,7 +169,8 @@ export class CallProcess {
 
   private handle(signal: CallSignal): void {
     const before = this.state.kind;
-    const moment = { now: this.deps.clock.now(), random: (this.deps.random ?? Math.random)() };
+    const { clock, random = Math.random, codecPolicyOf } = this.deps;
+    const moment = { now: clock.now(), random: random(), codecPolicyOf };
     const { state, effects } = transition(this.state, signal, moment);
     this.state = state;
     for (const effect of effects) this.attempt(effect);
@@ -205,8 +206,11 @@ export class CallProcess {
     switch (effect.type) {
       case 'start-branch':
         return this.startBranch(effect);
+      case 'tell-half':
+        return this.words.tell(effect);
       case 'progress':
       case 'answer':
+        return command(this.sessions.get(effect.leg), effect, this.wordFor(effect));
       case 'cancel':
       case 'acknowledge':
       case 'reinvite':
@@ -242,7 +246,7 @@ export class CallProcess {
   }
 
   private startBranch(effect: Extract<CallEffect, { type: 'start-branch' }>): void {
-    const { leg, waiter, destination, sdp, maxForwards, headers } = effect;
+    const { leg, waiter, destination, sdp, maxForwards, headers, half } = effect;
     this.destinations.set(leg, destination);
     const device = this.routing.resolve(destination);
     if (device === undefined) return this.mailbox.post({ type: 'branch-unreachable', leg });
@@ -273,7 +277,15 @@ export class CallProcess {
           sdp: description === undefined ? undefined : outward(device.profile, description),
           maxForwards,
           headers,
-          ...(device.profile.kind === 'node' ? { context: contextOf(this.state, waiter, this.deps.boot) } : {}),
+          ...(device.profile.kind === 'node'
+            ? {
+                context: contextOf(
+                  this.state,
+                  waiter,
+                  this.words.halfOf(half ?? { version: 1, party: caller, resources: [] }),
+                ),
+              }
+            : {}),
         }),
       );
     const { pid } = device;
@@ -285,28 +297,24 @@ export class CallProcess {
       this.mailbox.post({ type: 'branch-started', leg, profile, pid, callId: session.callId });
     dtls?.begin(call, sdp, started);
     started();
-    this.explain(session);
+    this.explain(leg, session);
     session.listen((signal) => this.receive(leg, signal));
   }
 
   /** Keeps why a session has asked for media resources of its own. */
-  private explain(session: Session): void {
+  private explain(leg: LegId, session: Session): void {
     if (session instanceof ConferenceSession || session instanceof DtlsSession)
-      session.onExplained((explanation) => this.mailbox.post({ type: 'explained', explanation }));
+      session.onExplained((explanation) => this.mailbox.post({ type: 'explained', leg, explanation }));
   }
 
-  private reject({ leg, status, reason, headers, tried, judged }: Extract<CallEffect, { type: 'reject' }>): void {
-    const session = this.sessions.get(leg);
-    const { node } = this.state.facts.from;
-    const word = {
-      ...(tried === undefined ? {} : { tried: formatTried(tried) }),
-      ...(judged === undefined ? {} : { judged }),
-    };
-    const told: Headers =
-      node === undefined || session === undefined || Object.keys(word).length === 0
-        ? {}
-        : { [WORD_HEADER]: this.deps.router.seal(node, session.callId, word) };
-    session?.reject(status, { headers: { ...headers, ...told }, ...(reason === undefined ? {} : { reason }) });
+  private wordFor({ leg, half }: Extract<CallEffect, { type: 'progress' | 'answer' }>): Headers {
+    return half === undefined ? {} : this.words.headers(leg, { half: this.words.halfOf(half) });
+  }
+
+  private reject(effect: Extract<CallEffect, { type: 'reject' }>): void {
+    const { leg, status, reason, headers } = effect;
+    const options = { headers: { ...headers, ...this.words.headers(leg, refusalWord(effect)) } };
+    this.sessions.get(leg)?.reject(status, { ...options, ...(reason === undefined ? {} : { reason }) });
   }
 
   leg(id: LegId): Leg | undefined {
@@ -344,10 +352,11 @@ export class CallProcess {
   takeCall(call: IncomingCall, replaces: LegId): void {
     const { facts } = this.state;
     const { from: profile, pid, caller, session, sdp } = call;
-    const party = partyAt(profile, caller);
-    const about = { role: 'server', profile, pid, callId: session.callId, device: profile.name, party } as const;
+    const party = call.context?.half.party ?? partyAt(profile, caller);
+    const about = { role: 'server', profile, pid, callId: session.callId, device: party.device, party } as const;
     const ordinal = FIRST_TAKEN + this.taken;
     const leg = newLeg({ id: this.newLegId(), sessionId: sessionIdOf(facts, ordinal), ...about }, sdp);
+    leg.far = call.context?.half;
     leg.incoming = initialOffer(answerTimer(call.header, facts.refreshSeconds));
     this.takes(leg, session, replaces);
   }
@@ -360,7 +369,7 @@ export class CallProcess {
       replaces,
       codecPolicy: this.routing.policyInPlaceOf(replaces, leg, this.state),
     });
-    this.explain(session);
+    this.explain(leg.id, session);
     session.listen((signal) => this.receive(leg.id, signal));
   }
 

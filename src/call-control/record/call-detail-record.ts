@@ -1,6 +1,7 @@
 import type { AllocationExplanation } from '../../media-resource/ports';
 import type { Pid } from '../../process/pid';
 import type { Reason } from '../../sip/reason';
+import type { FarHalfView } from './call-view';
 import type { RouteTrial } from '../core/call-state';
 
 /** What is kept of a call when it is over. Times are milliseconds since the epoch. */
@@ -31,4 +32,6 @@ export interface CallDetailRecord {
   readonly holdCount: number;
   readonly trials: readonly RouteTrial[];
   readonly allocations: readonly AllocationExplanation[];
+  /** What other nodes told last of their parts of the call. */
+  readonly elsewhere: readonly FarHalfView[];
 }

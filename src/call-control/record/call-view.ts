@@ -1,10 +1,13 @@
 import { effectiveDirection, type Direction } from '../../sdp';
-import type { CodecPolicy, JoiningType } from '../../media-control';
+import type { ServingResource } from '../../device/node-context';
+import type { Party } from '../../device/party';
+import type { CodecPolicy } from '../../media-control';
 import type { AllocationExplanation } from '../../media-resource/ports';
 import type { Pid } from '../../process/pid';
 import type { Target } from '../../digit-analysis/analysis';
 import { spokenBy, toldTo } from '../core/agreed';
 import type { Path } from '../bridge/path';
+import { joinedElsewhere } from '../core/far-half';
 import {
   answeredLeg,
   type Bridge,
@@ -62,7 +65,21 @@ export interface CallDetail extends CallSummary {
   readonly codecPolicy: CodecPolicy | undefined;
   /** Why each media resource was asked for, and who was asked. */
   readonly allocations: readonly AllocationExplanation[];
+  /** What other nodes tell of their parts of the call. */
+  readonly elsewhere: readonly FarHalfView[];
   readonly holdCount: number;
+}
+
+/** The part of a call that another node has, behind one leg. */
+export interface FarHalfView {
+  readonly leg: LegId;
+  readonly node: number | undefined;
+  /** PID of its call process. */
+  readonly process: Pid;
+  readonly boot: number;
+  readonly party: Party;
+  /** The media resources that serve the call there. */
+  readonly resources: readonly ServingResource[];
 }
 
 /** How the two ends are connected: straight, or through a media resource, and why. */
@@ -70,11 +87,13 @@ export type MediaPathView =
   | { readonly path: 'direct' }
   | {
       readonly path: 'through';
-      readonly type: JoiningType;
+      readonly type: string;
       readonly why: string;
       readonly step: Exclude<Path['step'], 'direct'>;
       /** Name of the media resource. */
       readonly resource?: string;
+      /** The other node that has put it in. */
+      readonly node?: number;
     };
 
 function stateName(state: CallState): CallSummary['state'] {
@@ -91,7 +110,7 @@ export function summaryOf(state: CallState): CallSummary {
     state: stateName(state),
     caller: facts.caller.number,
     dialled: facts.dialled,
-    from: facts.from.name,
+    from: facts.caller.device,
     to: answeredLeg(state)?.device,
     startedAt: facts.startedAt,
     answeredAt,
@@ -121,10 +140,23 @@ function legView(leg: Leg, bridge: Bridge | undefined): LegView {
 function mediaPathOf(state: CallState): MediaPathView | undefined {
   const path = bridgeOf(state)?.path;
   if (path === undefined) return undefined;
-  if (path.step === 'direct') return { path: 'direct' };
+  if (path.step === 'direct') {
+    const elsewhere = joinedElsewhere(state);
+    if (elsewhere === undefined) return { path: 'direct' };
+    const { type, name: resource, why, node } = elsewhere;
+    return { path: 'through', type, why, step: 'joined', resource, ...(node === undefined ? {} : { node }) };
+  }
   const { type, why } = path.need;
   const resource = path.step === 'joined' ? { resource: path.resource } : {};
   return { path: 'through', type, why, step: path.step, ...resource };
+}
+
+export function farHalves(state: CallState): readonly FarHalfView[] {
+  return [...state.legs.values()].flatMap(({ id: leg, far, profile: { node } }) => {
+    if (far === undefined) return [];
+    const { process, party, resources } = far;
+    return [{ leg, node, process: process.pid, boot: process.boot, party, resources }];
+  });
 }
 
 /** As digit analysis named it. */
@@ -144,6 +176,7 @@ export function detailOf(state: CallState): CallDetail {
     media: mediaPathOf(state),
     codecPolicy: bridgeOf(state)?.codecPolicy,
     allocations: state.explanations,
+    elsewhere: farHalves(state),
     holdCount: state.holdCount,
   };
 }

@@ -1,17 +1,20 @@
-import type { Session } from '../../sip/user-agent';
+import type { Headers, Session } from '../../sip/user-agent';
 import type { LegId } from '../core/leg';
 import type { CallEffect } from '../core/signals';
 
 type SessionCommand = Extract<CallEffect, { leg: LegId }>;
 
-/** Carries out what is asked of one leg's session; without a session there is nothing to ask. */
-export function command(session: Session | undefined, effect: SessionCommand): void {
+/** Carries out what is asked of one leg's session; without a session there is nothing to ask. `word`: more headers of a response. */
+export function command(session: Session | undefined, effect: SessionCommand, word: Headers = {}): void {
   if (session === undefined) return;
   switch (effect.type) {
     case 'progress':
-      return session.progress(effect.status, effect.sdp === undefined ? undefined : { sdp: effect.sdp });
+      return session.progress(effect.status, {
+        headers: word,
+        ...(effect.sdp === undefined ? {} : { sdp: effect.sdp }),
+      });
     case 'answer':
-      return session.answer({ sdp: effect.sdp, headers: effect.headers });
+      return session.answer({ sdp: effect.sdp, headers: { ...effect.headers, ...word } });
     case 'cancel':
       return session.cancel(effect.reason);
     case 'acknowledge':

@@ -76,7 +76,10 @@ class Exchange {
     });
     last.devices.set(pid, bob);
     if (layout.nodes === 2)
-      first.devices.set(pid, new WiredDevice(profile('node-2', 'node'), pid, (call) => this.across(call, bob)));
+      first.devices.set(
+        pid,
+        new WiredDevice({ ...profile('node-2', 'node'), node: 2 }, pid, (call) => this.across(call, bob)),
+      );
     first.route('2000', [target(pid, 'SEP-bob')]);
     const [phone, node] = this.dial(false);
     this.alice = new WiredPhone('alice', 4000, layout.alice.codecs, phone, first.clock, 'caller');
@@ -97,10 +100,12 @@ class Exchange {
   /** The call goes to the other node. */
   private across(call: OutgoingCall, bob: FakeDevice): Session {
     const [near, far] = this.dial(call.sdp === undefined);
-    const { caller, digits, sdp, maxForwards } = call;
+    const { caller, digits, sdp, maxForwards, context } = call;
+    const from = { ...profile('node-1', 'node'), node: 1 };
     near.send(() =>
       this.worlds[1]?.control.incoming({
-        ...{ session: far, from: profile('node-1', 'node'), caller, maxForwards, header: headers(call.headers) },
+        ...{ session: far, from, caller, maxForwards, header: headers(call.headers) },
+        ...(context === undefined ? {} : { context }),
         ...{ dialled: digits, sdp, target: bob, pid: undefined },
       }),
     );

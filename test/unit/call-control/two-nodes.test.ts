@@ -1,28 +1,33 @@
 import type { OutgoingCall } from '../../../src/device/device-process';
 import { effectiveDirection } from '../../../src/sdp';
 import type { Session } from '../../../src/sip/user-agent';
-import { FakeDevice, headers, profile, sdp, settled, target, World } from './kit';
+import { type FarHalf, formatWord } from '../../../src/device/node-context';
+import { BOOT, FakeDevice, type FakeSession, headers, profile, sdp, settled, talking, target, World } from './kit';
 import { Phone, type Who } from './phone';
 import { Wire, WireSession } from './wire';
 
 /** Bob's device process as node 1 sees it: a leg to node 2. */
 class NodeDevice extends FakeDevice {
+  readonly ends: WireSession[] = [];
+
   constructor(
     private readonly wire: Wire,
     private readonly far: World,
     private readonly bob: FakeDevice,
   ) {
-    super(profile('node-2', 'node'), '2.dp.1');
+    super({ ...profile('node-2', 'node'), node: 2 }, '2.dp.1');
   }
 
   override call(call: OutgoingCall): Session {
     const [near, session] = WireSession.pair(this.wire, 'between@nodes', call.sdp === undefined);
-    const { caller, digits, sdp: offer, maxForwards } = call;
-    const from = profile('node-1', 'node');
+    const { caller, digits, sdp: offer, maxForwards, context } = call;
+    const from = { ...profile('node-1', 'node'), node: 1 };
     const header = headers(call.headers);
+    this.ends.push(near);
     near.send(() =>
       this.far.control.incoming({
         ...{ session, from, caller, maxForwards, header },
+        ...(context === undefined ? {} : { context }),
         ...{ dialled: digits, sdp: offer, target: this.bob, pid: undefined },
       }),
     );
@@ -32,6 +37,8 @@ class NodeDevice extends FakeDevice {
 
 interface TwoNodes {
   readonly wire: Wire;
+  /** Of the dialog between the nodes: those of the caller's node. */
+  readonly ends: readonly WireSession[];
   readonly one: World;
   readonly two: World;
   readonly phones: Record<Who, Phone>;
@@ -43,7 +50,8 @@ function talkingAcross(delayed = false): TwoNodes {
   const [one, two] = [new World(), new World()];
   const bob = new FakeDevice(profile('SEP-bob'), '2.dp.1');
   two.devices.set('2.dp.1', bob);
-  one.devices.set('2.dp.1', new NodeDevice(wire, two, bob));
+  const between = new NodeDevice(wire, two, bob);
+  one.devices.set('2.dp.1', between);
   one.route('2000', [target('2.dp.1', 'SEP-bob')]);
   const a = one.call({ sdp: delayed ? null : sdp('alice') });
   wire.deliverAll();
@@ -52,7 +60,13 @@ function talkingAcross(delayed = false): TwoNodes {
   wire.deliverAll();
   a.acks(delayed ? sdp('alice') : undefined);
   wire.deliverAll();
-  return { wire, one, two, phones: { alice: new Phone('alice', a), bob: new Phone('bob', bob.session) } };
+  return {
+    wire,
+    ends: between.ends,
+    one,
+    two,
+    phones: { alice: new Phone('alice', a), bob: new Phone('bob', bob.session) },
+  };
 }
 
 async function rest({ wire, one, two, phones }: TwoNodes): Promise<void> {
@@ -153,5 +167,100 @@ describe('a call between two nodes', () => {
     await rest(nodes);
     expectAgreement(nodes);
     await close(nodes);
+  });
+
+  describe('the two halves know of each other', () => {
+    const halves = ({ one, two }: TwoNodes) => [one.detail, two.detail] as const;
+
+    test('by the name of the call, by the call process of either, and by whom they are of', async () => {
+      const nodes = talkingAcross();
+      const [near, far] = halves(nodes);
+      expect([near.call, far.call]).toEqual([`1.cp.1-${BOOT}`, `1.cp.1-${BOOT}`]);
+      for (const world of [nodes.one, nodes.two])
+        for (const id of [near.call, '1.cp.1']) expect(world.control.call(id)?.call).toBe(near.call);
+      expect(near).toMatchObject({
+        ...{ from: 'SEP-alice', to: 'SEP-bob', media: { path: 'direct' } },
+        elsewhere: [
+          { node: 2, process: far.id, boot: BOOT, party: { device: 'SEP-bob', number: '2000' }, resources: [] },
+        ],
+      });
+      expect(far).toMatchObject({
+        ...{ from: 'SEP-alice', to: 'SEP-bob' },
+        elsewhere: [
+          { node: 1, process: near.id, party: { device: 'SEP-alice', number: '1000', displayName: 'Alice' } },
+        ],
+      });
+      await close(nodes);
+      for (const world of [nodes.one, nodes.two])
+        expect(world.records).toMatchObject([{ call: near.call, elsewhere: [{ resources: [] }] }]);
+    });
+
+    test("the caller's node shows the media resources that the callee's node has put in, as long as they serve", async () => {
+      const nodes = talkingAcross();
+      const { phones, one, two } = nodes;
+      phones.alice.want(true);
+      await rest(nodes);
+      // Bob hears music by his own node.
+      const music = [{ type: 'moh', name: 'moh-dallas', why: 'held by SEP-alice' }];
+      expect(one.detail.elsewhere).toMatchObject([{ node: 2, resources: music }]);
+      expect(two.detail.elsewhere).toMatchObject([{ node: 1, resources: [] }]);
+      phones.alice.want(false);
+      await rest(nodes);
+      expect(one.detail.elsewhere).toMatchObject([{ node: 2, resources: [] }]);
+      await close(nodes);
+    });
+
+    test('the music is that of who holds, not of whoever has the number at this node', async () => {
+      const nodes = talkingAcross();
+      nodes.phones.alice.want(true);
+      await rest(nodes);
+      expect(nodes.two.musicAskedFor).toEqual(['SEP-alice/1000']);
+      await close(nodes);
+    });
+
+    test('a change that was told before is no news, whatever the order in which they come', async () => {
+      const nodes = talkingAcross();
+      const { one, wire } = nodes;
+      const [{ elsewhere }] = halves(nodes);
+      const half = (version: number, device: string): FarHalf => {
+        const process = { pid: elsewhere[0]!.process, boot: BOOT };
+        return {
+          version,
+          process,
+          party: { number: '3000', displayName: 'Carol', device, node: 2, process },
+          resources: [],
+        };
+      };
+      const callee = nodes.ends[0]!.peer;
+      const tell = (version: number, device: string): void => {
+        const body = `1 x ${formatWord({ half: half(version, device) })}`;
+        callee.request(`told-${version}`, { method: 'INFO', body, contentType: 'application/x-tandem-half' });
+        wire.deliverAll();
+      };
+      tell(9, 'SEP-carol');
+      expect(one.detail).toMatchObject({ to: 'SEP-carol', elsewhere: [{ party: { displayName: 'Carol' } }] });
+      tell(8, 'SEP-dave');
+      expect(one.detail.to).toBe('SEP-carol');
+      await close(nodes);
+    });
+  });
+});
+
+describe('the words of nodes', () => {
+  test.each([
+    ['a phone', (a: FakeSession) => a],
+    ['a node, not sealed by it', (_a: FakeSession, b: FakeSession) => b],
+  ])('are refused from %s, and nobody hears of them', async (_, from) => {
+    const { world, a, b } = talking({ callee: 'node' });
+    const before = world.detail;
+    const stranger = from(a, b);
+    const id = stranger.requestsThat('INFO', 'process=1.cp.1-1;version=9', 'application/x-tandem-half');
+    expect(stranger.last('respond')).toMatchObject({ id, status: 403 });
+    expect(world.detail).toEqual(before);
+    expect(
+      [a, b].filter((session) => session !== stranger).flatMap(({ commands }) => commands.map(({ name }) => name)),
+    ).not.toContain('request');
+    expect(world.warnings.splice(0)).toEqual(['call: word of a node refused undefined']);
+    await world.close();
   });
 });

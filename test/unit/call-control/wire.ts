@@ -1,4 +1,4 @@
-import type { Session, SessionSignal } from '../../../src/sip/user-agent';
+import type { Headers, Session, SessionSignal } from '../../../src/sip/user-agent';
 import { headers } from './kit';
 
 /** What is on its way. Each queue keeps its order unless it is told otherwise, and they cross. */
@@ -86,13 +86,13 @@ export class WireSession implements Session {
     else this.listener(signal);
   }
 
-  progress(status: number, options: { readonly sdp?: string } = {}): void {
+  progress(status: number, options: { readonly sdp?: string; readonly headers?: Headers } = {}): void {
     if (status > 100) this.makeDialog();
-    this.tell({ type: 'provisional', status, reason: '', sdp: options.sdp, header: headers() });
+    this.tell({ type: 'provisional', status, reason: '', sdp: options.sdp, header: headers(options.headers) });
   }
-  answer(options: { readonly sdp: string }): void {
+  answer(options: { readonly sdp: string; readonly headers?: Headers }): void {
     this.makeDialog();
-    const agreed = headers({ 'Session-Expires': '1800;refresher=uac' });
+    const agreed = headers({ ...options.headers, 'Session-Expires': '1800;refresher=uac' });
     this.tell({ type: 'answered', sdp: options.sdp, header: agreed }, () => {
       if (!this.delayed) this.peer.tell({ type: 'acknowledged', sdp: undefined });
     });
@@ -112,9 +112,9 @@ export class WireSession implements Session {
     this.withOffer.set(id, options.sdp !== undefined);
     this.tell({ type: 'reinvited', id, sdp: options.sdp, header: headers() });
   }
-  request(id: string, { method, body = '', headers: values }: Parameters<Session['request']>[1]): void {
+  request(id: string, { method, body = '', contentType, headers: values }: Parameters<Session['request']>[1]): void {
     this.asked.set(id, method);
-    this.tell({ type: 'requested', id, method, body, contentType: undefined, header: headers(values) });
+    this.tell({ type: 'requested', id, method, body, contentType, header: headers(values) });
   }
   respond(id: string, status: number, options: { readonly sdp?: string } = {}): void {
     const method = this.peer.asked.get(id);
