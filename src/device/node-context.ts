@@ -12,6 +12,8 @@ export interface ServingResource {
   readonly type: string;
   readonly name: string;
   readonly why: string;
+  /** It stands between the two ends of the call; else it serves one of them. */
+  readonly between?: true;
 }
 
 /** What a node tells of the part of a call that it has. */
@@ -113,8 +115,8 @@ function partyFields({ party, process, version, resources }: FarHalf): Fields {
   ];
 }
 
-function formatResource({ type, name, why }: ServingResource): string {
-  return [type, name, why].map((part) => word(part)).join(':');
+function formatResource({ type, name, why, between }: ServingResource): string {
+  return [type, name, why, ...(between === true ? ['between'] : [])].map((part) => word(part)).join(':');
 }
 
 /** As the value of a header. What is too long is cut, so that every context can be told. */
@@ -210,9 +212,10 @@ function readCallProcess(value: string): { readonly pid: Pid; readonly boot: num
 
 function readResource(value: string): ServingResource | undefined {
   const parts = value.split(':').map((part) => readText(part));
-  const [type, name, why] = parts;
-  if (parts.length !== 3 || type === undefined || name === undefined || why === undefined) return undefined;
-  return { type, name, why };
+  const [type, name, why, between] = parts;
+  if (type === undefined || name === undefined || why === undefined || parts.length > 4) return undefined;
+  if (parts.length === 4 && between !== 'between') return undefined;
+  return { type, name, why, ...(parts.length === 4 ? { between: true } : {}) };
 }
 
 /** The fields of a text. Each is taken once; what cannot be read, and what nobody has taken, makes the whole unreadable. */

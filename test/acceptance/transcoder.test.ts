@@ -109,6 +109,8 @@ describe.each(pairs)('$title', ({ caller, callee, codecs, change, by, resource }
     expect(media).toMatchObject({ path: 'through', type: 'transcoder', resource });
     expect(allocations.at(-1)).toMatchObject({ type: 'transcoder', winner: resource });
     expect(allocations.at(-1)?.ends?.map(({ device }) => device)).toHaveLength(2);
+    // At the node of the caller it is seen too, whichever of the two has put it in.
+    expect((await detailAt(cluster, 1)).media).toMatchObject({ path: 'through', type: 'transcoder', resource });
     expect(await cluster.mediaSessions()).toHaveLength(1);
     await hangUp(alice, bob);
   });

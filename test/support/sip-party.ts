@@ -153,6 +153,16 @@ export class SipParty {
     return response;
   }
 
+  /** An INFO in its dialog; resolves with the final response. */
+  async inform(contentType: string, body: string): Promise<string> {
+    const { dialog } = this;
+    if (dialog === undefined) throw new Error(`${this.options.username} has no call`);
+    dialog.cseq += 1;
+    const { callId, own: from, remote: to, target: uri, cseq } = dialog;
+    const headers = [`Content-Type: ${contentType}`];
+    return this.peer.ask({ method: 'INFO', uri, from, to, callId, cseq, headers, body });
+  }
+
   async hangUp(): Promise<void> {
     const { dialog } = this;
     if (dialog === undefined) return;

@@ -100,7 +100,7 @@ function servingHere(state: CallState, leg: Leg): readonly ServingResource[] {
   const serving: ServingResource[] = [];
   for (const { seats, path } of state.bridges.values()) {
     if (path.step !== 'joined' || (seats.a !== leg.id && seats.b !== leg.id)) continue;
-    serving.push({ type: path.need.type, name: path.resource, why: path.need.why });
+    serving.push({ type: path.need.type, name: path.resource, why: path.need.why, between: true });
   }
   for (const { serving: own, music, profile } of state.legs.values()) {
     if (own !== undefined) serving.push(own);
@@ -111,13 +111,11 @@ function servingHere(state: CallState, leg: Leg): readonly ServingResource[] {
   return serving;
 }
 
-/** A resource between the ends that the node of who has answered, or of who called, has put in. */
+/** The resource between the ends that the node of who has answered has put in. */
 export function joinedElsewhere(
   state: CallState,
 ): (ServingResource & { readonly node: number | undefined }) | undefined {
-  for (const leg of [answeredLeg(state), state.legs.get(state.caller)]) {
-    const found = leg?.far?.resources.find(({ type }) => type === 'transcoder' || type === 'mtp');
-    if (found !== undefined) return { ...found, node: leg?.profile.node };
-  }
-  return undefined;
+  const leg = answeredLeg(state);
+  const found = leg?.far?.resources.find(({ between }) => between === true);
+  return found && { ...found, node: leg?.profile.node };
 }

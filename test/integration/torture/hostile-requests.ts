@@ -169,11 +169,17 @@ export const oddAddresses: readonly string[] = [
 
 /** Headers that only nodes may send, forged, and others that an attacker may try. */
 export const forgedHeaders: readonly (readonly string[])[] = [
-  ...['X-Tandem-Node', 'X-Tandem-Signature', 'X-Tandem-Time', 'X-Tandem-Not-Mine', 'X-Tandem-Media-Tried'].flatMap(
-    (name) =>
-      ['1', '', '-1', '99999999999999999999', 'NaN', '1.dp.1', '__proto__', 'a|b', '\xff\0', big('9', 8000)].map(
-        (value) => [`${name}: ${value}`],
-      ),
+  ...[
+    'X-Tandem-Node',
+    'X-Tandem-Signature',
+    'X-Tandem-Time',
+    'X-Tandem-Not-Mine',
+    'X-Tandem-Context',
+    'X-Tandem-Word',
+  ].flatMap((name) =>
+    ['1', '', '-1', '99999999999999999999', 'NaN', '1.dp.1', '__proto__', 'a|b', '\xff\0', big('9', 8000)].map(
+      (value) => [`${name}: ${value}`],
+    ),
   ),
   ['X-Tandem-Node: 1', 'X-Tandem-Time: 1', `X-Tandem-Signature: ${big('ab', 64)}`],
   ['X-Tandem-Node: 2', `X-Tandem-Time: ${Date.now()}`, `X-Tandem-Signature: ${big('ab', 64)}`, 'X-Tandem-Not-Mine: 1'],

@@ -36,7 +36,8 @@ function halfOf(word: fc.Arbitrary<string>): fc.Arbitrary<FarHalf> {
     },
     { requiredKeys: ['number', 'displayName', 'device', 'node', 'process'] },
   );
-  const resource = fc.record({ type: word, name: word, why: word });
+  const serving = { type: word, name: word, why: word, between: fc.constant(true as const) };
+  const resource = fc.record(serving, { requiredKeys: ['type', 'name', 'why'] });
   const resources = fc.array(resource, { maxLength: 8 });
   return fc.record({ version: fc.integer({ min: 0, max: 999_999_999 }), process: processId, party, resources });
 }
@@ -121,6 +122,8 @@ describe('what nodes tell each other of a call', () => {
     ['too many nodes', good.replace('passed=1', `passed=${Array(17).fill('1').join('+')}`)],
     ['too many media resources', `${good};resources=${Array(9).fill('mtp:m:why').join('+')}`],
     ['half a media resource', `${good};resources=mtp:m`],
+    ['a media resource in a strange place', `${good};resources=mtp:m:why:above`],
+    ['more than a media resource', `${good};resources=mtp:m:why:between:x`],
     ['a flag that is none', `${good};outside=yes`],
     ['two of them', `${good}, ${good}`],
     ['a flood', `${good};name=${'A'.repeat(100_000)}`],
