@@ -212,12 +212,13 @@ export function reconcile(draft: Draft): void {
   if (state.kind !== 'established' || bridge === undefined) return;
   continueExchange(draft);
   if (bridge.exchange !== undefined) return;
+  for (const leg of draft.ends(bridge)) if (leg.aside !== undefined) leg.holds = true;
   const connectable = reconcilePath(draft, bridge);
   if (connectable && bridge.unsettled && settle(draft, bridge)) return;
   for (const way of [draft.wayFrom(bridge, 'b'), draft.wayFrom(bridge, 'a')]) {
     const { from: other, to: leg } = way;
     if (leg.phase === 'over') continue;
-    if (leg.aside && leg.connection === 'peer' && leg.localSdp !== undefined && isFree(leg))
+    if (leg.aside !== undefined && leg.connection === 'peer' && leg.localSdp !== undefined && isFree(leg))
       sendOffer(draft, leg, 'silence', draft.silentOffer(leg, leg.localSdp));
     if (caresForItself(leg)) reconcileDirection(draft, way);
     else reconcileMusic(draft, leg, other);

@@ -1,4 +1,5 @@
-import { alignAnswer } from '../../sdp';
+import { alignAnswer, holds } from '../../sdp';
+import { toldTo } from '../core/agreed';
 import { type Bridge, seatOf, type Way } from '../core/call-state';
 import { caresForItself, type Leg } from '../core/leg';
 import type { Draft } from '../core/draft';
@@ -67,8 +68,8 @@ export function isJoined(draft: Draft, bridge: Bridge, need: PathNeed): boolean 
 export function joined(draft: Draft, { exchange, way }: UnderWay): void {
   const { bridge, from, to } = way;
   for (const leg of [from, to]) leg.connection = 'peer';
-  if (caresForItself(to)) to.toldHold = from.holds;
-  if (caresForItself(from)) from.toldHold = to.holds;
+  // By what it has been told: a resource between them may have said something else than the other end.
+  for (const leg of [from, to]) if (caresForItself(leg)) leg.toldHold = holds(toldTo(leg) ?? '');
   moveExchange(bridge, undefined);
   bridge.reconnections = 0;
   if (bridge.reconnectionPaused) draft.cancelTimer('reconnect');

@@ -134,8 +134,8 @@ export interface Leg {
   serving: ServingResource | undefined;
   /** It is a conference, here or at another node: its number (RFC 4579 §4.2). */
   focus: string | undefined;
-  /** It holds by our doing, since it has asked for a transfer: it is to hear nothing. */
-  aside: boolean;
+  /** It holds by our doing, since it has asked for a transfer: it is to hear nothing. `held`: and so it did before, or wants to now. */
+  aside: { readonly held: boolean } | undefined;
   /** How often it has asked for a transfer. */
   refers: number;
   /** It has no seat any more, and is ended when it has answered this request of ours. */
@@ -188,7 +188,7 @@ export function newLeg(
     musicAttempts: 0,
     musicPauses: 0,
     failedServers: [],
-    aside: false,
+    aside: undefined,
     refers: 0,
     leaving: undefined,
     early: undefined,

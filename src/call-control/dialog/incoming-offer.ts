@@ -62,6 +62,11 @@ function receiveDescription(draft: Draft, leg: Leg, incoming: IncomingOffer, off
     // A session refresh (RFC 4028 §7.4) concerns nobody else.
     return answerOurselves(draft, leg, incoming, offer, draft.toldAgain(leg, leg.localSdp));
   }
+  if (leg.aside !== undefined) {
+    leg.aside = { held: holds(offeredAgain(offer, toldTo(leg))) };
+    leg.connection = 'silence';
+    return answerOurselves(draft, leg, incoming, offer, draft.silentAnswer(leg, offer));
+  }
   if (holds(offeredAgain(offer, toldTo(leg)))) {
     if (!leg.holds) draft.state.holdCount += 1;
     leg.holds = true;
@@ -80,7 +85,8 @@ function receiveDescription(draft: Draft, leg: Leg, incoming: IncomingOffer, off
 /** A re-INVITE without a description: the device wants to be offered something, often because it resumes. */
 function receiveWish(draft: Draft, leg: Leg, incoming: IncomingOffer): void {
   const other = draft.other(leg);
-  if (other?.holds !== true || leg.localSdp === undefined) return passOn(draft, leg, incoming, undefined);
+  const isAlone = other?.holds === true || leg.aside !== undefined;
+  if (!isAlone || leg.localSdp === undefined) return passOn(draft, leg, incoming, undefined);
   if (leg.holds) {
     leg.holds = false;
     leg.connection = 'silence';

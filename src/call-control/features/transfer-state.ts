@@ -16,8 +16,6 @@ export interface Transfer {
   readonly subscription: { readonly id: string | undefined } | undefined;
   /** Statuses that the transferor was told. */
   readonly told: readonly number[];
-  /** It had put the other end on hold before. */
-  readonly held: boolean;
 }
 
 /** Which step of a transfer may follow which; `none`: there is none. */

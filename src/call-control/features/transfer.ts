@@ -52,11 +52,10 @@ function accept(draft: Draft, leg: Leg, { id, header }: Requested): void {
     step: 'asked',
     subscription: subscribed ? { id: leg.refers === 1 ? undefined : referEventId(header) } : undefined,
     told: [],
-    held: leg.holds,
   });
   const options = subscribed ? {} : { options: { headers: NO_REFER_SUB } };
   draft.emit({ type: 'respond', leg: leg.id, id, status: 202, ...options });
-  leg.aside = true;
+  leg.aside = { held: leg.holds };
   leg.holds = true;
   notify(draft, 100);
 }
@@ -125,8 +124,8 @@ export function failed(draft: Draft, transfer: Transfer, failure: Failure): void
   draft.cancelTimer('route-again');
   if (leg?.phase === 'confirmed') {
     notify(draft, failure.status);
-    leg.aside = false;
-    leg.holds = transfer.held;
+    leg.holds = leg.aside?.held ?? leg.holds;
+    leg.aside = undefined;
     return moveTransfer(state, undefined);
   }
   if (transfer.step === 'recalling' || leg === undefined || waiter === undefined) {

@@ -95,7 +95,7 @@ function waitInstead(draft: Draft, old: Leg, leg: Leg): void {
   keepSeat(draft, old);
   state.kind = 'established';
   connect(draft, anotherBridge(draft, { a: old.id, b: leg.id }, undefined));
-  const transfer = { by: old.id, subscription: undefined, told: [], held: false } as const;
+  const transfer = { by: old.id, subscription: undefined, told: [] } as const;
   moveTransfer(state, { ...transfer, step: 'asked' });
   moveTransfer(state, { ...transfer, step: 'ringing' });
 }

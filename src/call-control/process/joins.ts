@@ -24,7 +24,9 @@ export class Joins {
   join(from: CallProcess, { by, leg, replaces }: Extract<CallEffect, { type: 'join-dialog' }>): number {
     const transferor = from.leg(by);
     const found = this.dialogs.find(replaces);
-    if (found?.process === from) return this.refuse(transferor, { status: 400, why: 'it is in the same call' });
+    // Its other ends would be left to talk to each other with nobody there.
+    if (found !== undefined && found.process.snapshot.facts.call === from.snapshot.facts.call)
+      return this.refuse(transferor, { status: 400, why: 'it is in the same call' });
     const refused = this.refusal(found, transferor?.party.device, undefined);
     if (found === undefined || transferor === undefined || refused !== undefined)
       return this.refuse(transferor, refused ?? { status: 481, why: 'there is no such dialog' });

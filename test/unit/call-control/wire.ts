@@ -1,9 +1,18 @@
 import type { Headers, Session, SessionSignal } from '../../../src/sip/user-agent';
 import { headers } from './kit';
 
+/** So often everybody may be answered without any time going by. */
+const MOST_ROUNDS = 500;
+
 /** What is on its way. Each queue keeps its order unless it is told otherwise, and they cross. */
 export class Wire {
   readonly queues: (() => void)[][] = [];
+  /** The last messages, for a look at what went wrong. */
+  private lately: string[] = [];
+
+  note(message: string): void {
+    this.lately = [...this.lately.slice(-40), message];
+  }
 
   /** A new direction; returns its number. */
   lay(): number {
@@ -22,7 +31,10 @@ export class Wire {
   }
 
   deliverAll(): void {
-    while (this.queues.some((queue) => queue.length > 0)) this.queues.forEach((_, way) => this.deliver(way));
+    for (let round = 0; this.queues.some((queue) => queue.length > 0); round += 1) {
+      if (round > MOST_ROUNDS) throw new Error(`messages without end:\n${this.lately.join('\n')}`);
+      this.queues.forEach((_, way) => this.deliver(way));
+    }
   }
 }
 
@@ -68,6 +80,8 @@ export class WireSession implements Session {
   }
 
   private tell(signal: SessionSignal, after?: () => void): void {
+    const { status = '' } = signal as { readonly status?: number };
+    this.wire.note(`${this.callId} ${this.id}: ${signal.type} ${status}`);
     this.send(() => {
       this.peer.receive(signal);
       after?.();
