@@ -29,7 +29,7 @@ export interface CallHooks {
 export interface CallControlDependencies {
   readonly digitAnalysis: DigitAnalysis;
   readonly router: DeviceRouter;
-  /** Left out: no line has limits. */
+  /** Left out: no line has limits, and no device has a part in the calls of another. */
   readonly lines?: Lines;
   readonly resources: MediaResourceManager;
   readonly clock: Clock;
@@ -51,8 +51,6 @@ export interface CallControlDependencies {
   readonly codecPolicyOf?: (caller: PolicyParty, callee: PolicyParty) => CodecPolicy | undefined;
   /** Whether a host, or the context of a `tel` number, is a name of this exchange; left out: every one. */
   readonly isOurs?: (host: string, context: string | undefined) => boolean;
-  /** Whether a device may take the place of another one in its call: they share a line. Left out: its own place only. */
-  readonly mayReplace?: (device: string, replaced: string) => boolean;
   /** Session-Expires that we ask for; 1800 when left out. */
   readonly refreshSeconds?: number;
   /** In [0, 1); Math.random when left out. */

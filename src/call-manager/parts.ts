@@ -142,7 +142,7 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     cluster,
   });
   const recentCalls = new RecentCalls();
-  const lines = new Lines(config.numbers);
+  const lines = new Lines(config);
   const settings = new Settings(entries, stamps);
   const watches = new Watches({ node, boot }, entries, stamps);
   const lineStates = new LineStates({ node, boot }, entries, stamps, watches, composite);

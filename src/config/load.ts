@@ -201,6 +201,7 @@ function build(
       busyTrigger: value.busyTrigger ?? value.maxCalls,
       maxCalls: value.maxCalls,
       noAnswerSeconds: value.noAnswerSeconds,
+      pickupGroup: value.pickupGroup,
     })),
     autoRegistration: sections.autoRegistration && {
       ...sections.autoRegistration,

@@ -26,4 +26,20 @@ export function checkNumbers(source: Source, raw: Record<string, unknown>, secti
     if (busyTrigger !== undefined && maxCalls !== undefined && busyTrigger > maxCalls)
       source.problem([...path, 'busyTrigger'], `must not be more than maxCalls (${maxCalls})`);
   }
+  checkPickupGroups(source, sections);
+}
+
+/** A group of one line is a name that was misspelt, or of no use. */
+function checkPickupGroups(source: Source, { numbers }: CheckedSections): void {
+  const groups = numbers.map(({ value }) => value.pickupGroup);
+  for (const { path, value } of numbers) {
+    const { pickupGroup } = value;
+    if (pickupGroup === undefined || groups.filter((group) => group === pickupGroup).length > 1) continue;
+    const others = new Set(groups.filter((group) => group !== undefined && group !== pickupGroup).map(String));
+    const at = [...path, 'pickupGroup'];
+    source.warning(
+      at,
+      `no other line is in the group ${source.shown(at, pickupGroup)}${suggestion(pickupGroup, others)}`,
+    );
+  }
 }

@@ -253,6 +253,7 @@ export const numberSchema = z.strictObject({
   busyTrigger: whole(1, MAX_LINE_CALLS).optional(),
   maxCalls: whole(1, MAX_LINE_CALLS).optional(),
   noAnswerSeconds: whole(1, 3600).optional(),
+  pickupGroup: name.optional(),
 });
 
 export const autoRegistrationSchema = z.strictObject({

@@ -181,6 +181,8 @@ export interface NumberConfig {
   readonly maxCalls: number | undefined;
   /** How long it rings; undefined: the default. */
   readonly noAnswerSeconds: number | undefined;
+  /** Devices with a line of the same group may answer for one that rings. */
+  readonly pickupGroup: string | undefined;
 }
 
 /** Claim R16: devices that are not configured are given a number. Either an account or networks, or both. */

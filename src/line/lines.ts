@@ -1,4 +1,4 @@
-import type { NumberConfig } from '../config/types';
+import type { DeviceConfig, NumberConfig } from '../config/types';
 
 /** A directory number as something that has calls: what holds for it, whichever of its devices rings. */
 export interface Line {
@@ -10,24 +10,45 @@ export interface Line {
   readonly maxCalls: number | undefined;
   /** How long it rings, in ms; undefined: the default. */
   readonly noAnswerMs: number | undefined;
+  /** Devices with a line of the same group may answer for one that rings. */
+  readonly pickupGroup: string | undefined;
+}
+
+/** What the configuration says of lines. */
+interface LinesConfig {
+  readonly devices: readonly Pick<DeviceConfig, 'name' | 'lines'>[];
+  readonly numbers: readonly NumberConfig[];
 }
 
 /** The lines that the configuration says something about. */
 export class Lines {
   private readonly lines: ReadonlyMap<string, Line>;
+  private readonly numbersOf: ReadonlyMap<string, readonly string[]>;
 
-  constructor(numbers: readonly NumberConfig[]) {
+  constructor({ devices, numbers }: LinesConfig) {
     this.lines = new Map(
       numbers.map(({ noAnswerSeconds: seconds, ...rest }) => [
         rest.number,
         { ...rest, noAnswerMs: seconds === undefined ? undefined : seconds * 1000 },
       ]),
     );
+    this.numbersOf = new Map(devices.map(({ name, lines }) => [name, lines]));
   }
 
   /** Undefined: nothing is said about it, and it has no limits. */
   of(number: string): Line | undefined {
     return this.lines.get(number);
+  }
+
+  /**
+   * Whether a device may take the place of another one in a call of this line: any device of the line may; while it only rings, those of its
+   * pickup group may too. Who was given a number at run time shares no line.
+   */
+  mayReplace(device: string, line: string, rings: boolean): boolean {
+    const own = this.numbersOf.get(device) ?? [];
+    if (own.includes(line)) return true;
+    const group = this.of(line)?.pickupGroup;
+    return rings && group !== undefined && own.some((number) => this.of(number)?.pickupGroup === group);
   }
 }
 

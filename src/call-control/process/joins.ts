@@ -16,7 +16,7 @@ interface Refused {
 /** Legs that go from one call to another, and calls that take the place of a leg: who may do what (RFC 3891 §3). */
 export class Joins {
   constructor(
-    private readonly deps: Pick<CallControlDependencies, 'log' | 'mayReplace'>,
+    private readonly deps: Pick<CallControlDependencies, 'log' | 'lines'>,
     private readonly dialogs: DialogIndex,
   ) {}
 
@@ -52,7 +52,7 @@ export class Joins {
   ): Refused | undefined {
     const leg = place?.process.leg(place.leg);
     if (place === undefined || leg === undefined) return { status: 481, why: 'there is no such dialog' };
-    if (device === undefined || !this.mayReplace(device, leg.party.device))
+    if (device === undefined || !this.mayReplace(device, leg))
       return { status: 403, why: `${device} may not take the place of ${leg.party.device}` };
     if (!isReplaceable(place.process.snapshot, leg)) return { status: 603, why: 'it is about to end' };
     if (replaces === undefined) return undefined;
@@ -61,8 +61,8 @@ export class Joins {
     return leg.phase === 'offered' ? { status: 481, why: 'it is the one that calls' } : undefined;
   }
 
-  private mayReplace(device: string, replaced: string): boolean {
-    return device === replaced || this.deps.mayReplace?.(device, replaced) === true;
+  private mayReplace(device: string, { party, phase }: Leg): boolean {
+    return device === party.device || this.deps.lines?.mayReplace(device, party.number, phase === 'calling') === true;
   }
 
   private refuse(by: Leg | undefined, { status, why }: Refused): number {

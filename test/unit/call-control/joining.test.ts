@@ -1,5 +1,6 @@
+import { Lines } from '../../../src/line/lines';
 import { parseReplaces } from '../../../src/sip/replaces';
-import { type CallOptions, FakeSession, profile, sdp, World } from './kit';
+import { type CallOptions, FakeSession, profile, sdp, talking, World } from './kit';
 import { acceptNotifies, Office, replacing, sendsTo, told } from './transfer-kit';
 
 describe('an attended transfer', () => {
@@ -100,6 +101,13 @@ describe('an attended transfer', () => {
   });
 });
 
+/** A node at which a device has a line, and some lines are in one pickup group. */
+function sales(name: string, line: string, ...group: readonly string[]): World {
+  const nothing = { displayName: undefined, busyTrigger: undefined, maxCalls: undefined, noAnswerSeconds: undefined };
+  const numbers = group.map((number) => ({ ...nothing, number, pickupGroup: 'sales' }));
+  return new World({ lines: new Lines({ devices: [{ name, lines: [line] }], numbers }) });
+}
+
 describe('an INVITE with Replaces', () => {
   const call = (
     office: Office,
@@ -136,6 +144,42 @@ describe('an INVITE with Replaces', () => {
     expect(dave.last('reject').status).toBe(403);
     expect(office.bob.commands).toEqual([]);
     await office.world.close();
+  });
+
+  it.each([
+    ['of the same line takes', 'SEP-hall', '2000', undefined],
+    ['of the same pickup group is refused, since nobody rings:', 'SEP-mate', '2001', 403],
+    ['of another line is refused:', 'SEP-other', '2002', 403],
+  ])('%s what is answered: %s', async (_, name, line, refused) => {
+    const office = new Office(talking({ world: sales(name, line, '2000', '2001') }));
+    const dave = call(office, office.bob, { from: profile(name) });
+    await office.rest();
+    expect(dave.all('reject').map(({ status }) => status)).toEqual(refused === undefined ? [] : [refused]);
+    expect(office.bob.all('bye')).toHaveLength(refused === undefined ? 1 : 0);
+    if (refused === undefined) dave.acks();
+    await office.rest();
+    await office.world.close();
+  });
+
+  it.each([
+    ['of the same line', 'SEP-hall', '3000', undefined],
+    ['of the same pickup group', 'SEP-mate', '3001', undefined],
+    ['of another line', 'SEP-other', '3002', 403],
+  ])('%s answers for who rings, or is refused: %s', async (_, name, line, refused) => {
+    const world = sales(name, line, '3000', '3001');
+    const office = new Office({ world, a: new FakeSession('nobody'), b: new FakeSession('nobody') });
+    const caller = world.call({ dialled: '3000' });
+    office.carol.session.rings();
+    const dave = call(office, office.carol.session, { from: profile(name) });
+    await office.rest();
+    dave.acks();
+    await office.rest();
+    caller.acks();
+    await office.rest();
+    expect(dave.all('reject').map(({ status }) => status)).toEqual(refused === undefined ? [] : [refused]);
+    expect(dave.all('answer')).toHaveLength(refused === undefined ? 1 : 0);
+    expect(office.carol.session.all('cancel')).toHaveLength(refused === undefined ? 1 : 0);
+    await world.close();
   });
 
   it.each([

@@ -3,7 +3,13 @@ import type { Pid } from '../../../src/process/pid';
 import { Lines } from '../../../src/line/lines';
 import { type FakeDevice, type FakeSession, profile, sdp, settled, target, World } from './kit';
 
-const NOTHING = { displayName: undefined, busyTrigger: undefined, maxCalls: undefined, noAnswerSeconds: undefined };
+const NOTHING = {
+  displayName: undefined,
+  busyTrigger: undefined,
+  maxCalls: undefined,
+  noAnswerSeconds: undefined,
+  pickupGroup: undefined,
+};
 
 /** Bob has the line 2000, and shares it with Carol when the test calls him there. */
 class Node extends World {
@@ -11,7 +17,7 @@ class Node extends World {
   readonly carol = this.device('SEP-carol', '1.dp.3');
 
   constructor(line: Partial<NumberConfig>) {
-    super({ lines: new Lines([{ ...NOTHING, number: '2000', ...line }]) });
+    super({ lines: new Lines({ devices: [], numbers: [{ ...NOTHING, number: '2000', ...line }] }) });
     this.route('2000', [target('1.dp.2', 'SEP-bob')]);
   }
 

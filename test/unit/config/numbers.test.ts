@@ -20,14 +20,32 @@ numbers:${entries.map((entry) => `\n  - ${entry}`).join('')}
 
 test('a number says what its line has of its own, of configured devices and of those that are given one', () => {
   const { numbers, problems } = check(
-    "{ number: '1900', displayName: Sales, busyTrigger: 3, maxCalls: 4, noAnswerSeconds: 20 }",
-    "{ number: '3005', maxCalls: 2 }",
+    "{ number: '1900', displayName: Sales, busyTrigger: 3, maxCalls: 4, noAnswerSeconds: 20, pickupGroup: sales }",
+    "{ number: '3005', maxCalls: 2, pickupGroup: sales }",
   );
   expect(problems).toEqual([]);
   expect(numbers).toEqual([
-    { number: '1900', displayName: 'Sales', busyTrigger: 3, maxCalls: 4, noAnswerSeconds: 20 },
-    { number: '3005', displayName: undefined, busyTrigger: 2, maxCalls: 2, noAnswerSeconds: undefined },
+    { number: '1900', displayName: 'Sales', busyTrigger: 3, maxCalls: 4, noAnswerSeconds: 20, pickupGroup: 'sales' },
+    {
+      number: '3005',
+      displayName: undefined,
+      busyTrigger: 2,
+      maxCalls: 2,
+      noAnswerSeconds: undefined,
+      pickupGroup: 'sales',
+    },
   ]);
+});
+
+test('a pickup group of one line is told of, and does not keep a node from starting', () => {
+  const { numbers, problems } = check(
+    "{ number: '1000', pickupGroup: sales }",
+    "{ number: '1900', pickupGroup: sales }",
+    "{ number: '2000', pickupGroup: sale }",
+  );
+  expect(numbers).toHaveLength(3);
+  expect(problems).toHaveLength(1);
+  expect(problems[0]).toContain('numbers[2].pickupGroup: no other line is in the group "sale" (did you mean "sales"?)');
 });
 
 test.each([

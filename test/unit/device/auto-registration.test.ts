@@ -48,7 +48,7 @@ class Node {
   ) {
     this.devices = new Devices({
       config: config({ gateways: [], autoRegistration: automatic }),
-      lines: new Lines([]),
+      lines: new Lines({ devices: [], numbers: [] }),
       node,
       boot: node,
       userAgent: new FakeUserAgent(),

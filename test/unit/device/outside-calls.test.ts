@@ -135,7 +135,7 @@ describe('what a phone without a configured name calls itself', () => {
 });
 
 describe('the name of a line', () => {
-  const nothing = { busyTrigger: undefined, maxCalls: undefined, noAnswerSeconds: undefined };
+  const nothing = { busyTrigger: undefined, maxCalls: undefined, noAnswerSeconds: undefined, pickupGroup: undefined };
   const numbers = ['1001', '2000'].map((line) => ({ ...nothing, number: line, displayName: `Line ${line}` }));
   const callerOf = (username: string, from: string): CallerIdentity | undefined => {
     const node = started({ numbers });

@@ -213,7 +213,7 @@ export class TestNode {
     this.composite.onChange((change) => this.giveUpWhatHasMoved(change));
     this.devices = new Devices({
       config: options.config ?? config(),
-      lines: new Lines((options.config ?? config()).numbers),
+      lines: new Lines(options.config ?? config()),
       node: this.node,
       boot: options.boot ?? 100 * this.node,
       userAgent: this.userAgent,
