@@ -7,6 +7,7 @@ import type { MediaResourceManager } from '../media-resource/ports';
 import type { Clock } from '../process/clock';
 import type { Pid, PidAllocator } from '../process/pid';
 import type { AddressPair } from '../sdp';
+import type { CallState } from './core/call-state';
 import type { CallDetailRecord } from './record/call-detail-record';
 
 /** The part of a logger that this room uses. */
@@ -18,6 +19,8 @@ export interface CallLog {
 /** For metrics; every call is `started` and `ended` once. */
 export interface CallHooks {
   started?(): void;
+  /** A call process has gone on. */
+  changed?(state: CallState): void;
   /** Milliseconds from the INVITE to the callee's 200. */
   answered?(setupMs: number): void;
   ended?(record: CallDetailRecord): void;

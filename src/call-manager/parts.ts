@@ -1,4 +1,4 @@
-import { CallControl, type Conferences } from '../call-control';
+import { CallControl, LineView, type Conferences } from '../call-control';
 import type { Cluster } from '../cluster/cluster';
 import type { NodeConfig, TandemConfig } from '../config/types';
 import { ClaimFile } from '../device/auto-registration-store';
@@ -146,6 +146,10 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
   const settings = new Settings(entries, stamps);
   const watches = new Watches({ node, boot }, entries, stamps);
   const lineStates = new LineStates({ node, boot }, entries, stamps, watches, composite);
+  const lineView = new LineView(
+    (line, own) => lineStates.publish(line, own),
+    () => clock.now(),
+  );
   const lineWatch = new LineWatch(watches, lineStates, clock);
   const devices: Devices = new Devices({
     config,
@@ -184,7 +188,7 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     pids,
     boot,
     log,
-    hooks: countCalls(metrics),
+    hooks: { ...countCalls(metrics), changed: lineView.follow },
     onRecord: recentCalls.add,
     mediaAddress: addressPair([host, ...listen().map(({ address }) => address)]),
     onStaleEntry: (other) => cluster.refute(other),

@@ -80,18 +80,51 @@ describe('settings and states of lines, on real processes', () => {
     expect(readFileSync(file(1), 'utf8')).toContain('loggedOut');
   });
 
-  it('a line is idle where its phone is registered, and unknown everywhere once that node is dead', async () => {
-    const phone = await SipEndpoint.start(cluster.scope, { username: 'alice', password: passwordOf('alice') });
-    await phone.register(cluster.node(1).sipPlace, { expires: 3600 });
-    await cluster.node(2).knows([line]);
-    const state = (): Promise<unknown> => cluster.node(2).api(`/api/lines/${line}/state`);
-    await eventually(
-      'it is idle',
-      state,
-      (seen) => JSON.stringify(seen).includes('"node":1') && (seen as object[]).length === 1,
-    );
+  it('a third node sees the lines of a call between two others: idle, connected, idle, and unknown once a node is dead', async () => {
+    const phone = async (username: 'alice' | 'bob', at: number): Promise<SipEndpoint> => {
+      const endpoint = await SipEndpoint.start(cluster.scope, { username, password: passwordOf(username) });
+      await endpoint.register(cluster.node(at).sipPlace, { expires: 3600 });
+      return endpoint;
+    };
+    interface State {
+      readonly node: number;
+      readonly calls: readonly { readonly id: string; readonly state: string; readonly direction: string }[];
+    }
+    const state = async (of: 'alice' | 'bob'): Promise<readonly State[]> =>
+      (await cluster.node(3).api(`/api/lines/${people[of].dn}/state`)) as State[];
+    const shown = async (of: 'alice' | 'bob', node: number, calls: readonly string[]): Promise<State['calls']> => {
+      const is = (seen: readonly State[]): boolean =>
+        seen.length === 1 &&
+        seen[0]?.node === node &&
+        JSON.stringify(seen[0].calls.map((call) => `${call.direction} ${call.state}`)) === JSON.stringify(calls);
+      const seen = await eventually(`${of} at ${node}: ${calls.join()}`, () => state(of), is);
+      return seen[0]?.calls ?? [];
+    };
+    const alice = await phone('alice', 1);
+    await phone('bob', 2);
+    const both = [people.alice.dn, people.bob.dn];
+    await Promise.all(cluster.nodes.map((node) => node.knows(both)));
+    // What the tests before have set does not matter here.
+    await set(1, { forwardAll: null, forwardBusy: null, loggedOut: null });
+    await shown('alice', 1, []);
+    await shown('bob', 2, []);
+    const call = await alice.call(cluster.node(1).sipPlace, people.bob.dn, {
+      whileItLasts: async () => {
+        const [one] = await shown('alice', 1, ['initiator confirmed']);
+        const [two] = await shown('bob', 2, ['recipient confirmed']);
+        expect(one?.id).toBe(two?.id);
+      },
+    });
+    expect(call.status).toBe(200);
+    await shown('alice', 1, []);
+    await shown('bob', 2, []);
     await cluster.node(1).kill9();
-    await eventually('nobody has it', state, (seen) => (seen as object[]).length === 0);
+    await eventually(
+      'nobody has it',
+      () => state('alice'),
+      (seen) => seen.length === 0,
+    );
+    await shown('bob', 2, []);
   });
 });
 

@@ -173,9 +173,20 @@ export class CallProcess {
     const moment = { now: clock.now(), random: random(), codecPolicyOf };
     const { state, effects } = transition(this.state, signal, moment);
     this.state = state;
+    this.tellChanged();
     for (const effect of effects) this.attempt(effect);
     if (before === 'setup' && state.kind === 'established' && state.answeredAt !== undefined) {
       this.deps.hooks?.answered?.(state.answeredAt - state.facts.startedAt);
+    }
+  }
+
+  /** Who looks on does the call no harm. */
+  private tellChanged(): void {
+    try {
+      this.deps.hooks?.changed?.(this.state);
+    } catch (error) {
+      const names = namesOf(this.state.facts);
+      this.deps.log.warn({ ...names, error: String(error) }, 'call: what became of it could not be told');
     }
   }
 

@@ -111,7 +111,7 @@ suite('persistence that stops', () => {
       await eventually(
         'it is written again',
         () => node.log().slice(before),
-        (log) => /journal.*(is|can be) written again|written anew/i.test(log),
+        (log) => /registration journal.*(is|can be) written again|written anew/i.test(log),
         { cap: 20_000 },
       );
       await eventually('no problem is left', problems, (text) => !text.includes('journal cannot be written'), {
