@@ -38,6 +38,16 @@ export function hearHalf(draft: Draft, id: LegId, half: FarHalf): void {
   }
 }
 
+/**
+ * Both ends lead to one and the same process of another node, and so do its ends: everybody has taken leave by transferring the other, and the
+ * nodes would go on talking to each other for ever.
+ */
+export function isRing(state: CallState): boolean {
+  const seats = bridgeOf(state)?.seats;
+  const [a, b] = [seats?.a, seats?.b].map((id) => state.legs.get(id ?? '')?.far?.process);
+  return a !== undefined && a.pid === b?.pid && a.boot === b.boot;
+}
+
 /** A session has asked for a resource of its own, which serves as long as the leg: a place in a conference, a media termination point. */
 export function noteServing(draft: Draft, { leg: id, explanation }: Extract<CallSignal, { type: 'explained' }>): void {
   const leg = draft.leg(id);

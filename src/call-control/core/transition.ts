@@ -1,6 +1,7 @@
 import type { CallState } from './call-state';
 import { Draft } from './draft';
-import { hearHalf, noteServing, tellNodes } from './far-half';
+import { endCall } from './ending';
+import { hearHalf, isRing, noteServing, tellNodes } from './far-half';
 import { established } from '../bridge/established';
 import { setup } from '../ringing/setup';
 import { endLeg } from '../join/leaving';
@@ -20,6 +21,7 @@ export function transition(state: CallState, signal: CallSignal, moment: Moment)
     hearHalf(draft, signal.leg, signal.half);
     if (signal.signal.type === 'requested') {
       draft.emit({ type: 'respond', leg: signal.leg, id: signal.signal.id, status: 200 });
+      if (isRing(draft.state)) endCall(draft, { by: 'system', status: 482, reason: 'Nobody is left in the call' });
       tellNodes(draft);
       return { state: draft.state, effects: draft.effects };
     }
