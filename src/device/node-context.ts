@@ -24,6 +24,8 @@ export interface FarHalf {
   readonly process: ProcessId;
   /** Who is behind that node. */
   readonly party: Party;
+  /** Nodes between it and that one; left out: none. Where it grows without end nobody is there. */
+  readonly hops?: number;
   /** The media resources that serve the call there. */
   readonly resources: readonly ServingResource[];
 }
@@ -96,12 +98,13 @@ function format(fields: Fields): string {
   return fields.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`])).join(';');
 }
 
-function partyFields({ party, process, version, resources }: FarHalf): Fields {
+function partyFields({ party, process, version, hops, resources }: FarHalf): Fields {
   const { number, displayName, outside, privacy, device, site, userClass, node } = party;
   const own = party.process === undefined || formatProcessId(party.process) === formatProcessId(process);
   return [
     ['process', formatProcessId(process)],
     ['version', String(version)],
+    ['hops', hops === undefined ? undefined : String(hops)],
     ['number', word(number)],
     ['name', displayName === undefined ? undefined : word(displayName)],
     ['outside', outside === true ? '1' : undefined],
@@ -171,6 +174,7 @@ export function parseWord(text: string): NodeWord | Unreadable {
 function readHalf(fields: FieldReader): FarHalf {
   const process = fields.must('process', readCallProcess);
   const version = fields.must('version', readVersion);
+  const hops = fields.may('hops', readHops);
   const displayName = fields.may('name', readText);
   const outside = fields.may('outside', (value) => (value === '1' ? true : undefined));
   const privacy = fields.may('privacy', readText);
@@ -188,7 +192,8 @@ function readHalf(fields: FieldReader): FarHalf {
     ...(node === undefined ? {} : { node }),
     process: fields.may('at', readCallProcess) ?? process,
   };
-  return { version, process, party, resources: fields.list('resources', MAX_RESOURCES, readResource) };
+  const far = hops === undefined ? {} : { hops };
+  return { version, process, party, ...far, resources: fields.list('resources', MAX_RESOURCES, readResource) };
 }
 
 function readText(value: string, most = MAX_TEXT): string | undefined {
@@ -199,6 +204,10 @@ function readText(value: string, most = MAX_TEXT): string | undefined {
 
 function readVersion(value: string): number | undefined {
   return /^\d{1,9}$/.test(value) ? Number(value) : undefined;
+}
+
+function readHops(value: string): number | undefined {
+  return /^[1-9]\d?$/.test(value) ? Number(value) : undefined;
 }
 
 function readNode(value: string): number | undefined {

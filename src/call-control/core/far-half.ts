@@ -38,14 +38,19 @@ export function hearHalf(draft: Draft, id: LegId, half: FarHalf): void {
   }
 }
 
+/** More nodes in a row than a call can need. */
+const MOST_HOPS = 12;
+
 /**
- * Both ends lead to one and the same process of another node, and so do its ends: everybody has taken leave by transferring the other, and the
- * nodes would go on talking to each other for ever.
+ * Nobody is in the call but nodes, one after the other in a ring: everybody has taken leave by transferring the other. Whoever is said to be behind a
+ * node seems to be farther away with each word, and the nodes would go on telling each other for ever.
  */
 export function isRing(state: CallState): boolean {
   const seats = bridgeOf(state)?.seats;
-  const [a, b] = [seats?.a, seats?.b].map((id) => state.legs.get(id ?? '')?.far?.process);
-  return a !== undefined && a.pid === b?.pid && a.boot === b.boot;
+  const [a, b] = [seats?.a, seats?.b].map((id) => state.legs.get(id ?? '')?.far);
+  if (a === undefined || b === undefined) return false;
+  const same = a.process.pid === b.process.pid && a.process.boot === b.process.boot;
+  return same || Math.max(a.hops ?? 0, b.hops ?? 0) >= MOST_HOPS;
 }
 
 /** A session has asked for a resource of its own, which serves as long as the leg: a place in a conference, a media termination point. */
@@ -91,7 +96,8 @@ function mayBeAsked({ phase, awaitingAck, leaving }: Leg): boolean {
 function halfFor(state: CallState, leg: Leg, waiter: LegId | undefined): Omit<Told, 'version'> | undefined {
   const other = waiter === undefined ? otherEnd(state, leg) : state.legs.get(waiter);
   if (other === undefined || other.phase === 'over') return undefined;
-  return { party: other.party, resources: [...servingHere(state, leg), ...(other.far?.resources ?? [])] };
+  const hops = other.profile.kind === 'node' ? { hops: (other.far?.hops ?? 0) + 1 } : {};
+  return { party: other.party, ...hops, resources: [...servingHere(state, leg), ...(other.far?.resources ?? [])] };
 }
 
 function otherEnd(state: CallState, leg: Leg): Leg | undefined {

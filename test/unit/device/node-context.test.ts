@@ -39,7 +39,12 @@ function halfOf(word: fc.Arbitrary<string>): fc.Arbitrary<FarHalf> {
   const serving = { type: word, name: word, why: word, between: fc.constant(true as const) };
   const resource = fc.record(serving, { requiredKeys: ['type', 'name', 'why'] });
   const resources = fc.array(resource, { maxLength: 8 });
-  return fc.record({ version: fc.integer({ min: 0, max: 999_999_999 }), process: processId, party, resources });
+  const hops = fc.integer({ min: 1, max: 99 });
+  const version = fc.integer({ min: 0, max: 999_999_999 });
+  return fc.record(
+    { version, process: processId, party, resources, hops },
+    { requiredKeys: ['version', 'process', 'party', 'resources'] },
+  );
 }
 
 function contextWith(word: fc.Arbitrary<string>): fc.Arbitrary<NodeContext> {
