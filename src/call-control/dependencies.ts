@@ -1,4 +1,5 @@
-import type { DeviceRouter } from '../device/device-process';
+import type { Headers } from '../sip/user-agent';
+import type { DeviceProfile, DeviceRouter } from '../device/device-process';
 import type { Party } from '../device/party';
 import type { DigitAnalysis } from '../digit-analysis/analysis';
 import type { CodecPolicy, PolicyParty } from '../media-control';
@@ -52,6 +53,8 @@ export interface CallControlDependencies {
   readonly musicSourceOf: (holder: Party) => string | undefined;
   /** What may be spoken between the sites of caller and callee; left out, or undefined: anything. */
   readonly codecPolicyOf?: (caller: PolicyParty, callee: PolicyParty) => CodecPolicy | undefined;
+  /** The headers by which a device is told who it is connected with; left out: none. */
+  readonly connectedAs?: (party: Party, towards: DeviceProfile, as: 'calling' | 'called') => Headers;
   /** Whether a host, or the context of a `tel` number, is a name of this exchange; left out: every one. */
   readonly isOurs?: (host: string, context: string | undefined) => boolean;
   /** Session-Expires that we ask for; 1800 when left out. */

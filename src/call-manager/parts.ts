@@ -3,6 +3,7 @@ import type { Cluster } from '../cluster/cluster';
 import type { NodeConfig, TandemConfig } from '../config/types';
 import { ClaimFile } from '../device/auto-registration-store';
 import { Devices } from '../device/devices';
+import { connectedHeaders } from '../device/outgoing';
 import { LineStates } from '../line/line-states';
 import { Lines } from '../line/lines';
 import { Settings } from '../line/settings';
@@ -193,6 +194,8 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     mediaAddress: addressPair([host, ...listen().map(({ address }) => address)]),
     onStaleEntry: (other) => cluster.refute(other),
     isOurs: (name, context) => (name === '' || devices.domain.hasHost(name)) && devices.domain.hasContext(context),
+    connectedAs: (party, { kind }, as) =>
+      kind === 'station' || kind === 'gateway' ? connectedHeaders(party, devices.domain.name, kind, as) : {},
     musicSourceOf: (holder) => chooseMusicSource(config, holder),
     codecPolicyOf: (caller, callee) => chooseCodecPolicy(config, caller, callee),
   });

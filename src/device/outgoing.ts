@@ -36,6 +36,29 @@ export function callHeaders(
   };
 }
 
+/**
+ * The headers by which a device is told, in a call, who is at the other end now. What is asserted is asserted as at the beginning of a call; phones
+ * know Remote-Party-ID better (draft-ietf-sip-privacy-04), which says of somebody outside that nobody has looked (`screen=no`).
+ */
+export function connectedHeaders(
+  party: CallerIdentity,
+  domain: string,
+  towards: 'station' | 'gateway',
+  as: 'calling' | 'called',
+): Headers {
+  const { number, displayName, outside, privacy } = party;
+  const trusted = towards === 'gateway';
+  const hidden = privacy !== undefined && !trusted;
+  const asserts = outside !== true && !hidden;
+  const shown = hidden ? ANONYMOUS : formatIdentity(number, displayName, domain);
+  const screen = asserts ? 'yes' : 'no';
+  return {
+    ...(asserts ? { 'P-Asserted-Identity': assertedIdentity(party, domain) } : {}),
+    ...(trusted && privacy !== undefined ? { Privacy: privacy } : {}),
+    'Remote-Party-ID': `${shown};party=${as};screen=${screen};privacy=${privacy === undefined ? 'off' : 'full'}`,
+  };
+}
+
 /** Value of P-Asserted-Identity. */
 export function assertedIdentity({ number, displayName, outside }: CallerIdentity, domain: string): string {
   return formatIdentity(number, displayName, outside === true ? OUTSIDE_DOMAIN : domain);

@@ -136,6 +136,8 @@ export interface Leg {
   focus: string | undefined;
   /** It holds by our doing, since it has asked for a transfer: it is to hear nothing. `held`: and so it did before, or wants to now. */
   aside: { readonly held: boolean } | undefined;
+  /** Who it takes the other end for, as it was told last; undefined: whoever it has dialled. */
+  knows: string | undefined;
   /** How often it has asked for a transfer. */
   refers: number;
   /** It has no seat any more, and is ended when it has answered this request of ours. */
@@ -189,6 +191,7 @@ export function newLeg(
     musicPauses: 0,
     failedServers: [],
     aside: undefined,
+    knows: undefined,
     refers: 0,
     leaving: undefined,
     early: undefined,

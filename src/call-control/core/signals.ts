@@ -169,6 +169,8 @@ export type CallEffect =
       readonly leg: LegId;
       readonly sdp: string;
       readonly headers: Headers;
+      /** Who has answered, when the device is to be told. */
+      readonly connected?: Party;
       /** For a node. */
       readonly half?: Told;
     }
@@ -193,6 +195,8 @@ export type CallEffect =
       readonly id: string;
       readonly sdp: string | undefined;
       readonly headers: Headers;
+      /** Who is at the other end now, when that is news to the device. */
+      readonly connected?: Party;
     }
   | {
       readonly type: 'request';

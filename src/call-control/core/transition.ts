@@ -2,6 +2,7 @@ import type { CallState } from './call-state';
 import { Draft } from './draft';
 import { endCall } from './ending';
 import { hearHalf, isRing, noteServing, tellNodes } from './far-half';
+import { tellDevices } from '../dialog/connected-line';
 import { established } from '../bridge/established';
 import { setup } from '../ringing/setup';
 import { endLeg } from '../join/leaving';
@@ -22,6 +23,7 @@ export function transition(state: CallState, signal: CallSignal, moment: Moment)
     if (signal.signal.type === 'requested') {
       draft.emit({ type: 'respond', leg: signal.leg, id: signal.signal.id, status: 200 });
       if (isRing(draft.state)) endCall(draft, { by: 'system', status: 482, reason: 'Nobody is left in the call' });
+      tellDevices(draft);
       tellNodes(draft);
       return { state: draft.state, effects: draft.effects };
     }
@@ -37,6 +39,7 @@ export function transition(state: CallState, signal: CallSignal, moment: Moment)
       ended(draft, signal);
       break;
   }
+  tellDevices(draft);
   tellNodes(draft);
   return { state: draft.state, effects: draft.effects };
 }

@@ -17,7 +17,7 @@ import { ConferenceSession } from '../conference/conference-session';
 import type { CallControlDependencies } from '../dependencies';
 import { contextOf } from '../core/far-half';
 import { CallResources } from './call-resources';
-import { command } from '../session/session-command';
+import { command, connectedIn } from '../session/session-command';
 import { outward, sessionOf } from '../session/device-session';
 import { DtlsSession } from '../session/dtls-session';
 import { createDtlsSession } from '../session/dtls-termination';
@@ -221,14 +221,18 @@ export class CallProcess {
         return this.words.tell(effect);
       case 'progress':
       case 'answer':
-        return command(this.sessions.get(effect.leg), effect, this.wordFor(effect));
+        return command(this.sessions.get(effect.leg), effect, {
+          ...this.wordFor(effect),
+          ...connectedIn(effect, this.leg(effect.leg), this.deps),
+        });
       case 'cancel':
       case 'acknowledge':
-      case 'reinvite':
       case 'request':
       case 'respond':
       case 'bye':
         return command(this.sessions.get(effect.leg), effect);
+      case 'reinvite':
+        return command(this.sessions.get(effect.leg), effect, connectedIn(effect, this.leg(effect.leg), this.deps));
       case 'reject':
         return this.reject(effect);
       case 'set-timer':
@@ -267,10 +271,8 @@ export class CallProcess {
     };
     // Whatever has led here: what came in through a gateway does not go out through one.
     if (caller.outside === true && device.profile.kind === 'gateway') {
-      this.deps.log.warn(
-        { ...namesOf(this.state.facts), from: from.name, to: device.profile.name },
-        'call: from gateway to gateway',
-      );
+      const between = { from: from.name, to: device.profile.name };
+      this.deps.log.warn({ ...namesOf(this.state.facts), ...between }, 'call: from gateway to gateway');
       return this.mailbox.post({ type: 'branch-unreachable', leg });
     }
     const { secure } = this.call;

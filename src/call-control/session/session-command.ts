@@ -1,6 +1,7 @@
 import type { Headers, Session } from '../../sip/user-agent';
-import type { LegId } from '../core/leg';
+import type { Leg, LegId } from '../core/leg';
 import type { CallEffect } from '../core/signals';
+import type { CallControlDependencies } from '../dependencies';
 
 type SessionCommand = Extract<CallEffect, { leg: LegId }>;
 
@@ -21,7 +22,7 @@ export function command(session: Session | undefined, effect: SessionCommand, wo
       return session.acknowledge(effect.sdp);
     case 'reinvite':
       return session.reinvite(effect.id, {
-        headers: effect.headers,
+        headers: { ...effect.headers, ...word },
         ...(effect.sdp === undefined ? {} : { sdp: effect.sdp }),
       });
     case 'request': {
@@ -40,4 +41,14 @@ export function command(session: Session | undefined, effect: SessionCommand, wo
     default:
       return;
   }
+}
+
+/** The headers that tell a device who is at the other end now. */
+export function connectedIn(
+  effect: Extract<CallEffect, { type: 'progress' | 'answer' | 'reinvite' }>,
+  leg: Leg | undefined,
+  { connectedAs }: Pick<CallControlDependencies, 'connectedAs'>,
+): Headers {
+  if (effect.type === 'progress' || effect.connected === undefined || leg === undefined) return {};
+  return connectedAs?.(effect.connected, leg.profile, effect.type === 'answer' ? 'called' : 'calling') ?? {};
 }

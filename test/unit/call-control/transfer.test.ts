@@ -1,5 +1,7 @@
 import { type FakeSession, sdp, talking, target, World } from './kit';
-import { acceptNotifies, Office, sendsTo, told } from './transfer-kit';
+import type { DeviceProfile } from '../../../src/device/device-process';
+import type { Party } from '../../../src/device/party';
+import { acceptNotifies, Office, replacing, sendsTo, told } from './transfer-kit';
 
 describe.each(['alice', 'bob'] as const)('a blind transfer by %s', (who) => {
   const set = (): { office: Office; by: FakeSession; other: FakeSession } => {
@@ -172,4 +174,40 @@ test.each([
   expect(office.alice.all('reinvite')).toHaveLength(0);
   expect(office.bob.all('reinvite')).toHaveLength(0);
   await world.close();
+});
+
+describe('connected line', () => {
+  const connectedAs = ({ number }: Party, _: DeviceProfile, as: string): Record<string, string> => ({
+    'X-Connected': `${as} ${number}`,
+  });
+  const told = (session: FakeSession): string | undefined =>
+    session.commands.findLast(({ headers }) => headers['X-Connected'] !== undefined)?.headers['X-Connected'];
+
+  it('with the answer the caller is told who has answered, and after a transfer both are told of each other', async () => {
+    const office = new Office(talking({ world: new World({ connectedAs }) }));
+    const { alice, bob, carol } = office;
+    expect(alice.last('answer').headers['X-Connected']).toBe('called 2000');
+    expect(told(bob)).toBeUndefined();
+    office.refer(alice, '3000');
+    carol.session.answers(sdp('carol'));
+    await office.rest();
+    expect(told(bob)).toBe('calling 3000');
+    // Its INVITE has come from Bob.
+    expect(carol.asked.caller.number).toBe('2000');
+    expect(told(carol.session)).toBeUndefined();
+    await office.world.close();
+  });
+
+  it('after an attended transfer, too', async () => {
+    const office = new Office(talking({ world: new World({ connectedAs }) }));
+    const { alice, bob, carol } = office;
+    const second = office.consult(true);
+    const to = `<sip:3000@example.com?Replaces=${encodeURIComponent(replacing(second))}>`;
+    office.alice.requestsThat('REFER', '', undefined, { 'Refer-To': to });
+    await office.rest();
+    expect(told(bob)).toBe('calling 3000');
+    expect(told(carol.session)).toBe('calling 2000');
+    expect(told(alice)).toBe('called 2000');
+    await office.world.close();
+  });
 });
