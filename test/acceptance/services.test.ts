@@ -1,4 +1,5 @@
 import type { MediaParty } from '../support/media-party';
+import { replacesOf } from '../support/party-messages';
 import {
   hearEachOther,
   hears,
@@ -111,5 +112,52 @@ describe('RFC 5359, service by service, with sound', () => {
       await hold(b, c);
       await resume(b, c);
     });
+
+    it('§2.5 attended transfer: both calls of the transferor become one, and it leaves both', async () => {
+      const { a, b } = await bobCalls();
+      await hold(a, b);
+      const [a2, c] = await talk(alice, carol);
+      await hold(a2, c);
+      expect(await a.call.refer(referTo(carol.dn, replacesOf(a2.call.dialog)))).toBe(202);
+      await hearEachOther(b, c);
+      expect((await outcome(a)).at(-1)).toBe(200);
+      await Promise.all([over(a), over(a2)]);
+      await hold(b, c);
+      await resume(b, c);
+      expect(await c.call.hangUp()).toBe(200);
+      await over(b);
+    });
+
+    it('§2.5 semi-attended: the second call rings on for who was transferred, and nobody is rung twice', async () => {
+      const { a, b } = await bobCalls();
+      await hold(a, b);
+      carol.policy = { type: 'ring' };
+      const { call } = await alice.call(carol.dn);
+      const a2 = { party: alice, call };
+      const c = { party: carol, call: await latest(carol) };
+      await eventuallyRings(c);
+      await eventuallyHasDialog(a2);
+      expect(await a.call.refer(referTo(carol.dn, replacesOf(a2.call.dialog)))).toBe(202);
+      await over(a2);
+      expect(carol.open).toHaveLength(1);
+      c.call.accept();
+      await hearEachOther(b, c);
+      expect((await outcome(a)).at(-1)).toBe(200);
+      await over(a);
+      expect(await b.call.hangUp()).toBe(200);
+      await over(c);
+    });
   });
 });
+
+/** Its phone has heard that it rings. */
+async function eventuallyHasDialog({ call }: Side): Promise<void> {
+  for (let waits = 0; call.dialog.remoteTag === '' && waits < 200; waits++)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+async function eventuallyRings({ call }: Side): Promise<void> {
+  for (let waits = 0; call.state !== 'ringing' && waits < 200; waits++)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(call.state).toBe('ringing');
+}
