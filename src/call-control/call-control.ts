@@ -13,7 +13,7 @@ import { CallProcess } from './process/call-process';
 import { type LookUp, Routing } from './process/routing';
 import { DialogIndex } from './process/dialog-index';
 import { Joins } from './process/joins';
-import { type CallFacts, type CallState, type Destination, isNamed, namesOf } from './core/call-state';
+import { type CallFacts, type CallState, type Destination, type CallNames, isNamed, namesOf } from './core/call-state';
 import { type CallDetail, type CallSummary, detailOf, summaryOf } from './record/call-view';
 import type { CallControlDependencies } from './dependencies';
 import { callOf } from './session/device-session';
@@ -54,13 +54,17 @@ export class CallControl {
     if (this.isRefused(call)) return;
     // A call that goes nowhere needs no media termination point.
     if (!speaksDtls(call.from, call.sdp) || this.routeOf(call).type === 'refused') return this.begin(call, call.sdp);
-    terminatedCall(this.deps, call).then(
+    const names = this.nameOf(call);
+    terminatedCall(this.deps, call, names).then(
       (seen) => {
         // It may have begun to drain meanwhile.
-        if (!this.isRefused(seen)) this.begin(seen, call.sdp);
+        if (!this.isRefused(seen)) this.begin(seen, call.sdp, names);
       },
       (error: unknown) => {
-        this.deps.log.warn({ dialled: call.dialled, error: String(error) }, 'call: no media termination point');
+        this.deps.log.warn(
+          { ...names, dialled: call.dialled, error: String(error) },
+          'call: no media termination point',
+        );
         call.session.reject(503);
       },
     );
@@ -76,15 +80,21 @@ export class CallControl {
   }
 
   /** `spoken`: the offer as the device made it. */
-  private begin(call: IncomingCall, spoken: string | undefined): void {
+  private begin(call: IncomingCall, spoken: string | undefined, names?: CallNames): void {
     if (call.pid !== undefined && spoken !== undefined) this.abilities.note(call.pid, spoken, call.sdp);
     if (call.replaces !== undefined) return this.joins.take(call, call.replaces);
     const lookUp: LookUp = (asked) => (asked === undefined ? this.routeOf(call) : this.routeTo(asked));
     const admits = (asking: CallState, number: string): boolean => this.admits(asking, number);
     const joins = { index: this.dialogs, rules: this.joins };
     const routing = new Routing(this.deps, this.abilities, lookUp, call.target);
-    const process = new CallProcess(this.deps, call, this.factsOf(call), routing, joins, admits, (record) =>
-      this.finished(record),
+    const process = new CallProcess(
+      this.deps,
+      call,
+      this.factsOf(call, names ?? this.nameOf(call)),
+      routing,
+      joins,
+      admits,
+      (record) => this.finished(record),
     );
     this.processes.set(process.pid, process);
     this.deps.hooks?.started?.();
@@ -199,13 +209,18 @@ export class CallControl {
     return undefined;
   }
 
-  private factsOf(call: IncomingCall): CallFacts {
+  /** A call keeps the name that it was given where it began; its part here has one of its own. */
+  private nameOf({ context }: IncomingCall): CallNames {
+    const process = this.deps.pids.allocate('cp');
+    return { call: context?.call ?? formatProcessId({ pid: process, boot: this.deps.boot }), process };
+  }
+
+  private factsOf(call: IncomingCall, { call: name, process: pid }: CallNames): CallFacts {
     const refreshSeconds = Math.max(MIN_SE, this.deps.refreshSeconds ?? DEFAULT_REFRESH_SECONDS);
-    const pid = this.deps.pids.allocate('cp');
     const { context } = call;
     return {
       pid,
-      call: context?.call ?? formatProcessId({ pid, boot: this.deps.boot }),
+      call: name,
       passed: context?.passed ?? [],
       forwardedFrom: context?.forwardedFrom ?? [],
       caller: context?.half.party ?? partyAt(call.from, call.caller),

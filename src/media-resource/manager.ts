@@ -84,7 +84,7 @@ class Manager implements MediaResourceManager {
       at,
       ms: clock.now() - at,
     };
-    this.report(explanation);
+    this.report(explanation, need);
     return { allocation: grant === undefined ? undefined : this.granted(id, grant), explanation };
   }
 
@@ -194,12 +194,13 @@ class Manager implements MediaResourceManager {
     return turn;
   }
 
-  private report(explanation: AllocationExplanation): void {
+  private report(explanation: AllocationExplanation, { call }: ResourceNeed): void {
     const { log, metrics } = this.options;
     const { type, device, list, winner, ms } = explanation;
+    const about = call === undefined ? {} : { call };
     if (winner === undefined)
-      log.warn({ type, device, list, ms, trials: explanation.trials }, 'no media resource available');
-    else log.info({ type, device, list, winner, ms }, 'media resource allocated');
+      log.warn({ ...about, type, device, list, ms, trials: explanation.trials }, 'no media resource available');
+    else log.info({ ...about, type, device, list, winner, ms }, 'media resource allocated');
     const outcome = winner === undefined ? 'refused' : 'granted';
     metrics.count('tandem_media_allocations_total', { type, outcome, reason: reasonOf(explanation) });
     metrics.observe('tandem_media_allocation_seconds', ms / 1000, { type });

@@ -34,6 +34,8 @@ export interface ResourceNeed {
   readonly codecs?: readonly string[];
   /** For a conference bridge: the room. All participants of a conference ask for the same one. */
   readonly room?: string;
+  /** For the log: the name of the call in the cluster. */
+  readonly call?: string;
   /** For the explanation. */
   readonly ends?: AllocationExplanation['ends'];
   /** For a conference bridge: only this device is asked, since the others of the conference are there. */

@@ -159,10 +159,12 @@ export interface CallFacts {
 }
 
 /** As every line in the log names a call: in the cluster, and its part here. */
-export function namesOf({ call, pid }: Pick<CallFacts, 'call' | 'pid'>): {
+export interface CallNames {
   readonly call: string;
   readonly process: Pid;
-} {
+}
+
+export function namesOf({ call, pid }: Pick<CallFacts, 'call' | 'pid'>): CallNames {
   return { call, process: pid };
 }
 

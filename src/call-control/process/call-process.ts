@@ -302,7 +302,8 @@ export class CallProcess {
         }),
       );
     const { pid } = device;
-    const dtls = this.routing.speaksDtls(device) ? createDtlsSession(this.deps, device.profile) : undefined;
+    const names = namesOf(this.state.facts);
+    const dtls = this.routing.speaksDtls(device) ? createDtlsSession(this.deps, device.profile, names) : undefined;
     const session = dtls ?? call(sdp);
     const profile = this.routing.profileOf(device, destination);
     this.adoptSession(leg, session);

@@ -90,7 +90,7 @@ export class CallResources {
       }
       tell(result);
     };
-    this.deps.resources.allocate(need, why).then(granted, (error: unknown) => {
+    this.deps.resources.allocate({ ...need, call: facts.call }, why).then(granted, (error: unknown) => {
       this.deps.log.warn({ ...namesOf(facts), error: String(error) }, 'call: the media resource manager failed');
       const { type, device } = need;
       const nothing = { list: undefined, listFrom: 'none', trials: [], winner: undefined, ms: 0 } as const;

@@ -2,7 +2,7 @@ import type { FarHalf, NodeWord } from '../../device/node-context';
 import { WORD_HEADER } from '../../sip/node-signature';
 import type { Headers, Session, SessionSignal } from '../../sip/user-agent';
 import { formatTried, parseTried } from '../bridge/path';
-import { type CallState, type Destination, namesOf } from '../core/call-state';
+import { type CallNames, type CallState, type Destination, namesOf } from '../core/call-state';
 import type { LegId } from '../core/leg';
 import type { CallEffect, CallSignal, Told } from '../core/signals';
 import type { CallControlDependencies } from '../dependencies';
@@ -89,7 +89,7 @@ export class NodeWords {
     return { ...told, process: { pid: this.places.state().facts.pid, boot: this.deps.boot } };
   }
 
-  private get names(): ReturnType<typeof namesOf> {
+  private get names(): CallNames {
     return namesOf(this.places.state().facts);
   }
 

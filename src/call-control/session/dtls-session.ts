@@ -13,6 +13,7 @@ import type {
   SessionSignal,
 } from '../../sip/user-agent';
 import { ACCEPT } from '../../sip/body';
+import type { CallNames } from '../core/call-state';
 import type { CallLog } from '../dependencies';
 import { type Part, Termination } from './termination';
 
@@ -49,6 +50,8 @@ export interface DtlsSessionOptions {
   readonly family: 4 | 6;
   readonly clock: Clock;
   readonly log: CallLog;
+  /** As the log names the call. */
+  readonly names: CallNames;
 }
 
 type Ending = Extract<SessionSignal, { type: 'rejected' | 'cancelled' | 'ended' }>;
@@ -388,7 +391,10 @@ export class DtlsSession implements Session {
       .then(() => (this.over ? undefined : work()))
       .catch((error: unknown) => {
         if (this.over) return;
-        this.options.log.warn({ session: this.id, error: String(error) }, 'call: a media termination point failed');
+        this.options.log.warn(
+          { ...this.options.names, session: this.id, error: String(error) },
+          'call: a media termination point failed',
+        );
         failed();
       });
   }

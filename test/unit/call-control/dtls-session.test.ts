@@ -11,6 +11,7 @@ function open(resources = new FakeResources()) {
   const clock = new SimulatedClock();
   const signals: SessionSignal[] = [];
   const session = new DtlsSession({
+    names: { call: '1.cp.1-1', process: '1.cp.1' },
     id: 'd1',
     family: 4,
     clock,

@@ -375,7 +375,7 @@ export class FakeResources implements MediaResourceManager {
   slow = false;
   private waiting: (() => void)[] = [];
 
-  async allocate(need: ResourceNeed, why: string): Promise<AllocationResult> {
+  async allocate({ call: _call, ...need }: ResourceNeed, why: string): Promise<AllocationResult> {
     this.needs.push({ need, why });
     if (this.slow) await new Promise<void>((resolve) => this.waiting.push(resolve));
     const explanation = { type: need.type, why, device: need.device, list: undefined, listFrom: 'none' as const };
