@@ -1,13 +1,13 @@
 import { ALLOW } from '../sip-message/methods';
 import { ACCEPT } from '../sip/body';
 import type { SipDomain } from '../sip/domain';
-import { EXTENSIONS, unsupportedExtensions } from '../sip/extensions';
+import { SUPPORTED, unsupportedExtensions } from '../sip/extensions';
 import { readRequestUri } from '../sip/request-uri';
 import type { ReceivedRequest, ResponseOptions } from '../sip/user-agent';
 
 type Answer = ResponseOptions & { readonly status: number };
 
-const CAPABILITIES = { Allow: ALLOW, Accept: ACCEPT, Supported: [...EXTENSIONS].join(', ') };
+const CAPABILITIES = { Allow: ALLOW, Accept: ACCEPT, Supported: SUPPORTED };
 
 /**
  * OPTIONS is refused for what would be refused in an INVITE (RFC 3261 sections 8.2 and 11.2): a Request-URI that is none, of

@@ -1,3 +1,4 @@
+import { SUPPORTED } from '../../sip/extensions';
 import { optionTags, parseCount } from '../../sip/header-values';
 import type { HeaderReader, Headers } from '../../sip/user-agent';
 
@@ -47,7 +48,7 @@ export function answerTimer(header: HeaderReader, refreshSeconds: number): Heade
   if (!asked.supported) return { 'Session-Expires': `${seconds};refresher=uas` };
   return {
     'Session-Expires': `${seconds};refresher=${asked.refresher ?? 'uac'}`,
-    Supported: 'timer',
+    Supported: SUPPORTED,
     Require: 'timer',
   };
 }
@@ -57,7 +58,7 @@ export function requestTimer(refreshSeconds: number, minimum = MIN_SE): Headers 
   return {
     'Session-Expires': String(Math.max(minimum, refreshSeconds)),
     'Min-SE': String(minimum),
-    Supported: 'timer',
+    Supported: SUPPORTED,
   };
 }
 

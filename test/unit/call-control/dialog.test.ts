@@ -309,7 +309,7 @@ describe('an established call', () => {
       talk({ headers: { 'Session-Expires': '600', Supported: 'replaces, timer' } });
       expect(a.last('answer').headers).toEqual({
         'Session-Expires': '600;refresher=uac',
-        Supported: 'timer',
+        Supported: 'timer, replaces, norefersub',
         Require: 'timer',
       });
     });
@@ -334,7 +334,7 @@ describe('an established call', () => {
       talk();
       expect(world.devices.get('1.dp.2')?.asked.headers).toMatchObject({
         'Session-Expires': '1800',
-        Supported: 'timer',
+        Supported: 'timer, replaces, norefersub',
       });
     });
 

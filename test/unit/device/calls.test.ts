@@ -392,7 +392,7 @@ describe('other requests', () => {
   test('RFC 3261 §11.2: OPTIONS to the node is answered 200 with what we take, whoever asks', () => {
     expect(started().send({ method: 'OPTIONS', uri: 'sip:acme.example' })).toMatchObject({
       status: 200,
-      headers: { Accept: ACCEPT, Supported: 'timer' },
+      headers: { Accept: ACCEPT, Supported: 'timer, replaces, norefersub' },
     });
   });
 
