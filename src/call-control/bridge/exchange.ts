@@ -188,6 +188,24 @@ function refuseHandOver(draft: Draft, { exchange, way: { bridge, to } }: UnderWa
   answerOffer(draft, to, silent);
 }
 
+/** One of the two is not there any more. What the other one has offered is answered: it waits for that (RFC 3261 §13.2.2.4). */
+export function abandonExchange(draft: Draft): void {
+  const current = underWay(draft);
+  if (current === undefined) return;
+  switch (current.exchange.step) {
+    case 'received':
+    case 'handing':
+    case 'handed-over':
+    case 'completing':
+      return refuseHandOver(draft, current);
+    case 'waiting':
+    case 'translating':
+    case 'offered':
+    case 'answering':
+      return moveExchange(current.way.bridge, undefined);
+  }
+}
+
 /** Reply of the resource in the path to what the exchange asked it. */
 export function exchangeReplied(draft: Draft, reply: ResourceReply): void {
   const current = underWay(draft);

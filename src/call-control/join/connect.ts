@@ -1,6 +1,7 @@
 import type { Bridge } from '../core/call-state';
 import type { Leg } from '../core/leg';
 import type { Draft } from '../core/draft';
+import { abandonExchange } from '../bridge/exchange';
 import { moveExchange, newExchange } from '../bridge/exchange-state';
 import { dropPath } from '../bridge/path-resource';
 import { scheduleRefresh } from '../dialog/outgoing-offer';
@@ -19,12 +20,12 @@ export function connect(draft: Draft, bridge: Bridge): void {
 
 /** Two legs have nothing to do with each other any more. What waits for the other one is answered. */
 export function dissolve(draft: Draft, bridge: Bridge): void {
+  abandonExchange(draft);
   for (const leg of draft.ends(bridge)) abandonOffers(draft, leg);
   for (const { leg, id } of draft.state.forwarded.values())
     draft.emit({ type: 'respond', leg, id, status: 500, options: { headers: { 'Retry-After': '0' } } });
   draft.state.forwarded.clear();
   if (bridge.reconnectionPaused) draft.cancelTimer('reconnect');
-  moveExchange(bridge, undefined);
   dropPath(draft, bridge);
   draft.state.bridges.delete(bridge.id);
 }

@@ -2,7 +2,9 @@ import type { SessionSignal } from '../../sip/user-agent';
 import { type Leg, moveLeg } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { endCall, partyOf } from '../core/ending';
+import { abandonExchange } from '../bridge/exchange';
 import { dropMusic } from '../bridge/music';
+import { abandonOffers } from './connect';
 import { fixedAnswer } from '../dialog/requests';
 
 /** A leg without a seat: nobody talks to it any more, and it is ended as soon as it knows why. */
@@ -45,6 +47,9 @@ export function forget(draft: Draft, leg: Leg): void {
 
 /** The dialog of a leg is over, and its seat is kept: whoever it held is held until somebody else sits there. */
 export function keepSeat(draft: Draft, leg: Leg): void {
+  abandonExchange(draft);
+  const other = draft.other(leg);
+  if (other !== undefined) abandonOffers(draft, other);
   dropMusic(draft, leg);
   for (const kind of ['ack', 'reinvite', 'retry', 'refresh'] as const) draft.cancelTimer(`${kind}:${leg.id}`);
   leg.incoming = undefined;

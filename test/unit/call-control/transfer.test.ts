@@ -176,6 +176,20 @@ test.each([
   await world.close();
 });
 
+test('whoever is to take an offer of the target leaves: the target has its answer all the same, and is not left alone', async () => {
+  const office = new Office();
+  const { alice, bob, carol } = office;
+  office.refer(alice, '3000');
+  carol.session.answers(sdp('carol'));
+  expect(bob.offered?.sdp).toContain('10.0.0.3');
+  expect(office.refer(bob, '1000')).toBe(202);
+  bob.hangsUp();
+  expect(carol.session.all('acknowledge')).toHaveLength(1);
+  await office.rest();
+  expect(sendsTo(carol.session)).toBe('10.0.9.9');
+  await office.world.close();
+});
+
 describe('connected line', () => {
   const connectedAs = ({ number }: Party, _: DeviceProfile, as: string): Record<string, string> => ({
     'X-Connected': `${as} ${number}`,
