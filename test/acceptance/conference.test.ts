@@ -57,7 +57,7 @@ async function lastAllocations(cluster: Cluster, node: number): Promise<readonly
     ...cluster
       .node(node)
       .log()
-      .matchAll(/"call":"(\d+\.cp\.\d+)"/g),
+      .matchAll(/"call":"(\d+\.cp\.\d+-\d+)"/g),
   ];
   const id = open.at(-1)?.id ?? over.at(-1)?.[1] ?? '';
   return ((await cluster.node(node).api(`/api/calls/${id}`)) as { allocations: Explanation[] }).allocations;
