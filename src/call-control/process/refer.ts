@@ -8,7 +8,9 @@ export function referIn(header: HeaderReader, isOurs: CallControlDependencies['i
   const refer = readReferTo(header);
   if ('status' in refer) return { type: 'refused', ...refer };
   const { dialled, host, context } = refer.target;
+  // The dialog says which call it is; its URI is whatever the phone knows of that one, the Contact without a user as well (RFC 5589 §7).
+  if (refer.replaces !== undefined) return { type: 'to', digits: dialled, replaces: refer.replaces };
   if (dialled === '') return { type: 'refused', status: 484, reason: 'Address Incomplete' };
   if (isOurs?.(host, context) === false) return { type: 'refused', status: 403, reason: 'Not Our Domain' };
-  return { type: 'to', digits: dialled, replaces: refer.replaces };
+  return { type: 'to', digits: dialled, replaces: undefined };
 }

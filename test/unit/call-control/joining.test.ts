@@ -33,6 +33,17 @@ describe('an attended transfer', () => {
     await world.close();
   });
 
+  it.each(['127.0.0.1:5060', '3000@192.0.2.1', 'elsewhere.example'])('by a Refer-To that names %s', async (target) => {
+    const office = new Office(talking({ world: new World({ isOurs: (host) => host === 'example.com' }) }));
+    const second = office.consult(true);
+    const to = `<sip:${target}?Replaces=${encodeURIComponent(replacing(second))}>`;
+    office.alice.requestsThat('REFER', '', undefined, { 'Refer-To': to });
+    await office.rest();
+    expect(told(office.alice)).toEqual(['100 active', '200 terminated']);
+    expect(sendsTo(office.bob)).toBe('10.0.0.3');
+    await office.world.close();
+  });
+
   it('to somebody who rings yet: nobody is rung again, and the other hears music until there is an answer', async () => {
     const office = new Office();
     const { alice, bob, carol, world } = office;

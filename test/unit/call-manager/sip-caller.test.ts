@@ -85,7 +85,7 @@ describe('calls to media engines', () => {
     const { sdp } = await answered();
     expect(sdp).toBe(SDP);
     expect(sent[0]).toMatchObject({ ...target, sdp: SDP, headers: { From: '<sip:acme-1-100-1@localhost>' } });
-    expect(sent[0]?.headers).toMatchObject({ 'Session-Expires': '120', Supported: 'timer' });
+    expect(sent[0]?.headers).toMatchObject({ 'Session-Expires': '120', Supported: 'timer, replaces, norefersub' });
     expect(clock.pending).toBe(0);
   });
 
