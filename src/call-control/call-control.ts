@@ -17,7 +17,7 @@ import { type CallFacts, type CallState, type Destination, type CallNames, isNam
 import { type CallDetail, type CallSummary, detailOf, summaryOf } from './record/call-view';
 import type { CallControlDependencies } from './dependencies';
 import { callOf } from './session/device-session';
-import { speaksDtls } from './session/dtls-session';
+import { speaksDtls } from './session/dtls-device';
 import { terminatedCall } from './session/dtls-termination';
 import { RETRY_AFTER_SECONDS } from './core/ending';
 import { answerTimer, isTimerTooShort, MIN_SE } from './dialog/session-timer';

@@ -18,30 +18,31 @@ export interface Transition {
 export function transition(state: CallState, signal: CallSignal, moment: Moment): Transition {
   const draft = new Draft(state, moment);
   if (signal.type === 'explained') noteServing(draft, signal);
-  if (signal.type === 'session' && signal.half !== undefined && state.kind !== 'ended') {
-    hearHalf(draft, signal.leg, signal.half);
-    if (signal.signal.type === 'requested') {
-      draft.emit({ type: 'respond', leg: signal.leg, id: signal.signal.id, status: 200 });
-      if (isRing(draft.state)) endCall(draft, { by: 'system', status: 482, reason: 'Nobody is left in the call' });
-      tellDevices(draft);
-      tellNodes(draft);
-      return { state: draft.state, effects: draft.effects };
-    }
-  }
-  switch (state.kind) {
-    case 'setup':
-      setup(draft, signal);
-      break;
-    case 'established':
-      established(draft, signal);
-      break;
-    case 'ended':
-      ended(draft, signal);
-      break;
-  }
+  if (!isWordAlone(draft, signal)) goOn(draft, signal);
   tellDevices(draft);
   tellNodes(draft);
   return { state: draft.state, effects: draft.effects };
+}
+
+/** What a node tells of its half is taken. True: that is all; its request is answered. */
+function isWordAlone(draft: Draft, signal: CallSignal): boolean {
+  if (signal.type !== 'session' || signal.half === undefined || draft.state.kind === 'ended') return false;
+  hearHalf(draft, signal.leg, signal.half);
+  if (signal.signal.type !== 'requested') return false;
+  draft.emit({ type: 'respond', leg: signal.leg, id: signal.signal.id, status: 200 });
+  if (isRing(draft.state)) endCall(draft, { by: 'system', status: 482, reason: 'Nobody is left in the call' });
+  return true;
+}
+
+function goOn(draft: Draft, signal: CallSignal): void {
+  switch (draft.state.kind) {
+    case 'setup':
+      return setup(draft, signal);
+    case 'established':
+      return established(draft, signal);
+    case 'ended':
+      return ended(draft, signal);
+  }
 }
 
 /** What comes after the end is only tidied up: a resource that is granted now, a 200 that crossed our CANCEL. */

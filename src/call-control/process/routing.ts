@@ -4,7 +4,7 @@ import { bridgeOf, type CallState, type Destination } from '../core/call-state';
 import type { Leg, LegId } from '../core/leg';
 import type { CallEffect, Route } from '../core/signals';
 import type { CallControlDependencies } from '../dependencies';
-import { speaksDtls, terminated } from '../session/dtls-session';
+import { speaksDtls, terminated } from '../session/dtls-device';
 import type { Abilities } from './abilities';
 
 /** Digit analysis as the tables are now: of the dialled number, or of another one that a device here asks for. */

@@ -16,8 +16,8 @@ const MAX_TEXT = 128;
 export class LineView {
   /** By line, and by the PID of the call process. */
   private readonly lines = new Map<string, Map<string, Part>>();
-  /** Lines that a call process has a part in. */
-  private readonly processes = new Map<string, ReadonlySet<string>>();
+  /** Lines that a call process has a part in, and how its call was then. */
+  private readonly processes = new Map<string, { readonly lines: ReadonlySet<string>; readonly state: CallState }>();
 
   constructor(
     private readonly publish: (line: string, calls: readonly LineCall[]) => void,
@@ -27,10 +27,13 @@ export class LineView {
   /** The call has gone on. */
   readonly follow = (state: CallState): void => {
     const { pid } = state.facts;
+    const before = this.processes.get(pid);
+    // Most steps of a call are none for its lines.
+    if (before !== undefined && isSameForLines(before.state, state)) return;
     const views = state.kind === 'ended' ? new Map<string, Map<string, View>>() : viewsOf(state);
-    const lines = new Set([...views.keys(), ...(this.processes.get(pid) ?? [])]);
+    const lines = new Set([...views.keys(), ...(before?.lines ?? [])]);
     if (views.size === 0) this.processes.delete(pid);
-    else this.processes.set(pid, new Set(views.keys()));
+    else this.processes.set(pid, { lines: new Set(views.keys()), state });
     for (const line of lines) this.put(pid, line, views.get(line) ?? new Map<string, View>());
   };
 
@@ -55,6 +58,22 @@ export class LineView {
     const goesOn = before?.state === view.state && before.held === view.held;
     return { ...view, since: goesOn ? before.since : this.now() };
   }
+}
+
+/** A call is a value, and so is the party of a leg: what is the same object has not changed. */
+function isSameForLines(before: CallState, now: CallState): boolean {
+  const same =
+    before.kind === now.kind &&
+    before.bridge === now.bridge &&
+    before.ringingAt === now.ringingAt &&
+    before.bridges.size === now.bridges.size &&
+    before.legs.size === now.legs.size;
+  if (!same) return false;
+  for (const { id, phase, holds, party, profile } of now.legs.values()) {
+    const leg = before.legs.get(id);
+    if (leg?.phase !== phase || leg.holds !== holds || leg.party !== party || leg.profile !== profile) return false;
+  }
+  return true;
 }
 
 /** By line, and by leg. */

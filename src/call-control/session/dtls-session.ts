@@ -1,7 +1,6 @@
-import type { DeviceProfile } from '../../device/device-process';
 import type { AllocationExplanation, AllocationResult } from '../../media-resource/ports';
 import type { CancelTimer, Clock } from '../../process/clock';
-import { audioTransport, isSdp, unchanged, withOneAudioStream } from '../../sdp';
+import { isSdp, unchanged } from '../../sdp';
 import { formatReason } from '../../sip/reason';
 import { offerAgainMs } from '../../sip-message/final-meaning';
 import type {
@@ -22,19 +21,6 @@ const MAX_MOVES = 4;
 /** The INVITE, where requests have their id. */
 const INITIAL = '';
 const FAILED = 'The media termination point failed';
-
-/** Whether the device on a leg speaks DTLS-SRTP: by what it said last, by configuration, or by the look of it. */
-export function speaksDtls(profile: DeviceProfile, said: string | undefined): boolean {
-  if (profile.kind !== 'station' && profile.kind !== 'gateway') return false;
-  const told = said === undefined ? undefined : audioTransport(withOneAudioStream(said))?.security;
-  return (told ?? profile.security ?? profile.presumedSecurity) === 'dtls';
-}
-
-/** Such a device as the call knows it: a media termination point speaks for it. */
-export function terminated(profile: DeviceProfile): DeviceProfile {
-  const { security: _security, presumedSecurity: _presumed, presumedFamily: _family, ...rest } = profile;
-  return { ...rest, mtpRequired: false };
-}
 
 /** An INFO with candidates of ICE (RFC 8840 §4). */
 function isTrickle({ method, contentType, header }: Extract<SessionSignal, { type: 'requested' }>): boolean {
@@ -391,10 +377,8 @@ export class DtlsSession implements Session {
       .then(() => (this.over ? undefined : work()))
       .catch((error: unknown) => {
         if (this.over) return;
-        this.options.log.warn(
-          { ...this.options.names, session: this.id, error: String(error) },
-          'call: a media termination point failed',
-        );
+        const { log, names } = this.options;
+        log.warn({ ...names, session: this.id, error: String(error) }, 'call: a media termination point failed');
         failed();
       });
   }

@@ -4,7 +4,8 @@ import type { AllocationResult, ResourceNeed } from '../../media-resource/ports'
 import { mainFamily } from '../../sdp';
 import type { CallControlDependencies } from '../dependencies';
 import type { CallNames } from '../core/call-state';
-import { DtlsSession, terminated } from './dtls-session';
+import { terminated } from './dtls-device';
+import { DtlsSession } from './dtls-session';
 
 /** Who asks for a resource (claims M6, M9, M14). */
 export function needOf({

@@ -1,22 +1,15 @@
 import fc from 'fast-check';
 import type { OutgoingCall } from '../../../src/device/device-process';
-import type { Side } from '../../../src/media-resource/ports';
-import type { Pid } from '../../../src/process/pid';
 import type { Session } from '../../../src/sip/user-agent';
 import type { Codec } from '../../support/media-stream';
-import type { Hold, RemoteAudio } from '../../support/party-sdp';
-import { readSdp } from '../../support/party-sdp';
-import { type FakeAllocation, FakeDevice, headers, profile, settled, target, World } from './kit';
+import type { Hold } from '../../support/party-sdp';
+import { FakeDevice, headers, profile, settled, target, World } from './kit';
+import { lose, music, speech, WiredDevice } from './model-sound';
 import { Wire, WireSession } from './wire';
 import { type Wish, WiredPhone } from './wired-phone';
 
 /** `CALL_SEQUENCES=10000` for the long form. */
 const RUNS = Number(process.env['CALL_SEQUENCES'] ?? 300);
-
-interface Place {
-  readonly address: string;
-  readonly port: number;
-}
 
 type Who = 'alice' | 'bob';
 
@@ -173,44 +166,7 @@ class Exchange {
 
   /** A resource that is in use dies. */
   private lose(node: number, which: number): void {
-    const { resources } = this.worlds[node % this.worlds.length]!;
-    const used = resources.granted.filter(({ released }) => released === 0);
-    const one = used[which % Math.max(1, used.length)];
-    if (one === undefined) return;
-    resources.joining += 1;
-    this.losses += 1;
-    one.lost();
-  }
-
-  private get inUse(): readonly FakeAllocation[] {
-    return this.worlds.flatMap(({ resources }) => resources.granted.filter(({ released }) => released === 0));
-  }
-
-  /** What `ear` hears of `mouth`, followed through the resources on its way. */
-  private speech(mouth: WiredPhone, ear: WiredPhone): string {
-    let at: Place | undefined = mouth.voice;
-    if (at === undefined) return `nothing: ${mouth.name} is silent`;
-    for (let hops = 0; hops < 4 && at !== undefined; hops++) {
-      const { address, port }: Place = at;
-      if (port === ear.port) return ear.codecs.includes(mouth.voice!.codec) || hops > 0 ? 'speech' : 'noise';
-      const relay = this.inUse.find((one) => one.port === port && one.need.type !== 'moh');
-      if (relay === undefined) return `nothing: nobody is at ${address}:${port}`;
-      const [from, to]: readonly Side[] = address === '10.0.8.1' ? ['a', 'b'] : ['b', 'a'];
-      const spoken = said(relay, from);
-      const heard = said(relay, to);
-      if (!mayFlow(spoken, heard)) return `nothing: ${address}:${port} relays ${JSON.stringify({ spoken, heard })}`;
-      at = heard;
-    }
-    return 'nothing: it goes in a circle';
-  }
-
-  private music(ear: WiredPhone): string {
-    const { remote } = ear;
-    const server = this.inUse.find(({ port, need }) => need.type === 'moh' && port === remote?.port);
-    const told = readSdp(server?.answers.at(-1) ?? '');
-    return told?.port === ear.port && told.direction !== 'inactive'
-      ? 'music'
-      : `no music, but ${JSON.stringify(remote)}`;
+    if (lose(this.worlds[node % this.worlds.length]!, which)) this.losses += 1;
   }
 
   /** Every call is there; after many losses none may be, but that is known everywhere. */
@@ -229,34 +185,10 @@ class Exchange {
     ] as const) {
       if (ear.hold !== 'none') continue;
       const where = `${ear.name} (${ear.hold}) hears, when ${mouth.name} (${mouth.hold}): `;
-      if (mouth.hold === 'none') expect(where + this.speech(mouth, ear)).toBe(`${where}speech`);
+      if (mouth.hold === 'none') expect(where + speech(this.worlds, mouth, ear, 4)).toBe(`${where}speech`);
       // A hold during which servers die may be silent.
-      else if (this.losses === 0) expect(where + this.music(ear)).toBe(`${where}music`);
+      else if (this.losses === 0) expect(where + music(this.worlds, ear)).toBe(`${where}music`);
     }
-  }
-}
-
-function said({ described }: FakeAllocation, side: Side | undefined): RemoteAudio | undefined {
-  return side === undefined ? undefined : readSdp(described.get(side) ?? '');
-}
-
-function mayFlow(spoken: RemoteAudio | undefined, heard: RemoteAudio | undefined): boolean {
-  const sends = spoken?.direction === 'sendrecv' || spoken?.direction === 'sendonly';
-  const hears = heard?.direction === 'sendrecv' || heard?.direction === 'recvonly';
-  return sends && hears;
-}
-
-class WiredDevice extends FakeDevice {
-  constructor(
-    about: FakeDevice['profile'],
-    pid: Pid,
-    private readonly begin: (call: OutgoingCall) => Session,
-  ) {
-    super(about, pid);
-  }
-
-  override call(call: OutgoingCall): Session {
-    return this.begin(call);
   }
 }
 

@@ -1,4 +1,5 @@
-import { DtlsSession, speaksDtls, terminated } from '../../../src/call-control/session/dtls-session';
+import { speaksDtls, terminated } from '../../../src/call-control/session/dtls-device';
+import { DtlsSession } from '../../../src/call-control/session/dtls-session';
 import { SimulatedClock } from '../../../src/process/clock';
 import type { SessionSignal } from '../../../src/sip/user-agent';
 import { FakeResources, FakeSession, profile, sdp, settled } from './kit';

@@ -1,11 +1,10 @@
 import type { OutgoingCall } from '../../../src/device/device-process';
 import type { LegView } from '../../../src/call-control';
-import type { Side } from '../../../src/media-resource/ports';
 import { PidAllocator, type Pid } from '../../../src/process/pid';
 import type { Session } from '../../../src/sip/user-agent';
 import type { Codec } from '../../support/media-stream';
-import { readSdp, type RemoteAudio } from '../../support/party-sdp';
-import { type FakeAllocation, FakeDevice, headers, profile, settled, target, World } from './kit';
+import { FakeDevice, headers, profile, settled, target, World } from './kit';
+import { lose, music, speech, WiredDevice } from './model-sound';
 import { Wire, WireSession } from './wire';
 import { WiredPhone } from './wired-phone';
 
@@ -39,20 +38,6 @@ export interface Line {
 
 const NAMES = ['alice', 'bob', 'carol', 'dave', 'erin', 'frank'] as const;
 const MOST_LINES = 12;
-
-class WiredDevice extends FakeDevice {
-  constructor(
-    about: FakeDevice['profile'],
-    pid: Pid,
-    private readonly begin: (call: OutgoingCall) => Session,
-  ) {
-    super(about, pid);
-  }
-
-  override call(call: OutgoingCall): Session {
-    return this.begin(call);
-  }
-}
 
 export class OfficeModel {
   readonly wire = new Wire();
@@ -187,17 +172,7 @@ export class OfficeModel {
 
   /** A resource that is in use dies. */
   lose(node: number, which: number): void {
-    const { resources } = this.worlds[node % this.worlds.length]!;
-    const used = resources.granted.filter(({ released }) => released === 0);
-    const one = used[which % Math.max(1, used.length)];
-    if (one === undefined) return;
-    resources.joining += 1;
-    this.losses += 1;
-    one.lost();
-  }
-
-  private get inUse(): readonly FakeAllocation[] {
-    return this.worlds.flatMap(({ resources }) => resources.granted.filter(({ released }) => released === 0));
+    if (lose(this.worlds[node % this.worlds.length]!, which)) this.losses += 1;
   }
 
   private legs(world: World): readonly { readonly leg: LegView; readonly all: readonly LegView[] }[] {
@@ -244,37 +219,10 @@ export class OfficeModel {
       const away =
         mouth === undefined || mouth.over || mouth.transferring || mouth.hold !== 'none' || peer.phase === 'over';
       const where = `${ear.name} hears, when ${mouth?.name} (${away ? 'away' : 'there'}): `;
-      if (!away) expect(where + this.speech(mouth, ear)).toBe(`${where}speech`);
+      if (!away) expect(where + speech(this.worlds, mouth, ear, 6)).toBe(`${where}speech`);
       // A hold during which servers die may be silent.
-      else if (this.losses === 0) expect(where + this.music(ear)).toBe(`${where}music`);
+      else if (this.losses === 0) expect(where + music(this.worlds, ear)).toBe(`${where}music`);
     }
-  }
-
-  /** What `ear` hears of `mouth`, followed through the resources on its way. */
-  private speech(mouth: WiredPhone, ear: WiredPhone): string {
-    let at: { readonly address: string; readonly port: number } | undefined = mouth.voice;
-    if (at === undefined) return `nothing: ${mouth.name} is silent`;
-    for (let hops = 0; hops < 6 && at !== undefined; hops++) {
-      const { address, port }: { readonly address: string; readonly port: number } = at;
-      if (port === ear.port) return ear.codecs.includes(mouth.voice!.codec) || hops > 0 ? 'speech' : 'noise';
-      const relay = this.inUse.find((one) => one.port === port && one.need.type !== 'moh');
-      if (relay === undefined) return `nothing: nobody is at ${address}:${port}`;
-      const [from, to]: readonly Side[] = address === '10.0.8.1' ? ['a', 'b'] : ['b', 'a'];
-      const spoken = said(relay, from);
-      const heard = said(relay, to);
-      if (!mayFlow(spoken, heard)) return `nothing: ${address}:${port} relays ${JSON.stringify({ spoken, heard })}`;
-      at = heard;
-    }
-    return 'nothing: it goes in a circle';
-  }
-
-  private music(ear: WiredPhone): string {
-    const { remote } = ear;
-    const server = this.inUse.find(({ port, need }) => need.type === 'moh' && port === remote?.port);
-    const told = readSdp(server?.answers.at(-1) ?? '');
-    return told?.port === ear.port && told.direction !== 'inactive'
-      ? 'music'
-      : `no music, but ${JSON.stringify(remote)}`;
   }
 
   /** Everybody hangs up: nothing is left anywhere. */
@@ -301,14 +249,4 @@ function nodeProfile(node: number): ReturnType<typeof profile> {
 
 function profileOf({ name, equipment: { codecs, configured } }: Station): ReturnType<typeof profile> {
   return { ...profile(name), codecs: configured ? codecs : undefined };
-}
-
-function said({ described }: FakeAllocation, side: Side | undefined): RemoteAudio | undefined {
-  return side === undefined ? undefined : readSdp(described.get(side) ?? '');
-}
-
-function mayFlow(spoken: RemoteAudio | undefined, heard: RemoteAudio | undefined): boolean {
-  const sends = spoken?.direction === 'sendrecv' || spoken?.direction === 'sendonly';
-  const hears = heard?.direction === 'sendrecv' || heard?.direction === 'recvonly';
-  return sends && hears;
 }
