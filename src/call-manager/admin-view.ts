@@ -239,8 +239,8 @@ export class AdminView implements AdminSource {
 /** What only the node that controls a resource knows. */
 function detail(here: MediaResourceDescription | undefined): object {
   if (here === undefined) return {};
-  const { control, draining, leases } = here;
-  return { control, draining, leases };
+  const { control, draining, leases, answeredAt } = here;
+  return { control, draining, leases, answeredAt };
 }
 
 function replicationOf(peer: {

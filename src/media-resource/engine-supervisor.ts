@@ -4,7 +4,7 @@ import type { ResourceDeviceProcess } from './device-process';
 import type { MediaEngine, SessionList } from './ports';
 
 export const PING_MS = 1000;
-/** A ping that went unanswered is soon followed by the next: those who hear silence meanwhile wait for it. */
+/** A ping that went unanswered is soon followed by the next: those who hear silence, or are refused, meanwhile wait for it. */
 const NEXT_AFTER_MISS_MS = 500;
 export const MISSES_ALLOWED = 2;
 export const AUDIT_MS = 30_000;
@@ -32,6 +32,8 @@ export interface EngineSupervisorOptions {
  * holder is told by the device processes that go from the tables.
  */
 export class EngineSupervisor {
+  /** When the engine last answered a ping; undefined: never. */
+  answeredAt: number | undefined;
   private misses = 0;
   private up = false;
   /** What was said last of it in the log. */
@@ -69,6 +71,7 @@ export class EngineSupervisor {
     if (this.stopped) return;
     const alive = failure === undefined;
     this.misses = alive ? 0 : this.misses + 1;
+    if (alive) this.answeredAt = this.options.clock.now();
     if (alive || this.misses >= MISSES_ALLOWED) {
       this.say(failure);
       this.changeHealth(alive);
@@ -79,7 +82,7 @@ export class EngineSupervisor {
 
   private scheduleNextPing(): void {
     if (this.stopped) return;
-    const delay = this.misses > 0 && this.up ? NEXT_AFTER_MISS_MS : PING_MS;
+    const delay = this.misses > 0 ? NEXT_AFTER_MISS_MS : PING_MS;
     this.cancelPing = this.options.clock.setTimer(delay, () => void this.ping(), true);
   }
 

@@ -37,6 +37,8 @@ export interface MediaResourceDescription {
   readonly node: number;
   readonly pid: string;
   readonly up: boolean;
+  /** When its engine last said that it lives; undefined: never. */
+  readonly answeredAt: number | undefined;
   readonly draining: boolean;
   readonly capacity: number;
   readonly inUse: number;
@@ -126,12 +128,15 @@ export function createResourceProcesses(options: ResourceProcessesOptions): Reso
       return request === undefined ? { ok: false, reason: 'bad-request' } : process.handle(request);
     },
     describe: () =>
-      processes.map((process) => {
-        const { name, type, engine, site, capacity } = process.resource;
-        const control = controlOf(process.resource);
-        const { pid, up } = process;
-        return { name, type, engine, control, site, node: nodeId, pid, up, capacity, ...process.describe() };
-      }),
+      groups.flatMap(({ processes: served, supervisor: { answeredAt } }) =>
+        served.map((process) => {
+          const { name, type, engine, site, capacity } = process.resource;
+          const control = controlOf(process.resource);
+          const { pid, up } = process;
+          const common = { name, type, engine, control, site, node: nodeId, pid, up, answeredAt, capacity };
+          return { ...common, ...process.describe() };
+        }),
+      ),
     drain() {
       for (const process of processes) process.drain();
     },

@@ -42,7 +42,9 @@ interface Lease {
 
 interface Resource {
   readonly name: string;
+  readonly state: string;
   readonly inUse?: number;
+  readonly answeredAt?: number;
   readonly leases?: readonly Lease[];
 }
 
@@ -202,19 +204,21 @@ class Stage {
       await Promise.all(own.map((phone) => phone.register()));
       for (const { dn } of own) await this.cluster.everybodyKnows(dn);
     }
-    await this.resourcesAreUp();
+    await this.resourcesAreUp(Date.now());
   }
 
   private async resources(node: number): Promise<readonly Resource[]> {
     return (await this.cluster.node(node).api('/api/media-resources')) as Resource[];
   }
 
-  private async resourcesAreUp(): Promise<void> {
+  /** A node that has not asked an engine since it was started again may still take it for one that is well, and then for lost. */
+  private async resourcesAreUp(since: number): Promise<void> {
+    const answered = ({ inUse, answeredAt = 0 }: Resource): boolean => inUse === undefined || answeredAt > since;
     for (const { id } of this.cluster.nodes)
       await eventually(
         `node ${id} has all media resources`,
-        () => this.resources(id) as Promise<readonly (Resource & { state: string })[]>,
-        (rows) => rows.every(({ state }) => state === 'up'),
+        () => this.resources(id),
+        (rows) => rows.every((row) => row.state === 'up' && answered(row)),
       );
   }
 
