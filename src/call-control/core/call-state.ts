@@ -1,11 +1,12 @@
 import type { DeviceProfile } from '../../device/device-process';
-import type { FarHalf } from '../../device/node-context';
+import type { FarHalf, Why } from '../../device/node-context';
 import type { Party } from '../../device/party';
 import type { Target } from '../../digit-analysis/analysis';
 import type { CodecPolicy } from '../../media-control';
 import type { AllocationExplanation, Side } from '../../media-resource/ports';
 import type { Pid } from '../../process/pid';
 import type { AddressPair } from '../../sdp';
+import type { Replaces } from '../../sip/replaces';
 import type { Headers } from '../../sip/user-agent';
 import type { Exchange } from '../bridge/exchange-state';
 import { DIRECT, type MediaTried, type Path, type Question } from '../bridge/path';
@@ -80,6 +81,8 @@ export type Destination = Target & {
   /** The last offer with which the device began a call. */
   readonly ability?: string;
   readonly codecPolicy?: CodecPolicy;
+  /** It is to answer in the place of another dialog (RFC 3891), as it sees that; `why` is for a node. */
+  readonly inPlaceOf?: { readonly replaces: Replaces; readonly why: Why };
 };
 
 export interface Failure {

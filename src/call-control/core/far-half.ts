@@ -11,12 +11,16 @@ import type { CallEffect, CallSignal, Told } from './signals';
  */
 
 /** What goes with an INVITE to another node: which call it is of, and who waits for the answer. A waiter in a dialog is being transferred. */
-export function contextOf({ facts, legs }: CallState, waiter: LegId, half: FarHalf): NodeContext {
+export function contextOf(
+  { facts, legs }: CallState,
+  { waiter, destination: { inPlaceOf } }: Pick<Extract<CallEffect, { type: 'start-branch' }>, 'waiter' | 'destination'>,
+  half: FarHalf,
+): NodeContext {
   const { pid, call, passed, forwardedFrom } = facts;
   const node = parsePid(pid)?.node;
   return {
     call,
-    why: legs.get(waiter)?.phase === 'confirmed' ? 'transfer' : 'call',
+    why: inPlaceOf?.why ?? (legs.get(waiter)?.phase === 'confirmed' ? 'transfer' : 'call'),
     forwardedFrom,
     passed: node === undefined ? passed : [...passed, node],
     half,

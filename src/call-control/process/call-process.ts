@@ -294,7 +294,7 @@ export class CallProcess {
             ? {
                 context: contextOf(
                   this.state,
-                  waiter,
+                  effect,
                   this.words.halfOf(half ?? { version: 1, party: caller, resources: [] }),
                 ),
               }

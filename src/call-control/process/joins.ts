@@ -37,10 +37,15 @@ export class Joins {
   /** An INVITE that names a dialog takes its place, or is refused. */
   take(call: IncomingCall, replaces: Replaces): void {
     const found = this.dialogs.find(replaces);
-    const refused = this.refusal(found, call.from.name, replaces);
+    // A node speaks for who is behind it.
+    const device = call.context?.half.party.device ?? call.from.name;
+    const refused = this.refusal(found, device, replaces);
     if (found !== undefined && refused === undefined) return found.process.takeCall(call, found.leg);
     const { status, why } = refused ?? { status: 481, why: 'there is no such dialog' };
-    this.deps.log.info({ from: call.from.name, replaces: replaces.callId, status, why }, 'call: nothing is replaced');
+    this.deps.log.info(
+      { from: call.from.name, device, replaces: replaces.callId, status, why },
+      'call: nothing is replaced',
+    );
     call.session.reject(status);
   }
 

@@ -11,6 +11,7 @@ import { needAtSetup, withinPolicy } from '../bridge/path-need';
 import { movePath } from '../bridge/path';
 import { askPath, dropPath, requirePath } from '../bridge/path-resource';
 import { requestTimer } from '../dialog/session-timer';
+import { formatReplaces } from '../../sip/replaces';
 import type { Route } from '../core/signals';
 
 /** Who is rung, as the plan says, and what the waiter hears of it. */
@@ -129,6 +130,7 @@ export function invite(draft: Draft, leg: Leg, offer: string | undefined): void 
 export function sendInvite(draft: Draft, leg: Leg): void {
   const destination = destinationOf(draft, leg);
   if (destination === undefined) return;
+  const { inPlaceOf } = destination;
   draft.emit({
     type: 'start-branch',
     leg: leg.id,
@@ -136,7 +138,10 @@ export function sendInvite(draft: Draft, leg: Leg): void {
     destination,
     sdp: leg.localSdp,
     maxForwards: draft.ringing.maxForwards - 1,
-    headers: requestTimer(draft.state.facts.refreshSeconds, leg.minimumInterval),
+    headers: {
+      ...requestTimer(draft.state.facts.refreshSeconds, leg.minimumInterval),
+      ...(inPlaceOf === undefined ? {} : { Replaces: formatReplaces(inPlaceOf.replaces) }),
+    },
   });
 }
 
