@@ -12,7 +12,9 @@ import { callsOf } from './process/line-calls';
 import { CallProcess } from './process/call-process';
 import { type LookUp, Routing } from './process/routing';
 import { DialogIndex } from './process/dialog-index';
+import { FeatureCalls } from './process/feature-calls';
 import { Joins } from './process/joins';
+import { Pickups } from './process/pickups';
 import { type CallFacts, type CallState, type Destination, type CallNames, isNamed, namesOf } from './core/call-state';
 import { type CallDetail, type CallSummary, detailOf, summaryOf } from './record/call-view';
 import type { CallControlDependencies } from './dependencies';
@@ -39,6 +41,8 @@ export class CallControl {
   private readonly abilities = new Abilities();
   private readonly dialogs = new DialogIndex();
   private readonly joins: Joins;
+  private readonly pickups: Pickups;
+  private readonly features: FeatureCalls;
   private draining = false;
   private over = false;
   /** Nodes that are gone: what is done for their calls. */
@@ -46,6 +50,18 @@ export class CallControl {
 
   constructor(private readonly deps: CallControlDependencies) {
     this.joins = new Joins(deps, this.dialogs);
+    this.pickups = new Pickups(
+      deps,
+      this.dialogs,
+      () => this.processes.values(),
+      (call, route) => this.beginTo(call, () => route),
+    );
+    this.features = new FeatureCalls(deps.featureCodes, {
+      pickup: (call, number) => void this.pickups.take(call, number),
+      groupPickup: (call) => void this.pickups.take(call, undefined),
+      park: noSlots,
+      retrieve: noSlots,
+    });
   }
 
   /** A call that a device process has authenticated and normalised. Never throws; a refusal is sent on its session. */
@@ -53,7 +69,7 @@ export class CallControl {
     const call = callOf(received);
     if (this.isRefused(call)) return;
     // A call that goes nowhere needs no media termination point.
-    if (!speaksDtls(call.from, call.sdp) || this.routeOf(call).type === 'refused') return this.begin(call, call.sdp);
+    if (!speaksDtls(call.from, call.sdp) || this.leadsNowhere(call)) return this.begin(call, call.sdp);
     const names = this.nameOf(call);
     terminatedCall(this.deps, call, names).then(
       (seen) => {
@@ -83,7 +99,13 @@ export class CallControl {
   private begin(call: IncomingCall, spoken: string | undefined, names?: CallNames): void {
     if (call.pid !== undefined && spoken !== undefined) this.abilities.note(call.pid, spoken, call.sdp);
     if (call.replaces !== undefined) return this.joins.take(call, call.replaces);
-    const lookUp: LookUp = (asked) => (asked === undefined ? this.routeOf(call) : this.routeTo(asked));
+    const feature = this.features.asked(call);
+    if (feature !== undefined) return this.features.perform(call, feature);
+    this.beginTo(call, () => this.routeOf(call), names);
+  }
+
+  private beginTo(call: IncomingCall, route: () => Route, names?: CallNames): void {
+    const lookUp: LookUp = (asked) => (asked === undefined ? route() : this.routeTo(asked));
     const admits = (asking: CallState, number: string): boolean => this.admits(asking, number);
     const joins = { index: this.dialogs, rules: this.joins };
     const routing = new Routing(this.deps, this.abilities, lookUp, call.target);
@@ -99,6 +121,16 @@ export class CallControl {
     this.processes.set(process.pid, process);
     this.deps.hooks?.started?.();
     process.begin();
+  }
+
+  private leadsNowhere(call: IncomingCall): boolean {
+    if (call.replaces !== undefined || this.features.asked(call) !== undefined) return false;
+    return this.routeOf(call).type === 'refused';
+  }
+
+  /** What the call control of another node asks; undefined: it cannot be understood. */
+  answer(question: unknown): unknown {
+    return this.pickups.answer(question);
   }
 
   calls(): readonly CallSummary[] {
@@ -307,4 +339,8 @@ function destinationOf(device: DeviceProcess, digits: string): Destination {
 /** Whether the call has that name, or that call process has a part of it. */
 function hasPart({ facts, legs }: CallState, id: string): boolean {
   return isNamed(facts, id) || [...legs.values()].some(({ far }) => far?.process.pid === id);
+}
+
+function noSlots({ session }: IncomingCall): void {
+  session.reject(404, { reason: 'No Park Slots' });
 }

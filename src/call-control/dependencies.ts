@@ -1,3 +1,4 @@
+import type { FeatureCodes } from '../config/feature-codes';
 import type { Headers } from '../sip/user-agent';
 import type { DeviceProfile, DeviceRouter } from '../device/device-process';
 import type { Party } from '../device/party';
@@ -29,12 +30,24 @@ export interface CallHooks {
   refused?(status: number): void;
 }
 
+/** Questions to the call control of other nodes. */
+export interface OtherNodes {
+  /** Those that live, by their numbers. */
+  live(): readonly number[];
+  /** Undefined: no answer in time. Never rejects. */
+  ask(node: number, question: unknown, deadlineMs: number): Promise<unknown>;
+}
+
 /** What call control asks of the rest of the node. */
 export interface CallControlDependencies {
   readonly digitAnalysis: DigitAnalysis;
   readonly router: DeviceRouter;
   /** Left out: no line has limits, and no device has a part in the calls of another. */
   readonly lines?: Lines;
+  /** What can be dialled to have something done; left out: nothing. */
+  readonly featureCodes?: FeatureCodes;
+  /** The call control of the other nodes; left out: there are none. */
+  readonly otherNodes?: OtherNodes;
   readonly resources: MediaResourceManager;
   readonly clock: Clock;
   readonly pids: PidAllocator;

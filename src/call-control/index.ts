@@ -5,7 +5,7 @@ export { Moderation, type CommandOutcome, type ModerationFailure, type ShowOutco
 export type { ModeratorCommand } from './conference/state';
 export { CallControl } from './call-control';
 export { isNamed } from './core/call-state';
-export type { CallControlDependencies, CallHooks, CallLog } from './dependencies';
+export type { CallControlDependencies, CallHooks, CallLog, OtherNodes } from './dependencies';
 export type { CallDetailRecord } from './record/call-detail-record';
 export { LineView } from './record/line-view';
 export type { CallDetail, CallSummary, LegView } from './record/call-view';

@@ -1,3 +1,4 @@
+import type { OtherNodes } from '../call-control';
 import type { Bus } from '../cluster/bus';
 import type { Cluster } from '../cluster/cluster';
 import { MemoryBus, MemoryExchange } from '../cluster/memory/memory-bus';
@@ -5,6 +6,7 @@ import { RedisBus } from '../cluster/redis/redis-bus';
 import type { TandemConfig } from '../config/types';
 import { RegistrationInformationTable } from '../digit-analysis/table';
 import type { Clock } from '../process/clock';
+import { formatPid } from '../process/pid';
 import type { CompositeSet } from '../registration/composite-set';
 import type { Logger } from '../telemetry/logger';
 
@@ -48,4 +50,20 @@ export function entryOf(
 ): { readonly sipAddress: string; readonly boot: number; readonly live: boolean } | undefined {
   const peer = cluster.peer(node);
   return peer === undefined ? undefined : { sipAddress: peer.address, boot: peer.boot, live: peer.live };
+}
+
+/** The first process of its kind stands for the call control of a node. */
+const CALL_CONTROL = 1;
+
+/** The call control of the other nodes of the configuration. */
+export function callControlOf(cluster: Cluster, others: readonly number[]): OtherNodes {
+  return {
+    live: () => others.filter((node) => entryOf(cluster, node)?.live === true),
+    ask: async (node, question, deadlineMs) => {
+      const entry = entryOf(cluster, node);
+      if (entry === undefined) return undefined;
+      const pid = formatPid({ node, type: 'cp', instance: CALL_CONTROL });
+      return cluster.messenger.request({ pid, boot: entry.boot }, question, deadlineMs);
+    },
+  };
 }

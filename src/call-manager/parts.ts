@@ -29,7 +29,7 @@ import { type AdminView, RecentCalls } from './admin-view';
 import { createConferences } from './conferences';
 import { gatewayLocator } from './gateway-locator';
 import { LineWatch } from './line-watch';
-import { createTable, entryOf } from './makers';
+import { callControlOf, createTable, entryOf } from './makers';
 import { countCalls, watchGauges } from './measurements';
 import { startMediaResources } from './media-resources';
 import type { Problems } from './problems';
@@ -184,6 +184,8 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     },
     router: devices.router,
     lines,
+    featureCodes: config.featureCodes,
+    otherNodes: callControlOf(cluster, others),
     resources: manager,
     clock,
     pids,
@@ -201,7 +203,14 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
   });
   cluster.messenger.onRequest((pid, target, body) => {
     const process = { pid, boot: target };
-    return parsePid(pid)?.type === 'cf' ? moderation.handle(process, body) : resources.handle(process, body);
+    switch (parsePid(pid)?.type) {
+      case 'cf':
+        return moderation.handle(process, body);
+      case 'cp':
+        return Promise.resolve(target === boot ? calls.answer(body) : undefined);
+      default:
+        return resources.handle(process, body);
+    }
   });
   devices.start(listen());
   conferences.start();

@@ -2,6 +2,8 @@ import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { sitesOf } from './codec-policies';
 import { checkCrossReferences, type CheckedSections } from './cross-references';
+import { checkFeatureCodes } from './feature-code-checks';
+import { type FeatureCodes, featureCodesOf } from './feature-codes';
 import { checkFiles } from './files';
 import type { ConfigProblem } from './problem';
 import { checkReachability } from './reachability';
@@ -101,6 +103,9 @@ function check(source: Source, raw: unknown, folder: string, files: WhoseFiles |
   if (Array.isArray(raw.nodes) && raw.nodes.length === 0) source.problem(['nodes'], 'must hold at least one node');
   checkCrossReferences(source, raw, sections);
   if (registrar !== undefined) checkRegistrar(source, registrar);
+  const named = checkValue(source, schemas.featureCodesSchema, raw.featureCodes ?? {}, ['featureCodes']);
+  const featureCodes = featureCodesOf(named ?? {});
+  if (named !== undefined) checkFeatureCodes(source, raw, sections, featureCodes);
   checkRedis(source, cluster?.redis);
   if (files !== undefined) {
     checkReachability(source, sections, limits, cluster === undefined || cluster.redis !== undefined);
@@ -114,7 +119,7 @@ function check(source: Source, raw: unknown, folder: string, files: WhoseFiles |
     limits === undefined
   )
     return undefined;
-  return build({ cluster, registrar, tls, sourceLimits: limits }, sections, folder);
+  return build({ cluster, registrar, tls, sourceLimits: limits, featureCodes }, sections, folder);
 }
 
 function checkSites(source: Source, raw: unknown): CheckedSections['sites'] {
@@ -145,6 +150,7 @@ interface Tables {
   readonly registrar: TandemConfig['registrar'];
   readonly tls: TlsFiles | undefined;
   readonly sourceLimits: TandemConfig['sourceLimits'];
+  readonly featureCodes: FeatureCodes;
 }
 
 type TlsFiles = z.infer<typeof schemas.tlsSchema>;
@@ -157,7 +163,7 @@ function tlsConfig(files: TlsFiles | undefined, folder: string): TlsConfig | und
 
 /** Names every optional key, so that a frozen entry always has the same keys. */
 function build(
-  { cluster, registrar, tls, sourceLimits }: Tables,
+  { cluster, registrar, tls, sourceLimits, featureCodes }: Tables,
   sections: CheckedSections,
   folder: string,
 ): TandemConfig {
@@ -165,6 +171,7 @@ function build(
     cluster: { ...cluster, redis: redisConfig(cluster.redis, folder), adminToken: cluster.adminToken },
     registrar,
     sourceLimits,
+    featureCodes,
     nodes: sections.nodes.map(({ value }) => ({
       ...value,
       admin: value.admin,

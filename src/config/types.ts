@@ -1,3 +1,5 @@
+import type { FeatureCodes } from './feature-codes';
+
 /** The configuration of the whole cluster, checked and with its defaults filled in. Frozen. */
 export interface TandemConfig {
   readonly cluster: ClusterConfig;
@@ -16,6 +18,7 @@ export interface TandemConfig {
   readonly mediaResourceGroupLists: readonly MediaResourceGroupListConfig[];
   readonly musicSources: readonly MusicSourceConfig[];
   readonly conferences: readonly ConferenceConfig[];
+  readonly featureCodes: FeatureCodes;
   readonly codecPolicies: readonly CodecPolicyConfig[];
 }
 

@@ -40,6 +40,12 @@ export class Lines {
     return this.lines.get(number);
   }
 
+  /** The pickup groups that a device has a line in. */
+  groupsOf(device: string): readonly string[] {
+    const groups = (this.numbersOf.get(device) ?? []).flatMap((number) => this.of(number)?.pickupGroup ?? []);
+    return [...new Set(groups)];
+  }
+
   /**
    * Whether a device may take the place of another one in a call of this line: any device of the line may; while it only rings, those of its
    * pickup group may too. Who was given a number at run time shares no line.

@@ -1,4 +1,4 @@
-import { type Replaces, replacesDialog } from '../../sip/replaces';
+import { type DialogTags, type Replaces, replacesDialog } from '../../sip/replaces';
 import type { Session } from '../../sip/user-agent';
 import type { LegId } from '../core/leg';
 import type { CallProcess } from './call-process';
@@ -30,6 +30,13 @@ export class DialogIndex {
   find(replaces: Replaces): Place | undefined {
     for (const [session, place] of this.places.get(replaces.callId) ?? [])
       if (session.dialog !== undefined && replacesDialog(replaces, session.dialog)) return place;
+    return undefined;
+  }
+
+  /** How the dialog of a leg is named, as its device sees us; undefined: it has none yet. */
+  dialogOf({ process, leg }: Place): DialogTags | undefined {
+    for (const [session, place] of this.places.get(process.leg(leg)?.callId ?? '') ?? [])
+      if (place.process === process && place.leg === leg) return session.dialog;
     return undefined;
   }
 

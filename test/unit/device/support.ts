@@ -1,3 +1,4 @@
+import { featureCodesOf } from '../../../src/config/feature-codes';
 import type { GatewayConfig, TandemConfig } from '../../../src/config/types';
 import { type DigestClient, FIRST_ATTEMPT } from '../../../src/sip/digest-client';
 import { Devices } from '../../../src/device/devices';
@@ -145,6 +146,7 @@ export function config(changed: Partial<TandemConfig> = {}): TandemConfig {
     sites: { dallas: { mediaResourceGroupList: 'dallas', codecs: ['PCMU'], musicSource: undefined, nodes: [] } },
     devices: [alice, bob],
     autoRegistration: undefined,
+    featureCodes: featureCodesOf({}),
     gateways: [GATEWAY],
     routes: [],
     mediaResources: [],
