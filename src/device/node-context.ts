@@ -1,4 +1,5 @@
 import { isPid, parsePid, type Pid } from '../process/pid';
+import { formatReplaces, parseReplaces, type Replaces } from '../sip/replaces';
 import { type Judgement, JUDGEMENTS } from './device-process';
 import type { Party, ProcessId } from './party';
 
@@ -42,10 +43,20 @@ export interface NodeContext {
   readonly half: FarHalf;
 }
 
+/** Where a call leads by a shorter way: the node that says it has nobody in the call. */
+export interface Shorter {
+  /** The call process to which its other leg leads. */
+  readonly process: ProcessId;
+  /** The dialog that it has there, as that process sees it. */
+  readonly replaces: Replaces;
+}
+
 /** What goes with the answers to it, and in the dialog when something has changed. */
 export interface NodeWord {
   /** Undefined: there is nobody yet, or nobody any more. */
   readonly half?: FarHalf;
+  /** In the dialog: the sender wants to be left out. */
+  readonly shorter?: Shorter;
   /** With a refusal: it is about who was called, and no failure of the node. */
   readonly judged?: Judgement;
   /** With a refusal: what was tried in vain to join the ends; a text of call control. */
@@ -57,6 +68,8 @@ const MAX_LENGTH = 20_000;
 /** Of a name or number, as it is written; the rest is cut off, since nobody would read it. */
 const MAX_TEXT = 192;
 const MAX_TRIED = 12_000;
+/** Of a dialog's name, which cannot be cut. */
+const MAX_DIALOG = 4000;
 /** The last so many are told. */
 const MAX_FORWARDED = 10;
 const MAX_PASSED = 16;
@@ -133,8 +146,10 @@ export function formatContext({ call, why, forwardedFrom, passed, half }: NodeCo
   ]);
 }
 
-export function formatWord({ half, judged, tried }: NodeWord): string {
+export function formatWord({ half, shorter, judged, tried }: NodeWord): string {
   return format([
+    ['shorter', shorter && formatProcessId(shorter.process)],
+    ['dialog', shorter && word(formatReplaces(shorter.replaces), MAX_DIALOG)],
     ['judged', judged],
     ['tried', tried === undefined ? undefined : word(tried, MAX_TRIED)],
     ...(half === undefined ? [] : partyFields(half)),
@@ -163,7 +178,9 @@ export function parseWord(text: string): NodeWord | Unreadable {
   return reading(text, (fields) => {
     const judged = fields.may('judged', (value) => JUDGEMENTS.find((known) => known === value));
     const tried = fields.may('tried', (value) => readText(value, MAX_TRIED));
+    const shorter = fields.may('shorter', readCallProcess);
     return {
+      ...(shorter === undefined ? {} : { shorter: { process: shorter, replaces: fields.must('dialog', readDialog) } }),
       ...(judged === undefined ? {} : { judged }),
       ...(tried === undefined ? {} : { tried }),
       ...(fields.has('process') ? { half: readHalf(fields) } : {}),
@@ -200,6 +217,10 @@ function readText(value: string, most = MAX_TEXT): string | undefined {
   if (value.length > most) return undefined;
   const text = decodeURIComponent(value);
   return /[\p{Cc}\p{Cs}]/u.test(text) ? undefined : text;
+}
+
+function readDialog(value: string): Replaces | undefined {
+  return parseReplaces(readText(value, MAX_DIALOG) ?? '');
 }
 
 function readVersion(value: string): number | undefined {

@@ -32,6 +32,7 @@ import { receiveRequest, requestAnswered } from '../dialog/requests';
 import type { CallSignal } from '../core/signals';
 import { endTransfer, followTransfer, joinAnswered, receiveRefer, transferorLeft } from '../features/transfer';
 import { take } from '../join/replace';
+import { shortenDue } from '../join/shorten';
 import { fromLeaving, isLeaving, lastWordMissing } from '../join/leaving';
 import { isAboutRinging, ringingSignal } from '../ringing/ringing';
 
@@ -172,6 +173,7 @@ function legEnded(
 function timerFired(draft: Draft, timer: string): void {
   const { bridge } = draft;
   const [kind, id = ''] = timer.split(':');
+  if (kind === 'shorten') return shortenDue(draft);
   if (bridge !== undefined) {
     if (kind === 'reconnect') bridge.reconnectionPaused = false;
     if (id === bridge.id && kind === 'lease') leaseDue(draft, bridge);

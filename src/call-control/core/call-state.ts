@@ -13,6 +13,7 @@ import { DIRECT, type MediaTried, type Path, type Question } from '../bridge/pat
 import type { PlanState } from '../ringing/advance';
 import type { RingId } from '../ringing/plan';
 import type { Transfer } from '../features/transfer-state';
+import type { Shortening } from '../join/shorten';
 import { type Leg, type LegId, newLeg } from './leg';
 
 /**
@@ -187,6 +188,8 @@ export interface CallState {
   ringing: Ringing | undefined;
   /** Changed by `moveTransfer` alone. */
   readonly transfer: Transfer | undefined;
+  /** Undefined: this node has somebody in the call, or it is too early to say. */
+  shortening: Shortening | undefined;
   matched: string | undefined;
   /** Where the call was to go, for the explanation of the route. */
   routes: readonly (readonly Destination[])[];
@@ -272,6 +275,7 @@ export function initialState(
       firstTrial: 0,
     }),
     transfer: undefined,
+    shortening: undefined,
     matched: undefined,
     routes: [],
     trials: [],

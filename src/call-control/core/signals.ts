@@ -1,6 +1,6 @@
 import type { DeviceProfile, Judgement } from '../../device/device-process';
-import type { FarHalf } from '../../device/node-context';
-import type { Party } from '../../device/party';
+import type { FarHalf, Shorter } from '../../device/node-context';
+import type { Party, ProcessId } from '../../device/party';
 import type { CodecPolicy, JoiningType } from '../../media-control';
 import type { AllocationExplanation, OfferRequest, ResourceReply, Side } from '../../media-resource/ports';
 import type { Pid } from '../../process/pid';
@@ -36,6 +36,8 @@ export type TimerName =
   | `retry:${LegId}`
   /** The session must be refreshed by us. */
   | `refresh:${LegId}`
+  /** Nobody has been behind us for a while. */
+  | 'shorten'
   /** Whoever leaves has not answered our last word. */
   | `leave:${LegId}`
   /** Music that nobody had is asked for again. */
@@ -86,6 +88,8 @@ export type CallSignal =
       readonly judged?: Judgement;
       /** What a node tells of its half of the call. */
       readonly half?: FarHalf;
+      /** A node wants to be left out. */
+      readonly shorter?: Shorter;
     }
   /** The INVITE of a leg is on its way. */
   | {
@@ -254,7 +258,14 @@ export type CallEffect =
   /** A node said that an entry is not its own (claim R13). */
   | { readonly type: 'refute-entry'; readonly node: number; readonly pid: Pid | undefined; readonly boot: number }
   /** What digit analysis has for the number when `by` dials it for `waiter`; the answer is `routed`. */
-  | { readonly type: 'look-up'; readonly number: string; readonly by: LegId; readonly waiter: LegId }
+  | {
+      readonly type: 'look-up';
+      readonly number: string;
+      readonly by: LegId;
+      readonly waiter: LegId;
+      /** Where it leads is known. */
+      readonly to?: Destination;
+    }
   /** The leg is none of this call any more: it goes to the call that was found for it. */
   | { readonly type: 'give'; readonly leg: Leg }
   /** Another call of the device on `by` is to take this leg in its place; the answer is `join-answered`. */
@@ -264,7 +275,11 @@ export type CallEffect =
       readonly by: LegId;
       readonly digits: string;
       readonly replaces: Replaces;
+      /** `by` leads to a node which that dialog is with, too. */
+      readonly shortens?: true;
     }
+  /** Tells a node where the other leg leads, so that this one can be left out. */
+  | { readonly type: 'ask-shorter'; readonly leg: LegId; readonly other: LegId; readonly process: ProcessId }
   | { readonly type: 'finish'; readonly record: CallDetailRecord };
 
 /** What the outer world lends to a transition, so that it stays a function of its arguments. */

@@ -6,6 +6,7 @@ import { tellDevices } from '../dialog/connected-line';
 import { established } from '../bridge/established';
 import { setup } from '../ringing/setup';
 import { endLeg } from '../join/leaving';
+import { considerShortening, takeShorter } from '../join/shorten';
 import { formatReason } from '../../sip/reason';
 import type { CallEffect, CallSignal, Moment } from './signals';
 
@@ -20,17 +21,27 @@ export function transition(state: CallState, signal: CallSignal, moment: Moment)
   if (signal.type === 'explained') noteServing(draft, signal);
   if (!isWordAlone(draft, signal)) goOn(draft, signal);
   tellDevices(draft);
+  considerShortening(draft);
   tellNodes(draft);
   return { state: draft.state, effects: draft.effects };
 }
 
 /** What a node tells of its half is taken. True: that is all; its request is answered. */
 function isWordAlone(draft: Draft, signal: CallSignal): boolean {
-  if (signal.type !== 'session' || signal.half === undefined || draft.state.kind === 'ended') return false;
+  if (signal.type !== 'session' || draft.state.kind === 'ended') return false;
+  if (signal.half === undefined) return isShorter(draft, signal);
   hearHalf(draft, signal.leg, signal.half);
   if (signal.signal.type !== 'requested') return false;
   draft.emit({ type: 'respond', leg: signal.leg, id: signal.signal.id, status: 200 });
   if (isRing(draft.state)) endCall(draft, { by: 'system', status: 482, reason: 'Nobody is left in the call' });
+  return true;
+}
+
+/** A node wants to be left out. */
+function isShorter(draft: Draft, { leg: id, signal, shorter }: Extract<CallSignal, { type: 'session' }>): boolean {
+  const leg = draft.leg(id);
+  if (shorter === undefined || signal.type !== 'requested' || leg === undefined) return false;
+  takeShorter(draft, leg, signal.id, shorter);
   return true;
 }
 

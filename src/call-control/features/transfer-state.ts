@@ -14,6 +14,8 @@ export interface Transfer {
     | 'recalling';
   /** Of the subscription that REFER has made; undefined: it is not to be told. */
   readonly subscription: { readonly id: string | undefined } | undefined;
+  /** A node that is in the middle asks to be left out: nobody hears of it. */
+  readonly shortens?: true;
   /** Statuses that the transferor was told. */
   readonly told: readonly number[];
 }

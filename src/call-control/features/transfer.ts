@@ -20,6 +20,9 @@ type Requested = Extract<SessionSignal, { type: 'requested' }>;
 /** In the BYE for who has transferred its call. */
 const TRANSFERRED = formatReason(200, 'Transferred');
 
+/** For a node that nobody is behind any more. */
+const SHORTENED = formatReason(200, 'Shortened');
+
 /** REFER in the dialog of a leg. `refer`: what its Refer-To says. */
 export function receiveRefer(draft: Draft, leg: Leg, request: Requested, refer: Refer | undefined): void {
   const refuse = (status: number, reason?: string): void =>
@@ -106,13 +109,13 @@ export function followTransfer(draft: Draft): void {
 }
 
 /** Somebody else has taken the transferor's seat. */
-export function succeeded(draft: Draft, { by }: Transfer): void {
+export function succeeded(draft: Draft, { by, shortens }: Transfer): void {
   const leg = draft.leg(by);
   const lastWord = notify(draft, 200);
   moveTransfer(draft.state, undefined);
   if (leg === undefined) return;
   if (leg.phase === 'over') forget(draft, leg);
-  else leave(draft, leg, TRANSFERRED, lastWord);
+  else leave(draft, leg, shortens === true ? SHORTENED : TRANSFERRED, lastWord);
 }
 
 /** Nobody has. A transferor that is still there has its call again; one that has left is called back, once. */
@@ -128,6 +131,8 @@ export function failed(draft: Draft, transfer: Transfer, failure: Failure): void
     leg.aside = undefined;
     return moveTransfer(state, undefined);
   }
+  if (transfer.shortens === true)
+    return endCall(draft, { by: 'callee', status: 200, reason: 'The other end has left' });
   if (transfer.step === 'recalling' || leg === undefined || waiter === undefined) {
     const reason = `Transfer failed: ${failure.status}${failure.reason === undefined ? '' : ` ${failure.reason}`}`;
     return endCall(draft, { by: 'callee', status: failure.status, reason });
@@ -138,8 +143,11 @@ export function failed(draft: Draft, transfer: Transfer, failure: Failure): void
 
 /** True: the leg was a transferor, and its call goes on without it. */
 export function transferorLeft(draft: Draft, leg: Leg): boolean {
-  if (draft.state.transfer?.by !== leg.id) return false;
+  const { transfer } = draft.state;
+  if (transfer?.by !== leg.id) return false;
   keepSeat(draft, leg);
+  // The two go on to talk meanwhile.
+  if (transfer.shortens === true) leg.holds = false;
   return true;
 }
 

@@ -218,7 +218,8 @@ export class CallProcess {
       case 'start-branch':
         return this.startBranch(effect);
       case 'tell-half':
-        return this.words.tell(effect);
+      case 'ask-shorter':
+        return this.words.perform(effect);
       case 'progress':
       case 'answer':
         return command(this.sessions.get(effect.leg), effect, {
@@ -271,8 +272,8 @@ export class CallProcess {
     };
     // Whatever has led here: what came in through a gateway does not go out through one.
     if (caller.outside === true && device.profile.kind === 'gateway') {
-      const between = { from: from.name, to: device.profile.name };
-      this.deps.log.warn({ ...namesOf(this.state.facts), ...between }, 'call: from gateway to gateway');
+      const about = { ...namesOf(this.state.facts), from: from.name, to: device.profile.name };
+      this.deps.log.warn(about, 'call: from gateway to gateway');
       return this.mailbox.post({ type: 'branch-unreachable', leg });
     }
     const { secure } = this.call;
@@ -302,10 +303,10 @@ export class CallProcess {
         }),
       );
     const { pid } = device;
+    const profile = this.routing.profileOf(device, destination);
     const names = namesOf(this.state.facts);
     const dtls = this.routing.speaksDtls(device) ? createDtlsSession(this.deps, device.profile, names) : undefined;
     const session = dtls ?? call(sdp);
-    const profile = this.routing.profileOf(device, destination);
     this.adoptSession(leg, session);
     const started = (): void =>
       this.mailbox.post({ type: 'branch-started', leg, profile, pid, callId: session.callId });

@@ -1,7 +1,7 @@
 import type { IncomingCall } from '../../device/device-process';
 import type { Replaces } from '../../sip/replaces';
 import type { CallControlDependencies } from '../dependencies';
-import type { Leg } from '../core/leg';
+import type { Leg, LegId } from '../core/leg';
 import type { CallEffect } from '../core/signals';
 import { isReplaceable } from '../join/replace';
 import type { CallProcess } from './call-process';
@@ -21,15 +21,30 @@ export class Joins {
   ) {}
 
   /** The other end of a transferor's call goes to the transferor's other call, if it is one. Gives the status for the transferor. */
-  join(from: CallProcess, { by, leg, replaces }: Extract<CallEffect, { type: 'join-dialog' }>): number {
+  join(from: CallProcess, { by, leg, replaces, shortens }: Extract<CallEffect, { type: 'join-dialog' }>): number {
     const transferor = from.leg(by);
     const found = this.dialogs.find(replaces);
+    if (shortens === true) return this.shorten(from, leg, { between: transferor, found });
     // Its other ends would be left to talk to each other with nobody there.
     if (found !== undefined && found.process.snapshot.facts.call === from.snapshot.facts.call)
       return this.refuse(transferor, { status: 400, why: 'it is in the same call' });
     const refused = this.refusal(found, transferor?.party.device, undefined);
     if (found === undefined || transferor === undefined || refused !== undefined)
       return this.refuse(transferor, refused ?? { status: 481, why: 'there is no such dialog' });
+    from.giveTo(leg, found);
+    return 200;
+  }
+
+  /** Two calls of this node that go by way of the same other node become one. */
+  private shorten(
+    from: CallProcess,
+    leg: LegId,
+    { between, found }: { readonly between: Leg | undefined; readonly found: Place | undefined },
+  ): number {
+    const there = found?.process.leg(found.leg);
+    const sameNode = there?.profile.kind === 'node' && there.profile.node === between?.profile.node;
+    if (found === undefined || found.process === from || !sameNode) return 481;
+    if (!isReplaceable(found.process.snapshot, there)) return 603;
     from.giveTo(leg, found);
     return 200;
   }

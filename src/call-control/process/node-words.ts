@@ -11,12 +11,13 @@ import type { CallControlDependencies } from '../dependencies';
 const HALF_TYPE = 'application/x-tandem-half';
 /** Ids of these requests. */
 const TELLING = 'half-';
+const SHORTER = 'shorter-';
 
 /** The answers of a node that may carry the signed header: it has not the process, or nothing for the number. */
 const NOT_MINE: readonly number[] = [410, 404, 480];
 
 /** What a node may say, sealed, with an answer or in a request of its own. */
-type Heard = Pick<Extract<CallSignal, { type: 'session' }>, 'notMine' | 'tried' | 'judged' | 'half'>;
+type Heard = Pick<Extract<CallSignal, { type: 'session' }>, 'notMine' | 'tried' | 'judged' | 'half' | 'shorter'>;
 
 /** What the call process has of a leg. */
 export interface LegPlaces {
@@ -32,6 +33,9 @@ interface Dialog {
 
 /** What is said between this call and those of other nodes, sealed for the dialog of each. */
 export class NodeWords {
+  /** So often a node was asked to leave us out. */
+  private asked = 0;
+
   constructor(
     private readonly deps: Pick<CallControlDependencies, 'router' | 'log' | 'boot'>,
     private readonly places: LegPlaces,
@@ -45,13 +49,13 @@ export class NodeWords {
     const dialog = this.dialogOf(leg);
     switch (signal.type) {
       case 'request-answered':
-        if (!signal.id.startsWith(TELLING)) return {};
-        this.told(dialog, signal.status);
-        return undefined;
+        if (signal.id.startsWith(TELLING)) this.told(dialog, signal.status);
+        return isOurs(signal.id) ? undefined : {};
       case 'requested': {
         if (!isWord(signal)) return {};
-        const half = dialog && this.open(dialog, signal.body.trim()).half;
+        const { half, shorter } = (dialog && this.open(dialog, signal.body.trim())) ?? {};
         if (half !== undefined) return { half };
+        if (shorter !== undefined) return { shorter };
         const device = this.places.state().legs.get(leg)?.device;
         this.deps.log.warn({ ...this.names, leg, device }, 'call: word of a node refused');
         this.places.session(leg)?.respond(signal.id, 403, { reason: 'Not A Node' });
@@ -76,13 +80,31 @@ export class NodeWords {
     return { [WORD_HEADER]: this.deps.router.seal(dialog.node, dialog.session.callId, word) };
   }
 
+  perform(effect: Extract<CallEffect, { type: 'tell-half' | 'ask-shorter' }>): void {
+    if (effect.type === 'tell-half') this.tell(effect);
+    else this.askShorter(effect);
+  }
+
   /** In the dialog: what has changed. */
-  tell({ leg, half }: Extract<CallEffect, { type: 'tell-half' }>): void {
+  private tell({ leg, half }: Extract<CallEffect, { type: 'tell-half' }>): void {
     const dialog = this.dialogOf(leg);
     if (dialog === undefined) return;
     const { session, node } = dialog;
     const body = this.deps.router.seal(node, session.callId, { half: this.halfOf(half) });
     session.request(`${TELLING}${leg}-${half.version}`, { method: 'INFO', body, contentType: HALF_TYPE });
+  }
+
+  /** In the dialog: whom to call in our place. What is answered is no matter of ours: if it is done, this leg ends. */
+  private askShorter({ leg, other, process }: Extract<CallEffect, { type: 'ask-shorter' }>): void {
+    const dialog = this.dialogOf(leg);
+    const there = this.places.session(other)?.dialog;
+    if (dialog === undefined || there === undefined) return;
+    const { session, node } = dialog;
+    const { callId, localTag: fromTag, remoteTag: toTag } = there;
+    const shorter = { process, replaces: { callId, toTag, fromTag, earlyOnly: false } };
+    this.asked += 1;
+    const body = this.deps.router.seal(node, session.callId, { shorter });
+    session.request(`${SHORTER}${leg}-${this.asked}`, { method: 'INFO', body, contentType: HALF_TYPE });
   }
 
   halfOf(told: Told): FarHalf {
@@ -125,6 +147,10 @@ export class NodeWords {
     if (status < 300 || status === 481) return;
     this.deps.log.warn({ ...this.names, node: dialog?.node, status }, 'call: a node was not told of a change');
   }
+}
+
+function isOurs(id: string): boolean {
+  return id.startsWith(TELLING) || id.startsWith(SHORTER);
 }
 
 function isWord({ method, contentType }: Extract<SessionSignal, { type: 'requested' }>): boolean {

@@ -26,8 +26,10 @@ export class Routing {
   }
 
   /** Of a number that a device of the call asks for. */
-  lookUp({ number, by, waiter }: Extract<CallEffect, { type: 'look-up' }>, state: CallState): Route {
+  lookUp({ number, by, waiter, to }: Extract<CallEffect, { type: 'look-up' }>, state: CallState): Route {
     const { caller, facts, legs } = state;
+    if (to !== undefined)
+      return this.described({ type: 'targets', branches: [[to]], matched: state.matched }, legs.get(waiter));
     if (by === caller && waiter === caller && number === facts.dialled) return this.begin(state);
     const [dialling, waiting] = [legs.get(by), legs.get(waiter)];
     const outside = dialling?.party.outside === true || waiting?.party.outside === true;

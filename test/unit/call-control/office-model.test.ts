@@ -68,6 +68,7 @@ async function act(office: OfficeModel, what: Step): Promise<void> {
     case 'rest':
       await office.rest();
       office.expectLegs();
+      office.expectShort();
       return office.expectSound();
     case 'slow':
       for (const { resources } of office.worlds) resources.slow = true;
@@ -123,6 +124,7 @@ test('whatever two to six phones do, and however messages cross, at rest everybo
         for (const ringing of office.ringing) office.pickUp(ringing);
         await office.rest();
         office.expectLegs();
+        office.expectShort();
         office.expectSound();
         await office.close();
       },

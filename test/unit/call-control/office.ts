@@ -1,6 +1,7 @@
 import type { OutgoingCall } from '../../../src/device/device-process';
 import type { LegView } from '../../../src/call-control';
 import { PidAllocator, type Pid } from '../../../src/process/pid';
+import { parseReplaces } from '../../../src/sip/replaces';
 import type { Session } from '../../../src/sip/user-agent';
 import type { Codec } from '../../support/media-stream';
 import { FakeDevice, headers, profile, settled, target, World } from './kit';
@@ -59,6 +60,14 @@ export class OfficeModel {
       return { name: NAMES[at]!, number: `${at + 1}000`, pid, equipment: { ...one, node } };
     });
     for (const station of this.stations) this.install(station);
+    this.worlds.forEach((home, node) => {
+      for (const [at, world] of this.worlds.entries())
+        if (world !== home) {
+          const across = (call: OutgoingCall): Session => this.across(at, home, undefined, call);
+          const pid: Pid = `${node + 1}.cp.0`;
+          world.devices.set(`node-${node + 1}`, new WiredDevice(nodeProfile(node + 1), pid, across));
+        }
+    });
   }
 
   private install(station: Station): void {
@@ -89,14 +98,17 @@ export class OfficeModel {
   }
 
   /** A call goes to another node. */
-  private across(from: number, to: World, device: FakeDevice, call: OutgoingCall): Session {
+  private across(from: number, to: World, device: FakeDevice | undefined, call: OutgoingCall): Session {
     const [near, far] = this.pair(call.sdp === undefined);
     const { caller, digits, sdp, maxForwards, context } = call;
+    const replaces = parseReplaces(call.headers?.['Replaces'] ?? '');
+    if (replaces !== undefined) this.wire.note(`${near.callId} replaces ${replaces.callId}`);
     near.send(() =>
       to.control.incoming({
         ...{ session: far, from: nodeProfile(from + 1), caller, maxForwards },
         ...{ header: headers(call.headers), dialled: digits, sdp, target: device, pid: undefined },
         ...(context === undefined ? {} : { context }),
+        ...(replaces === undefined ? {} : { replaces }),
       }),
     );
     return near;
@@ -207,6 +219,16 @@ export class OfficeModel {
     );
     const answered = this.up.filter(({ phone }) => phone.talking);
     expect(known.sort()).toEqual(answered.map(({ callId }) => callId).sort());
+  }
+
+  /** Nobody but the nodes of phones has a part of a call in which nobody holds and nobody is being transferred. */
+  expectShort(): void {
+    const idle = this.lines.every(({ phone }) => phone.over || (phone.hold === 'none' && !phone.transferring));
+    if (!idle || this.ringing.length > 0) return;
+    const middles = this.worlds.flatMap((world) =>
+      world.control.calls().filter(({ id }) => world.control.call(id)?.legs.every(({ kind }) => kind === 'node')),
+    );
+    expect(middles).toEqual([]);
   }
 
   /** Everybody hears who is at the other end, or music from who holds. */

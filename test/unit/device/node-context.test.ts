@@ -57,8 +57,17 @@ function contextWith(word: fc.Arbitrary<string>): fc.Arbitrary<NodeContext> {
   });
 }
 
+const token = fc.stringMatching(/^[A-Za-z0-9._~-]{1,40}$/);
+const shorter = fc.record({
+  process: processId,
+  replaces: fc.record({
+    callId: fc.stringMatching(/^[A-Za-z0-9@%+"'()-]{1,60}$/),
+    ...{ toTag: token, fromTag: token, earlyOnly: fc.boolean() },
+  }),
+});
+
 function wordWith(word: fc.Arbitrary<string>): fc.Arbitrary<NodeWord> {
-  const fields = { half: halfOf(word), judged: fc.constantFrom(...JUDGEMENTS), tried: word };
+  const fields = { half: halfOf(word), shorter, judged: fc.constantFrom(...JUDGEMENTS), tried: word };
   return fc.record(fields, { requiredKeys: [] });
 }
 
