@@ -179,7 +179,8 @@ export class OfficeModel {
       this.wait(500);
       if (turn > 20 && this.up.every(({ phone }) => phone.idle)) break;
     }
-    await this.calm();
+    // What a timer has begun at the very end comes to its end, too.
+    for (let turn = 0; turn < 8; turn += 1) await this.calm();
   }
 
   /** A resource that is in use dies. */
