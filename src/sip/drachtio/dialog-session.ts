@@ -115,8 +115,8 @@ export abstract class DialogSession implements Session {
           this.signal({ type: 'reinvite-rejected', id, status: 488, reason: body.why, header: noHeaders });
           return;
         }
-        // Only an offer waits for what we say to it.
-        if (offered || body.type === 'none') this.guard('ACK', () => ack());
+        // Only an offer waits for what we say to it, and nothing is said once the session is over.
+        if (offered || body.type === 'none' || this.over) this.guard('ACK', () => ack());
         else this.ackReinvite = ack;
         this.signal({ type: 'reinvite-answered', id, sdp: descriptionIn(body), header: headerReader(response) });
       },
@@ -171,9 +171,17 @@ export abstract class DialogSession implements Session {
     if (dialogId === undefined) {
       if (this.abandon(options?.reason)) return;
     } else {
+      this.acknowledgeReinvite();
       this.sendBye(dialogId, options?.reason);
     }
     this.finish();
+  }
+
+  /** A peer whose offer was never answered gets its ACK all the same, before a BYE of ours: else it repeats its 200 (RFC 3261 section 13.2.2.4). */
+  private acknowledgeReinvite(): void {
+    const ack = this.ackReinvite;
+    this.ackReinvite = undefined;
+    if (ack !== undefined) this.guard('ACK', () => ack());
   }
 
   /** A request of the peer in this dialog. */
