@@ -139,7 +139,7 @@ describe('an SRTP phone that takes new keys', () => {
   it('claims M1, M4: hears the music when an RTP phone holds it, and that phone again afterwards', async () => {
     const leo = await cluster.linphone('leo', 2, { srtp: true });
     const alice = await cluster.party('alice');
-    await leo.call(`sip:${people.alice.dn}@${domain}`);
+    await leo.dial(`sip:${people.alice.dn}@${domain}`);
     await leo.established();
     const both = (): Promise<unknown> => Promise.all([leo.hearsTones(alice.tone), alice.hears(people.leo.tone)]);
     await both();

@@ -67,15 +67,15 @@ describe('a holder that goes on sending while it holds', () => {
     const leo = await cluster.linphone('leo');
     await alice.dial(people.leo.dn);
     await leo.incoming();
-    await leo.answer();
+    await leo.accept();
     await alice.established();
     await Promise.all([alice.hearsTones(people.leo.tone), leo.hearsTones(people.alice.tone)]);
-    await leo.pause();
+    await leo.hold();
     await alice.hearsTones(...musicTones);
     await alice.doesNotHear([people.leo.tone], 2);
     await leo.resume();
     await Promise.all([alice.hearsTones(people.leo.tone), leo.hearsTones(people.alice.tone)]);
-    await leo.terminate();
+    await leo.hangup();
     await alice.closed();
   });
 });
@@ -90,7 +90,7 @@ describe('linphone as the held party', () => {
   it('claim M5: hears the music while bob holds it, and bob again after', async () => {
     const leo = await cluster.linphone('leo', 1);
     const bob = await cluster.phone('bob');
-    await leo.call(people.bob.dn);
+    await leo.dial(people.bob.dn);
     await bob.incoming();
     await bob.accept();
     await bob.established();
@@ -99,7 +99,7 @@ describe('linphone as the held party', () => {
     await leo.hearsTones(...musicTones);
     await bob.resume();
     await Promise.all([bob.hearsTones(people.leo.tone), leo.hearsTones(people.bob.tone)]);
-    await leo.terminate();
+    await leo.hangup();
     await bob.closed();
     await cluster.nothingIsLeft();
   });

@@ -4,10 +4,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { BaresipControl, type BaresipEvent } from './baresip-control';
 import { eventually } from './eventually';
 import { phoneShim } from './phone-shim';
+import { type DialogName, tagOf } from './party-messages';
 import { freeAddress, freePort } from './ports';
 import { LaunchedProcess } from './processes';
 import type { Scope } from './scope';
-import { describeSound, hearsTones, isSilent, readWav, share, type Sound } from './sound';
+import { describeSound, hearsTones, isSilent, mustNotHear, readWav, type Sound } from './sound';
 
 export interface BaresipOptions {
   readonly name: string;
@@ -189,6 +190,25 @@ export class Phone {
     await this.reInvite('reinvite');
   }
 
+  /** REFER in its current call: a number, or a URI without angle brackets as this phone writes it. */
+  async transfer(target: string): Promise<void> {
+    await this.control.command('transfer', target);
+  }
+
+  /** Makes the call with this Call-ID the current one. */
+  async choose(callId: string): Promise<void> {
+    await this.control.command('callfind', callId);
+  }
+
+  /** The dialog of its call that was established last, as this end names it: from the ACK, whichever end has sent it. */
+  dialog(): DialogName {
+    const callId = this.control.events.findLast(({ type }) => type === 'CALL_ESTABLISHED')?.id ?? '';
+    const ack = this.trace().findLast(({ text }) => text.startsWith('ACK ') && text.includes(`\nCall-ID: ${callId}\n`));
+    const tag = (name: string): string => tagOf(new RegExp(`^${name}: (.*)$`, 'm').exec(ack?.text ?? '')?.[1] ?? '');
+    const sent = ack?.way.includes(` ${this.place.address}:${this.place.sipPort} -> `) === true;
+    return { callId, localTag: tag(sent ? 'From' : 'To'), remoteTag: tag(sent ? 'To' : 'From') };
+  }
+
   /** RFC 4733 digits. */
   async dtmf(digits: string): Promise<void> {
     await this.control.command('sndcode', digits);
@@ -243,9 +263,7 @@ export class Phone {
 
   /** Fails when any of the tones is heard in the next seconds. */
   async doesNotHear(tones: readonly number[], seconds = 1): Promise<void> {
-    const sound = await this.hear(seconds);
-    const heard = tones.filter((hz) => !isSilent(sound) && share(sound, hz) > 0.02);
-    if (heard.length > 0) throw new Error(`${this.name} must not hear: ${describeSound(sound, heard)}`);
+    mustNotHear(this.name, await this.hear(seconds), tones);
   }
 
   /** The SIP messages that it has sent and received, in order. */

@@ -6,7 +6,7 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { eventually } from './eventually';
 import { findCommand } from './processes';
 import type { Scope } from './scope';
-import { describeSound, hearsTones, isSilent, share, type Sound } from './sound';
+import { describeSound, hearsTones, mustNotHear, type Sound } from './sound';
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html',
@@ -158,6 +158,21 @@ export class BrowserPhone {
     await this.ask('resume');
   }
 
+  /** Blind transfer of its current call; resolves when the REFER has been accepted. */
+  async transfer(number: string): Promise<void> {
+    await this.ask('transfer', `sip:${number}@${this.options.domain}`);
+  }
+
+  /** Attended transfer: the other ends of its first and its last call are connected. */
+  async connect(): Promise<void> {
+    await this.ask('connect');
+  }
+
+  /** It was told how its transfer stands, by the first line of a NOTIFY. */
+  async notified(line: string): Promise<void> {
+    await this.event(`Notified ${line}`);
+  }
+
   /** Ends, rejects or cancels; without a call nothing happens. */
   async hangup(): Promise<void> {
     await this.ask('hangup');
@@ -195,9 +210,7 @@ export class BrowserPhone {
 
   /** Fails when any of the tones is in what it hears. */
   async doesNotHear(tones: readonly number[]): Promise<void> {
-    const sound = await this.hear();
-    const heard = tones.filter((hz) => !isSilent(sound) && share(sound, hz) > 0.02);
-    if (heard.length > 0) throw new Error(`the browser must not hear: ${describeSound(sound, heard)}`);
+    mustNotHear(`${this.options.username}'s browser`, await this.hear(), tones);
   }
 
   /** What it heard last, a third of a second of it. */

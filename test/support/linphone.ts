@@ -6,7 +6,7 @@ import { phoneShim } from './phone-shim';
 import { freeAddress, freePort } from './ports';
 import { LaunchedProcess } from './processes';
 import type { Scope } from './scope';
-import { describeSound, encodeWav, hearsTones, isSilent, makeTones, readWav, type Sound } from './sound';
+import { describeSound, encodeWav, hearsTones, isSilent, makeTones, mustNotHear, readWav, type Sound } from './sound';
 
 export interface LinphoneOptions {
   readonly name: string;
@@ -92,6 +92,9 @@ function configuration(options: LinphoneOptions, address: string, sipPort: numbe
 
 /** A linphonec driven by lines: the second independent stack, and a holder that goes on sending while it holds. */
 export class LinphonePhone {
+  /** Where the tests look from. Every call of the phone moves it. */
+  private mark = 0;
+
   private constructor(
     readonly options: LinphoneOptions,
     readonly uri: string,
@@ -145,35 +148,54 @@ export class LinphonePhone {
     return this.process.output().slice(before);
   }
 
-  async call(target: string): Promise<void> {
+  /** A call that it has is to be held before. */
+  async dial(target: string): Promise<void> {
+    this.now();
     await this.command(`call ${target}`);
   }
 
-  async answer(): Promise<void> {
+  async accept(): Promise<void> {
     await this.command('answer');
   }
 
   /** Holds; it sends `a=sendonly` and goes on sending its tone. */
-  async pause(): Promise<void> {
+  async hold(): Promise<void> {
     await this.command('pause');
   }
 
-  async resume(): Promise<void> {
-    await this.command('resume');
+  /** `call`: its number of it; left out: the one that is held. */
+  async resume(call?: number): Promise<void> {
+    await this.command(call === undefined ? 'resume' : `resume ${call}`);
   }
 
-  async terminate(): Promise<void> {
+  /** Blind: of its only call. */
+  async transfer(target: string): Promise<void> {
+    await this.command(`transfer ${target}`);
+  }
+
+  /** Its number of the call that has begun last. */
+  get lastCall(): number {
+    return Number([...this.process.output().matchAll(/assigned id (\d+)/g)].at(-1)?.[1] ?? 0);
+  }
+
+  /** Attended: the other end of one of its calls gets that of another one. */
+  async connect(call: number, other: number): Promise<void> {
+    await this.command(`transfer ${call} --to-call ${other}`);
+  }
+
+  async hangup(): Promise<void> {
     await this.command('terminate all');
   }
 
-  /** Waits until it has printed something. */
+  /** From here on only what it prints later counts. */
+  now(): void {
+    this.mark = this.process.output().length;
+  }
+
+  /** Waits until it has printed something since the mark. */
   async prints(pattern: RegExp, cap = 30_000): Promise<void> {
-    await eventually(
-      `${this.options.name} prints ${String(pattern)}`,
-      () => this.process.output().slice(-2000),
-      () => pattern.test(this.process.output()),
-      { cap },
-    );
+    const printed = (): string => this.process.output().slice(this.mark);
+    await eventually(`${this.options.name} prints ${String(pattern)}`, printed, (text) => pattern.test(text), { cap });
   }
 
   async incoming(): Promise<void> {
@@ -220,6 +242,15 @@ export class LinphonePhone {
       () => isSilent(heard),
       { every: 0 },
     );
+  }
+
+  /** Fails when any of the tones is heard in the next seconds. */
+  async doesNotHear(tones: readonly number[], seconds = 1): Promise<void> {
+    mustNotHear(this.options.name, await this.hear(seconds), tones);
+  }
+
+  async stop(): Promise<void> {
+    await this.process.stop();
   }
 
   /** Its own log of SIP messages. */

@@ -99,6 +99,12 @@ export function readWav(path: string, from = 0, fallbackRate = 8000): Sound {
   return { rate: header.rate, samples };
 }
 
+/** Fails when any of the tones is in the sound that `who` hears. */
+export function mustNotHear(who: string, sound: Sound, tones: readonly number[]): void {
+  const heard = tones.filter((hz) => !isSilent(sound) && share(sound, hz) > 0.02);
+  if (heard.length > 0) throw new Error(`${who} must not hear: ${describeSound(sound, heard)}`);
+}
+
 /** Makes the sum of tones. */
 export function makeTones(tones: readonly number[], seconds: number, rate = 8000, level = 0.4): Sound {
   const samples = new Float64Array(Math.round(seconds * rate));

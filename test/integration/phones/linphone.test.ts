@@ -13,15 +13,15 @@ describe('the linphone launcher', () => {
     const ann = await Phone.start(scope, { name: 'ann', tone: 440 });
     await ann.dial(leo.uri);
     await leo.incoming();
-    await leo.answer();
+    await leo.accept();
     await ann.established();
     await Promise.all([ann.hearsTones(660), leo.hearsTones(440)]);
-    await leo.pause();
+    await leo.hold();
     await leo.hearsNothing();
     await ann.hearsTones(660);
     await leo.resume();
     await leo.hearsTones(440);
-    await leo.terminate();
+    await leo.hangup();
     await ann.closed();
   });
 });

@@ -10,6 +10,8 @@ const EAR_SIZE = 16384;
 
 let agent;
 let registerer;
+/** The calls that are not over; the last one is the current one. */
+const sessions = [];
 let session;
 let ear;
 const events = [];
@@ -44,6 +46,7 @@ async function listen() {
 
 function take(newSession) {
   session = newSession;
+  sessions.push(newSession);
   session.delegate = {
     onSessionDescriptionHandler(handler) {
       handler.peerConnection.addEventListener('track', ({ track }) => {
@@ -51,7 +54,27 @@ function take(newSession) {
       });
     },
   };
-  session.stateChange.addListener((state) => events.push(state));
+  newSession.stateChange.addListener((state) => {
+    events.push(state);
+    if (state !== SessionState.Terminated) return;
+    sessions.splice(sessions.indexOf(newSession), 1);
+    session = sessions.at(-1) ?? newSession;
+  });
+}
+
+/** Resolves when the REFER has been accepted; each NOTIFY is an event. */
+function refer(referred, target) {
+  return new Promise((resolve, reject) => {
+    const requestDelegate = {
+      onAccept: () => resolve(),
+      onReject: ({ message }) => reject(new Error(`refused: ${message.statusCode}`)),
+    };
+    const onNotify = (notification) => {
+      events.push(`Notified ${notification.request.body.trim()}`);
+      void notification.accept();
+    };
+    referred.refer(target, { onNotify, requestDelegate }).catch(reject);
+  });
 }
 
 /** Resolves when the re-INVITE has been accepted. */
@@ -112,6 +135,9 @@ window.telephone = {
   accept: () => session.accept({ sessionDescriptionHandlerOptions: MEDIA }).then(() => undefined),
   hold: () => reinvite(true),
   resume: () => reinvite(false),
+  transfer: (target) => refer(session, UserAgent.makeURI(target)),
+  /** The other end of its first call gets that of its last one. */
+  connect: () => refer(sessions[0], sessions.at(-1)),
   /** Ends, rejects or cancels; without a call nothing. */
   async hangup() {
     if (session?.state === SessionState.Established) await session.bye();
