@@ -5,9 +5,11 @@ import { admit, mayCall } from '../line/lines';
 import { parsePid } from '../process/pid';
 import { isSdp } from '../sdp';
 import { formatReasons } from '../sip/reason';
+import type { Replaces } from '../sip/replaces';
 import type { Headers } from '../sip/user-agent';
 import type { CallDetailRecord } from './record/call-detail-record';
 import { Abilities } from './process/abilities';
+import { isBeingSetUpFor, isInConferenceAt } from './process/calls-with-nodes';
 import { callsOf } from './process/line-calls';
 import { CallProcess } from './process/call-process';
 import { type LookUp, Routing } from './process/routing';
@@ -15,6 +17,7 @@ import { DialogIndex } from './process/dialog-index';
 import { FeatureCalls } from './process/feature-calls';
 import { Joins } from './process/joins';
 import { Pickups } from './process/pickups';
+import { Survivals } from './survival/survivals';
 import { type CallFacts, type CallState, type Destination, type CallNames, isNamed, namesOf } from './core/call-state';
 import { type CallDetail, type CallSummary, detailOf, summaryOf } from './record/call-view';
 import type { CallControlDependencies } from './dependencies';
@@ -43,6 +46,7 @@ export class CallControl {
   private readonly joins: Joins;
   private readonly pickups: Pickups;
   private readonly features: FeatureCalls;
+  private readonly survivals: Survivals;
   private draining = false;
   private over = false;
   /** Nodes that are gone: what is done for their calls. */
@@ -62,6 +66,7 @@ export class CallControl {
       park: noSlots,
       retrieve: noSlots,
     });
+    this.survivals = new Survivals(deps);
   }
 
   /** A call that a device process has authenticated and normalised. Never throws; a refusal is sent on its session. */
@@ -98,7 +103,7 @@ export class CallControl {
   /** `spoken`: the offer as the device made it. */
   private begin(call: IncomingCall, spoken: string | undefined, names?: CallNames): void {
     if (call.pid !== undefined && spoken !== undefined) this.abilities.note(call.pid, spoken, call.sdp);
-    if (call.replaces !== undefined) return this.joins.take(call, call.replaces);
+    if (call.replaces !== undefined && !isForPhone(call)) return this.joins.take(call, call.replaces);
     const feature = this.features.asked(call);
     if (feature !== undefined) return this.features.perform(call, feature);
     this.beginTo(call, () => this.routeOf(call), names);
@@ -117,6 +122,7 @@ export class CallControl {
       joins,
       admits,
       (record) => this.finished(record),
+      this.survivals,
     );
     this.processes.set(process.pid, process);
     this.deps.hooks?.started?.();
@@ -165,10 +171,12 @@ export class CallControl {
     for (const process of [...this.processes.values()]) process.end(reason);
   }
 
-  /** The node is there (again). */
-  nodeBack(node: number): void {
-    this.gone.get(node)?.();
+  /** The node is there (again), in this incarnation. */
+  nodeBack(node: number, boot: number): void {
+    const wasGone = this.gone.get(node);
     this.gone.delete(node);
+    wasGone?.();
+    if (wasGone !== undefined) for (const process of [...this.processes.values()]) process.nodeBack(node, boot);
   }
 
   /**
@@ -177,8 +185,9 @@ export class CallControl {
    */
   nodeGone(node: number): void {
     for (const process of [...this.processes.values()]) {
-      if (process.isInConferenceAt(node)) process.end('The node of the conference is gone');
-      else if (process.isBeingSetUpFor(node)) process.end('The node of the caller is gone');
+      if (isInConferenceAt(process.snapshot, node)) process.end('The node of the conference is gone');
+      else if (isBeingSetUpFor(process.snapshot, node)) process.end('The node of the caller is gone');
+      else process.nodeGone(node);
     }
     if (this.gone.has(node)) return;
     const ask = (): void => {
@@ -194,7 +203,7 @@ export class CallControl {
    */
   nodeRestarted(node: number): void {
     for (const process of [...this.processes.values()]) {
-      if (process.isBeingSetUpFor(node)) process.end('The node of the caller was started again');
+      if (isBeingSetUpFor(process.snapshot, node)) process.end('The node of the caller was started again');
       else process.probe(node, 'The other node was started again', true);
     }
   }
@@ -262,6 +271,7 @@ export class CallControl {
       maxForwards: call.maxForwards,
       startedAt: this.deps.clock.now(),
       mediaAddress: this.deps.mediaAddress,
+      ...(this.deps.surviveMs === undefined ? {} : { surviveMs: this.deps.surviveMs }),
       refreshSeconds,
       timerHeaders: answerTimer(call.header, refreshSeconds),
     };
@@ -287,7 +297,8 @@ export class CallControl {
 
   private analyse(call: IncomingCall): Route {
     if (call.target !== undefined) {
-      const branches = [[destinationOf(call.target, call.dialled)]];
+      const inPlaceOf = isForPhone(call) ? { inPlaceOf: { replaces: call.replaces, why: 'survive' } as const } : {};
+      const branches = [[{ ...destinationOf(call.target, call.dialled), ...inPlaceOf }]];
       return this.timed({ type: 'targets', branches, matched: call.dialled });
     }
     const options = {
@@ -321,6 +332,11 @@ export class CallControl {
     this.deps.hooks?.ended?.(record);
     this.deps.onRecord?.(record);
   }
+}
+
+/** A node asks a phone of ours to go on with a call that its call manager has lost: the dialog is one of that phone, and none of ours. */
+function isForPhone(call: IncomingCall): call is IncomingCall & { readonly replaces: Replaces } {
+  return call.replaces !== undefined && call.context?.why === 'survive' && call.target !== undefined;
 }
 
 function destinationOf(device: DeviceProcess, digits: string): Destination {

@@ -10,6 +10,7 @@ import type { Clock } from '../process/clock';
 import type { Pid, PidAllocator } from '../process/pid';
 import type { AddressPair } from '../sdp';
 import type { CallState } from './core/call-state';
+import type { DeviceLocations } from './survival/waiting-phones';
 import type { CallDetailRecord } from './record/call-detail-record';
 
 /** The part of a logger that this room uses. */
@@ -70,6 +71,10 @@ export interface CallControlDependencies {
   readonly connectedAs?: (party: Party, towards: DeviceProfile, as: 'calling' | 'called') => Headers;
   /** Whether a host, or the context of a `tel` number, is a name of this exchange; left out: every one. */
   readonly isOurs?: (host: string, context: string | undefined) => boolean;
+  /** Where devices are registered; left out: no call survives its call manager. */
+  readonly locations?: DeviceLocations;
+  /** For how long the phone of a lost call manager is waited for, in ms; 0, or left out: not at all. */
+  readonly surviveMs?: number;
   /** Session-Expires that we ask for; 1800 when left out. */
   readonly refreshSeconds?: number;
   /** In [0, 1); Math.random when left out. */

@@ -263,7 +263,7 @@ export class CallManagerNode {
       const before = this.boots.get(other);
       this.boots.set(other, peer.boot);
       if (before !== undefined && before !== peer.boot) parts?.calls.nodeRestarted(other);
-      if (peer.live) parts?.calls.nodeBack(other);
+      if (peer.live) parts?.calls.nodeBack(other, peer.boot);
       else parts?.calls.nodeGone(other);
     }
   }

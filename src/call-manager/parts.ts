@@ -195,6 +195,8 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     onRecord: recentCalls.add,
     mediaAddress: addressPair([host, ...listen().map(({ address }) => address)]),
     onStaleEntry: (other) => cluster.refute(other),
+    locations: deviceManager,
+    surviveMs: config.cluster.surviveSeconds * 1000,
     isOurs: (name, context) => (name === '' || devices.domain.hasHost(name)) && devices.domain.hasContext(context),
     connectedAs: (party, { kind }, as) =>
       kind === 'station' || kind === 'gateway' ? connectedHeaders(party, devices.domain.name, kind, as) : {},

@@ -177,6 +177,7 @@ export const clusterSchema = z.strictObject({
   adminToken: text.min(16, 'must be at least 16 characters').optional(),
   webSocketOrigins: z.array(webOrigin).max(1000, 'must be at most 1000 origins').optional(),
   signalling: z.enum(['direct', 'tunnelled'], 'must be direct or tunnelled').default('direct'),
+  surviveSeconds: whole(0, 86_400).default(300),
 });
 
 export const registrarSchema = z.strictObject({
@@ -243,6 +244,7 @@ export const deviceSchema = z.strictObject({
     .optional(),
   acceptListFromDevice: z.boolean('must be true or false').default(false),
   musicSource: text.optional(),
+  survive: z.boolean('must be true or false').optional(),
 });
 
 /** The most calls that a limit of a line may name. */

@@ -37,6 +37,8 @@ export interface ClusterConfig {
   readonly webSocketOrigins?: readonly string[];
   /** Claim R14: calls to other nodes name the device process there, or only the number. */
   readonly signalling: 'direct' | 'tunnelled';
+  /** For how long a call waits for the phone whose call manager has died; 0: not at all. */
+  readonly surviveSeconds: number;
 }
 
 /** Either `url` or `sentinel` is there. */
@@ -170,6 +172,8 @@ export interface DeviceConfig {
   readonly acceptListFromDevice: boolean;
   /** Music that parties held by this device hear. */
   readonly musicSource: string | undefined;
+  /** Its calls go on when their call manager dies; undefined: when it says that it knows Replaces (RFC 3891). */
+  readonly survive?: boolean | undefined;
 }
 
 /** What a line has of its own, whatever its devices. */

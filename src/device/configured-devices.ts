@@ -100,8 +100,12 @@ export class ConfiguredDevices {
   }
 
   stationProfile(device: DeviceConfig): DeviceProfile {
-    const { mtpRequired, displayName } = device;
-    return { ...this.profile('station', device), mtpRequired, ...(displayName === undefined ? {} : { displayName }) };
+    const { mtpRequired, displayName, survive } = device;
+    return {
+      ...{ ...this.profile('station', device), mtpRequired },
+      ...(displayName === undefined ? {} : { displayName }),
+      ...(survive === undefined ? {} : { survive }),
+    };
   }
 
   gatewayProfile(gateway: GatewayConfig): DeviceProfile {

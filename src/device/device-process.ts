@@ -33,6 +33,8 @@ export interface DeviceProfile {
   readonly presumedFamily?: 4 | 6;
   /** The media resource group list that came with its REGISTER (claim M14). */
   readonly listFromDevice?: string;
+  /** Whether its calls go on when their call manager dies, by configuration; undefined: when it says that it knows Replaces. */
+  readonly survive?: boolean;
   /** Only of a node: its number. */
   readonly node?: number;
 }

@@ -4,7 +4,7 @@ import { type Judgement, JUDGEMENTS } from './device-process';
 import type { Party, ProcessId } from './party';
 
 /** Why an INVITE goes to another node. */
-export const WHYS = ['call', 'transfer', 'shorten', 'pickup', 'retrieve', 'forward'] as const;
+export const WHYS = ['call', 'transfer', 'shorten', 'pickup', 'retrieve', 'forward', 'survive'] as const;
 export type Why = (typeof WHYS)[number];
 
 /** A media resource that serves a call. */
@@ -29,6 +29,11 @@ export interface FarHalf {
   readonly hops?: number;
   /** The media resources that serve the call there. */
   readonly resources: readonly ServingResource[];
+  /**
+   * The dialog of that node with the phone behind it, as the phone names it: by this the phone can be asked to go on at another node. Left out:
+   * it does not know how (RFC 3891), or is not to be asked.
+   */
+  readonly dialog?: Replaces;
 }
 
 /** What goes with the INVITE of a node to another one. */
@@ -111,7 +116,7 @@ function format(fields: Fields): string {
   return fields.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`])).join(';');
 }
 
-function partyFields({ party, process, version, hops, resources }: FarHalf): Fields {
+function partyFields({ party, process, version, hops, resources, dialog }: FarHalf): Fields {
   const { number, displayName, outside, privacy, device, site, userClass, node } = party;
   const own = party.process === undefined || formatProcessId(party.process) === formatProcessId(process);
   return [
@@ -128,6 +133,7 @@ function partyFields({ party, process, version, hops, resources }: FarHalf): Fie
     ['node', node === undefined ? undefined : String(node)],
     ['at', own ? undefined : formatProcessId(party.process)],
     ['resources', listOf(resources.slice(0, MAX_RESOURCES).map(formatResource))],
+    ['phone', dialog && word(formatReplaces(dialog), MAX_DIALOG)],
   ];
 }
 
@@ -209,8 +215,13 @@ function readHalf(fields: FieldReader): FarHalf {
     ...(node === undefined ? {} : { node }),
     process: fields.may('at', readCallProcess) ?? process,
   };
-  const far = hops === undefined ? {} : { hops };
-  return { version, process, party, ...far, resources: fields.list('resources', MAX_RESOURCES, readResource) };
+  const dialog = fields.may('phone', readDialog);
+  return {
+    ...{ version, process, party },
+    ...(hops === undefined ? {} : { hops }),
+    resources: fields.list('resources', MAX_RESOURCES, readResource),
+    ...(dialog === undefined ? {} : { dialog }),
+  };
 }
 
 function readText(value: string, most = MAX_TEXT): string | undefined {

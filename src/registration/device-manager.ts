@@ -29,6 +29,13 @@ export class DeviceManager {
     });
   }
 
+  /** `listener` hears of each registration of each device, refreshes too. */
+  onRegistered(listener: (device: string) => void): void {
+    this.composite.onChange(({ type, record }) => {
+      if (type === 'put') listener(record.device);
+    });
+  }
+
   /** Every process of the device, newest registration first (R12). */
   find(device: string): readonly DeviceLocation[] {
     return this.composite

@@ -48,6 +48,9 @@ export function addParty(file: ClusterFile, dn: string, node: number, codecs?: r
 /** A phone in this process with several calls, whose sound is RTP of tones: cheap enough for hundreds. */
 export class MediaParty implements SocketUser, CallOwner {
   policy: Policy = { type: 'answer', afterMs: 0 };
+  /** Called with the time of each packet of RTP that it gets, in whichever call. */
+  onSound: ((at: number) => void) | undefined;
+  private nodePort: number;
   /** All that are not over. */
   private readonly calls = new Map<string, PartyCall>();
   /** Call-IDs of calls that have just come. */
@@ -58,6 +61,7 @@ export class MediaParty implements SocketUser, CallOwner {
   private challenge: { readonly text: string; count: number } | undefined;
 
   constructor(readonly options: MediaPartyOptions) {
+    this.nodePort = options.nodePort;
     options.socket.add(this);
   }
 
@@ -96,6 +100,13 @@ export class MediaParty implements SocketUser, CallOwner {
     this.challenge = { text, count: 0 };
   }
 
+  /** It has noticed that its node is gone: it goes to another one. Its calls stay what they are. */
+  async moveTo(nodePort: number): Promise<void> {
+    this.nodePort = nodePort;
+    this.nodeLost();
+    await this.register();
+  }
+
   /** Resolves with the 200; tries until then. */
   async register(cap = 60_000): Promise<void> {
     const deadline = Date.now() + cap;
@@ -132,7 +143,7 @@ export class MediaParty implements SocketUser, CallOwner {
       this.socket.start({
         branch,
         text,
-        port: this.options.nodePort,
+        port: this.nodePort,
         patienceMs: PATIENCE_MS,
         response: (response) => {
           if (response.status >= 200) resolve(response);
@@ -151,7 +162,8 @@ export class MediaParty implements SocketUser, CallOwner {
     const uri = `sip:${number}@${domain}`;
     const local = `${identityOf(this.dn)};tag=${newToken()}`;
     const place = { callId: newToken(), local, remote: `<${uri}>`, target: '' };
-    const call = new PartyCall(this, this.options.nodePort, stream, this.options.codecs, place);
+    const call = new PartyCall(this, this.nodePort, stream, this.options.codecs, place);
+    stream.onPacket = ({ at }) => this.onSound?.(at);
     this.calls.set(call.callId, call);
     return { call, answered: call.invite(uri, headers) };
   }
@@ -226,7 +238,8 @@ export class MediaParty implements SocketUser, CallOwner {
       remote: getHeader(request, 'From') ?? '',
       target: contactUriOf(request) ?? '',
     };
-    const call = new PartyCall(this, this.options.nodePort, stream, this.options.codecs, place);
+    const call = new PartyCall(this, this.nodePort, stream, this.options.codecs, place);
+    stream.onPacket = ({ at }) => this.onSound?.(at);
     const asked = replacedBy(request);
     const replaced = asked === undefined ? undefined : this.named(asked);
     this.calls.set(callId, call);

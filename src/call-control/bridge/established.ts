@@ -35,6 +35,7 @@ import { take } from '../join/replace';
 import { shortenDue } from '../join/shorten';
 import { fromLeaving, isLeaving, lastWordMissing } from '../join/leaving';
 import { isAboutRinging, ringingSignal } from '../ringing/ringing';
+import { followSurvival, legBack, legLost, phoneBack, postponed, waitedLongEnough } from '../survival/survive';
 
 /** Attempts to bring two ends together again that do not hold and yet do not talk. */
 const MAX_RECONNECTIONS = 6;
@@ -73,6 +74,7 @@ export function established(draft: Draft, signal: CallSignal): void {
   if (isAboutRinging(draft, signal)) {
     ringingSignal(draft, signal);
     followTransfer(draft);
+    followSurvival(draft);
     return reconcile(draft);
   }
   switch (signal.type) {
@@ -111,6 +113,11 @@ export function established(draft: Draft, signal: CallSignal): void {
     case 'join-answered':
       joinAnswered(draft, signal.status);
       break;
+    case 'leg-lost':
+    case 'leg-back':
+    case 'phone-back':
+      survivalSignal(draft, signal);
+      break;
     case 'end':
       endTransfer(draft);
       return endCall(draft, { by: 'system', status: 503, reason: signal.reason });
@@ -122,7 +129,19 @@ export function established(draft: Draft, signal: CallSignal): void {
   reconcile(draft);
 }
 
+function survivalSignal(
+  draft: Draft,
+  signal: Extract<CallSignal, { type: 'leg-lost' | 'leg-back' | 'phone-back' }>,
+): void {
+  if (signal.type === 'phone-back') return phoneBack(draft, signal.targets);
+  const leg = draft.leg(signal.leg);
+  if (leg === undefined) return;
+  if (signal.type === 'leg-lost') legLost(draft, leg, signal.sure);
+  else legBack(draft, leg);
+}
+
 function fromLeg(draft: Draft, leg: Leg, { signal, refer }: Extract<CallSignal, { type: 'session' }>): void {
+  if (postponed(draft, leg, signal)) return;
   switch (signal.type) {
     case 'ended':
       return legEnded(draft, leg, signal.by === 'server', signal);
@@ -165,6 +184,7 @@ function legEnded(
   { reason, reasons = [] }: { readonly reason: string | undefined; readonly reasons?: readonly Reason[] },
 ): void {
   if (transferorLeft(draft, leg)) return;
+  if (byServer && legLost(draft, leg, true)) return;
   endTransfer(draft);
   const told = byServer ? {} : { reasons };
   endCall(draft, { by: byServer ? 'system' : partyOf(draft, leg), status: 200, reason, ...told, except: leg.id });
@@ -174,6 +194,7 @@ function timerFired(draft: Draft, timer: string): void {
   const { bridge } = draft;
   const [kind, id = ''] = timer.split(':');
   if (kind === 'shorten') return shortenDue(draft);
+  if (kind === 'survival') return waitedLongEnough(draft);
   if (bridge !== undefined) {
     if (kind === 'reconnect') bridge.reconnectionPaused = false;
     if (id === bridge.id && kind === 'lease') leaseDue(draft, bridge);

@@ -12,6 +12,7 @@ import type { Exchange } from '../bridge/exchange-state';
 import { DIRECT, type MediaTried, type Path, type Question } from '../bridge/path';
 import type { PlanState } from '../ringing/advance';
 import type { RingId } from '../ringing/plan';
+import type { Survival } from '../survival/survival-state';
 import type { Transfer } from '../features/transfer-state';
 import type { Shortening } from '../join/shorten';
 import { type Leg, type LegId, newLeg } from './leg';
@@ -73,6 +74,11 @@ export function bridgeOf({ bridge, bridges }: CallState): Bridge | undefined {
 export function answeredLeg(state: CallState): Leg | undefined {
   const bridge = bridgeOf(state);
   return bridge === undefined ? undefined : state.legs.get(bridge.seats.b);
+}
+
+/** The legs that lead to another node. */
+export function legsTo({ legs }: CallState, node: number): readonly Leg[] {
+  return [...legs.values()].filter(({ profile }) => profile.kind === 'node' && profile.node === node);
 }
 
 /** Where a call may lead: a process that digit analysis named, or the one that a node asked for. */
@@ -158,6 +164,8 @@ export interface CallFacts {
   /** IP addresses of this node, for `o=` and for blackholes. */
   readonly mediaAddress: AddressPair;
   readonly refreshSeconds: number;
+  /** For how long a phone whose call manager has died is waited for, in ms; 0, or left out: not at all. */
+  readonly surviveMs?: number;
   /** For the 200 to the caller: its session timer. */
   readonly timerHeaders: Headers;
 }
@@ -190,6 +198,8 @@ export interface CallState {
   readonly transfer: Transfer | undefined;
   /** Undefined: this node has somebody in the call, or it is too early to say. */
   shortening: Shortening | undefined;
+  /** Changed by `moveSurvival` alone. Undefined: no node of the call was lost. */
+  readonly survival: Survival | undefined;
   matched: string | undefined;
   /** Where the call was to go, for the explanation of the route. */
   routes: readonly (readonly Destination[])[];
@@ -276,6 +286,7 @@ export function initialState(
     }),
     transfer: undefined,
     shortening: undefined,
+    survival: undefined,
     matched: undefined,
     routes: [],
     trials: [],

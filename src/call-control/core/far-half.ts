@@ -1,4 +1,5 @@
 import type { FarHalf, NodeContext, ServingResource } from '../../device/node-context';
+import type { Replaces } from '../../sip/replaces';
 import { parsePid } from '../../process/pid';
 import { answeredLeg, bridgeOf, type CallState } from './call-state';
 import type { Draft } from './draft';
@@ -57,6 +58,12 @@ export function isRing(state: CallState): boolean {
   return same || Math.max(a.hops ?? 0, b.hops ?? 0) >= MOST_HOPS;
 }
 
+/** The phone on a leg can be asked to go on when we die: other nodes are told how. */
+export function noteDialog(draft: Draft, id: LegId, dialog: Replaces): void {
+  const leg = draft.leg(id);
+  if (leg !== undefined) leg.dialog = dialog;
+}
+
 /** A session has asked for a resource of its own, which serves as long as the leg: a place in a conference, a media termination point. */
 export function noteServing(draft: Draft, { leg: id, explanation }: Extract<CallSignal, { type: 'explained' }>): void {
   const leg = draft.leg(id);
@@ -101,7 +108,9 @@ function halfFor(state: CallState, leg: Leg, waiter: LegId | undefined): Omit<To
   const other = waiter === undefined ? otherEnd(state, leg) : state.legs.get(waiter);
   if (other === undefined || other.phase === 'over') return undefined;
   const hops = other.profile.kind === 'node' ? { hops: (other.far?.hops ?? 0) + 1 } : {};
-  return { party: other.party, ...hops, resources: [...servingHere(state, leg), ...(other.far?.resources ?? [])] };
+  const dialog = other.dialog === undefined ? {} : { dialog: other.dialog };
+  const resources = [...servingHere(state, leg), ...(other.far?.resources ?? [])];
+  return { party: other.party, ...hops, resources, ...dialog };
 }
 
 function otherEnd(state: CallState, leg: Leg): Leg | undefined {

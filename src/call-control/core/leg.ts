@@ -2,6 +2,7 @@ import type { DeviceProfile } from '../../device/device-process';
 import type { FarHalf, ServingResource } from '../../device/node-context';
 import type { Party } from '../../device/party';
 import type { Pid } from '../../process/pid';
+import type { Replaces } from '../../sip/replaces';
 import type { Headers } from '../../sip/user-agent';
 import { type AgreedTimer, MIN_SE } from '../dialog/session-timer';
 import { follow, type StepTable } from './steps';
@@ -128,6 +129,8 @@ export interface Leg {
   ability: string | undefined;
   /** Of a leg to a node: what that has told of its half of the call. */
   far: FarHalf | undefined;
+  /** Of a leg to a phone that can be asked to go on when we die: its dialog, as the phone names it. */
+  dialog: Replaces | undefined;
   /** Of a leg to a node: what it was told last of ours. */
   toldHalf: { readonly version: number; readonly text: string } | undefined;
   /** The media resource that its session has of its own. */
@@ -196,6 +199,7 @@ export function newLeg(
     leaving: undefined,
     early: undefined,
     far: undefined,
+    dialog: undefined,
     toldHalf: undefined,
     serving: undefined,
     ability: remoteSdp,

@@ -26,6 +26,8 @@ export type TimerName =
   | 'reconnect'
   /** Every entry was stale: the tables are being repaired, and the number is looked up once more. */
   | 'route-again'
+  /** A phone whose call manager has died is not waited for any longer. */
+  | 'survival'
   /** No sign of life from a node. */
   | `life:${LegId}`
   /** No ACK for our 200. */
@@ -90,6 +92,8 @@ export type CallSignal =
       readonly half?: FarHalf;
       /** A node wants to be left out. */
       readonly shorter?: Shorter;
+      /** Of a phone that can be asked to go on when we die. */
+      readonly dialog?: Replaces;
     }
   /** The INVITE of a leg is on its way. */
   | {
@@ -140,6 +144,12 @@ export type CallSignal =
   | { readonly type: 'join-answered'; readonly status: number }
   /** A leg of another call, or a new INVITE, takes the place of one of this call. */
   | ({ readonly type: 'taken' } & Taken)
+  /** The node behind a leg is off-line; `sure`: it has nothing of the dialog any more. */
+  | { readonly type: 'leg-lost'; readonly leg: LegId; readonly sure: boolean }
+  /** It was only cut off, and is there with all that it had. */
+  | { readonly type: 'leg-back'; readonly leg: LegId }
+  /** The phone behind a lost leg is registered elsewhere: each of its bindings. */
+  | { readonly type: 'phone-back'; readonly targets: readonly Destination[] }
   /** Ends the call whatever its state; `reason` is for people. */
   | { readonly type: 'end'; readonly reason: string };
 
@@ -255,6 +265,8 @@ export type CallEffect =
     }
   | { readonly type: 'renew-resource'; readonly token: number }
   | { readonly type: 'release-resource'; readonly token: number }
+  /** The device behind a leg whose node is lost is waited for; the answer is `phone-back`, at once when it is registered elsewhere already. */
+  | { readonly type: 'await-phone'; readonly device: string; readonly number: string; readonly lost: ProcessId }
   /** A node said that an entry is not its own (claim R13). */
   | { readonly type: 'refute-entry'; readonly node: number; readonly pid: Pid | undefined; readonly boot: number }
   /** What digit analysis has for the number when `by` dials it for `waiter`; the answer is `routed`. */

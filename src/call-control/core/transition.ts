@@ -1,7 +1,7 @@
 import type { CallState } from './call-state';
 import { Draft } from './draft';
 import { endCall } from './ending';
-import { hearHalf, isRing, noteServing, tellNodes } from './far-half';
+import { hearHalf, isRing, noteDialog, noteServing, tellNodes } from './far-half';
 import { tellDevices } from '../dialog/connected-line';
 import { established } from '../bridge/established';
 import { setup } from '../ringing/setup';
@@ -19,6 +19,7 @@ export interface Transition {
 export function transition(state: CallState, signal: CallSignal, moment: Moment): Transition {
   const draft = new Draft(state, moment);
   if (signal.type === 'explained') noteServing(draft, signal);
+  if (signal.type === 'session' && signal.dialog !== undefined) noteDialog(draft, signal.leg, signal.dialog);
   if (!isWordAlone(draft, signal)) goOn(draft, signal);
   tellDevices(draft);
   considerShortening(draft);

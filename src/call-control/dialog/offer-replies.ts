@@ -6,6 +6,7 @@ import { keptHeaders } from '../core/passed-on';
 import type { Leg, OutgoingOffer } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { dialogOver, endCall } from '../core/ending';
+import { legLost } from '../survival/survive';
 import { relayAnswered, relayRefused } from '../bridge/exchange';
 import { musicAnswered, musicRefused, reconnectMusic } from '../bridge/music';
 import { followTheirs, holdsByAnswer, pauseOffers, sendOffer, takeOffer } from './outgoing-offer';
@@ -69,7 +70,8 @@ export function offerRefused(draft: Draft, leg: Leg, { id, status, reason, heade
   const offer = takeOffer(draft, leg, id);
   if (offer === undefined) return;
   const meaning = finalMeaning('INVITE', status, header);
-  if (meaning.type === 'dialog-over') return dialogOver(draft, leg, 'INVITE', status);
+  if (meaning.type === 'dialog-over')
+    return legLost(draft, leg, true) ? undefined : dialogOver(draft, leg, 'INVITE', status);
   if (meaning.type === 'longer-interval' && allowsInterval(leg, meaning.minimum)) {
     return sendOffer(draft, leg, offer.purpose, offer.sdp, offer.hold);
   }

@@ -10,6 +10,7 @@ import { followOurs } from './outgoing-offer';
 import { finalMeaning } from '../../sip-message/final-meaning';
 import { statusAcross } from '../../sip/status';
 import { dialogOver } from '../core/ending';
+import { legLost } from '../survival/survive';
 
 type Requested = Extract<SessionSignal, { type: 'requested' }>;
 type RequestAnswered = Extract<SessionSignal, { type: 'request-answered' }>;
@@ -71,7 +72,7 @@ export function requestAnswered(draft: Draft, leg: Leg, answer: RequestAnswered)
   if (asked === undefined) return;
   const { method, header, reason, body } = answer;
   const contentType = passedContentType(answer.contentType);
-  if (finalMeaning(method, answer.status, header).type === 'dialog-over')
+  if (finalMeaning(method, answer.status, header).type === 'dialog-over' && !legLost(draft, leg, true))
     return dialogOver(draft, leg, method, answer.status);
   draft.state.forwarded.delete(answer.id);
   const status = answer.status < 300 ? answer.status : statusAcross(answer.status, false);

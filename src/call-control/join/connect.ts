@@ -4,6 +4,7 @@ import type { Draft } from '../core/draft';
 import { abandonExchange } from '../bridge/exchange';
 import { moveExchange, newExchange } from '../bridge/exchange-state';
 import { dropPath } from '../bridge/path-resource';
+import { keepTalking } from '../survival/survive';
 import { scheduleRefresh } from '../dialog/outgoing-offer';
 
 /**
@@ -55,6 +56,7 @@ export function bridgeTaken(draft: Draft, bridge: Bridge): void {
     });
     return;
   }
+  if (keepTalking(draft, bridge)) return;
   // It has answered what was meant for another, or for nobody: both are asked anew.
   if (bridge.path.step !== 'direct') dropPath(draft, bridge);
 }

@@ -45,8 +45,8 @@ export function forget(draft: Draft, leg: Leg): void {
   draft.state.legs.delete(leg.id);
 }
 
-/** The dialog of a leg is over, and its seat is kept: whoever it held is held until somebody else sits there. */
-export function keepSeat(draft: Draft, leg: Leg): void {
+/** The dialog of a leg is over, and its seat is kept: whoever it held is held until somebody else sits there. `held`: so is who it has not held. */
+export function keepSeat(draft: Draft, leg: Leg, held = true): void {
   abandonExchange(draft);
   const other = draft.other(leg);
   if (other !== undefined) abandonOffers(draft, other);
@@ -55,7 +55,7 @@ export function keepSeat(draft: Draft, leg: Leg): void {
   leg.incoming = undefined;
   leg.outgoing = undefined;
   moveLeg(leg, 'over');
-  leg.holds = true;
+  leg.holds = held;
 }
 
 export function isLeaving({ leaving }: Leg): boolean {

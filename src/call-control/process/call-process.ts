@@ -4,11 +4,11 @@ import type { Pid } from '../../process/pid';
 import type { Headers, Session, SessionSignal } from '../../sip/user-agent';
 import type { CallDetailRecord } from '../record/call-detail-record';
 import {
-  answeredLeg,
   type CallFacts,
   type CallState,
   type Destination,
   initialState,
+  legsTo,
   namesOf,
   sessionIdOf,
 } from '../core/call-state';
@@ -28,22 +28,21 @@ import { answerTimer } from '../dialog/session-timer';
 import { initialOffer } from '../join/replace';
 import type { DialogIndex, Place } from './dialog-index';
 import { CallTimers } from './call-timers';
+import { isParticipantFrom } from './calls-with-nodes';
 import type { Joins } from './joins';
 import { NodeWords, refusalWord } from './node-words';
+import { Probes } from './probes';
 import { referIn } from './refer';
 import type { Routing } from './routing';
+import type { Survivals } from '../survival/survivals';
+import { PhoneDialogs } from '../survival/phone-dialogs';
+import { canSurvive } from '../survival/survive';
 
 /** What the device of a busy line would say, if it were asked. */
 const BUSY_LINE: SessionSignal = { type: 'rejected', status: 486, reason: 'Busy Here', header: () => undefined };
 
 /** Ordinal of the first leg that came from elsewhere, for its `o=` line. */
 const FIRST_TAKEN = 50;
-
-/** Of our own questions in a dialog; whatever the call itself asks has another id. */
-const PROBE = 'probe-';
-/** No such dialog (RFC 3261 §12.2.1.2). */
-const GONE: ReadonlySet<number> = new Set([481]);
-const GONE_OR_SILENT: ReadonlySet<number> = new Set([481, 408, 410, 480, 503]);
 
 /**
  * One call (PID `cp`): its mailbox, its timers, the sessions and resources that it holds. All that is decided is decided in
@@ -57,7 +56,8 @@ export class CallProcess {
   private readonly timers: CallTimers;
   private readonly resources: CallResources;
   private readonly words: NodeWords;
-  private readonly probes = new Map<string, { readonly reason: string; readonly gone: ReadonlySet<number> }>();
+  private readonly probes: Probes;
+  private readonly phoneDialogs = new PhoneDialogs();
   private readonly givenTo = new Map<LegId, Place>();
   /** Legs that came from elsewhere. */
   private taken = 0;
@@ -72,6 +72,7 @@ export class CallProcess {
     /** Whether a line takes the call. */
     private readonly admits: (call: CallState, number: string) => boolean,
     private readonly onFinished: (record: CallDetailRecord) => void,
+    private readonly survival: Survivals,
   ) {
     const { pid, context } = call;
     this.state = initialState(facts, { pid, callId: call.session.callId, far: context?.half });
@@ -86,6 +87,12 @@ export class CallProcess {
       session: (leg) => this.sessions.get(leg),
       destination: (leg) => this.destinations.get(leg),
     });
+    this.probes = new Probes({
+      state: () => this.state,
+      session: (leg) => this.sessions.get(leg),
+      unreachable: (leg) => this.mailbox.post({ type: 'branch-unreachable', leg }),
+    });
+    this.phoneDialogs.heard(this.state.caller, call.header);
     this.adoptSession(this.state.caller, call.session);
   }
 
@@ -104,44 +111,23 @@ export class CallProcess {
     this.call.session.listen((signal) => this.receive(this.state.caller, signal));
   }
 
-  /** It is in a conference at that node, whose focus it cannot reach any more. */
-  isInConferenceAt(node: number): boolean {
-    const callee = answeredLeg(this.state);
-    return callee?.focus !== undefined && callee.profile.node === node;
-  }
-
-  /** Its caller, a device of that node, waits for an answer. */
-  isBeingSetUpFor(node: number): boolean {
-    return this.state.kind === 'setup' && this.isFrom(node);
-  }
-
-  /** Its caller, a device of that node, is in a conference here. */
-  isParticipantFrom(node: number): boolean {
-    const callee = answeredLeg(this.state);
-    return callee?.profile.kind === 'conference' && this.isFrom(node);
-  }
-
-  private isFrom(node: number): boolean {
-    const { from } = this.state.facts;
-    return from.kind === 'node' && from.node === node;
-  }
-
-  /**
-   * Asks a node whether it knows this call, by an OPTIONS in each dialog with it (RFC 3261 §11.2): when it says no, the call is over. So it
-   * is when nobody answers, if `deadWhenSilent`, or what it takes is of no use without the other end: music, a place in a conference.
-   */
+  /** Asks a node whether it knows this call. When it does not the call is over, or survives; `deadWhenSilent`: also when nobody answers. */
   probe(node: number, reason: string, deadWhenSilent: boolean): void {
-    for (const leg of this.state.legs.values())
-      if (leg.profile.kind === 'node' && leg.profile.node === node) {
-        if (leg.phase !== 'confirmed') {
-          // It rings for nobody any more.
-          if (deadWhenSilent) this.mailbox.post({ type: 'branch-unreachable', leg: leg.id });
-          continue;
-        }
-        const dead = deadWhenSilent || this.state.tokens.length > 0 || this.isParticipantFrom(node);
-        this.probes.set(`${PROBE}${leg.id}`, { reason, gone: dead ? GONE_OR_SILENT : GONE });
-        this.sessions.get(leg.id)?.request(`${PROBE}${leg.id}`, { method: 'OPTIONS' });
-      }
+    this.probes.ask(node, reason, deadWhenSilent, isParticipantFrom(this.state, node));
+  }
+
+  /** The node is off-line: for those who are behind it, or for good. */
+  nodeGone(node: number): void {
+    for (const leg of legsTo(this.state, node))
+      if (canSurvive(this.state, leg.id)) this.mailbox.post({ type: 'leg-lost', leg: leg.id, sure: false });
+  }
+
+  /** It is there again, in this incarnation. */
+  nodeBack(node: number, boot: number): void {
+    const lost = legsTo(this.state, node).find(({ id }) => id === this.state.survival?.leg);
+    if (lost?.far?.process.boot !== boot || this.state.survival?.step === 'again in service') return;
+    this.mailbox.post({ type: 'leg-back', leg: lost.id });
+    this.probe(node, 'The other node has lost the call', false);
   }
 
   end(reason: string): void {
@@ -149,31 +135,40 @@ export class CallProcess {
   }
 
   private receive(leg: LegId, signal: SessionSignal): void {
-    if (signal.type === 'request-answered' && signal.id.startsWith(PROBE)) return this.probed(signal.id, signal.status);
+    if (signal.type === 'request-answered' && this.probes.isOurs(signal.id)) return this.probed(signal);
     const told = this.words.hear(leg, signal);
     if (told === undefined) return;
     const refer =
       signal.type === 'requested' && signal.method === 'REFER'
         ? { refer: referIn(signal.header, this.deps.isOurs) }
         : {};
-    const message: CallSignal = { type: 'session', leg, signal, ...refer, ...told };
+    const message: CallSignal = {
+      type: 'session',
+      leg,
+      signal,
+      ...refer,
+      ...told,
+      ...this.phoneDialogs.made(this.leg(leg), this.sessions.get(leg), signal),
+    };
     if (signal.type === 'ended' || signal.type === 'cancelled') this.mailbox.postFirst(message);
     else this.mailbox.post(message);
   }
 
-  private probed(id: string, status: number): void {
-    const probe = this.probes.get(id);
-    this.probes.delete(id);
-    if (probe?.gone.has(status) === true) this.end(probe.reason);
+  private probed({ id, status }: Extract<SessionSignal, { type: 'request-answered' }>): void {
+    const gone = this.probes.answered(id, status);
+    if (gone === undefined) return;
+    if (canSurvive(this.state, gone.leg)) this.mailbox.post({ type: 'leg-lost', leg: gone.leg, sure: true });
+    else this.end(gone.reason);
   }
 
   private handle(signal: CallSignal): void {
-    const before = this.state.kind;
+    const { kind: before, survival } = this.state;
     const { clock, random = Math.random, codecPolicyOf } = this.deps;
     const moment = { now: clock.now(), random: random(), codecPolicyOf };
     const { state, effects } = transition(this.state, signal, moment);
     this.state = state;
     this.tellChanged();
+    if (state.survival !== undefined && state.survival.step !== survival?.step) this.survival.changed(state);
     for (const effect of effects) this.attempt(effect);
     if (before === 'setup' && state.kind === 'established' && state.answeredAt !== undefined) {
       this.deps.hooks?.answered?.(state.answeredAt - state.facts.startedAt);
@@ -254,6 +249,8 @@ export class CallProcess {
         return this.mailbox.post({ type: 'join-answered', status: this.joins.rules.join(this, effect) });
       case 'give':
         return this.give(effect.leg);
+      case 'await-phone':
+        return this.survival.wait(this.pid, effect, (targets) => this.mailbox.post({ type: 'phone-back', targets }));
       case 'refute-entry':
         return this.deps.onStaleEntry(effect.node, effect.pid, effect.boot);
       case 'finish':
@@ -279,8 +276,10 @@ export class CallProcess {
     const { secure } = this.call;
     if (secure !== undefined && device.takesSips !== true)
       return this.mailbox.post({ type: 'branch-unreachable', leg, headers: secure });
-    if (device.profile.kind === 'station' && !this.admits(this.state, destination.digits))
+    const busy = device.profile.kind === 'station' && destination.inPlaceOf === undefined;
+    if (busy && !this.admits(this.state, destination.digits))
       return this.mailbox.post({ type: 'session', leg, signal: BUSY_LINE });
+    const told = this.words.halfOf(half ?? { version: 1, party: caller, resources: [] });
     const call = (description: string | undefined): Session =>
       sessionOf(
         device.profile,
@@ -291,15 +290,7 @@ export class CallProcess {
           sdp: description === undefined ? undefined : outward(device.profile, description),
           maxForwards,
           headers,
-          ...(device.profile.kind === 'node'
-            ? {
-                context: contextOf(
-                  this.state,
-                  effect,
-                  this.words.halfOf(half ?? { version: 1, party: caller, resources: [] }),
-                ),
-              }
-            : {}),
+          ...(device.profile.kind === 'node' ? { context: contextOf(this.state, effect, told) } : {}),
         }),
       );
     const { pid } = device;
@@ -371,6 +362,7 @@ export class CallProcess {
     const about = { role: 'server', profile, pid, callId: session.callId, device: party.device, party } as const;
     const ordinal = FIRST_TAKEN + this.taken;
     const leg = newLeg({ id: this.newLegId(), sessionId: sessionIdOf(facts, ordinal), ...about }, sdp);
+    this.phoneDialogs.heard(leg.id, call.header);
     leg.far = call.context?.half;
     leg.incoming = initialOffer(answerTimer(call.header, facts.refreshSeconds));
     this.takes(leg, session, replaces);
@@ -396,6 +388,7 @@ export class CallProcess {
   private finish(record: CallDetailRecord): void {
     for (const session of this.sessions.values()) this.joins.index.remove(session);
     this.timers.cancelAll();
+    this.survival.forget(this.pid);
     this.onFinished(record);
   }
 }

@@ -16,6 +16,7 @@ import {
   type Destination,
   type RouteTrial,
 } from '../core/call-state';
+import type { Survival } from '../survival/survival-state';
 import type { Connection, Leg, LegId, Music } from '../core/leg';
 
 /** A call as the API shows it; plain JSON. Times are milliseconds since the epoch. */
@@ -68,6 +69,8 @@ export interface CallDetail extends CallSummary {
   /** What other nodes tell of their parts of the call. */
   readonly elsewhere: readonly FarHalfView[];
   readonly holdCount: number;
+  /** The leg whose node was lost last, and what has become of it; undefined: none was. */
+  readonly survival?: Pick<Survival, 'leg' | 'step'>;
 }
 
 /** The part of a call that another node has, behind one leg. */
@@ -178,5 +181,6 @@ export function detailOf(state: CallState): CallDetail {
     allocations: state.explanations,
     elsewhere: farHalves(state),
     holdCount: state.holdCount,
+    ...(state.survival === undefined ? {} : { survival: { leg: state.survival.leg, step: state.survival.step } }),
   };
 }

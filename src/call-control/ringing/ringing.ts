@@ -65,6 +65,9 @@ export function isAboutRinging(draft: Draft, signal: CallSignal): boolean {
     case 'allocated':
     case 'join-answered':
     case 'taken':
+    case 'leg-lost':
+    case 'leg-back':
+    case 'phone-back':
     case 'end':
       return false;
   }
@@ -104,6 +107,9 @@ export function ringingSignal(draft: Draft, signal: CallSignal): void {
     case 'allocated':
     case 'join-answered':
     case 'taken':
+    case 'leg-lost':
+    case 'leg-back':
+    case 'phone-back':
     case 'end':
       return;
   }

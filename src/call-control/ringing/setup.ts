@@ -26,6 +26,9 @@ export function setup(draft: Draft, signal: CallSignal): void {
         draft.emit({ type: 'release-resource', token: signal.token });
       return;
     case 'join-answered':
+    case 'leg-lost':
+    case 'leg-back':
+    case 'phone-back':
       return;
     case 'taken':
       take(draft, signal);

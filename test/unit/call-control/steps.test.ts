@@ -7,6 +7,7 @@ import { LEG_STEPS } from '../../../src/call-control/core/leg';
 import { TRANSFER_STEPS } from '../../../src/call-control/features/transfer-state';
 import { follow, type StepTable } from '../../../src/call-control/core/steps';
 import { PLAN_STEPS } from '../../../src/call-control/ringing/advance';
+import { SURVIVAL_STEPS } from '../../../src/call-control/survival/survival-state';
 
 const architecture = readFileSync(resolve(__dirname, '../../../ARCHITECTURE.md'), 'utf8');
 
@@ -29,6 +30,7 @@ const machines = [
   machine('music', 'none', MUSIC_STEPS),
   machine('plan', 'planned', PLAN_STEPS),
   machine('transfer', 'none', TRANSFER_STEPS),
+  machine('survival', 'none', SURVIVAL_STEPS),
   machine('leg', ['calling', 'offered'], LEG_STEPS),
 ];
 

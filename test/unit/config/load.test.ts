@@ -79,6 +79,7 @@ describe('a configuration file', () => {
       domain: 'acme.example',
       secret: 'cluster-secret',
       signalling: 'direct',
+      surviveSeconds: 300,
       redis: {
         url: 'redis://127.0.0.1:6379',
         username: undefined,

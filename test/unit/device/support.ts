@@ -131,6 +131,7 @@ export function config(changed: Partial<TandemConfig> = {}): TandemConfig {
       redis: undefined,
       adminToken: undefined,
       signalling: 'direct',
+      surviveSeconds: 300,
     },
     registrar: {
       minExpires: 30,
