@@ -156,6 +156,78 @@ describeUnless('listeners')(
       for (const phone of [alice, dave]) await phone.hangup();
     });
 
+    it.each([
+      ['its own call', 'calls'],
+      ['the call of the phone', 'is called'],
+    ])(
+      'RFC 5359 §2.4: the browser transfers %s: music until the target answers, then the two talk',
+      async (_whose, role) => {
+        const carol = await cluster.phone('carol');
+        await (role === 'calls' ? talk(alice, bob, people.bob.dn) : talk(bob, alice, people.alice.dn));
+        carol.now();
+        await alice.now();
+        await alice.transfer(people.carol.dn);
+        await carol.incoming();
+        await hearsMusic(bob, alice, carol);
+        await carol.accept();
+        await hearEachOther(bob, carol);
+        for (const line of ['100 Trying', '180 Ringing', '200 OK']) await alice.notified(`SIP/2.0 ${line}`);
+        await alice.closed();
+        await holdInTurn(carol, bob);
+        await hangUp(bob, carol);
+        await carol.stop();
+      },
+    );
+
+    it('RFC 5359 §2.4: the target refuses, and the browser has its call again', async () => {
+      const carol = await cluster.phone('carol');
+      await talk(alice, bob, people.bob.dn);
+      carol.now();
+      await alice.transfer(people.carol.dn);
+      await carol.incoming();
+      await carol.hangup();
+      await alice.notified('SIP/2.0 486 Busy Here');
+      await hearEachOther(alice, bob);
+      await hangUp(alice, bob);
+      await carol.stop();
+    });
+
+    it('RFC 5359 §2.5: the browser connects its two calls, one of them with another browser', async () => {
+      await talk(bob, alice, people.alice.dn);
+      await alice.hold();
+      await hearsMusic(bob, alice);
+      await talk(alice, dave, people.dave.dn);
+      await alice.now();
+      await alice.connect();
+      await hearEachOther(bob, dave);
+      await alice.closed();
+      await alice.notified('SIP/2.0 200 OK');
+      await holdInTurn(dave, bob);
+      await hangUp(dave, bob);
+    });
+
+    it('RFC 5359 §2.4: the browser is transferred, and is the target', async () => {
+      const carol = await cluster.phone('carol');
+      await talk(alice, bob, people.bob.dn);
+      carol.now();
+      await bob.transfer(people.carol.dn);
+      await carol.incoming();
+      await hearsMusic(alice, bob, carol);
+      await carol.accept();
+      await hearEachOther(alice, carol);
+      await hangUp(carol, alice);
+
+      await talk(bob, carol, people.carol.dn);
+      await alice.now();
+      await carol.transfer(people.alice.dn);
+      await alice.incoming();
+      await hearsMusic(bob, alice, carol);
+      await alice.accept();
+      await hearEachOther(alice, bob);
+      await hangUp(alice, bob);
+      await carol.stop();
+    });
+
     it('claim M4: when its media server dies, the browser is moved to another one and talks on', async () => {
       await talk(alice, bob, people.bob.dn);
       await cluster.engines.get(1)?.kill();
