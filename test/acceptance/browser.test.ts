@@ -4,7 +4,6 @@ import { CertificateAuthority } from '../support/certificates';
 import { Cluster } from '../support/cluster';
 import { domain, passwordOf, people, type PhoneName } from '../support/cluster-config';
 import { describeUnless } from '../support/drachtio-limits';
-import { eventually } from '../support/eventually';
 import { freePort } from '../support/ports';
 import { Scope } from '../support/scope';
 import { statusOf } from '../support/sip-text';
@@ -78,12 +77,7 @@ describeUnless('listeners')(
     afterEach(async () => {
       await endCalls(alice, bob, dave);
       await cluster.nothingIsLeft();
-      for (const node of [1, 2])
-        await eventually(
-          `node ${node} has no lease`,
-          async () => (await cluster.node(node).api('/api/media-resources')) as readonly { readonly inUse?: number }[],
-          (rows) => rows.every(({ inUse = 0 }) => inUse === 0),
-        );
+      await cluster.nothingIsLeased();
     });
 
     it('claims M1, M4: the phone calls the browser; whoever holds, the other one hears music', async () => {

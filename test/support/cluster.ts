@@ -266,6 +266,16 @@ export class Cluster {
     }
   }
 
+  /** Fails when a media resource is still leased. */
+  async nothingIsLeased(): Promise<void> {
+    for (const node of this.nodes.filter(({ running }) => running))
+      await eventually(
+        `node ${node.id} has no lease`,
+        async () => (await node.api('/api/media-resources')) as readonly { readonly inUse?: number }[],
+        (rows) => rows.every(({ inUse = 0 }) => inUse === 0),
+      );
+  }
+
   /** A conference bridge by the number of its node. */
   bridge(node: number): ConferenceBridge {
     const bridge = this.bridges.get(node);

@@ -22,6 +22,9 @@ export const NUMBERS: Readonly<Record<number, readonly string[]>> = {
   3: ['70008', '70009'],
 };
 
+/** Longer than what `PartyCall.heard` looks at. */
+const LISTENED_MS = 500;
+
 /** Three nodes with their music, and telephones at each that transfer and are transferred. */
 export class TransferStage {
   private constructor(
@@ -75,6 +78,7 @@ export class TransferStage {
       party.tidy();
     }
     await this.cluster.nothingIsLeft();
+    await this.cluster.nothingIsLeased();
   }
 
   close(): Promise<void> {
@@ -131,6 +135,32 @@ export async function resume(holder: Side, held: Side): Promise<void> {
   const status = await holder.call.change({ hold: 'none' });
   if (status !== 200) throw new Error(`${holder.party.dn} resumes: ${status}`);
   await hearEachOther(holder, held);
+}
+
+/**
+ * Waits until nobody is left alone: all calls of these parties are over, or two of them hear each other and nobody else has a call. Gives
+ * the numbers of those who talk.
+ */
+export async function nobodyIsAlone(...parties: readonly MediaParty[]): Promise<readonly string[]> {
+  const open = (): readonly Side[] => parties.flatMap((party) => party.open.map((call) => ({ party, call })));
+  const paired = ([one, other, ...more]: readonly Side[]): boolean =>
+    one === undefined ||
+    (other !== undefined &&
+      more.length === 0 &&
+      one.call.heard(other.party.tone) === 'tone' &&
+      other.call.heard(one.party.tone) === 'tone');
+  // What was heard before is heard for as long as one listens.
+  let since: number | undefined;
+  await eventually(
+    'nobody is left alone',
+    () => open().map(({ party, call }) => `${party.dn} hears ${call.heard(party.tone)} ${call.told()}`),
+    () => {
+      since = paired(open()) ? (since ?? Date.now()) : undefined;
+      return since !== undefined && (open().length === 0 || Date.now() - since > LISTENED_MS);
+    },
+    { cap: 15_000 },
+  );
+  return open().map(({ party }) => party.dn);
 }
 
 /** Waits until a call is over. */
