@@ -75,6 +75,7 @@ export interface ClusterFile {
     busyTrigger?: number;
     maxCalls?: number;
     noAnswerSeconds?: number;
+    pickupGroup?: string;
   }[];
   autoRegistration?: { numbers: string; username: string; password: string; site: string };
   gateways: TestGateway[];

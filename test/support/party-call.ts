@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseCSeq } from '../../src/sip-message/cseq';
 import { getHeader } from '../../src/sip-message/headers';
-import type { SipRequest, SipResponse } from '../../src/sip-message/message';
+import type { SipMessage, SipRequest, SipResponse } from '../../src/sip-message/message';
 import type { FleetSocket } from './fleet/fleet-socket';
 import { branchOf, contactUriOf, newBranch, newToken, requestText, responseText } from './fleet/messages';
 import type { Codec, Heard, MediaStream } from './media-stream';
@@ -34,8 +34,10 @@ export class PartyCall {
   hold: Hold = 'none';
   codecs: readonly Codec[];
   remoteAudio: RemoteAudio | undefined;
-  /** Why our INVITE was refused, as the node says it. */
+  /** Why our INVITE was refused, or theirs cancelled, as the node says it. */
   reason = '';
+  /** The number of who is at the other end, as it was told last; undefined: never. */
+  connectedWith: string | undefined;
   /** Statuses of our re-INVITEs, 0 for none. */
   readonly statuses: number[] = [];
   /** Requests of the other end in the dialog that are neither INVITE nor BYE. */
@@ -209,6 +211,7 @@ export class PartyCall {
 
   /** An INVITE of this call, its first or a later one. */
   invited(request: SipRequest): void {
+    this.toldOf(request);
     const { incoming } = this;
     if (incoming !== undefined && branchOf(incoming.request) === branchOf(request)) {
       if (incoming.answer !== undefined) this.owner.socket.send(incoming.answer, this.nodePort);
@@ -259,6 +262,7 @@ export class PartyCall {
   }
 
   wasCancelled(request: SipRequest): void {
+    this.reason = getHeader(request, 'Reason') ?? '';
     this.respond(request, '200 OK');
     if (this.state === 'ringing') this.refuse('487 Request Terminated');
   }
@@ -302,7 +306,13 @@ export class PartyCall {
     this.early = getHeader(response, 'To');
   }
 
+  private toldOf(message: SipMessage): void {
+    this.connectedWith =
+      /sip:([^@]+)@/.exec(getHeader(message, 'P-Asserted-Identity') ?? '')?.[1] ?? this.connectedWith;
+  }
+
   private established(response: SipResponse): number {
+    this.toldOf(response);
     const remote = getHeader(response, 'To') ?? this.place.remote;
     this.place = { ...this.place, remote, target: contactUriOf(response) ?? this.place.target };
     this.early = undefined;

@@ -19,7 +19,12 @@ export function tellDevices(draft: Draft): void {
   if (seats === undefined) return;
   const legs = [draft.leg(seats.a), draft.leg(seats.b)] as const;
   for (const [leg, other] of [legs, [legs[1], legs[0]]] as const)
-    if (leg !== undefined && other?.phase === 'confirmed') tell(draft, leg, other);
+    if (leg !== undefined && other !== undefined && isThere(other)) tell(draft, leg, other);
+}
+
+/** Who calls is known before there is an answer, who is called after it. */
+function isThere({ phase }: Leg): boolean {
+  return phase === 'confirmed' || phase === 'offered';
 }
 
 function tell(draft: Draft, leg: Leg, other: Leg): void {
