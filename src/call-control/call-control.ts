@@ -2,7 +2,7 @@ import type { DeviceProcess, IncomingCall } from '../device/device-process';
 import { formatProcessId } from '../device/node-context';
 import { partyAt } from '../device/party';
 import { admit, mayCall } from '../line/lines';
-import { parsePid } from '../process/pid';
+import { parsePid, type Pid } from '../process/pid';
 import { isSdp } from '../sdp';
 import { formatReasons } from '../sip/reason';
 import type { Replaces } from '../sip/replaces';
@@ -12,10 +12,11 @@ import { Abilities } from './process/abilities';
 import { isBeingSetUpFor, isInConferenceAt } from './process/calls-with-nodes';
 import { callsOf } from './process/line-calls';
 import { CallProcess } from './process/call-process';
-import { type LookUp, Routing } from './process/routing';
+import { type AskedNumber, type LookUp, Routing } from './process/routing';
 import { DialogIndex } from './process/dialog-index';
-import { FeatureCalls } from './process/feature-calls';
+import { FeatureCalls, type FeatureHandlers } from './process/feature-calls';
 import { Joins } from './process/joins';
+import { Parks } from './process/parks';
 import { Pickups } from './process/pickups';
 import { Survivals } from './survival/survivals';
 import { type CallFacts, type CallState, type Destination, type CallNames, isNamed, namesOf } from './core/call-state';
@@ -26,7 +27,7 @@ import { speaksDtls } from './session/dtls-device';
 import { terminatedCall } from './session/dtls-termination';
 import { RETRY_AFTER_SECONDS } from './core/ending';
 import { answerTimer, isTimerTooShort, MIN_SE } from './dialog/session-timer';
-import type { Route } from './core/signals';
+import type { Route, TransferRoute } from './core/signals';
 
 const DEFAULT_REFRESH_SECONDS = 1800;
 /** Calls with a node that is gone are asked for so often, ms: it may be cut off from the bus only. */
@@ -45,6 +46,7 @@ export class CallControl {
   private readonly dialogs = new DialogIndex();
   private readonly joins: Joins;
   private readonly pickups: Pickups;
+  private readonly parks: Parks;
   private readonly features: FeatureCalls;
   private readonly survivals: Survivals;
   private draining = false;
@@ -53,19 +55,25 @@ export class CallControl {
   private readonly gone = new Map<number, () => void>();
 
   constructor(private readonly deps: CallControlDependencies) {
-    this.joins = new Joins(deps, this.dialogs);
+    this.parks = new Parks(
+      deps,
+      (pid) => this.processes.get(pid),
+      (call, route) => this.beginTo(call, () => route),
+    );
+    this.joins = new Joins(deps, this.dialogs, this.parks);
     this.pickups = new Pickups(
       deps,
       this.dialogs,
       () => this.processes.values(),
-      (call, route) => this.beginTo(call, () => route),
+      (call, route) => void this.beginTo(call, () => route),
     );
-    this.features = new FeatureCalls(deps.featureCodes, {
+    const handlers: FeatureHandlers = {
       pickup: (call, number) => void this.pickups.take(call, number),
       groupPickup: (call) => void this.pickups.take(call, undefined),
-      park: noSlots,
-      retrieve: noSlots,
-    });
+      park: (call, slot) => this.parks.reserve(call, slot),
+      retrieve: (call, slot) => this.parks.retrieve(call, slot),
+    };
+    this.features = new FeatureCalls(deps.featureCodes, handlers, (number) => this.parks.isSlot(number));
     this.survivals = new Survivals(deps);
   }
 
@@ -104,18 +112,24 @@ export class CallControl {
   private begin(call: IncomingCall, spoken: string | undefined, names?: CallNames): void {
     if (call.pid !== undefined && spoken !== undefined) this.abilities.note(call.pid, spoken, call.sdp);
     if (call.replaces !== undefined && !isForPhone(call)) return this.joins.take(call, call.replaces);
+    if (call.context?.why === 'retrieve') return this.parks.retrieveHere(call, call.dialled);
     const feature = this.features.asked(call);
     if (feature !== undefined) return this.features.perform(call, feature);
     this.beginTo(call, () => this.routeOf(call), names);
   }
 
-  private beginTo(call: IncomingCall, route: () => Route, names?: CallNames): void {
+  private beginTo(call: IncomingCall, route: () => Route, names?: CallNames): Pid {
     const lookUp: LookUp = (asked) => (asked === undefined ? route() : this.routeTo(asked));
     const admits = (asking: CallState, number: string): boolean => this.admits(asking, number);
     const joins = { index: this.dialogs, rules: this.joins };
     const routing = new Routing(this.deps, this.abilities, lookUp, call.target);
+    const { hooks } = this.deps;
+    const changed = (state: CallState): void => {
+      this.parks.follow(state);
+      hooks?.changed?.(state);
+    };
     const process = new CallProcess(
-      this.deps,
+      { ...this.deps, hooks: { ...hooks, changed } },
       call,
       this.factsOf(call, names ?? this.nameOf(call)),
       routing,
@@ -127,6 +141,7 @@ export class CallControl {
     this.processes.set(process.pid, process);
     this.deps.hooks?.started?.();
     process.begin();
+    return process.pid;
   }
 
   private leadsNowhere(call: IncomingCall): boolean {
@@ -287,7 +302,10 @@ export class CallControl {
   }
 
   /** For a transfer: what the device that asks for it may dial. */
-  private routeTo({ number, from, outside }: NonNullable<Parameters<LookUp>[0]>): Route {
+  private routeTo(asked: AskedNumber): TransferRoute {
+    const slot = this.parks.routeOf(asked);
+    if (slot !== undefined) return slot;
+    const { number, from, outside } = asked;
     const options = { localOnly: false, ...(outside ? { numbersOnly: true } : {}), from };
     const analysis = this.deps.digitAnalysis.analyse(number, options);
     if (analysis.type === 'targets') return this.timed(analysis);
@@ -355,8 +373,4 @@ function destinationOf(device: DeviceProcess, digits: string): Destination {
 /** Whether the call has that name, or that call process has a part of it. */
 function hasPart({ facts, legs }: CallState, id: string): boolean {
   return isNamed(facts, id) || [...legs.values()].some(({ far }) => far?.process.pid === id);
-}
-
-function noSlots({ session }: IncomingCall): void {
-  session.reject(404, { reason: 'No Park Slots' });
 }

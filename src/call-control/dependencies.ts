@@ -10,6 +10,7 @@ import type { Clock } from '../process/clock';
 import type { Pid, PidAllocator } from '../process/pid';
 import type { AddressPair } from '../sdp';
 import type { CallState } from './core/call-state';
+import type { Parking } from './process/parks';
 import type { DeviceLocations } from './survival/waiting-phones';
 import type { CallDetailRecord } from './record/call-detail-record';
 
@@ -47,6 +48,8 @@ export interface CallControlDependencies {
   readonly lines?: Lines;
   /** What can be dialled to have something done; left out: nothing. */
   readonly featureCodes?: FeatureCodes;
+  /** Left out: nothing is parked. */
+  readonly parking?: Parking;
   /** The call control of the other nodes; left out: there are none. */
   readonly otherNodes?: OtherNodes;
   readonly resources: MediaResourceManager;

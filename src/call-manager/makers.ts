@@ -1,13 +1,17 @@
-import type { OtherNodes } from '../call-control';
+import type { CallControlDependencies, OtherNodes } from '../call-control';
 import type { Bus } from '../cluster/bus';
 import type { Cluster } from '../cluster/cluster';
 import { MemoryBus, MemoryExchange } from '../cluster/memory/memory-bus';
 import { RedisBus } from '../cluster/redis/redis-bus';
 import type { TandemConfig } from '../config/types';
 import { RegistrationInformationTable } from '../digit-analysis/table';
+import { ParkSlots } from '../line/park-slots';
+import type { ThisNode } from '../line/watches';
 import type { Clock } from '../process/clock';
+import type { HybridClock } from '../process/hlc';
 import { formatPid } from '../process/pid';
 import type { CompositeSet } from '../registration/composite-set';
+import type { EntrySet } from '../registration/entry-set';
 import type { Logger } from '../telemetry/logger';
 
 /** The bus that the configuration names; without one a bus on which nobody else is. */
@@ -66,4 +70,17 @@ export function callControlOf(cluster: Cluster, others: readonly number[]): Othe
       return cluster.messenger.request({ pid, boot: entry.boot }, question, deadlineMs);
     },
   };
+}
+
+/** Where calls are parked, if the configuration has numbers for that. */
+export function parkingOf(
+  { park, nodes }: TandemConfig,
+  self: ThisNode,
+  entries: EntrySet,
+  stamps: HybridClock,
+): Pick<CallControlDependencies, 'parking'> {
+  if (park === undefined) return {};
+  const ids = nodes.map(({ id }) => id);
+  const recallMs = park.recallSeconds === 0 ? undefined : park.recallSeconds * 1000;
+  return { parking: { slots: new ParkSlots(self, park.slots, ids, entries, stamps), recallMs } };
 }

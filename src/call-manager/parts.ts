@@ -29,7 +29,7 @@ import { type AdminView, RecentCalls } from './admin-view';
 import { createConferences } from './conferences';
 import { gatewayLocator } from './gateway-locator';
 import { LineWatch } from './line-watch';
-import { callControlOf, createTable, entryOf } from './makers';
+import { callControlOf, createTable, entryOf, parkingOf } from './makers';
 import { countCalls, watchGauges } from './measurements';
 import { startMediaResources } from './media-resources';
 import type { Problems } from './problems';
@@ -185,6 +185,7 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     router: devices.router,
     lines,
     featureCodes: config.featureCodes,
+    ...parkingOf(config, { node, boot }, entries, stamps),
     otherNodes: callControlOf(cluster, others),
     resources: manager,
     clock,

@@ -20,6 +20,7 @@ export interface CheckedSections {
   readonly nodes: readonly Entry<z.infer<typeof schemas.nodeSchema>>[];
   readonly sites: readonly Entry<z.infer<typeof schemas.siteSchema>>[];
   readonly autoRegistration: z.infer<typeof schemas.autoRegistrationSchema> | undefined;
+  readonly park: z.infer<typeof schemas.parkSchema> | undefined;
   readonly devices: readonly Entry<z.infer<typeof schemas.deviceSchema>>[];
   readonly numbers: readonly Entry<z.infer<typeof schemas.numberSchema>>[];
   readonly gateways: readonly Entry<z.infer<typeof schemas.gatewaySchema>>[];

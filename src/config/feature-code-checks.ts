@@ -28,6 +28,7 @@ export function checkFeatureCodes(
     else source.problem(at, `${says}: set another one in featureCodes, or "${feature}: false"`);
   };
   checkEachOther(source, codes, named);
+  checkSlots(source, raw, sections);
   const numbers = numbersOf(raw, sections);
   for (const feature of FEATURE_NAMES) {
     for (const { number, path, what } of numbers)
@@ -84,11 +85,19 @@ function numbersOf(raw: Record<string, unknown>, sections: CheckedSections): rea
     ...sections.conferences.map(({ path, value: { number, name } }) => ({
       ...{ number, path: [...path, 'number'], what: `the conference ${name}` },
     })),
+    ...(sections.park?.slots ?? []).map((number) => ({ number, path: ['park', 'slots'], what: 'a park slot' })),
     // Those that are not at a device of the file.
     ...[...knownLines(raw, sections)]
       .filter((number) => !listed.has(number))
       .map((number) => ({ number, path: ['autoRegistration', 'numbers'], what: 'a number of autoRegistration' })),
   ];
+}
+
+/** A slot is nobody's number, and no route that few numbers have: it goes before every pattern. */
+function checkSlots(source: Source, raw: Record<string, unknown>, sections: CheckedSections): void {
+  const slots = new Set(sections.park?.slots ?? []);
+  for (const { number, path, what } of numbersOf(raw, sections))
+    if (slots.has(number) && path[0] !== 'park') source.problem(['park', 'slots'], `${number} is ${what}`);
 }
 
 /** Whether some digits match the pattern and ask for the feature. */

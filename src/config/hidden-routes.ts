@@ -16,6 +16,7 @@ export function checkHiddenRoutes(source: Source, sections: CheckedSections): vo
     if (!owners.has(value.username)) owners.set(value.username, `the username of ${value.name}`);
   }
   for (const { value } of sections.conferences) owners.set(value.number, `the conference ${value.name}`);
+  for (const slot of sections.park?.slots ?? []) owners.set(slot, 'a park slot');
   for (const { path, value } of sections.routes) {
     const result = parsePattern(value.pattern);
     for (const number of result.ok ? fewNumbers(result.pattern) : []) {

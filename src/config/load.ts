@@ -99,6 +99,7 @@ function check(source: Source, raw: unknown, folder: string, files: WhoseFiles |
     musicSources: checkList(source, schemas.musicSourceSchema, raw.musicSources, 'musicSources'),
     conferences: checkList(source, schemas.conferenceSchema, raw.conferences, 'conferences'),
     codecPolicies: checkList(source, schemas.codecPolicySchema, raw.codecPolicies, 'codecPolicies'),
+    park: raw.park == null ? undefined : checkValue(source, schemas.parkSchema, raw.park, ['park']),
   };
   if (Array.isArray(raw.nodes) && raw.nodes.length === 0) source.problem(['nodes'], 'must hold at least one node');
   checkCrossReferences(source, raw, sections);
@@ -172,6 +173,7 @@ function build(
     registrar,
     sourceLimits,
     featureCodes,
+    park: sections.park,
     nodes: sections.nodes.map(({ value }) => ({
       ...value,
       admin: value.admin,

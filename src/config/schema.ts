@@ -346,6 +346,11 @@ export const featureCodesSchema = z.strictObject({
   retrieve: featureCode,
 } satisfies Record<FeatureName, typeof featureCode>);
 
+export const parkSchema = z.strictObject({
+  slots: poolSchema,
+  recallSeconds: whole(0, 86_400).default(120),
+});
+
 export const conferenceSchema = z.strictObject({
   number: digits,
   name,
@@ -391,6 +396,7 @@ export const SECTIONS = [
   'musicSources',
   'conferences',
   'featureCodes',
+  'park',
   'codecPolicies',
 ] as const;
 

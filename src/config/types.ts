@@ -19,6 +19,8 @@ export interface TandemConfig {
   readonly musicSources: readonly MusicSourceConfig[];
   readonly conferences: readonly ConferenceConfig[];
   readonly featureCodes: FeatureCodes;
+  /** Undefined: nothing is parked. */
+  readonly park: ParkConfig | undefined;
   readonly codecPolicies: readonly CodecPolicyConfig[];
 }
 
@@ -174,6 +176,14 @@ export interface DeviceConfig {
   readonly musicSource: string | undefined;
   /** Its calls go on when their call manager dies; undefined: when it says that it knows Replaces (RFC 3891). */
   readonly survive?: boolean | undefined;
+}
+
+/** Where calls are parked. */
+export interface ParkConfig {
+  /** Numbers, each once. */
+  readonly slots: readonly string[];
+  /** After so long who has parked a call is called back; 0: never. */
+  readonly recallSeconds: number;
 }
 
 /** What a line has of its own, whatever its devices. */

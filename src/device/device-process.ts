@@ -10,7 +10,7 @@ import type { Headers, OutgoingInvite, Session } from '../sip/user-agent';
 export interface DeviceProfile {
   /** Device name; for a node `node-2`. */
   readonly name: string;
-  readonly kind: 'station' | 'gateway' | 'conference' | 'node';
+  readonly kind: 'station' | 'gateway' | 'conference' | 'node' | 'park';
   /** What its lines are called, by configuration. */
   readonly displayName?: string;
   readonly site: string | undefined;

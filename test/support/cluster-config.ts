@@ -77,6 +77,7 @@ export interface ClusterFile {
     noAnswerSeconds?: number;
     pickupGroup?: string;
   }[];
+  park?: { slots: string; recallSeconds?: number };
   autoRegistration?: { numbers: string; username: string; password: string; site: string };
   gateways: TestGateway[];
   routes: { pattern: string; targets: string[] }[];

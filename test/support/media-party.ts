@@ -48,6 +48,8 @@ export function addParty(file: ClusterFile, dn: string, node: number, codecs?: r
 /** A phone in this process with several calls, whose sound is RTP of tones: cheap enough for hundreds. */
 export class MediaParty implements SocketUser, CallOwner {
   policy: Policy = { type: 'answer', afterMs: 0 };
+  /** So often it was called since it was tidied up. */
+  invitations = 0;
   /** Called with the time of each packet of RTP that it gets, in whichever call. */
   onSound: ((at: number) => void) | undefined;
   private nodePort: number;
@@ -218,6 +220,7 @@ export class MediaParty implements SocketUser, CallOwner {
 
   /** Forgets calls that are over. */
   tidy(): void {
+    this.invitations = 0;
     for (const [id, call] of this.calls) if (call.state === 'ended') this.calls.delete(id);
   }
 
@@ -229,6 +232,7 @@ export class MediaParty implements SocketUser, CallOwner {
     const callId = getHeader(request, 'Call-ID') ?? '';
     if (this.arriving.has(callId)) return;
     this.arriving.add(callId);
+    this.invitations += 1;
     const { policy } = this;
     const stream = await MediaStream.open(this.tone);
     this.arriving.delete(callId);

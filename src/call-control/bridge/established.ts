@@ -30,6 +30,7 @@ import { leaseDue } from './path-resource';
 import { awaitAck, followOurs, holdsByAnswer, isFree, scheduleRefresh, sendOffer } from '../dialog/outgoing-offer';
 import { receiveRequest, requestAnswered } from '../dialog/requests';
 import type { CallSignal } from '../core/signals';
+import { park, recall } from '../features/park';
 import { endTransfer, followTransfer, joinAnswered, receiveRefer, transferorLeft } from '../features/transfer';
 import { take } from '../join/replace';
 import { shortenDue } from '../join/shorten';
@@ -71,6 +72,10 @@ export function enterEstablished(draft: Draft, bridge: Bridge, { ownOffer }: { r
 
 /** A call in which two have talked: offers of either end, hold, music, refreshes. */
 export function established(draft: Draft, signal: CallSignal): void {
+  if (signal.type === 'routed' && signal.route.type === 'park') {
+    park(draft, signal.route);
+    return reconcile(draft);
+  }
   if (isAboutRinging(draft, signal)) {
     ringingSignal(draft, signal);
     followTransfer(draft);
@@ -111,7 +116,7 @@ export function established(draft: Draft, signal: CallSignal): void {
       take(draft, signal);
       break;
     case 'join-answered':
-      joinAnswered(draft, signal.status);
+      joinAnswered(draft, signal);
       break;
     case 'leg-lost':
     case 'leg-back':
@@ -192,6 +197,7 @@ function legEnded(
 
 function timerFired(draft: Draft, timer: string): void {
   const { bridge } = draft;
+  if (timer === 'recall') return recall(draft);
   const [kind, id = ''] = timer.split(':');
   if (kind === 'shorten') return shortenDue(draft);
   if (kind === 'survival') return waitedLongEnough(draft);

@@ -89,7 +89,7 @@ export type Destination = Target & {
   readonly ability?: string;
   readonly codecPolicy?: CodecPolicy;
   /** It is to answer in the place of another dialog (RFC 3891), as it sees that; `why` is for a node. */
-  readonly inPlaceOf?: { readonly replaces: Replaces; readonly why: Why };
+  readonly inPlaceOf?: { readonly replaces: Replaces | undefined; readonly why: Why };
 };
 
 export interface Failure {

@@ -161,9 +161,9 @@ export function moveLeg(leg: Leg, phase: LegPhase): void {
   (leg as { phase: LegPhase }).phase = phase;
 }
 
-/** A node cares for its device by itself, and a conference for its room: they are told who holds, and get no music. */
+/** A node cares for its device by itself, a conference for its room, and a park slot hears nobody: they are told who holds, and get no music. */
 export function caresForItself({ profile }: Leg): boolean {
-  return profile.kind === 'node' || profile.kind === 'conference';
+  return profile.kind === 'node' || profile.kind === 'conference' || profile.kind === 'park';
 }
 
 /** `remoteSdp`: the offer with which the device has called. */

@@ -10,6 +10,7 @@ import type { Headers, ResponseOptions, SessionSignal } from '../../sip/user-age
 import type { CallDetailRecord } from '../record/call-detail-record';
 import type { BridgeId, Destination } from './call-state';
 import type { Leg, LegId } from './leg';
+import type { Slot } from '../features/transfer-state';
 import type { Taken } from '../join/replace';
 import type { MediaTried } from '../bridge/path';
 import type { DeadlineId } from '../ringing/plan';
@@ -34,6 +35,8 @@ export type TimerName =
   | `ack:${LegId}`
   /** No final answer to our re-INVITE; the SIP server should have said 408 long before. */
   | `reinvite:${LegId}`
+  /** Who has parked the call is to be called back. */
+  | 'recall'
   /** Pause after 491. */
   | `retry:${LegId}`
   /** The session must be refreshed by us. */
@@ -73,9 +76,18 @@ export type Route =
       readonly matched?: string;
     };
 
+/** The same for a transfer, which may be to a slot: the other end is to be parked. */
+export type TransferRoute = Route | ({ readonly type: 'park' } & Slot);
+
+/** What became of a wish to join a call; `slot`: it is a slot that was asked for by it. */
+export interface Joined {
+  readonly status: number;
+  readonly slot?: Slot;
+}
+
 /** Everything that can happen to a call. */
 export type CallSignal =
-  | { readonly type: 'routed'; readonly route: Route }
+  | { readonly type: 'routed'; readonly route: TransferRoute }
   | {
       readonly type: 'session';
       readonly leg: LegId;
@@ -141,7 +153,7 @@ export type CallSignal =
   /** The resource behind a token serves no more. */
   | { readonly type: 'resource-lost'; readonly token: number }
   /** What became of `join-dialog`: 200, or why not. */
-  | { readonly type: 'join-answered'; readonly status: number }
+  | ({ readonly type: 'join-answered' } & Joined)
   /** A leg of another call, or a new INVITE, takes the place of one of this call. */
   | ({ readonly type: 'taken' } & Taken)
   /** The node behind a leg is off-line; `sure`: it has nothing of the dialog any more. */

@@ -1,6 +1,18 @@
 import type { LegId } from '../core/leg';
 import { follow, type StepTable } from '../core/steps';
 
+/** The slot for a call, and when who has parked it is called back; ms, undefined: never. */
+export interface Slot {
+  readonly slot: string;
+  readonly recallMs: number | undefined;
+}
+
+/** What the slot of a parked call is, wherever that is at the moment. */
+export interface Parked extends Slot {
+  /** The number that is called back. */
+  readonly recall: string;
+}
+
 /** A leg that has asked to be replaced by somebody else (RFC 3515), and how far that is. At most one in a call. */
 export interface Transfer {
   /** The transferor. */
@@ -11,11 +23,15 @@ export interface Transfer {
     /** The target rings for who was talking to the transferor. */
     | 'ringing'
     /** It was in vain, and the transferor has left: its number is rung, once. */
-    | 'recalling';
+    | 'recalling'
+    /** It was to a slot: the other end waits there until somebody takes the seat, or who has parked it is called back. */
+    | 'parked';
   /** Of the subscription that REFER has made; undefined: it is not to be told. */
   readonly subscription: { readonly id: string | undefined } | undefined;
   /** A node that is in the middle asks to be left out: nobody hears of it. */
   readonly shortens?: true;
+  /** To a slot: `by` is its seat. */
+  readonly parked?: Parked;
   /** Statuses that the transferor was told. */
   readonly told: readonly number[];
 }
@@ -23,9 +39,10 @@ export interface Transfer {
 /** Which step of a transfer may follow which; `none`: there is none. */
 export const TRANSFER_STEPS: StepTable<Transfer['step'] | 'none'> = {
   none: ['asked'],
-  asked: ['ringing', 'recalling', 'none'],
+  asked: ['ringing', 'recalling', 'parked', 'none'],
   ringing: ['recalling', 'none'],
-  recalling: ['none'],
+  recalling: ['parked', 'none'],
+  parked: ['recalling', 'none'],
 };
 
 interface WithTransfer {

@@ -1,13 +1,15 @@
-import { NO_REFER_SUB, referEventId, referNotifyHeaders, SIPFRAG_TYPE, sipfrag, wantsNotify } from '../../sip/sipfrag';
+import { NO_REFER_SUB, referEventId, wantsNotify } from '../../sip/sipfrag';
 import { formatReason } from '../../sip/reason';
 import type { SessionSignal } from '../../sip/user-agent';
-import { type Failure, newRinging } from '../core/call-state';
+import type { Failure } from '../core/call-state';
 import type { Leg } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { endCall } from '../core/ending';
 import { give } from '../join/give';
 import { forget, keepSeat, leave } from '../join/leaving';
-import type { Refer } from '../core/signals';
+import type { Joined, Refer } from '../core/signals';
+import { park, staysParked } from './park';
+import { notify, ringFor } from './transfer-notify';
 import { moveTransfer, type Transfer } from './transfer-state';
 
 /**
@@ -37,8 +39,11 @@ export function receiveRefer(draft: Draft, leg: Leg, request: Requested, refer: 
   if (refer === undefined) return refuse(603);
   if (refer.type === 'refused') return refuse(refer.status, refer.reason);
   if (other === undefined || other.phase !== 'confirmed') return refuse(481);
-  // Nodes ask each other in words of their own; and a conference is left, not transferred.
-  if ([leg, other].some(({ profile }) => profile.kind === 'conference') || leg.profile.kind === 'node')
+  // Nodes ask each other in words of their own; a conference is left, not transferred, and so is a slot where nobody is parked yet.
+  if (
+    [leg, other].some(({ profile: { kind } }) => kind === 'conference' || kind === 'park') ||
+    leg.profile.kind === 'node'
+  )
     return refuse(603);
   if (draft.state.transfer !== undefined || draft.state.ringing !== undefined) return refuse(491);
   accept(draft, leg, request);
@@ -61,40 +66,6 @@ function accept(draft: Draft, leg: Leg, { id, header }: Requested): void {
   leg.aside = { held: leg.holds };
   leg.holds = true;
   notify(draft, 100);
-}
-
-/** Who talked to the transferor waits for whom it has named. */
-function ringFor(draft: Draft, waiter: Leg, by: Leg, digits: string): void {
-  const { state } = draft;
-  const { maxForwards } = state.facts;
-  state.ringing = newRinging({
-    waiter: waiter.id,
-    offer: undefined,
-    maxForwards,
-    number: digits,
-    by: by.id,
-    firstTrial: state.trials.length,
-  });
-  draft.emit({ type: 'look-up', number: digits, by: by.id, waiter: waiter.id });
-}
-
-/** Tells the transferor how its call stands; a final status ends its subscription. Gives the id of the request; undefined: it is not told. */
-function notify(draft: Draft, status: number): string | undefined {
-  const { transfer } = draft.state;
-  const leg = transfer === undefined ? undefined : draft.leg(transfer.by);
-  if (transfer?.subscription === undefined || leg?.phase !== 'confirmed') return undefined;
-  const id = draft.requestId();
-  moveTransfer(draft.state, { ...transfer, told: [...transfer.told, status] });
-  draft.emit({
-    type: 'request',
-    leg: leg.id,
-    id,
-    method: 'NOTIFY',
-    body: sipfrag(status),
-    contentType: SIPFRAG_TYPE,
-    headers: referNotifyHeaders({ status, id: transfer.subscription.id }),
-  });
-  return id;
 }
 
 /** What has become of the ringing that a transfer has begun, after each of its signals. */
@@ -131,6 +102,7 @@ export function failed(draft: Draft, transfer: Transfer, failure: Failure): void
     leg.aside = undefined;
     return moveTransfer(state, undefined);
   }
+  if (transfer.step === 'recalling' && staysParked(draft, transfer)) return;
   if (transfer.shortens === true)
     return endCall(draft, { by: 'callee', status: 200, reason: 'The other end has left' });
   if (transfer.step === 'recalling' || leg === undefined || waiter === undefined) {
@@ -159,11 +131,12 @@ export function endTransfer(draft: Draft): void {
 }
 
 /** The call to be joined was found, and the leg that is to go there may; or not. */
-export function joinAnswered(draft: Draft, status: number): void {
+export function joinAnswered(draft: Draft, { status, slot }: Joined): void {
   const { transfer } = draft.state;
   const by = transfer === undefined ? undefined : draft.leg(transfer.by);
   if (transfer === undefined || by === undefined) return;
   if (status >= 300) return failed(draft, transfer, { status, reason: undefined, headers: {} });
+  if (slot !== undefined) return park(draft, slot);
   const other = draft.other(by);
   if (other === undefined) return;
   give(draft, other);

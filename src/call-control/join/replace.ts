@@ -2,13 +2,15 @@ import { formatReason } from '../../sip/reason';
 import type { CodecPolicy } from '../../media-control';
 import type { Headers } from '../../sip/user-agent';
 import { moveExchange, newExchange } from '../bridge/exchange-state';
-import { type Bridge, newBridge, seatOf } from '../core/call-state';
+import { type Bridge, seatOf } from '../core/call-state';
 import type { IncomingOffer, Leg, LegId } from '../core/leg';
 import { type Draft, ELSEWHERE } from '../core/draft';
 import { answerIncoming } from '../dialog/answers';
 import { awaitAck, pauseOffers, scheduleRefresh } from '../dialog/outgoing-offer';
 import { moveTransfer } from '../features/transfer-state';
 import { cancelBranches, noteOutcome } from '../ringing/branches';
+import { isParkingSeat, unpark } from '../features/park';
+import { anotherBridge } from './another-bridge';
 import { connect } from './connect';
 import { isLeaving, keepSeat, leave } from './leaving';
 
@@ -38,6 +40,10 @@ export function take(draft: Draft, { leg: given, replaces, codecPolicy }: Taken)
   draft.state.legs.set(leg.id, leg);
   takeTimers(draft, leg);
   const old = draft.leg(replaces);
+  if (old !== undefined && isParkingSeat(draft.state, old.id)) {
+    unpark(draft);
+    return replaceLeg(draft, old, leg, codecPolicy);
+  }
   if (!isReplaceable(draft.state, old)) return leave(draft, leg, NOTHING);
   if (old.phase === 'calling') return pickUp(draft, old, leg, codecPolicy);
   if (draft.state.kind === 'setup') {
@@ -53,12 +59,6 @@ function takeTimers(draft: Draft, leg: Leg): void {
   scheduleRefresh(draft, leg, leg.refreshRole);
   if (leg.awaitingAck !== 'no') awaitAck(draft, leg, leg.awaitingAck);
   if (leg.blocked) pauseOffers(draft, leg);
-}
-
-function anotherBridge(draft: Draft, seats: Bridge['seats'], codecPolicy: CodecPolicy | undefined): Bridge {
-  const ordinal = draft.state.nextLeg;
-  draft.state.nextLeg += 1;
-  return newBridge({ id: `bridge${ordinal}`, seats, codecPolicy });
 }
 
 /** The new leg takes the seat; the old one is ended. */

@@ -246,7 +246,7 @@ export class CallProcess {
       case 'look-up':
         return this.mailbox.post({ type: 'routed', route: this.routing.lookUp(effect, this.state) });
       case 'join-dialog':
-        return this.mailbox.post({ type: 'join-answered', status: this.joins.rules.join(this, effect) });
+        return this.mailbox.post({ type: 'join-answered', ...this.joins.rules.join(this, effect) });
       case 'give':
         return this.give(effect.leg);
       case 'await-phone':

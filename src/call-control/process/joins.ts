@@ -2,10 +2,11 @@ import type { IncomingCall } from '../../device/device-process';
 import type { Replaces } from '../../sip/replaces';
 import type { CallControlDependencies } from '../dependencies';
 import type { Leg, LegId } from '../core/leg';
-import type { CallEffect } from '../core/signals';
+import type { CallEffect, Joined } from '../core/signals';
 import { isReplaceable } from '../join/replace';
 import type { CallProcess } from './call-process';
 import type { DialogIndex, Place } from './dialog-index';
+import type { Parks } from './parks';
 
 /** What a refusal is for, in words for people. */
 interface Refused {
@@ -18,21 +19,24 @@ export class Joins {
   constructor(
     private readonly deps: Pick<CallControlDependencies, 'log' | 'lines'>,
     private readonly dialogs: DialogIndex,
+    private readonly parks: Pick<Parks, 'joined'>,
   ) {}
 
-  /** The other end of a transferor's call goes to the transferor's other call, if it is one. Gives the status for the transferor. */
-  join(from: CallProcess, { by, leg, replaces, shortens }: Extract<CallEffect, { type: 'join-dialog' }>): number {
+  /** The other end of a transferor's call goes to the transferor's other call, if it is one. Gives the status for the transferor; if that one is with a slot, that. */
+  join(from: CallProcess, { by, leg, replaces, shortens }: Extract<CallEffect, { type: 'join-dialog' }>): Joined {
     const transferor = from.leg(by);
     const found = this.dialogs.find(replaces);
-    if (shortens === true) return this.shorten(from, leg, { between: transferor, found });
+    if (shortens === true) return { status: this.shorten(from, leg, { between: transferor, found }) };
     // Its other ends would be left to talk to each other with nobody there.
     if (found !== undefined && found.process.snapshot.facts.call === from.snapshot.facts.call)
       return this.refuse(transferor, { status: 400, why: 'it is in the same call' });
     const refused = this.refusal(found, transferor?.party.device, undefined);
     if (found === undefined || transferor === undefined || refused !== undefined)
       return this.refuse(transferor, refused ?? { status: 481, why: 'there is no such dialog' });
+    const slot = this.parks.joined(found.process, from.pid);
+    if (slot !== undefined) return { status: 200, slot };
     from.giveTo(leg, found);
-    return 200;
+    return { status: 200 };
   }
 
   /** Two calls of this node that go by way of the same other node become one. */
@@ -85,8 +89,8 @@ export class Joins {
     return device === party.device || this.deps.lines?.mayReplace(device, party.number, phase === 'calling') === true;
   }
 
-  private refuse(by: Leg | undefined, { status, why }: Refused): number {
+  private refuse(by: Leg | undefined, { status, why }: Refused): Joined {
     this.deps.log.info({ by: by?.party.device, status, why }, 'call: nothing is joined');
-    return status;
+    return { status };
   }
 }

@@ -1,14 +1,24 @@
 import type { DeviceProcess, DeviceProfile, IncomingCall } from '../../device/device-process';
 import type { CodecPolicy, PolicyParty } from '../../media-control';
+import type { Pid } from '../../process/pid';
 import { bridgeOf, type CallState, type Destination } from '../core/call-state';
 import type { Leg, LegId } from '../core/leg';
-import type { CallEffect, Route } from '../core/signals';
+import type { CallEffect, TransferRoute } from '../core/signals';
 import type { CallControlDependencies } from '../dependencies';
 import { speaksDtls, terminated } from '../session/dtls-device';
 import type { Abilities } from './abilities';
 
 /** Digit analysis as the tables are now: of the dialled number, or of another one that a device here asks for. */
-export type LookUp = (asked?: { readonly number: string; readonly from: string; readonly outside: boolean }) => Route;
+export type LookUp = (asked?: AskedNumber) => TransferRoute;
+
+/** What a device asks for in a call that it has. */
+export interface AskedNumber {
+  readonly number: string;
+  readonly from: string;
+  readonly outside: boolean;
+  /** The call, when it is a phone of ours that asks. */
+  readonly byPhoneIn?: Pid | undefined;
+}
 
 /** Where the legs of one call go, with what is known of each target, so that the path can be decided before anybody is asked. */
 export class Routing {
@@ -21,19 +31,21 @@ export class Routing {
   ) {}
 
   /** Of the number that was dialled. */
-  begin(state: CallState): Route {
+  begin(state: CallState): TransferRoute {
     return this.described(this.analyse(), state.legs.get(state.caller));
   }
 
   /** Of a number that a device of the call asks for. */
-  lookUp({ number, by, waiter, to }: Extract<CallEffect, { type: 'look-up' }>, state: CallState): Route {
+  lookUp({ number, by, waiter, to }: Extract<CallEffect, { type: 'look-up' }>, state: CallState): TransferRoute {
     const { caller, facts, legs } = state;
     if (to !== undefined)
       return this.described({ type: 'targets', branches: [[to]], matched: state.matched }, legs.get(waiter));
     if (by === caller && waiter === caller && number === facts.dialled) return this.begin(state);
     const [dialling, waiting] = [legs.get(by), legs.get(waiter)];
     const outside = dialling?.party.outside === true || waiting?.party.outside === true;
-    return this.described(this.analyse({ number, from: dialling?.profile.name ?? facts.from.name, outside }), waiting);
+    const byPhoneIn = dialling?.profile.kind === 'station' && dialling.phase === 'confirmed' ? facts.pid : undefined;
+    const from = dialling?.profile.name ?? facts.from.name;
+    return this.described(this.analyse({ number, from, outside, byPhoneIn }), waiting);
   }
 
   /** The process behind a target; undefined: it is gone. */
@@ -61,8 +73,8 @@ export class Routing {
     return this.speaksDtls(device) ? terminated(profile) : profile;
   }
 
-  private described(route: Route, waiter: Leg | undefined): Route {
-    if (route.type === 'refused') return route;
+  private described(route: TransferRoute, waiter: Leg | undefined): TransferRoute {
+    if (route.type !== 'targets') return route;
     return { ...route, branches: route.branches.map((all) => all.map((target) => this.describe(target, waiter))) };
   }
 

@@ -140,7 +140,7 @@ export function sendInvite(draft: Draft, leg: Leg): void {
     maxForwards: draft.ringing.maxForwards - 1,
     headers: {
       ...requestTimer(draft.state.facts.refreshSeconds, leg.minimumInterval),
-      ...(inPlaceOf === undefined ? {} : { Replaces: formatReplaces(inPlaceOf.replaces) }),
+      ...(inPlaceOf?.replaces === undefined ? {} : { Replaces: formatReplaces(inPlaceOf.replaces) }),
     },
   });
 }

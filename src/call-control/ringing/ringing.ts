@@ -83,7 +83,7 @@ function isTimerOfRinging(draft: Draft, timer: string): boolean {
 export function ringingSignal(draft: Draft, signal: CallSignal): void {
   switch (signal.type) {
     case 'routed':
-      return route(draft, signal.route);
+      return signal.route.type === 'park' ? undefined : route(draft, signal.route);
     case 'branch-started':
       return branchStarted(draft, signal);
     case 'branch-unreachable':

@@ -111,6 +111,15 @@ describe('what a code would hide is told', () => {
     ['the same code twice', "featureCodes: { retrieve: '**' }", '', 'can be taken for'],
     ['no code at all', 'featureCodes: { pickup: 8 }', '', 'must be 1 to 8 of 0-9, "*" and "#", in quotes; or false'],
     ['a letter', "featureCodes: { pickup: 'a' }", '', 'must be 1 to 8 of 0-9'],
+    ['a slot that is a line', '', "park: { slots: '1000-1002' }", '1000 is a line of SEP-alice'],
+    [
+      'a slot that is a route of a few',
+      '',
+      `park: { slots: '112' }\n${route('112')}`,
+      '112 is a park slot, which goes first',
+    ],
+    ['a slot', "featureCodes: { pickup: '70' }", "park: { slots: '701' }", '701 is a park slot'],
+    ['no slots', '', 'park: { recallSeconds: 3 }', 'park.slots: "slots" is missing'],
     ['another name', "featureCodes: { pickUp: '*7' }", '', 'unknown key "pickUp" (did you mean "pickup"?)'],
   ])('%s', (_, section, more, problem) => {
     expect(problemsWith(section, more).join('\n')).toContain(problem);

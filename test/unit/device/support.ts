@@ -148,6 +148,7 @@ export function config(changed: Partial<TandemConfig> = {}): TandemConfig {
     devices: [alice, bob],
     autoRegistration: undefined,
     featureCodes: featureCodesOf({}),
+    park: undefined,
     gateways: [GATEWAY],
     routes: [],
     mediaResources: [],
