@@ -1,11 +1,13 @@
 import type {
   Allocation,
   ConnectRequest,
+  LossReason,
   OfferRequest,
   ProcessMessenger,
   ResourceReply,
   ResourceRequest,
 } from './ports';
+import type { CancelTimer, Clock } from '../process/clock';
 import type { Logger } from '../telemetry/logger';
 import { readReply } from './validation';
 
@@ -48,6 +50,7 @@ export interface AllocationOptions {
   readonly target: ResourceTarget;
   readonly leaseMs: number;
   readonly messenger: ProcessMessenger;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly onReleased: () => void;
   /** Whether the node that controls the resource is lost. */
@@ -69,25 +72,25 @@ export async function releaseAt(
   return false;
 }
 
-/** A granted resource, held by its call. */
+/** A granted resource, held by its call. Its lease is renewed at each third of its time, so that two lost messages do no harm. */
 export class GrantedAllocation implements Allocation {
   readonly id: string;
   readonly device: string;
   readonly pid: string;
   readonly boot: number;
-  readonly leaseMs: number;
   private released: Promise<void> | undefined;
-  private isLost = false;
+  private loss: LossReason | undefined;
+  private stopRenewing: CancelTimer = () => undefined;
   /** The engine was given a command for it, and may have a session. */
   private used = false;
-  private readonly lostListeners: (() => void)[] = [];
+  private readonly lostListeners: ((reason: LossReason) => void)[] = [];
 
   constructor(private readonly options: AllocationOptions) {
     this.id = options.id;
     this.device = options.target.device;
     this.pid = options.target.pid;
     this.boot = options.target.boot;
-    this.leaseMs = options.leaseMs;
+    this.renewLater(options.leaseMs);
   }
 
   offer(request: OfferRequest): Promise<ResourceReply> {
@@ -106,28 +109,39 @@ export class GrantedAllocation implements Allocation {
     return this.command({ op: 'control', allocation: this.id, muted }, COMMAND_MS);
   }
 
-  renew(): Promise<ResourceReply> {
-    return this.command({ op: 'renew', allocation: this.id }, RENEW_MS);
-  }
-
   release(): Promise<void> {
     this.released ??= this.giveBack();
     return this.released;
   }
 
-  onLost(listener: () => void): void {
-    if (this.isLost) listener();
-    else this.lostListeners.push(listener);
+  onLost(listener: (reason: LossReason) => void): void {
+    if (this.loss === undefined) this.lostListeners.push(listener);
+    else listener(this.loss);
   }
 
-  /** The device process that granted is gone. */
-  lost(): void {
-    this.isLost = true;
-    for (const listener of this.lostListeners.splice(0)) listener();
+  /** `down`: the device process that granted is gone. */
+  lost(reason: LossReason): void {
+    this.loss ??= reason;
+    this.stopRenewing();
+    for (const listener of this.lostListeners.splice(0)) listener(reason);
+  }
+
+  private renewLater(leaseMs: number): void {
+    this.stopRenewing = this.options.clock.setTimer(leaseMs / 3, () => void this.renew(leaseMs), true);
+  }
+
+  private async renew(leaseMs: number): Promise<void> {
+    const { messenger, target } = this.options;
+    const reply = await ask(messenger, target, { op: 'renew', allocation: this.id }, RENEW_MS);
+    if (this.released !== undefined || this.loss !== undefined) return;
+    // Without an answer the next one may come: it is asked again long before the lease is over.
+    if (reply?.ok === false && reply.reason === 'unknown-allocation') return this.lost(reply.reason);
+    this.renewLater(reply?.ok === true ? (reply.leaseMs ?? leaseMs) : leaseMs);
   }
 
   private async giveBack(): Promise<void> {
     const { messenger, target, onReleased, log, isOrphan, endOrphan } = this.options;
+    this.stopRenewing();
     onReleased();
     // A lost node is asked nothing; one that is lost only now has not answered.
     const confirmed = !isOrphan() && (await releaseAt(messenger, target, this.id));

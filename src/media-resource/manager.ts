@@ -57,7 +57,7 @@ class Manager implements MediaResourceManager {
   constructor(private readonly options: MediaResourceManagerOptions) {
     options.directory.onGone(({ pid, boot }) => {
       for (const allocation of [...this.held])
-        if (allocation.pid === pid && allocation.boot === boot) allocation.lost();
+        if (allocation.pid === pid && allocation.boot === boot) allocation.lost('down');
     });
   }
 
@@ -167,12 +167,13 @@ class Manager implements MediaResourceManager {
   }
 
   private granted(id: string, { target, leaseMs, session }: Grant): GrantedAllocation {
-    const { messenger, log, directory, endOrphan } = this.options;
+    const { messenger, clock, log, directory, endOrphan } = this.options;
     const allocation: GrantedAllocation = new GrantedAllocation({
       id,
       target,
       leaseMs,
       messenger,
+      clock,
       log,
       onReleased: () => this.held.delete(allocation),
       isOrphan: () => !directory.isLive(target.node),
@@ -184,7 +185,7 @@ class Manager implements MediaResourceManager {
     // It may have gone while its answer was under way.
     const { device, pid, boot } = target;
     const now = this.options.directory.find(device);
-    if (now?.pid !== pid || now.boot !== boot) allocation.lost();
+    if (now?.pid !== pid || now.boot !== boot) allocation.lost('down');
     return allocation;
   }
 

@@ -257,20 +257,21 @@ export interface Allocation {
   readonly device: string;
   readonly pid: string;
   readonly boot: number;
-  readonly leaseMs: number;
   offer(request: OfferRequest): Promise<ResourceReply>;
   connect(request: ConnectRequest): Promise<ResourceReply>;
   accept(offer: string): Promise<ResourceReply>;
   control(muted: boolean): Promise<ResourceReply>;
-  renew(): Promise<ResourceReply>;
   /** Idempotent; also while another method waits. */
   release(): Promise<void>;
   /**
-   * Called once when the device process that granted is gone from the tables: its engine died, or its node. The
-   * resource serves no more; the allocation must still be released. At once when that has happened already.
+   * Called once when the resource serves no more: the device process that granted is gone from the tables (its engine died, or its node), or it
+   * knows nothing of the lease any more. The allocation must still be released. At once when that has happened already.
    */
-  onLost(listener: () => void): void;
+  onLost(listener: (reason: LossReason) => void): void;
 }
+
+/** One that has only lost the lease, since its engine was started again, may grant the next. */
+export type LossReason = Extract<UnavailableReason, 'down' | 'unknown-allocation'>;
 
 export interface AllocationResult {
   readonly allocation: Allocation | undefined;

@@ -1,10 +1,10 @@
-import type { ResourceReply } from '../../media-resource/ports';
+import type { LossReason } from '../../media-resource/ports';
 import { endCall } from '../core/ending';
 import type { Bridge } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import { exchangeReplied, exchangeUnavailable, resourceFailed } from './exchange';
 import { DIRECT, movePath, type PathNeed } from './path';
-import { bridgeWith, dropPath, leaseReplied, pathAllocated, pathReplied, requirePath } from './path-resource';
+import { bridgeWith, dropPath, pathAllocated, pathReplied, requirePath } from './path-resource';
 import type { CallSignal } from '../core/signals';
 
 /** Tries at a resource for a call that lost its own; after them the call ends, since nobody hears anything. */
@@ -24,14 +24,8 @@ export function establishedPathSignal(
   if (outcome?.available === false) unavailable(draft, outcome.bridge, outcome.need, outcome.before);
 }
 
-export function pathResourceLost(draft: Draft, token: number): void {
-  if (bridgeWith(draft, token) !== undefined) resourceFailed(draft, { ok: false, reason: 'down' });
-}
-
-/** Reply to the renewal of a lease. */
-export function pathLeaseReplied(draft: Draft, token: number, reply: ResourceReply): void {
-  const bridge = bridgeWith(draft, token);
-  if (bridge !== undefined && leaseReplied(draft, bridge, reply)) resourceFailed(draft, reply);
+export function pathResourceLost(draft: Draft, token: number, reason: LossReason): void {
+  if (bridgeWith(draft, token) !== undefined) resourceFailed(draft, { ok: false, reason });
 }
 
 /** Nobody had a resource. Ends that are connected stay as they are; ends that are not are tried again for a while. */

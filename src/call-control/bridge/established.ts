@@ -5,28 +5,13 @@ import type { Bridge, Way } from '../core/call-state';
 import { caresForItself, type Leg, moveLeg } from '../core/leg';
 import type { Draft } from '../core/draft';
 import { endCall, partyOf } from '../core/ending';
-import {
-  establishedPathSignal,
-  pathLeaseReplied,
-  pathResourceLost,
-  pauseOver,
-  reconcilePath,
-} from './established-path';
+import { establishedPathSignal, pathResourceLost, pauseOver, reconcilePath } from './established-path';
 import { continueExchange } from './exchange';
 import { moveExchange, newExchange } from './exchange-state';
 import { acknowledged, receiveOffer } from '../dialog/incoming-offer';
-import {
-  allocated,
-  keepExplanation,
-  musicLost,
-  musicPauseOver,
-  reconcileMusic,
-  renewalDue,
-  resourceReplied,
-} from './music';
+import { allocated, keepExplanation, musicLost, musicPauseOver, reconcileMusic, resourceReplied } from './music';
 import { ackMissing, offerAnswered, offerRefused } from '../dialog/offer-replies';
 import { withinPolicy } from './path-need';
-import { leaseDue } from './path-resource';
 import { awaitAck, followOurs, holdsByAnswer, isFree, scheduleRefresh, sendOffer } from '../dialog/outgoing-offer';
 import { receiveRequest, requestAnswered } from '../dialog/requests';
 import type { CallSignal } from '../core/signals';
@@ -99,7 +84,6 @@ export function established(draft: Draft, signal: CallSignal): void {
       break;
     case 'resource-replied':
       resourceReplied(draft, signal);
-      pathLeaseReplied(draft, signal.token, signal.reply);
       break;
     case 'path-allocated':
     case 'path-replied':
@@ -109,8 +93,8 @@ export function established(draft: Draft, signal: CallSignal): void {
       keepExplanation(draft, signal.explanation);
       break;
     case 'resource-lost':
-      musicLost(draft, signal.token);
-      pathResourceLost(draft, signal.token);
+      musicLost(draft, signal.token, signal.reason);
+      pathResourceLost(draft, signal.token, signal.reason);
       break;
     case 'taken':
       take(draft, signal);
@@ -203,7 +187,6 @@ function timerFired(draft: Draft, timer: string): void {
   if (kind === 'survival') return waitedLongEnough(draft);
   if (bridge !== undefined) {
     if (kind === 'reconnect') bridge.reconnectionPaused = false;
-    if (id === bridge.id && kind === 'lease') leaseDue(draft, bridge);
     if (id === bridge.id && kind === 'path') pauseOver(bridge);
   }
   const leg = draft.leg(id);
@@ -223,8 +206,6 @@ function timerFired(draft: Draft, timer: string): void {
       return;
     case 'music':
       return musicPauseOver(leg);
-    case 'renew':
-      return renewalDue(draft, leg);
     case 'leave':
       return lastWordMissing(draft, leg);
     default:

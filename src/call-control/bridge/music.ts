@@ -1,4 +1,4 @@
-import type { AllocationExplanation, UnavailableReason } from '../../media-resource/ports';
+import type { AllocationExplanation, LossReason, UnavailableReason } from '../../media-resource/ports';
 import { spokenBy } from '../core/agreed';
 import type { Leg, Music, OutgoingOffer } from '../core/leg';
 import type { Draft } from '../core/draft';
@@ -35,6 +35,9 @@ const MAX_ATTEMPTS = 3;
 const FIRST_PAUSE_MS = 2000;
 const LONGEST_PAUSE_MS = 30_000;
 
+/** A server that has played for so long works: what fails then is another matter than what has failed before. */
+const WORKS_MS = 10_000;
+
 /** Kept with the call; a phone that holds again and again must not fill the memory. */
 const MAX_EXPLANATIONS = 50;
 
@@ -52,11 +55,11 @@ export function reconcileMusic(draft: Draft, leg: Leg, other: Leg): void {
     case 'none':
       return allocate(draft, leg, other);
     case 'granted':
-      return askForMusic(draft, leg, leg.music);
+      return askForMusic(draft, leg, leg.music.token);
     case 'offering':
       if (!isFree(leg)) return;
       // The offer is for what the device spoke when it was made.
-      if (leg.music.peer !== spokenBy(leg)) return askForMusic(draft, leg, leg.music);
+      if (leg.music.peer !== spokenBy(leg)) return askForMusic(draft, leg, leg.music.token);
       return sendOffer(draft, leg, 'music', draft.offerFor(leg, leg.music.sdp));
     case 'refused':
     case 'unavailable':
@@ -72,13 +75,9 @@ export function reconcileMusic(draft: Draft, leg: Leg, other: Leg): void {
   }
 }
 
-function askForMusic(
-  draft: Draft,
-  leg: Leg,
-  { token, leaseMs }: { readonly token: number; readonly leaseMs: number },
-): void {
+function askForMusic(draft: Draft, leg: Leg, token: number): void {
   const peer = spokenBy(leg);
-  moveMusic(leg, { step: 'asking', token, leaseMs, peer });
+  moveMusic(leg, { step: 'asking', token, peer });
   draft.emit({ type: 'ask-offer', token, peer });
 }
 
@@ -95,7 +94,7 @@ function allocate(draft: Draft, leg: Leg, holder: Leg): void {
 /** The hold is over, or the held device holds by itself. */
 export function dropMusic(draft: Draft, leg: Leg): void {
   if (leg.music.step === 'none') return;
-  if ('token' in leg.music) release(draft, leg, leg.music.token);
+  if ('token' in leg.music) release(draft, leg.music.token);
   if (leg.music.step === 'unavailable') draft.cancelTimer(`music:${leg.id}`);
   moveMusic(leg, { step: 'none' });
   leg.musicAttempts = 0;
@@ -119,9 +118,8 @@ export function musicPauseOver(leg: Leg): void {
 }
 
 /** Releases a token that was granted; one that is still asked for is released when it is granted. */
-function release(draft: Draft, leg: Leg, token: number): void {
+function release(draft: Draft, token: number): void {
   const { state } = draft;
-  draft.cancelTimer(`renew:${leg.id}`);
   if (!state.tokens.includes(token)) return;
   state.tokens = state.tokens.filter((other) => other !== token);
   draft.emit({ type: 'release-resource', token });
@@ -132,9 +130,9 @@ export function keepExplanation({ state }: Draft, explanation: AllocationExplana
 }
 
 /** The server behind a token is gone. */
-export function musicLost(draft: Draft, token: number): void {
+export function musicLost(draft: Draft, token: number, reason: LossReason): void {
   const leg = legWithMusic(draft, token);
-  if (leg !== undefined) musicFailed(draft, leg, token, 'down');
+  if (leg !== undefined) musicFailed(draft, leg, token, reason);
 }
 
 /** The leg whose music was granted under this token. */
@@ -146,20 +144,19 @@ function legWithMusic({ state }: Draft, token: number): Leg | undefined {
 
 export function allocated(draft: Draft, signal: Extract<CallSignal, { type: 'allocated' }>): void {
   const { state } = draft;
-  const { token, leaseMs } = signal;
+  const { token, granted } = signal;
   const leg = draft.leg(signal.leg);
   if (state.tokens.includes(token)) return;
   const wanted = leg?.music.step === 'allocating' && leg.music.token === token;
   // That there is still none is nothing new.
-  if (leaseMs !== undefined || !wanted || leg.musicPauses === 0) keepExplanation(draft, signal.explanation);
-  if (leaseMs === undefined) {
+  if (granted || !wanted || leg.musicPauses === 0) keepExplanation(draft, signal.explanation);
+  if (!granted) {
     if (wanted) pauseMusic(draft, leg);
     return;
   }
   if (!wanted) return draft.emit({ type: 'release-resource', token });
   state.tokens = [...state.tokens, token];
-  moveMusic(leg, { step: 'granted', token, leaseMs });
-  draft.setTimer(`renew:${leg.id}`, leaseMs / 3);
+  moveMusic(leg, { step: 'granted', token });
 }
 
 export function resourceReplied(draft: Draft, signal: Extract<CallSignal, { type: 'resource-replied' }>): void {
@@ -169,33 +166,24 @@ export function resourceReplied(draft: Draft, signal: Extract<CallSignal, { type
   const { op, reply } = signal;
   if (!reply.ok) return musicFailed(draft, leg, music.token, reply.reason);
   const { token } = music;
-  const leaseMs = reply.leaseMs ?? music.leaseMs;
   switch (op) {
     case 'offer':
       if (music.step !== 'asking') return;
       if (reply.sdp === undefined) return musicFailed(draft, leg, token, 'error');
-      moveMusic(leg, { step: 'offering', token, leaseMs, peer: music.peer, sdp: reply.sdp });
+      moveMusic(leg, { step: 'offering', token, peer: music.peer, sdp: reply.sdp });
       return;
     case 'connect':
-      if (music.step === 'connecting') moveMusic(leg, { step: 'playing', token, leaseMs });
-      return;
-    case 'renew':
-      // A lease that was renewed shows a server that works.
-      if (music.step === 'playing') [leg.musicAttempts, leg.musicPauses] = [1, 0];
-      draft.setTimer(`renew:${leg.id}`, leaseMs / 3);
+      if (music.step === 'connecting') moveMusic(leg, { step: 'playing', token, since: draft.moment.now });
       return;
   }
 }
 
-export function renewalDue(draft: Draft, leg: Leg): void {
-  const { music } = leg;
-  if (!('token' in music) || music.step === 'allocating') return;
-  draft.emit({ type: 'renew-resource', token: music.token });
-}
-
 /** The server died or refused: another one is asked for, but not without end. */
 function musicFailed(draft: Draft, leg: Leg, token: number, reason: UnavailableReason): void {
-  release(draft, leg, token);
+  release(draft, token);
+  const { music } = leg;
+  if (music.step === 'playing' && draft.moment.now - music.since >= WORKS_MS)
+    [leg.musicAttempts, leg.musicPauses] = [1, 0];
   const server = draft.state.explanations.findLast(({ device }) => device === leg.profile.name)?.winner;
   // One that only lost our lease (its engine was started again) may serve us once more.
   if (server !== undefined && reason !== 'unknown-allocation') leg.failedServers = [...leg.failedServers, server];
@@ -220,14 +208,14 @@ export function reconnectMusic(draft: Draft, leg: Leg, answer: string): void {
 function connect(draft: Draft, leg: Leg, answer: string): void {
   const { music } = leg;
   if (music.step !== 'offering' && music.step !== 'playing') return;
-  moveMusic(leg, { step: 'connecting', token: music.token, leaseMs: music.leaseMs });
+  moveMusic(leg, { step: 'connecting', token: music.token });
   draft.emit({ type: 'connect-resource', token: music.token, answer });
 }
 
 /** The device does not want the music: this hold is silent. The offer may have been of an earlier server, or of a hold that is over. */
 export function musicRefused(draft: Draft, leg: Leg): void {
   if (leg.music.step === 'none') return;
-  if ('token' in leg.music) release(draft, leg, leg.music.token);
+  if ('token' in leg.music) release(draft, leg.music.token);
   if (leg.music.step === 'unavailable') draft.cancelTimer(`music:${leg.id}`);
   moveMusic(leg, { step: 'refused' });
 }

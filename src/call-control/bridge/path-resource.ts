@@ -86,10 +86,8 @@ export function pathAllocated(
     walkList(draft, bridge, need, before, owner, others);
     return undefined;
   }
-  const { name, leaseMs } = resource;
   state.tokens = [...state.tokens, token];
-  movePath(bridge, { step: 'joined', need, token, leaseMs, resource: name, used: false });
-  draft.setTimer(`lease:${bridge.id}`, leaseMs / 3);
+  movePath(bridge, { step: 'joined', need, token, resource, used: false });
   return { bridge, need, before, available: true };
 }
 
@@ -138,21 +136,9 @@ export function pathReplied(
   return { bridge, about: question.about, reply };
 }
 
-export function leaseDue(draft: Draft, { path }: Bridge): void {
-  if (path.step === 'joined') draft.emit({ type: 'renew-resource', token: path.token });
-}
-
 /** The bridge whose path has the resource with this token. */
 export function bridgeWith(draft: Draft, token: number): Bridge | undefined {
   return [...draft.state.bridges.values()].find(({ path }) => path.step === 'joined' && path.token === token);
-}
-
-/** Reply to a renewal. True: the resource is lost. */
-export function leaseReplied(draft: Draft, { id, path }: Bridge, reply: ResourceReply): boolean {
-  if (path.step !== 'joined') return false;
-  if (!reply.ok) return true;
-  draft.setTimer(`lease:${id}`, (reply.leaseMs ?? path.leaseMs) / 3);
-  return false;
 }
 
 /** The resource serves no more: what is left of it is given back, and it is not asked again. */
@@ -182,7 +168,6 @@ function giveBack(draft: Draft, bridge: Bridge): void {
   const { path } = bridge;
   bridge.question = undefined;
   if (path.step !== 'joined') return;
-  draft.cancelTimer(`lease:${bridge.id}`);
   draft.state.tokens = draft.state.tokens.filter((token) => token !== path.token);
   draft.emit({ type: 'release-resource', token: path.token });
 }

@@ -36,7 +36,6 @@ export type Path =
       readonly step: 'joined';
       readonly need: PathNeed;
       readonly token: number;
-      readonly leaseMs: number;
       /** Name of the media resource. */
       readonly resource: string;
       /** The ends talk through it. */

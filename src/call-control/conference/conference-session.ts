@@ -9,6 +9,8 @@ import { hear, isSettled, SPEAKER, type Voice, type VoiceSignal } from './voice'
 
 /** Bridges that may fail for one participant in a row before it is given up. */
 const MAX_PLACES = 4;
+/** So often a bridge is asked again to mute or unmute. */
+const VOICE_MS = 10_000;
 /** A moved participant that does not answer the new bridge's offer. */
 const OFFER_MS = 40_000;
 
@@ -44,7 +46,7 @@ export class ConferenceSession implements Session {
   private offers = 0;
   /** Moves to another place since the device was last connected. */
   private moves = 0;
-  private readonly timers = new Map<'renew' | 'retry' | 'offer', CancelTimer>();
+  private readonly timers = new Map<'voice' | 'retry' | 'offer', CancelTimer>();
 
   constructor(private readonly options: ConferenceSessionOptions) {
     this.id = options.id;
@@ -145,7 +147,7 @@ export class ConferenceSession implements Session {
     return this.tail;
   }
 
-  /** By a moderator. Resolves with whether the bridge has confirmed it; until it has, it is asked again with each renewal. */
+  /** By a moderator. Resolves with whether the bridge has confirmed it; until it has, it is asked again every ten seconds. */
   async mute(muted: boolean): Promise<boolean> {
     this.voice = hear(this.voice, { type: 'mute', muted }).voice;
     this.inTurn(() => this.voiced({ type: 'retry' }));
@@ -199,24 +201,20 @@ export class ConferenceSession implements Session {
 
   private take(allocation: Allocation): void {
     this.allocation = allocation;
-    allocation.onLost(() => {
-      this.options.room.bridgeGone(allocation);
+    allocation.onLost((reason) => {
+      if (reason === 'down') this.options.room.bridgeGone(allocation);
       this.lost(allocation);
     });
-    this.startTimer('renew', allocation.leaseMs / 3, () => this.renew(allocation));
+    this.lookAtVoice(allocation);
   }
 
-  private renew(allocation: Allocation): void {
-    if (this.over || this.allocation !== allocation) return;
-    this.startTimer('renew', allocation.leaseMs / 3, () => this.renew(allocation));
-    if (!isSettled(this.voice)) this.inTurn(() => this.voiced({ type: 'retry' }));
-    allocation.renew().then(
-      (reply) => {
-        // Without an answer the next one may come; when the process is gone we are told.
-        if (!reply.ok && reply.reason === 'unknown-allocation') this.lost(allocation);
-      },
-      () => undefined,
-    );
+  /** What a moderator wants of it and the bridge has not done is asked for again. */
+  private lookAtVoice(allocation: Allocation): void {
+    this.startTimer('voice', VOICE_MS, () => {
+      if (this.allocation !== allocation) return;
+      this.lookAtVoice(allocation);
+      if (!isSettled(this.voice)) this.inTurn(() => this.voiced({ type: 'retry' }));
+    });
   }
 
   private lost(allocation: Allocation): void {
@@ -338,7 +336,7 @@ export class ConferenceSession implements Session {
     const { allocation } = this;
     this.allocation = undefined;
     this.voice = hear(this.voice, { type: 'gone' }).voice;
-    this.stopTimer('renew');
+    this.stopTimer('voice');
     await allocation?.release();
   }
 
@@ -366,7 +364,7 @@ export class ConferenceSession implements Session {
       });
   }
 
-  private startTimer(name: 'renew' | 'retry' | 'offer', ms: number, fire: () => void): void {
+  private startTimer(name: 'voice' | 'retry' | 'offer', ms: number, fire: () => void): void {
     this.stopTimer(name);
     const expired = (): void => {
       this.timers.delete(name);
@@ -375,7 +373,7 @@ export class ConferenceSession implements Session {
     this.timers.set(name, this.options.clock.setTimer(ms, expired));
   }
 
-  private stopTimer(name: 'renew' | 'retry' | 'offer'): void {
+  private stopTimer(name: 'voice' | 'retry' | 'offer'): void {
     this.timers.get(name)?.();
     this.timers.delete(name);
   }

@@ -55,18 +55,17 @@ export type Music =
   /** No server granted, or those that did failed: it is asked for again later. */
   | { readonly step: 'unavailable' }
   | { readonly step: 'allocating'; readonly token: number }
-  | { readonly step: 'granted'; readonly token: number; readonly leaseMs: number }
+  | { readonly step: 'granted'; readonly token: number }
   /** `peer`: what the device had described then. */
-  | { readonly step: 'asking'; readonly token: number; readonly leaseMs: number; readonly peer: string | undefined }
+  | { readonly step: 'asking'; readonly token: number; readonly peer: string | undefined }
   | {
       readonly step: 'offering';
       readonly token: number;
-      readonly leaseMs: number;
       readonly peer: string | undefined;
       readonly sdp: string;
     }
-  | { readonly step: 'connecting'; readonly token: number; readonly leaseMs: number }
-  | { readonly step: 'playing'; readonly token: number; readonly leaseMs: number };
+  | { readonly step: 'connecting'; readonly token: number }
+  | { readonly step: 'playing'; readonly token: number; readonly since: number };
 
 export type LegPhase =
   /** Our INVITE has no final answer. */

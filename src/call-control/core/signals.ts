@@ -2,7 +2,7 @@ import type { DeviceProfile, Judgement } from '../../device/device-process';
 import type { FarHalf, Shorter } from '../../device/node-context';
 import type { Party, ProcessId } from '../../device/party';
 import type { CodecPolicy, JoiningType } from '../../media-control';
-import type { AllocationExplanation, OfferRequest, ResourceReply, Side } from '../../media-resource/ports';
+import type { AllocationExplanation, LossReason, OfferRequest, ResourceReply, Side } from '../../media-resource/ports';
 import type { Pid } from '../../process/pid';
 import type { NotMine } from '../../sip/node-signature';
 import type { Replaces } from '../../sip/replaces';
@@ -47,10 +47,6 @@ export type TimerName =
   | `leave:${LegId}`
   /** Music that nobody had is asked for again. */
   | `music:${LegId}`
-  /** The lease of the music must be renewed. */
-  | `renew:${LegId}`
-  /** The same for the resource in the path. */
-  | `lease:${BridgeId}`
   /** Another resource for the path may be asked for. */
   | `path:${BridgeId}`;
 
@@ -123,22 +119,22 @@ export type CallSignal =
       readonly type: 'allocated';
       readonly leg: LegId;
       readonly token: number;
-      /** Undefined: nobody granted. */
-      readonly leaseMs: number | undefined;
+      /** False: nobody did. */
+      readonly granted: boolean;
       readonly explanation: AllocationExplanation;
     }
   | {
       readonly type: 'resource-replied';
       readonly token: number;
-      readonly op: 'offer' | 'connect' | 'renew';
+      readonly op: 'offer' | 'connect';
       readonly reply: ResourceReply;
     }
-  /** What became of `allocate-path`; `resource` undefined: nobody granted. */
+  /** What became of `allocate-path`; `resource`: the name of who granted. */
   | {
       readonly type: 'path-allocated';
       readonly bridge: BridgeId;
       readonly token: number;
-      readonly resource: { readonly name: string; readonly leaseMs: number } | undefined;
+      readonly resource: string | undefined;
       readonly explanation: AllocationExplanation;
     }
   | {
@@ -151,7 +147,7 @@ export type CallSignal =
   /** The session of a leg has asked for a resource of its own. */
   | { readonly type: 'explained'; readonly leg: LegId; readonly explanation: AllocationExplanation }
   /** The resource behind a token serves no more. */
-  | { readonly type: 'resource-lost'; readonly token: number }
+  | { readonly type: 'resource-lost'; readonly token: number; readonly reason: LossReason }
   /** What became of `join-dialog`: 200, or why not. */
   | ({ readonly type: 'join-answered' } & Joined)
   /** A leg of another call, or a new INVITE, takes the place of one of this call. */
@@ -275,7 +271,6 @@ export type CallEffect =
       readonly number: number;
       readonly request: PathRequest;
     }
-  | { readonly type: 'renew-resource'; readonly token: number }
   | { readonly type: 'release-resource'; readonly token: number }
   /** The device behind a leg whose node is lost is waited for; the answer is `phone-back`, at once when it is registered elsewhere already. */
   | { readonly type: 'await-phone'; readonly device: string; readonly number: string; readonly lost: ProcessId }

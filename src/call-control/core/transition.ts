@@ -59,7 +59,7 @@ function goOn(draft: Draft, signal: CallSignal): void {
 
 /** What comes after the end is only tidied up: a resource that is granted now, a 200 that crossed our CANCEL. */
 function ended(draft: Draft, signal: CallSignal): void {
-  if (signal.type === 'allocated' && signal.leaseMs !== undefined) {
+  if (signal.type === 'allocated' && signal.granted) {
     draft.emit({ type: 'release-resource', token: signal.token });
   }
   if (signal.type === 'path-allocated' && signal.resource !== undefined) {

@@ -240,7 +240,6 @@ export class CallProcess {
       case 'allocate-path':
       case 'ask-path':
       case 'connect-resource':
-      case 'renew-resource':
       case 'release-resource':
         return this.resources.perform(effect, this.state);
       case 'look-up':

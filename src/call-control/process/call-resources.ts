@@ -7,14 +7,7 @@ import type { CallEffect, CallSignal } from '../core/signals';
 export type ResourceEffect = Extract<
   CallEffect,
   {
-    type:
-      | 'allocate-music'
-      | 'allocate-path'
-      | 'ask-offer'
-      | 'ask-path'
-      | 'connect-resource'
-      | 'renew-resource'
-      | 'release-resource';
+    type: 'allocate-music' | 'allocate-path' | 'ask-offer' | 'ask-path' | 'connect-resource' | 'release-resource';
   }
 >;
 
@@ -42,8 +35,6 @@ export class CallResources {
         return this.askPath(effect);
       case 'connect-resource':
         return this.ask(effect, 'connect', (allocation) => allocation.connect({ answer: effect.answer }));
-      case 'renew-resource':
-        return this.ask(effect, 'renew', (allocation) => allocation.renew());
       case 'release-resource':
         return this.release(effect.token, state);
     }
@@ -54,7 +45,7 @@ export class CallResources {
     const need = this.musicNeed(effect, state);
     if (need === undefined) return;
     this.allocateFor(state, token, need, why, ({ allocation, explanation }) =>
-      this.post({ type: 'allocated', leg, token, leaseMs: allocation?.leaseMs, explanation }),
+      this.post({ type: 'allocated', leg, token, granted: allocation !== undefined, explanation }),
     );
   }
 
@@ -69,7 +60,7 @@ export class CallResources {
       ...(exclude.length === 0 ? {} : { exclude }),
     };
     this.allocateFor(state, token, need, why, ({ allocation, explanation }) => {
-      const resource = allocation === undefined ? undefined : { name: allocation.device, leaseMs: allocation.leaseMs };
+      const resource = allocation?.device;
       this.post({ type: 'path-allocated', bridge, token, resource, explanation: { ...explanation, ends } });
     });
   }
@@ -86,7 +77,7 @@ export class CallResources {
     const granted = (result: AllocationResult): void => {
       if (result.allocation !== undefined) {
         this.allocations.set(token, result.allocation);
-        result.allocation.onLost(() => this.post({ type: 'resource-lost', token }));
+        result.allocation.onLost((reason) => this.post({ type: 'resource-lost', token, reason }));
       }
       tell(result);
     };
@@ -117,7 +108,7 @@ export class CallResources {
 
   private ask(
     { token }: { readonly token: number },
-    op: 'offer' | 'connect' | 'renew',
+    op: 'offer' | 'connect',
     request: (allocation: Allocation) => Promise<ResourceReply>,
   ): void {
     const replied = (reply: ResourceReply): void => this.post({ type: 'resource-replied', token, op, reply });

@@ -27,7 +27,7 @@ import { formatReason } from '../../sip/reason';
 import { endCall } from '../core/ending';
 import { bridgeTaken } from '../join/connect';
 import { decidePath, withinPolicy } from '../bridge/path-need';
-import { bridgeWith, leaseDue } from '../bridge/path-resource';
+import { bridgeWith } from '../bridge/path-resource';
 import { answerEarlyRequest, earlyRequestAnswered } from '../dialog/requests';
 import { agreedTimer, allowsInterval } from '../dialog/session-timer';
 import { answeredThrough, finishAnswer, retryThroughResource, setupPathSignal } from './setup-path';
@@ -56,11 +56,11 @@ export function isAboutRinging(draft: Draft, signal: CallSignal): boolean {
     case 'path-allocated':
     case 'path-replied':
       return signal.bridge !== bridge;
-    case 'resource-lost':
-    case 'resource-replied': {
+    case 'resource-lost': {
       const of = bridgeWith(draft, signal.token);
       return of !== undefined && of.id !== bridge;
     }
+    case 'resource-replied':
     case 'explained':
     case 'allocated':
     case 'join-answered':
@@ -76,7 +76,7 @@ export function isAboutRinging(draft: Draft, signal: CallSignal): boolean {
 function isTimerOfRinging(draft: Draft, timer: string): boolean {
   const [kind, id = ''] = timer.split(':');
   if (kind === 'no-answer' || kind === 'route-again' || kind === 'life') return true;
-  return (kind === 'lease' || kind === 'path') && id !== draft.state.bridge;
+  return kind === 'path' && id !== draft.state.bridge;
 }
 
 /** Who is rung, and what the waiter hears of it. */
@@ -101,8 +101,8 @@ export function ringingSignal(draft: Draft, signal: CallSignal): void {
     case 'path-allocated':
     case 'path-replied':
     case 'resource-lost':
-    case 'resource-replied':
       return setupPathSignal(draft, signal);
+    case 'resource-replied':
     case 'explained':
     case 'allocated':
     case 'join-answered':
@@ -259,8 +259,6 @@ function timerFired(draft: Draft, timer: string): void {
   const [kind, id] = timer.split(':');
   if (kind === 'no-answer') return goOn(draft, { type: 'deadline-passed', deadline: Number(id) });
   if (timer === 'route-again') return lookUpAgain(draft);
-  const bridge = [...draft.state.bridges.values()].find(({ id }) => timer === `lease:${id}`);
-  if (bridge !== undefined) return leaseDue(draft, bridge);
   const leg = [...draft.state.legs.values()].find(({ id }) => timer === `life:${id}`);
   if (leg === undefined) return;
   draft.emit({ type: 'cancel', leg: leg.id, reason: formatReason(408, 'No sign of life') });

@@ -23,7 +23,6 @@ import {
   askPath,
   bridgeWith,
   fromResource,
-  leaseReplied,
   losePath,
   pathAllocated,
   pathReplied,
@@ -38,7 +37,7 @@ const MAX_LOSSES = 3;
 /** The path to a callee that has not answered: its resource is found, and makes the offers and answers. */
 export function setupPathSignal(
   draft: Draft,
-  signal: Extract<CallSignal, { type: 'path-allocated' | 'path-replied' | 'resource-lost' | 'resource-replied' }>,
+  signal: Extract<CallSignal, { type: 'path-allocated' | 'path-replied' | 'resource-lost' }>,
 ): void {
   switch (signal.type) {
     case 'path-allocated': {
@@ -53,12 +52,7 @@ export function setupPathSignal(
     }
     case 'resource-lost': {
       const bridge = bridgeWith(draft, signal.token);
-      return bridge === undefined ? undefined : pathLost(draft, bridge, { ok: false, reason: 'down' });
-    }
-    case 'resource-replied': {
-      const bridge = bridgeWith(draft, signal.token);
-      const lost = bridge !== undefined && leaseReplied(draft, bridge, signal.reply);
-      return lost ? pathLost(draft, bridge, signal.reply) : undefined;
+      return bridge === undefined ? undefined : pathLost(draft, bridge, { ok: false, reason: signal.reason });
     }
   }
 }
@@ -253,9 +247,7 @@ export function retryThroughResource(
   if (path.step === 'joined' && path.need.type === need.type) {
     // The same resource speaks to it in another way.
     movePath(before, DIRECT);
-    draft.cancelTimer(`lease:${before.id}`);
     movePath(bridge, { ...path, need, answered: undefined });
-    draft.setTimer(`lease:${bridge.id}`, path.leaseMs / 3);
     removeLeg(draft, refused.id);
     pathReady(draft, bridge, need);
     return true;

@@ -22,7 +22,7 @@ export function setup(draft: Draft, signal: CallSignal): void {
       return endCall(draft, { by: 'system', status: 503, reason: signal.reason });
     case 'allocated':
       // There is no music before the call is answered.
-      if (signal.leaseMs !== undefined && !draft.state.tokens.includes(signal.token))
+      if (signal.granted && !draft.state.tokens.includes(signal.token))
         draft.emit({ type: 'release-resource', token: signal.token });
       return;
     case 'join-answered':

@@ -1,5 +1,5 @@
 import type { Allocation, AllocationResult, OfferRequest, ResourceReply } from '../../media-resource/ports';
-import type { CancelTimer, Clock } from '../../process/clock';
+import type { Clock } from '../../process/clock';
 import {
   alignAnswer,
   alignMediaLines,
@@ -29,7 +29,6 @@ export interface TerminationOptions {
  */
 export class Termination {
   private allocation: Allocation | undefined;
-  private stopRenewing: CancelTimer | undefined;
   private closed = false;
   /** It has made a description. */
   private isUsed = false;
@@ -63,7 +62,6 @@ export class Termination {
     }
     this.allocation = allocation;
     allocation.onLost(() => this.lost(allocation));
-    this.renewLater(allocation);
     return true;
   }
 
@@ -148,20 +146,6 @@ export class Termination {
     throw new Error(reply.ok ? 'no description' : (reply.detail ?? reply.reason));
   }
 
-  private renewLater(allocation: Allocation): void {
-    this.stopRenewing = this.options.clock.setTimer(allocation.leaseMs / 3, () => {
-      if (this.allocation !== allocation) return;
-      this.renewLater(allocation);
-      allocation.renew().then(
-        (reply) => {
-          // Without an answer the next one may come; when the process is gone we are told.
-          if (!reply.ok && reply.reason === 'unknown-allocation') this.lost(allocation);
-        },
-        () => undefined,
-      );
-    });
-  }
-
   private lost(allocation: Allocation): void {
     if (this.allocation !== allocation) return;
     this.failed.push(allocation.device);
@@ -172,7 +156,6 @@ export class Termination {
   private drop(): void {
     const { allocation } = this;
     this.allocation = undefined;
-    this.stopRenewing?.();
     // It never rejects, and nobody waits for it.
     void allocation?.release();
   }

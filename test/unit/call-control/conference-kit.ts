@@ -4,6 +4,7 @@ import type { DeviceProfile } from '../../../src/device/device-process';
 import type {
   Allocation,
   AllocationResult,
+  LossReason,
   MediaResourceManager,
   ResourceNeed,
   ResourceReply,
@@ -24,14 +25,12 @@ export function station(name: string): DeviceProfile {
 export class FakePlace implements Allocation {
   readonly pid: string;
   readonly boot = 1;
-  readonly leaseMs = 30_000;
   readonly asked: string[] = [];
   released = false;
   answers: ResourceReply = { ok: true, sdp: sdp('sendrecv', 6000) };
-  renewal: ResourceReply = { ok: true };
   /** What it says when it is to mute or unmute; undefined: nothing, ever. */
   muting: ResourceReply | undefined = { ok: true };
-  private readonly listeners: (() => void)[] = [];
+  private readonly listeners: ((reason: LossReason) => void)[] = [];
 
   constructor(
     readonly id: string,
@@ -55,15 +54,14 @@ export class FakePlace implements Allocation {
     this.asked.push(`muted ${muted}`);
     return new Promise<never>(() => undefined);
   };
-  renew = () => this.ask('renew', this.renewal);
   async release(): Promise<void> {
     this.released = true;
   }
-  onLost(listener: () => void): void {
+  onLost(listener: (reason: LossReason) => void): void {
     this.listeners.push(listener);
   }
-  lose(): void {
-    for (const listener of this.listeners.splice(0)) listener();
+  lose(reason: LossReason = 'down'): void {
+    for (const listener of this.listeners.splice(0)) listener(reason);
   }
 }
 

@@ -71,7 +71,7 @@ describe('a moderator of a conference', () => {
     expect(await mute(room, 'alice', false)).toMatchObject({ confirmed: true, member: { silenced: false } });
   });
 
-  it('a bridge that refuses is asked again with the next renewal; the command stands, and is said to be pending', async () => {
+  it('a bridge that refuses is asked again after a while; the command stands, and is said to be pending', async () => {
     const room = open();
     await room.call('alice');
     const [place] = room.manager.places;

@@ -169,11 +169,10 @@ describe('a conference', () => {
   });
 
   it('a lease that the bridge does not know: a new place at the same bridge, and the others stay', async () => {
-    const { manager, clock, call } = open();
+    const { manager, call } = open();
     const [a, b] = [await call('alice'), await call('bob')];
     const [place] = manager.places;
-    if (place !== undefined) place.renewal = { ok: false, reason: 'unknown-allocation' };
-    clock.pass(10_000);
+    place?.lose('unknown-allocation');
     await settled();
     expect(manager.needs.at(-1)).toMatchObject({ at: 'bridge-a', room: 'room-1' });
     expect(a.signals.at(-1)).toMatchObject({ type: 'reinvited' });

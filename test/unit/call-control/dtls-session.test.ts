@@ -311,14 +311,10 @@ describe('a media termination point that is lost', () => {
   });
 
   it('is noticed when its lease is refused', async () => {
-    const { device, resources, clock } = await called();
+    const { device, resources } = await called();
     const [allocation] = resources.granted;
     resources.joining = 2;
-    clock.advance(10_000);
-    await settled();
-    expect(allocation?.renewals).toBe(1);
-    if (allocation !== undefined) allocation.failing = 'renew';
-    clock.advance(10_000);
+    allocation?.lost('unknown-allocation');
     await settled();
     expect(device.all('reinvite')).toHaveLength(1);
   });

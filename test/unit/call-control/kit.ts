@@ -11,6 +11,7 @@ import type {
   Allocation,
   AllocationResult,
   ConnectRequest,
+  LossReason,
   MediaResourceManager,
   OfferRequest,
   ResourceNeed,
@@ -277,14 +278,12 @@ export class FakeAllocation implements Allocation {
   released = 0;
   readonly answers: string[] = [];
   readonly peers: (string | undefined)[] = [];
-  renewals = 0;
-  lost: () => void = () => undefined;
-  failing: 'offer' | 'connect' | 'renew' | undefined;
+  lost: (reason?: LossReason) => void = () => undefined;
+  failing: 'offer' | 'connect' | undefined;
 
   constructor(
     readonly id: string,
     readonly device: string,
-    readonly leaseMs: number,
     readonly need: ResourceNeed,
     /** Of its media. */
     readonly port = 7000,
@@ -345,12 +344,8 @@ export class FakeAllocation implements Allocation {
   async control(): Promise<ResourceReply> {
     return { ok: false, reason: 'unsupported' };
   }
-  onLost(listener: () => void): void {
-    this.lost = listener;
-  }
-  async renew(): Promise<ResourceReply> {
-    this.renewals += 1;
-    return this.failing === 'renew' ? { ok: false, reason: 'unknown-allocation' } : { ok: true, leaseMs: this.leaseMs };
+  onLost(listener: (reason: LossReason) => void): void {
+    this.lost = (reason = 'down') => listener(reason);
   }
   async release(): Promise<void> {
     this.released += 1;
@@ -391,7 +386,6 @@ export class FakeResources implements MediaResourceManager {
     const allocation = new FakeAllocation(
       `a${this.granted.length + 1}`,
       name,
-      30_000,
       need,
       this.firstPort + 10 * this.granted.length,
     );

@@ -36,11 +36,8 @@ async function act(world: World, phones: Record<Who, Phone>, what: Step): Promis
     case 'servers':
       world.resources.servers = what.left;
       return;
-    case 'server-dies': {
-      const last = world.resources.granted.at(-1);
-      if (last !== undefined) last.failing = 'renew';
-      return;
-    }
+    case 'server-dies':
+      return world.resources.granted.at(-1)?.lost('unknown-allocation');
     case 'slow':
       world.resources.slow = true;
       return;

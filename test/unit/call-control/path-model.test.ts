@@ -46,7 +46,9 @@ function act({ resources, clock }: World, phones: Phones, what: Step): Promise<v
       return resources.granted.at(-1)?.lost();
     case 'fail': {
       const last = resources.granted.at(-1);
-      if (last !== undefined) last.failing = (['offer', 'connect', 'renew'] as const)[resources.granted.length % 3];
+      const how = resources.granted.length % 3;
+      if (how === 2) return last?.lost('unknown-allocation');
+      if (last !== undefined) last.failing = how === 0 ? 'offer' : 'connect';
       return;
     }
     case 'none':

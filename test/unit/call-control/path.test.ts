@@ -357,8 +357,7 @@ describe('the media path', () => {
 
     test('a lease that is refused counts as lost', async () => {
       const a = await transcoded();
-      resource().failing = 'renew';
-      world.clock.advance(10_000);
+      resource().lost('unknown-allocation');
       await settled();
       expect(world.resources.granted).toHaveLength(2);
       bob.session.answersReinvite(narrow({ version: 2 }));

@@ -78,11 +78,9 @@ const timers: readonly TimerName[] = [
   'reconnect',
   'route-again',
   ...legIds.flatMap((id) =>
-    (['life', 'ack', 'reinvite', 'retry', 'refresh', 'music', 'renew'] as const).map(
-      (kind): TimerName => `${kind}:${id}`,
-    ),
+    (['life', 'ack', 'reinvite', 'retry', 'refresh', 'music'] as const).map((kind): TimerName => `${kind}:${id}`),
   ),
-  ...bridgeIds.flatMap((id) => (['lease', 'path'] as const).map((kind): TimerName => `${kind}:${id}`)),
+  ...bridgeIds.flatMap((id) => `path:${id}` as const),
 ];
 
 const everySignal: readonly CallSignal[] = [
@@ -99,19 +97,19 @@ const everySignal: readonly CallSignal[] = [
     },
     { type: 'branch-started', leg: id, profile: profile('SEP-bob'), pid: '1.dp.2', callId: 'x' },
     { type: 'branch-unreachable', leg: id },
-    { type: 'allocated', leg: id, token: 1, leaseMs: 30_000, explanation },
-    { type: 'allocated', leg: id, token: 2, leaseMs: undefined, explanation },
+    { type: 'allocated', leg: id, token: 1, granted: true, explanation },
+    { type: 'allocated', leg: id, token: 2, granted: false, explanation },
   ]),
   ...[1, 2].flatMap((token): CallSignal[] => [
     ...bridgeIds.flatMap((bridge): CallSignal[] => [
-      { type: 'path-allocated', bridge, token, resource: { name: 'xcode', leaseMs: 30_000 }, explanation },
+      { type: 'path-allocated', bridge, token, resource: 'xcode', explanation },
       { type: 'path-allocated', bridge, token, resource: undefined, explanation },
       { type: 'path-replied', bridge, number: token, reply: { ok: true, sdp: sdp('relay') } },
       { type: 'path-replied', bridge, number: token, reply: { ok: true } },
       { type: 'path-replied', bridge, number: token, reply: { ok: false, reason: 'down' } },
     ]),
-    { type: 'resource-lost', token },
-    ...(['offer', 'connect', 'renew'] as const).flatMap((op): CallSignal[] => [
+    { type: 'resource-lost', token, reason: 'down' },
+    ...(['offer', 'connect'] as const).flatMap((op): CallSignal[] => [
       { type: 'resource-replied', token, op, reply: { ok: true, sdp: sdp('music') } },
       { type: 'resource-replied', token, op, reply: { ok: true } },
       { type: 'resource-replied', token, op, reply: { ok: false, reason: 'down' } },
@@ -168,7 +166,7 @@ const hold = leg('a', {
   sdp: sdp('alice', { direction: 'sendonly' }),
   header: headers(),
 });
-const granted: CallSignal = { type: 'allocated', leg: 'b1', token: 1, leaseMs: 30_000, explanation };
+const granted: CallSignal = { type: 'allocated', leg: 'b1', token: 1, granted: true, explanation };
 const offered: CallSignal = {
   type: 'resource-replied',
   token: 1,
@@ -196,7 +194,7 @@ const transcoder: CallSignal = {
   type: 'path-allocated',
   bridge: 'bridge1',
   token: 1,
-  resource: { name: 'xcode', leaseMs: 30_000 },
+  resource: 'xcode',
   explanation,
 };
 const replied = (number: number): CallSignal => ({
@@ -222,7 +220,7 @@ const states: readonly (readonly [name: string, state: CallState])[] = [
   ['held, offering', after(sdp('alice'), [...talking, hold, acked, granted, offered])],
   [
     'held, the server lost while its offer is on its way',
-    after(sdp('alice'), [...offering, { type: 'resource-lost', token: 1 }]),
+    after(sdp('alice'), [...offering, { type: 'resource-lost', token: 1, reason: 'down' }]),
   ],
   ['resumed while the offer of music is on its way', after(sdp('alice'), [...offering, resume])],
   ['held, connecting', after(sdp('alice'), [...talking, hold, acked, granted, offered, taken])],
@@ -233,7 +231,7 @@ const states: readonly (readonly [name: string, state: CallState])[] = [
   ['ringing through a transcoder', after(sdp('alice'), [transcoding, transcoder, replied(1)])],
   ['answered, not told', after(sdp('alice'), [transcoding, transcoder, replied(1), spoken])],
   ['transcoded', after(sdp('alice'), through)],
-  ['transcoder lost', after(sdp('alice'), [...through, { type: 'resource-lost', token: 1 }])],
+  ['transcoder lost', after(sdp('alice'), [...through, { type: 'resource-lost', token: 1, reason: 'down' }])],
   ['transcoded, an offer translated', after(sdp('alice'), [...through, resume])],
   ['transcoded, an offer on its way', after(sdp('alice'), [...through, resume, replied(3)])],
   ['ended', after(sdp('alice'), [...talking, { type: 'end', reason: 'over' }])],

@@ -5,7 +5,7 @@ import type {
   SiteConfig,
 } from '../../../src/config/types';
 import { ALLOCATE_MS, createMediaResourceManager, WALK_MS } from '../../../src/media-resource/manager';
-import type { MediaResourceManager, ResourceNeed, ResourceReply } from '../../../src/media-resource/ports';
+import type { LossReason, MediaResourceManager, ResourceNeed, ResourceReply } from '../../../src/media-resource/ports';
 import { planWalk, type WalkConfig } from '../../../src/media-resource/walk';
 import { SimulatedClock } from '../../../src/process/clock';
 import { silentLogger } from '../../../src/telemetry/logger';
@@ -204,7 +204,7 @@ describe('media resource manager', () => {
         deadlineMs: ALLOCATE_MS,
       },
     ]);
-    expect(allocation).toMatchObject({ id: 'acme-1-42-1', device: 'moh-1', pid: '1.mp.1', boot: 7, leaseMs: 30_000 });
+    expect(allocation).toMatchObject({ id: 'acme-1-42-1', device: 'moh-1', pid: '1.mp.1', boot: 7 });
     expect(explanation).toMatchObject({ why: 'held by bob', winner: 'moh-1', list: 'near-first', listFrom: 'site' });
     expect(cluster.manager.open).toBe(1);
   });
@@ -289,11 +289,54 @@ describe('media resource manager', () => {
     cluster.answers = (_, op) => (op === 'offer' ? { ok: true, sdp: 'v=0' } : { ok: true });
     await expect(allocation!.offer({ peer: 'peer' })).resolves.toEqual({ ok: true, sdp: 'v=0' });
     await expect(allocation!.connect({ answer: 'answer' })).resolves.toEqual({ ok: true });
-    await expect(allocation!.renew()).resolves.toEqual({ ok: true });
     await Promise.all([allocation!.release(), allocation!.release()]);
-    expect(cluster.requests.map(({ body }) => body.op)).toEqual(['allocate', 'offer', 'connect', 'renew', 'release']);
-    await expect(allocation!.renew()).resolves.toMatchObject({ ok: false, reason: 'unknown-allocation' });
+    expect(cluster.requests.map(({ body }) => body.op)).toEqual(['allocate', 'offer', 'connect', 'release']);
+    await expect(allocation!.offer({})).resolves.toMatchObject({ ok: false, reason: 'unknown-allocation' });
     expect(cluster.manager.open).toBe(0);
+  });
+
+  describe('the lease of a resource', () => {
+    /** What becomes of it in so many thirds, and how often it was renewed. */
+    async function held(thirds: number, answer: (renewal: number) => unknown) {
+      const cluster = new Cluster();
+      const { allocation } = await cluster.manager.allocate(need(), 'hold');
+      const losses: LossReason[] = [];
+      allocation!.onLost((reason) => losses.push(reason));
+      let renewals = 0;
+      cluster.answers = (_, op) => (op === 'renew' ? answer(++renewals) : { ok: true });
+      const pass = async (count: number): Promise<void> => {
+        for (let third = 0; third < count; third++) {
+          cluster.clock.advance(10_000);
+          for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+        }
+      };
+      await pass(thirds);
+      return { allocation: allocation!, losses, pass, renewals: () => renewals, clock: cluster.clock };
+    }
+
+    test('is renewed at each third of its time, until it is released', async () => {
+      const { allocation, losses, pass, renewals, clock } = await held(5, () => ({ ok: true, leaseMs: 30_000 }));
+      expect([renewals(), losses]).toEqual([5, []]);
+      await allocation.release();
+      await pass(5);
+      expect([renewals(), losses, clock.pending]).toEqual([5, [], 0]);
+    });
+
+    test.each<[string, unknown]>([
+      ['no answer', undefined],
+      ['an answer that nobody understands', { ok: 'perhaps' }],
+      ['an engine that does not answer at the moment', { ok: false, reason: 'down' }],
+    ])('%s is no loss: the next renewal may succeed', async (_, answer) => {
+      const { losses, renewals } = await held(4, (renewal) => (renewal < 3 ? answer : { ok: true }));
+      expect(losses).toEqual([]);
+      expect(renewals()).toBeGreaterThanOrEqual(3);
+    });
+
+    test('that its process does not know is lost: its holder is told once, and it is not renewed any more', async () => {
+      const unknown = { ok: false, reason: 'unknown-allocation' };
+      const { losses, renewals, clock } = await held(4, (renewal) => (renewal === 2 ? unknown : { ok: true }));
+      expect([renewals(), losses, clock.pending]).toEqual([2, ['unknown-allocation'], 0]);
+    });
   });
 
   test('claim M13: who holds a resource is told once when its device process is gone from the tables', async () => {
