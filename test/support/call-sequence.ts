@@ -6,6 +6,7 @@ import type { MediaParty } from './media-party';
 import type { PartyCall } from './party-call';
 import type { Hold } from './party-sdp';
 import { verdict, verdictOfMember } from './sequence-hearing';
+import { transferAttended, transferBlind, type TransferHost } from './sequence-transfers';
 import type { End, Member, Pair, Past, World } from './sequence-world';
 
 const CAP_MS = 30_000;
@@ -22,10 +23,10 @@ type Step = (this: Sequence) => Promise<void>;
  * A random sequence of what people do with their phones, and what they must hear meanwhile. Every step is written down in `steps`; what
  * should not be is in `failures`.
  */
-export class Sequence {
+export class Sequence implements TransferHost {
   readonly steps: string[] = [];
   readonly failures: string[] = [];
-  private readonly pairs: Pair[] = [];
+  readonly pairs: Pair[] = [];
   private readonly members: Member[] = [];
   private readonly startedAt = performance.now();
   private readonly nodeKills: number;
@@ -33,9 +34,9 @@ export class Sequence {
   private readonly running = new Set<Promise<void>>();
 
   constructor(
-    private readonly random: Random,
-    private readonly phones: readonly MediaParty[],
-    private readonly world: World,
+    readonly random: Random,
+    readonly phones: readonly MediaParty[],
+    readonly world: World,
     /** A number that leads into a conference which nobody else uses; left out: no conferences. */
     private readonly conference?: string,
   ) {
@@ -56,6 +57,8 @@ export class Sequence {
       this.join,
       this.mute,
       this.kick,
+      this.transfer,
+      this.transfer,
       this.end,
       this.settle,
     ];
@@ -76,16 +79,11 @@ export class Sequence {
   }
 
   private isAwaited(step: Step): boolean {
-    return [this.call, this.join, this.settle, this.mute, this.kick].includes(step);
+    return [this.call, this.join, this.settle, this.mute, this.kick, this.transfer].includes(step);
   }
 
   private get open(): readonly { readonly phone: MediaParty; readonly call: PartyCall }[] {
     return this.phones.flatMap((phone) => phone.open.map((call) => ({ phone, call })));
-  }
-
-  /** Names of the devices. */
-  get devices(): readonly string[] {
-    return this.phones.map(({ dn }) => `party-${dn}`);
   }
 
   private leave(work: Promise<void>): void {
@@ -94,12 +92,16 @@ export class Sequence {
     void caught.then(() => this.running.delete(caught));
   }
 
-  private say(step: string): void {
+  say(step: string): void {
     this.steps.push(`${((performance.now() - this.startedAt) / 1000).toFixed(1)} s ${step}`);
   }
 
+  fail(failure: string): void {
+    this.failures.push(failure);
+  }
+
   /** Something was down then, or has been since: much may be otherwise. */
-  private disturbed(since: Past): boolean {
+  disturbed(since: Past): boolean {
     return since.broken || this.world.nodeKills > since.nodeKills || this.world.engineKills > since.engineKills;
   }
 
@@ -145,10 +147,10 @@ export class Sequence {
     } else if (!this.disturbed(before)) this.failures.push(`${caller.dn} calls ${callee.dn}: ${status} ${call.reason}`);
   }
 
-  private callsOf(phone: MediaParty): number {
+  readonly callsOf = (phone: MediaParty): number => {
     const ends = this.talks.flatMap((talk) => [...talk.ends]);
     return ends.filter(({ party, call }) => party === phone && call.state !== 'ended').length;
-  }
+  };
 
   private async dial(caller: MediaParty, callee: MediaParty): Promise<{ status: number; call: PartyCall }> {
     const { call, answered } = await caller.call(callee.dn);
@@ -302,6 +304,10 @@ export class Sequence {
       ).then(() => undefined);
     const odd = status !== 0 && status !== 200 && status !== 491 && status !== 500;
     if (odd && !this.disturbed(before) && call.up) this.failures.push(`${party.dn} ${JSON.stringify(wish)}: ${status}`);
+  }
+
+  private transfer(): Promise<void> {
+    return this.random.chance(0.5) ? transferBlind(this) : transferAttended(this);
   }
 
   private async end(): Promise<void> {
