@@ -131,9 +131,9 @@ describe('RFC 3891: who may not take over a call is refused, and nothing changes
     const to = headerOf(response, 'To') ?? '';
     outside.send(outside.request({ ...invite, method: 'ACK', to }));
     const a = { party: alice, call: await latest(alice) };
-    expect(await a.call.refer(referTo('9123'))).toBe(202);
+    expect(await a.call.refer(referTo('95550'))).toBe(202);
     expect((await outcome(a)).at(-1)).toBe(404);
-    expect(outside.requests('INVITE').filter((request) => request.includes('123@'))).toEqual([]);
+    expect(outside.requests('INVITE').filter((request) => request.includes('5550@'))).toEqual([]);
     expect(a.call.up).toBe(true);
     expect(await a.call.hangUp()).toBe(200);
   });
