@@ -70,6 +70,25 @@ export class TransferStage {
     return party;
   }
 
+  /** The phones of a node notice that it is gone: nothing of what they had there is answered any more. */
+  nodeLost(node: number): void {
+    for (const party of this.partiesOf(node)) {
+      party.nodeLost();
+      for (const call of party.open) call.over(0);
+    }
+  }
+
+  /** It is there again, with its phones. */
+  async restart(node: number): Promise<void> {
+    await this.cluster.node(node).start();
+    for (const party of this.partiesOf(node)) await party.register();
+    for (const { dn } of this.partiesOf(node)) await this.cluster.everybodyKnows(dn);
+  }
+
+  private partiesOf(node: number): readonly MediaParty[] {
+    return (NUMBERS[node] ?? []).flatMap((dn) => this.parties.get(dn) ?? []);
+  }
+
   /** Ends what a test has left, and sees that nothing is left anywhere. */
   async clear(): Promise<void> {
     for (const party of this.parties.values()) {
