@@ -33,13 +33,16 @@ export function park(draft: Draft, { slot, recallMs }: Slot): void {
 }
 
 /** A seat on which nobody sits, kept for whoever retrieves the call. It holds, as who has left it would. */
-function emptySeat(draft: Draft, { profile, pid, device, party, sessionId }: Leg): Leg {
+function emptySeat(draft: Draft, { profile, pid, device, party, sessionId, localSdp, remoteSdp }: Leg): Leg {
   const ordinal = draft.state.nextLeg;
   draft.state.nextLeg += 1;
   const about = { role: 'client', profile, pid, device, party, sessionId, callId: '' } as const;
   const seat = newLeg({ id: `parked${ordinal}`, ...about }, undefined);
   moveLeg(seat, 'over');
   seat.holds = true;
+  // A node is told of the hold in the words of who was there.
+  seat.localSdp = localSdp;
+  seat.remoteSdp = remoteSdp;
   draft.state.legs.set(seat.id, seat);
   return seat;
 }

@@ -38,6 +38,8 @@ export function receiveRefer(draft: Draft, leg: Leg, request: Requested, refer: 
   const other = draft.other(leg);
   if (refer === undefined) return refuse(603);
   if (refer.type === 'refused') return refuse(refer.status, refer.reason);
+  // One of the two, who was picked up or picks up, has no answer yet.
+  if (leg.phase === 'offered' || other?.phase === 'offered') return refuse(491);
   if (other === undefined || other.phase !== 'confirmed') return refuse(481);
   // Nodes ask each other in words of their own; a conference is left, not transferred, and so is a slot where nobody is parked yet.
   if (

@@ -44,7 +44,10 @@ export class Pickups {
     const asked = this.questionOf(call.from.name, number);
     if ('status' in asked) return this.refuse(call, number, asked);
     const meanwhile: string[] = [];
-    call.session.listen(({ type }) => meanwhile.push(type));
+    call.session.listen((signal) => {
+      meanwhile.push(signal.type);
+      if (signal.type === 'requested' || signal.type === 'reinvited') call.session.respond(signal.id, 491);
+    });
     const found = await this.find(asked, call.from.name);
     if (meanwhile.includes('cancelled') || meanwhile.includes('ended')) return;
     if (found === undefined)

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Codec } from '../../support/media-stream';
 import type { Hold } from '../../support/party-sdp';
 import { settled } from './kit';
-import { type Equipment, OfficeModel } from './office';
+import { type Equipment, OfficeModel, SLOTS } from './office';
 import type { Wish } from './wired-phone';
 
 /** `CALL_SEQUENCES=10000` for the long form, which draws anew each time; the short one is the same each time. `CALL_SHRINK=no` tells what was drawn first. */
@@ -17,6 +17,9 @@ type Step =
   | { readonly do: 'dial'; readonly who: number; readonly whom: number }
   | { readonly do: 'want'; readonly line: number; readonly wish: Wish }
   | { readonly do: 'refer'; readonly line: number; readonly whom: number }
+  /** Picks up, parks, retrieves: by dialling, or by a transfer to there. */
+  | { readonly do: 'dial-code'; readonly who: number; readonly code: string }
+  | { readonly do: 'park'; readonly line: number; readonly code: string }
   | { readonly do: 'join'; readonly line: number; readonly other: number }
   | { readonly do: 'pick-up' | 'refuse' | 'hang-up'; readonly line: number }
   | { readonly do: 'deliver'; readonly way: number; readonly ahead: number }
@@ -34,8 +37,12 @@ async function act(office: OfficeModel, what: Step): Promise<void> {
       const [who, whom] = [chosen(office.stations, what.who)!, chosen(office.stations, what.whom)!];
       return who === whom ? undefined : office.dial(who, whom.number);
     }
+    case 'dial-code':
+      return office.dial(chosen(office.stations, what.who)!, what.code);
+    case 'park':
+      return chosen(office.up, what.line)?.phone.refer(what.code);
     case 'want':
-      return chosen(office.up, what.line)?.phone.want(what.wish);
+      return chosen(office.talking, what.line)?.phone.want(what.wish);
     case 'refer': {
       const line = chosen(office.up, what.line);
       const whom = chosen(office.stations, what.whom)!;
@@ -89,6 +96,7 @@ const equipment: fc.Arbitrary<Equipment> = fc.record({
 });
 const hold = fc.constantFrom<Hold>('none', 'none', 'none', 'sendonly', 'sendonly', 'inactive', 'blackhole');
 const line = fc.nat(11);
+const CODES = ['**1000', '**2000', '**3000', '*8', '*8', '*68', ...SLOTS, ...SLOTS, '*88701'];
 const whom = fc.nat(5);
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('dial' as const), who: whom, whom }) },
@@ -96,6 +104,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('want' as const), line, wish: fc.record({ hold }) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('refer' as const), line, whom }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('join' as const), line, other: line }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('dial-code' as const), who: whom, code: fc.constantFrom(...CODES) }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('park' as const), line, code: fc.constantFrom('*68', ...SLOTS) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('refuse' as const, 'hang-up' as const), line }) },
   {
     weight: 12,

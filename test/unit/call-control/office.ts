@@ -1,10 +1,15 @@
 import type { OutgoingCall } from '../../../src/device/device-process';
-import type { LegView } from '../../../src/call-control';
+import type { CallControlDependencies, LegView } from '../../../src/call-control';
+import { featureCodesOf } from '../../../src/config/feature-codes';
+import { Lines } from '../../../src/line/lines';
+import { ParkSlots } from '../../../src/line/park-slots';
+import { HybridClock } from '../../../src/process/hlc';
+import { EntrySet } from '../../../src/registration/entry-set';
 import { PidAllocator, type Pid } from '../../../src/process/pid';
 import { parseReplaces } from '../../../src/sip/replaces';
 import type { Session } from '../../../src/sip/user-agent';
 import type { Codec } from '../../support/media-stream';
-import { FakeDevice, headers, profile, settled, target, World } from './kit';
+import { BOOT, FakeDevice, headers, profile, settled, target, World } from './kit';
 import { lose, music, speech, WiredDevice } from './model-sound';
 import { Wire, WireSession } from './wire';
 import { WiredPhone } from './wired-phone';
@@ -39,9 +44,20 @@ export interface Line {
 
 const NAMES = ['alice', 'bob', 'carol', 'dave', 'erin', 'frank'] as const;
 const MOST_LINES = 12;
+/** Where calls are parked. */
+export const SLOTS = ['701', '702'] as const;
+const RECALL_MS = 30_000;
+const LINES = new Lines({
+  devices: NAMES.map((name, at) => ({ name, lines: [`${at + 1}000`] })),
+  numbers: NAMES.map((_, at) => ({
+    ...{ number: `${at + 1}000`, pickupGroup: 'office', displayName: undefined },
+    ...{ busyTrigger: undefined, maxCalls: undefined, noAnswerSeconds: undefined },
+  })),
+});
 
 export class OfficeModel {
   readonly wire = new Wire();
+  private readonly parked = new EntrySet();
   readonly worlds: readonly World[];
   readonly stations: readonly Station[];
   readonly lines: Line[] = [];
@@ -50,7 +66,7 @@ export class OfficeModel {
 
   constructor(nodes: number, equipment: readonly Equipment[]) {
     this.worlds = Array.from({ length: nodes }, (_, at) => {
-      const world = new World({ pids: new PidAllocator(at + 1) }, 7000 + 1000 * at);
+      const world = new World({ pids: new PidAllocator(at + 1), ...this.features(at + 1, nodes) }, 7000 + 1000 * at);
       world.resources.servers = 10_000;
       return world;
     });
@@ -68,6 +84,21 @@ export class OfficeModel {
           world.devices.set(`node-${node + 1}`, new WiredDevice(nodeProfile(node + 1), pid, across));
         }
     });
+  }
+
+  /** Every phone may pick up for every other; what is parked all nodes know at once. */
+  private features(node: number, nodes: number): Partial<CallControlDependencies> {
+    const others = Array.from({ length: nodes }, (_, at) => at + 1).filter((other) => other !== node);
+    const stamps = new HybridClock(node, () => 0);
+    return {
+      lines: LINES,
+      featureCodes: featureCodesOf({}),
+      parking: { slots: new ParkSlots({ node, boot: BOOT }, SLOTS, others, this.parked, stamps), recallMs: RECALL_MS },
+      otherNodes: {
+        live: () => others,
+        ask: (other, question) => Promise.resolve(this.worlds[other - 1]?.control.answer(question)),
+      },
+    };
   }
 
   private install(station: Station): void {
@@ -156,6 +187,11 @@ export class OfficeModel {
     return this.lines.filter(({ phone, ringing }) => !phone.over && ringing === undefined);
   }
 
+  /** Those that are answered: nobody offers anything before that (RFC 3261 §14.1). */
+  get talking(): readonly Line[] {
+    return this.up.filter(({ phone }) => phone.talking);
+  }
+
   get ringing(): readonly Line[] {
     return this.lines.filter(({ phone, ringing }) => !phone.over && ringing !== undefined);
   }
@@ -217,7 +253,7 @@ export class OfficeModel {
   /** Legs of phones that the nodes have, and lines that the phones have, are the same. */
   expectLegs(): void {
     const known = this.worlds.flatMap((world) =>
-      this.legs(world).flatMap(({ leg }) => (leg.kind !== 'node' && leg.phase === 'confirmed' ? [leg.callId] : [])),
+      this.legs(world).flatMap(({ leg }) => (isOfPhone(leg) ? [leg.callId] : [])),
     );
     const answered = this.up.filter(({ phone }) => phone.talking);
     expect(known.sort()).toEqual(answered.map(({ callId }) => callId).sort());
@@ -237,7 +273,10 @@ export class OfficeModel {
   /** Calls of nodes that have no phone in them. */
   private get middles(): readonly unknown[] {
     return this.worlds.flatMap((world) =>
-      world.control.calls().filter(({ id }) => world.control.call(id)?.legs.every(({ kind }) => kind === 'node')),
+      world.control
+        .calls()
+        // Who is parked is held by nobody's phone.
+        .filter(({ id }) => world.control.call(id)?.legs.every(({ kind, holds }) => kind === 'node' && !holds)),
     );
   }
 
@@ -281,4 +320,9 @@ function nodeProfile(node: number): ReturnType<typeof profile> {
 
 function profileOf({ name, equipment: { codecs, configured } }: Station): ReturnType<typeof profile> {
   return { ...profile(name), codecs: configured ? codecs : undefined };
+}
+
+/** Not of a node, nor of a slot at which nobody is parked yet. */
+function isOfPhone({ kind, phase }: LegView): boolean {
+  return kind !== 'node' && kind !== 'park' && phase === 'confirmed';
 }
