@@ -109,6 +109,10 @@ class Stage {
           number: conferenceOf(place),
           name: `room-${place}`,
         }));
+        file.park = { slots: '601-640' };
+        file.numbers = Array.from({ length: AT_A_TIME }, (_, place) =>
+          speaks.map((_, phone) => ({ number: numberOf(place, phone), pickupGroup: `group-${place}` })),
+        ).flat();
         for (const site of Object.values(file.sites)) site.codecs = ['PCMA', 'PCMU', 'G722', 'telephone-event'];
         for (let place = 0; place < AT_A_TIME; place++)
           for (const [phone, { codecs, configured }] of speaks.entries())

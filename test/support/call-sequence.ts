@@ -6,6 +6,7 @@ import type { MediaParty } from './media-party';
 import type { PartyCall } from './party-call';
 import type { Hold } from './party-sdp';
 import { verdict, verdictOfMember } from './sequence-hearing';
+import { park, pickUp } from './sequence-codes';
 import { transferAttended, transferBlind, type TransferHost } from './sequence-transfers';
 import type { End, Member, Pair, Past, World } from './sequence-world';
 
@@ -307,7 +308,7 @@ export class Sequence implements TransferHost {
   }
 
   private transfer(): Promise<void> {
-    return this.random.chance(0.5) ? transferBlind(this) : transferAttended(this);
+    return (this.random.pick([transferBlind, transferAttended, pickUp, park]) ?? transferBlind)(this);
   }
 
   private async end(): Promise<void> {

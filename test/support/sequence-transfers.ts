@@ -21,7 +21,7 @@ export interface TransferHost {
 }
 
 /** Someone transfers the other end of its call to a third party. */
-interface Plan {
+export interface Plan {
   readonly pair: Pair;
   readonly a: End;
   readonly b: End;
@@ -97,7 +97,7 @@ export async function transferAttended(host: TransferHost): Promise<void> {
   await call.hangUp();
 }
 
-function drawPlan({ random, phones, pairs, world, callsOf }: TransferHost): Plan | undefined {
+export function drawPlan({ random, phones, pairs, world, callsOf }: TransferHost): Plan | undefined {
   const whole = pairs.filter(
     ({ ends, nodeKills }) => nodeKills === world.nodeKills && ends.every(({ call }) => call.up),
   );
@@ -111,12 +111,12 @@ function drawPlan({ random, phones, pairs, world, callsOf }: TransferHost): Plan
 }
 
 /** What a transfer has brought a phone. */
-function fresh({ earlier }: Plan, phone: MediaParty): PartyCall | undefined {
+export function fresh({ earlier }: Plan, phone: MediaParty): PartyCall | undefined {
   return phone.open.findLast((call) => !earlier.has(call));
 }
 
 /** False: something was lost meanwhile. */
-async function seen(host: TransferHost, since: Past, what: string, look: () => boolean): Promise<boolean> {
+export async function seen(host: TransferHost, since: Past, what: string, look: () => boolean): Promise<boolean> {
   try {
     await eventually(
       what,
@@ -130,12 +130,12 @@ async function seen(host: TransferHost, since: Past, what: string, look: () => b
   return look();
 }
 
-function told(host: TransferHost, { party, call }: End, since: Past): Promise<boolean> {
+export function told(host: TransferHost, { party, call }: End, since: Past): Promise<boolean> {
   return seen(host, since, `${party.dn} is told of its transfer`, () => call.referral.ended || !call.up);
 }
 
 /** The transferee and `by` are a pair from here on, and the transferor has no call. */
-async function comesAbout(host: TransferHost, plan: Plan, by: MediaParty, since: Past): Promise<void> {
+export async function comesAbout(host: TransferHost, plan: Plan, by: MediaParty, since: Past): Promise<void> {
   const { pair, a, b } = plan;
   const left = await seen(host, since, `${a.party.dn} has left its call`, () => !a.call.up);
   const came = await seen(host, since, `${by.dn} has the call`, () => fresh(plan, by)?.up === true || !b.call.up);
@@ -155,7 +155,7 @@ async function comesAbout(host: TransferHost, plan: Plan, by: MediaParty, since:
 }
 
 /** Only when something was lost. All that belong to it hang up. */
-async function failed(host: TransferHost, plan: Plan, since: Past, failure: string): Promise<void> {
+export async function failed(host: TransferHost, plan: Plan, since: Past, failure: string): Promise<void> {
   const { pair, a, b, c } = plan;
   if (!host.disturbed(since)) host.fail(`${a.party.dn} transfers ${b.party.dn} to ${c.dn}: ${failure}`);
   host.pairs.splice(host.pairs.indexOf(pair), 1);
