@@ -27,6 +27,8 @@ export interface FarHalf {
   readonly party: Party;
   /** Nodes between it and that one; left out: none. Where it grows without end nobody is there. */
   readonly hops?: number;
+  /** The party has parked the call and left: nobody is there until somebody retrieves it. */
+  readonly parked?: true;
   /** The media resources that serve the call there. */
   readonly resources: readonly ServingResource[];
   /**
@@ -116,13 +118,14 @@ function format(fields: Fields): string {
   return fields.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`])).join(';');
 }
 
-function partyFields({ party, process, version, hops, resources, dialog }: FarHalf): Fields {
+function partyFields({ party, process, version, hops, parked, resources, dialog }: FarHalf): Fields {
   const { number, displayName, outside, privacy, device, site, userClass, node } = party;
   const own = party.process === undefined || formatProcessId(party.process) === formatProcessId(process);
   return [
     ['process', formatProcessId(process)],
     ['version', String(version)],
     ['hops', hops === undefined ? undefined : String(hops)],
+    ['parked', parked === true ? '1' : undefined],
     ['number', word(number)],
     ['name', displayName === undefined ? undefined : word(displayName)],
     ['outside', outside === true ? '1' : undefined],
@@ -198,8 +201,9 @@ function readHalf(fields: FieldReader): FarHalf {
   const process = fields.must('process', readCallProcess);
   const version = fields.must('version', readVersion);
   const hops = fields.may('hops', readHops);
+  const parked = fields.may('parked', readFlag);
   const displayName = fields.may('name', readText);
-  const outside = fields.may('outside', (value) => (value === '1' ? true : undefined));
+  const outside = fields.may('outside', readFlag);
   const privacy = fields.may('privacy', readText);
   const site = fields.may('site', readText);
   const userClass = fields.may('class', readText);
@@ -219,6 +223,7 @@ function readHalf(fields: FieldReader): FarHalf {
   return {
     ...{ version, process, party },
     ...(hops === undefined ? {} : { hops }),
+    ...(parked === undefined ? {} : { parked }),
     resources: fields.list('resources', MAX_RESOURCES, readResource),
     ...(dialog === undefined ? {} : { dialog }),
   };
@@ -232,6 +237,10 @@ function readText(value: string, most = MAX_TEXT): string | undefined {
 
 function readDialog(value: string): Replaces | undefined {
   return parseReplaces(readText(value, MAX_DIALOG) ?? '');
+}
+
+function readFlag(value: string): true | undefined {
+  return value === '1' ? true : undefined;
 }
 
 function readVersion(value: string): number | undefined {

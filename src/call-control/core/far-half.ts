@@ -58,6 +58,14 @@ export function isRing(state: CallState): boolean {
   return same || Math.max(a.hops ?? 0, b.hops ?? 0) >= MOST_HOPS;
 }
 
+/** Both ends have parked each other, here and at another node: nobody is there who could hang up. */
+export function areBothParked(state: CallState): boolean {
+  const { transfer, legs } = state;
+  const seats = bridgeOf(state)?.seats;
+  if (transfer?.parked === undefined || seats === undefined) return false;
+  return legs.get(seats.a === transfer.by ? seats.b : seats.a)?.far?.parked === true;
+}
+
 /** The phone on a leg can be asked to go on when we die: other nodes are told how. */
 export function noteDialog(draft: Draft, id: LegId, dialog: Replaces): void {
   const leg = draft.leg(id);
@@ -106,11 +114,13 @@ function mayBeAsked({ phase, awaitingAck, leaving }: Leg): boolean {
 /** Undefined: there is nobody behind us for that leg. `waiter`: who has it rung. */
 function halfFor(state: CallState, leg: Leg, waiter: LegId | undefined): Omit<Told, 'version'> | undefined {
   const other = waiter === undefined ? otherEnd(state, leg) : state.legs.get(waiter);
-  if (other === undefined || other.phase === 'over') return undefined;
+  const isParked = state.transfer?.parked !== undefined && state.transfer.by === other?.id;
+  if (other === undefined || (other.phase === 'over' && !isParked)) return undefined;
+  const parked = isParked || other.far?.parked === true ? ({ parked: true } as const) : {};
   const hops = other.profile.kind === 'node' ? { hops: (other.far?.hops ?? 0) + 1 } : {};
   const dialog = other.dialog === undefined ? {} : { dialog: other.dialog };
   const resources = [...servingHere(state, leg), ...(other.far?.resources ?? [])];
-  return { party: other.party, ...hops, resources, ...dialog };
+  return { party: other.party, ...hops, ...parked, resources, ...dialog };
 }
 
 function otherEnd(state: CallState, leg: Leg): Leg | undefined {

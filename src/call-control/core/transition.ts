@@ -1,7 +1,7 @@
 import type { CallState } from './call-state';
 import { Draft } from './draft';
 import { endCall } from './ending';
-import { hearHalf, isRing, noteDialog, noteServing, tellNodes } from './far-half';
+import { areBothParked, hearHalf, isRing, noteDialog, noteServing, tellNodes } from './far-half';
 import { tellDevices } from '../dialog/connected-line';
 import { established } from '../bridge/established';
 import { setup } from '../ringing/setup';
@@ -21,6 +21,7 @@ export function transition(state: CallState, signal: CallSignal, moment: Moment)
   if (signal.type === 'explained') noteServing(draft, signal);
   if (signal.type === 'session' && signal.dialog !== undefined) noteDialog(draft, signal.leg, signal.dialog);
   if (!isWordAlone(draft, signal)) goOn(draft, signal);
+  if (areBothParked(draft.state)) endCall(draft, { by: 'system', status: 482, reason: 'Both ends are parked' });
   tellDevices(draft);
   considerShortening(draft);
   tellNodes(draft);

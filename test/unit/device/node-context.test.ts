@@ -41,11 +41,12 @@ function halfOf(word: fc.Arbitrary<string>): fc.Arbitrary<FarHalf> {
   const resources = fc.array(resource, { maxLength: 8 });
   const hops = fc.integer({ min: 1, max: 99 });
   const version = fc.integer({ min: 0, max: 999_999_999 });
+  const parked = fc.constant(true as const);
   const token = fc.stringMatching(/^[A-Za-z0-9.!%*_+`'~-]{1,40}$/);
   const callId = fc.stringMatching(/^[A-Za-z0-9.@:<>{}?-]{1,60}$/);
   const dialog = fc.record({ callId, toTag: token, fromTag: token, earlyOnly: fc.constant(false) });
   return fc.record(
-    { version, process: processId, party, resources, hops, dialog },
+    { version, process: processId, party, resources, hops, parked, dialog },
     { requiredKeys: ['version', 'process', 'party', 'resources'] },
   );
 }
