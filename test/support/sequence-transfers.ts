@@ -31,6 +31,8 @@ export interface Plan {
 }
 
 const TOLD_MS = 20_000;
+/** What has not come about after so long may be lost with what was. */
+const DISTURBED_MS = 2000;
 const REFUSALS = ['486 Busy Here', '603 Decline', '480 Temporarily Unavailable'];
 
 /** Blind: the transferor stays until it is told, or leaves at once; the target answers, or refuses. */
@@ -115,13 +117,14 @@ export function fresh({ earlier }: Plan, phone: MediaParty): PartyCall | undefin
   return phone.open.findLast((call) => !earlier.has(call));
 }
 
-/** False: something was lost meanwhile. */
+/** False: something was lost meanwhile, and it has not come about for all that. */
 export async function seen(host: TransferHost, since: Past, what: string, look: () => boolean): Promise<boolean> {
+  const begun = Date.now();
   try {
     await eventually(
       what,
       () => look(),
-      (there) => there || host.disturbed(since),
+      (there) => there || (host.disturbed(since) && Date.now() - begun > DISTURBED_MS),
       { cap: TOLD_MS },
     );
   } catch (error) {
