@@ -39,6 +39,8 @@ interface Refusal {
   readonly headers: Headers;
 }
 
+type Names = CallNames & { readonly startedAt?: number };
+
 /** All calls of this node: takes what device processes hand over, and ends what is left when the node stops. */
 export class CallControl {
   private readonly processes = new Map<string, CallProcess>();
@@ -74,7 +76,7 @@ export class CallControl {
       retrieve: (call, slot) => this.parks.retrieve(call, slot),
     };
     this.features = new FeatureCalls(deps.featureCodes, handlers, (number) => this.parks.isSlot(number));
-    this.survivals = new Survivals(deps);
+    this.survivals = new Survivals(deps, (call, route, names) => void this.beginTo(callOf(call), () => route, names));
   }
 
   /** A call that a device process has authenticated and normalised. Never throws; a refusal is sent on its session. */
@@ -118,7 +120,7 @@ export class CallControl {
     this.beginTo(call, () => this.routeOf(call), names);
   }
 
-  private beginTo(call: IncomingCall, route: () => Route, names?: CallNames): Pid {
+  private beginTo(call: IncomingCall, route: () => Route, names?: Names): Pid {
     const lookUp: LookUp = (asked) => (asked === undefined ? route() : this.routeTo(asked));
     const admits = (asking: CallState, number: string): boolean => this.admits(asking, number);
     const joins = { index: this.dialogs, rules: this.joins };
@@ -151,7 +153,7 @@ export class CallControl {
 
   /** What the call control of another node asks; undefined: it cannot be understood. */
   answer(question: unknown): unknown {
-    return this.pickups.answer(question);
+    return this.survivals.answer(question) ?? this.pickups.answer(question);
   }
 
   calls(): readonly CallSummary[] {
@@ -181,6 +183,7 @@ export class CallControl {
   /** Ends every call; `reason` goes into the BYE. Resources are released without waiting for an answer. */
   endAll(reason: string): void {
     this.over = true;
+    this.survivals.stop();
     for (const cancel of this.gone.values()) cancel();
     this.gone.clear();
     for (const process of [...this.processes.values()]) process.end(reason);
@@ -191,6 +194,7 @@ export class CallControl {
     const wasGone = this.gone.get(node);
     this.gone.delete(node);
     wasGone?.();
+    this.survivals.nodeBack(node, boot);
     if (wasGone !== undefined) for (const process of [...this.processes.values()]) process.nodeBack(node, boot);
   }
 
@@ -204,6 +208,7 @@ export class CallControl {
       else if (isBeingSetUpFor(process.snapshot, node)) process.end('The node of the caller is gone');
       else process.nodeGone(node);
     }
+    this.survivals.nodeGone(node);
     if (this.gone.has(node)) return;
     const ask = (): void => {
       for (const process of this.processes.values()) process.probe(node, 'The other node is gone', false);
@@ -221,6 +226,7 @@ export class CallControl {
       if (isBeingSetUpFor(process.snapshot, node)) process.end('The node of the caller was started again');
       else process.probe(node, 'The other node was started again', true);
     }
+    this.survivals.nodeRestarted(node);
   }
 
   /** Whether a line of a device of ours takes a call; the devices of a line ring for one call as often as they like. */
@@ -271,7 +277,7 @@ export class CallControl {
     return { call: context?.call ?? formatProcessId({ pid: process, boot: this.deps.boot }), process };
   }
 
-  private factsOf(call: IncomingCall, { call: name, process: pid }: CallNames): CallFacts {
+  private factsOf(call: IncomingCall, { call: name, process: pid, startedAt }: Names): CallFacts {
     const refreshSeconds = Math.max(MIN_SE, this.deps.refreshSeconds ?? DEFAULT_REFRESH_SECONDS);
     const { context } = call;
     return {
@@ -284,7 +290,7 @@ export class CallControl {
       dialled: call.dialled,
       offer: call.sdp,
       maxForwards: call.maxForwards,
-      startedAt: this.deps.clock.now(),
+      startedAt: startedAt ?? this.deps.clock.now(),
       mediaAddress: this.deps.mediaAddress,
       ...(this.deps.surviveMs === undefined ? {} : { surviveMs: this.deps.surviveMs }),
       refreshSeconds,

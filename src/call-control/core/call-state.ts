@@ -249,7 +249,7 @@ export function newBridge(about: Pick<Bridge, 'id' | 'seats' | 'codecPolicy'>): 
 const FIRST_LEG: LegId = 'a';
 
 /** For the `o=` line of the nth leg of a call. */
-export function sessionIdOf({ startedAt }: CallFacts, ordinal: number): number {
+export function sessionIdOf({ startedAt }: Pick<CallFacts, 'startedAt'>, ordinal: number): number {
   return startedAt * 100 + (ordinal % 100);
 }
 

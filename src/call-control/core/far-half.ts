@@ -1,5 +1,5 @@
 import type { FarHalf, NodeContext, ServingResource } from '../../device/node-context';
-import type { Replaces } from '../../sip/replaces';
+import { formatReplaces, type Replaces } from '../../sip/replaces';
 import { parsePid } from '../../process/pid';
 import { answeredLeg, bridgeOf, type CallState } from './call-state';
 import type { Draft } from './draft';
@@ -69,7 +69,8 @@ export function areBothParked(state: CallState): boolean {
 /** The phone on a leg can be asked to go on when we die: other nodes are told how. */
 export function noteDialog(draft: Draft, id: LegId, dialog: Replaces): void {
   const leg = draft.leg(id);
-  if (leg !== undefined) leg.dialog = dialog;
+  if (leg === undefined || (leg.dialog !== undefined && formatReplaces(leg.dialog) === formatReplaces(dialog))) return;
+  leg.dialog = dialog;
 }
 
 /** A session has asked for a resource of its own, which serves as long as the leg: a place in a conference, a media termination point. */

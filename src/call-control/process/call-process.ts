@@ -168,7 +168,7 @@ export class CallProcess {
     const { state, effects } = transition(this.state, signal, moment);
     this.state = state;
     this.tellChanged();
-    if (state.survival !== undefined && state.survival.step !== survival?.step) this.survival.changed(state);
+    this.survival.follow(state, survival);
     for (const effect of effects) this.attempt(effect);
     if (before === 'setup' && state.kind === 'established' && state.answeredAt !== undefined) {
       this.deps.hooks?.answered?.(state.answeredAt - state.facts.startedAt);

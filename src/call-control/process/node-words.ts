@@ -8,9 +8,9 @@ import type { CallEffect, CallSignal, Told } from '../core/signals';
 import type { CallControlDependencies } from '../dependencies';
 
 /** The type of the request by which a node tells another one, in the dialog, what has changed in its half of the call. */
-const HALF_TYPE = 'application/x-tandem-half';
+export const HALF_TYPE = 'application/x-tandem-half';
 /** Ids of these requests. */
-const TELLING = 'half-';
+export const TELLING = 'half-';
 const SHORTER = 'shorter-';
 
 /** The answers of a node that may carry the signed header: it has not the process, or nothing for the number. */

@@ -1,6 +1,4 @@
 import type { NodeContext } from '../../../src/device/node-context';
-import type { DeviceLocation } from '../../../src/registration/device-manager';
-import type { Pid } from '../../../src/process/pid';
 import { parseReplaces, type Replaces } from '../../../src/sip/replaces';
 import {
   isWithout,
@@ -9,30 +7,11 @@ import {
   type SurvivalEvent,
 } from '../../../src/call-control/survival/survival-state';
 import { FakeDevice, type FakeSession, profile, sdp, settled, target, World } from './kit';
+import { Locations } from './locations';
 
 const LOST = { pid: '2.cp.1', boot: 5 } as const;
 const DIALOG: Replaces = { callId: 'lost@node2', toTag: 'of-alice', fromTag: 'of-node2', earlyOnly: false };
 const FAR = { ...profile('node-2', 'node'), node: 2 };
-
-/** Where Alice's phone is registered, as the test says. */
-class Locations {
-  private readonly records = new Map<string, DeviceLocation[]>();
-  private listener: (device: string) => void = () => undefined;
-
-  find(device: string): readonly DeviceLocation[] {
-    return this.records.get(device) ?? [];
-  }
-
-  onRegistered(listener: (device: string) => void): void {
-    this.listener = listener;
-  }
-
-  register(device: string, pid: Pid, boot: number, node: number): void {
-    const record = { kind: 'station', device, lines: ['1000'] } as unknown as DeviceLocation['record'];
-    this.records.set(device, [...this.find(device), { pid, boot, node, record }]);
-    this.listener(device);
-  }
-}
 
 interface Half {
   readonly world: World;
