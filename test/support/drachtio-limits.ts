@@ -17,6 +17,7 @@ const limits = {
   floods: 'it hands over whatever comes in a call',
   ending: 'one that is named is not ours to end',
   noMethods: 'it keeps silent when the method of a request outside a dialog is none',
+  refersOfNoDialog: 'it keeps silent at a REFER in a dialog that there is not',
   starting: 'a node does not start it again',
 } as const;
 
