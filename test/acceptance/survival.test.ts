@@ -27,7 +27,7 @@ describe('a call whose call manager is killed', () => {
       const longest = Math.max(...gaps.map((gap) => gap.end()));
       figure('the longest gap of sound of calls between nodes', Math.round(longest), 'ms');
       // A test that stood still has counted that as silence.
-      expect(longest - stall.max / 1e6).toBeLessThan(250);
+      expect(longest - stall.max / 1e6).toBeLessThan(500);
       for (const [one, other] of again) {
         await hold(one, other);
         await resume(one, other);
@@ -68,7 +68,7 @@ describe('a call whose call manager is killed', () => {
       const longest = Math.max(...gaps.map((gap) => gap.end()));
       figure('the longest gap of sound of calls within a node', Math.round(longest), 'ms');
       // Both have to be told a new address, by programs that share this machine with many others.
-      expect(longest - stall.max / 1e6).toBeLessThan(500);
+      expect(longest - stall.max / 1e6).toBeLessThan(1000);
       for (const [one, other] of again) {
         await hold(one, other);
         await resume(one, other);
