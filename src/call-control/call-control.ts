@@ -1,8 +1,7 @@
-import type { DeviceProcess, IncomingCall } from '../device/device-process';
+import type { IncomingCall } from '../device/device-process';
 import { formatProcessId } from '../device/node-context';
 import { partyAt } from '../device/party';
 import { admit, mayCall } from '../line/lines';
-import { parsePid, type Pid } from '../process/pid';
 import { isSdp } from '../sdp';
 import { formatReasons } from '../sip/reason';
 import type { Replaces } from '../sip/replaces';
@@ -12,14 +11,17 @@ import { Abilities } from './process/abilities';
 import { isBeingSetUpFor, isInConferenceAt } from './process/calls-with-nodes';
 import { callsOf } from './process/line-calls';
 import { CallProcess } from './process/call-process';
-import { type AskedNumber, type LookUp, Routing } from './process/routing';
+import { type AskedNumber, destinationOf, type LookUp, Routing } from './process/routing';
 import { DialogIndex } from './process/dialog-index';
 import { FeatureCalls, type FeatureHandlers } from './process/feature-calls';
+import { DialogSearch } from './process/dialog-search';
+import { Gatherings } from './process/gatherings';
 import { Joins } from './process/joins';
 import { Parks } from './process/parks';
 import { Pickups } from './process/pickups';
+import { Takeovers } from './process/takeovers';
 import { Survivals } from './survival/survivals';
-import { type CallFacts, type CallState, type Destination, type CallNames, isNamed, namesOf } from './core/call-state';
+import { type CallFacts, type CallState, type CallNames, isNamed, namesOf } from './core/call-state';
 import { type CallDetail, type CallSummary, detailOf, summaryOf } from './record/call-view';
 import type { CallControlDependencies } from './dependencies';
 import { callOf } from './session/device-session';
@@ -49,6 +51,9 @@ export class CallControl {
   private readonly joins: Joins;
   private readonly pickups: Pickups;
   private readonly parks: Parks;
+  private readonly search: DialogSearch;
+  private readonly takeovers: Takeovers;
+  private readonly gatherings: Gatherings;
   private readonly features: FeatureCalls;
   private readonly survivals: Survivals;
   private draining = false;
@@ -60,7 +65,7 @@ export class CallControl {
     this.parks = new Parks(
       deps,
       (pid) => this.processes.get(pid),
-      (call, route) => this.beginTo(call, () => route),
+      (call, route) => this.beginTo(call, () => route).pid,
     );
     this.joins = new Joins(deps, this.dialogs, this.parks);
     this.pickups = new Pickups(
@@ -74,7 +79,20 @@ export class CallControl {
       groupPickup: (call) => void this.pickups.take(call, undefined),
       park: (call, slot) => this.parks.reserve(call, slot),
       retrieve: (call, slot) => this.parks.retrieve(call, slot),
+      conference: (call) => this.gatherings.conference(call),
+      resume: (call, number) => void this.takeovers.resume(call, number),
+      barge: (call, number) => void this.gatherings.barge(call, number),
     };
+    const search = new DialogSearch(deps, this.dialogs, () => this.processes.values());
+    this.search = search;
+    this.takeovers = new Takeovers(deps, this.joins, search, (call, route) => this.beginTo(call, () => route));
+    this.gatherings = new Gatherings(
+      deps,
+      this.dialogs,
+      search,
+      () => this.processes.values(),
+      (call, route) => this.beginTo(call, () => route ?? this.routeOf(call)),
+    );
     this.features = new FeatureCalls(deps.featureCodes, handlers, (number) => this.parks.isSlot(number));
     this.survivals = new Survivals(deps, (call, route, names) => void this.beginTo(callOf(call), () => route, names));
   }
@@ -113,14 +131,22 @@ export class CallControl {
   /** `spoken`: the offer as the device made it. */
   private begin(call: IncomingCall, spoken: string | undefined, names?: CallNames): void {
     if (call.pid !== undefined && spoken !== undefined) this.abilities.note(call.pid, spoken, call.sdp);
-    if (call.replaces !== undefined && !isForPhone(call)) return this.joins.take(call, call.replaces);
     if (call.context?.why === 'retrieve') return this.parks.retrieveHere(call, call.dialled);
+    if (call.replaces !== undefined && !isForPhone(call)) return this.beginInPlace(call, call.replaces);
     const feature = this.features.asked(call);
     if (feature !== undefined) return this.features.perform(call, feature);
     this.beginTo(call, () => this.routeOf(call), names);
   }
 
-  private beginTo(call: IncomingCall, route: () => Route, names?: Names): Pid {
+  /** It names a dialog, which it wants to take the place of, or to join. */
+  private beginInPlace(call: IncomingCall, replaces: Replaces): void {
+    if (call.context?.why === 'barge') return this.gatherings.bargeAt(call, replaces);
+    if (call.from.kind === 'station' && this.dialogs.find(replaces) === undefined)
+      return void this.takeovers.elsewhere(call, replaces);
+    this.joins.take(call, replaces);
+  }
+
+  private beginTo(call: IncomingCall, route: () => Route, names?: Names): CallProcess {
     const lookUp: LookUp = (asked) => (asked === undefined ? route() : this.routeTo(asked));
     const admits = (asking: CallState, number: string): boolean => this.admits(asking, number);
     const joins = { index: this.dialogs, rules: this.joins };
@@ -143,7 +169,7 @@ export class CallControl {
     this.processes.set(process.pid, process);
     this.deps.hooks?.started?.();
     process.begin();
-    return process.pid;
+    return process;
   }
 
   private leadsNowhere(call: IncomingCall): boolean {
@@ -153,7 +179,7 @@ export class CallControl {
 
   /** What the call control of another node asks; undefined: it cannot be understood. */
   answer(question: unknown): unknown {
-    return this.survivals.answer(question) ?? this.pickups.answer(question);
+    return this.survivals.answer(question) ?? this.pickups.answer(question) ?? this.search.answer(question);
   }
 
   calls(): readonly CallSummary[] {
@@ -361,19 +387,6 @@ export class CallControl {
 /** A node asks a phone of ours to go on with a call that its call manager has lost: the dialog is one of that phone, and none of ours. */
 function isForPhone(call: IncomingCall): call is IncomingCall & { readonly replaces: Replaces } {
   return call.replaces !== undefined && call.context?.why === 'survive' && call.target !== undefined;
-}
-
-function destinationOf(device: DeviceProcess, digits: string): Destination {
-  const { pid, boot, profile } = device;
-  return {
-    pid,
-    boot,
-    node: (pid === undefined ? undefined : parsePid(pid)?.node) ?? 0,
-    local: true,
-    device: profile.name,
-    kind: profile.kind === 'gateway' ? 'gateway' : 'station',
-    digits,
-  };
 }
 
 /** Whether the call has that name, or that call process has a part of it. */

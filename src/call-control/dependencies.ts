@@ -9,6 +9,7 @@ import type { MediaResourceManager } from '../media-resource/ports';
 import type { Clock } from '../process/clock';
 import type { Pid, PidAllocator } from '../process/pid';
 import type { AddressPair } from '../sdp';
+import type { AdHocConference } from './conference/ad-hoc';
 import type { CallState } from './core/call-state';
 import type { Parking } from './process/parks';
 import type { DeviceLocations } from './survival/waiting-phones';
@@ -52,6 +53,8 @@ export interface CallControlDependencies {
   readonly parking?: Parking;
   /** The call control of the other nodes; left out: there are none. */
   readonly otherNodes?: OtherNodes;
+  /** A new conference of this node, for calls that become one; left out: there are none. */
+  readonly adHocConference?: () => AdHocConference;
   readonly resources: MediaResourceManager;
   readonly clock: Clock;
   readonly pids: PidAllocator;

@@ -187,6 +187,7 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
     featureCodes: config.featureCodes,
     ...parkingOf(config, { node, boot }, entries, stamps),
     otherNodes: callControlOf(cluster, others),
+    adHocConference: () => conferences.adHoc(),
     resources: manager,
     clock,
     pids,

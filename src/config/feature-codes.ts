@@ -11,6 +11,12 @@ export const FEATURES = {
   park: { code: '*68', follows: 'perhaps-a-number' },
   /** Takes up what is parked in that slot; so does its number alone. */
   retrieve: { code: '*88', follows: 'number' },
+  /** Brings the two calls of the phone together in a conference. */
+  conference: { code: '*30', follows: 'nothing' },
+  /** Goes on with a held call of another phone of the line: the newest one, or that of that number. */
+  resume: { code: '*31', follows: 'perhaps-a-number' },
+  /** Joins the call of that number. */
+  barge: { code: '*33', follows: 'number' },
 } as const satisfies Readonly<Record<string, { readonly code: string; readonly follows: Follows }>>;
 
 export type FeatureName = keyof typeof FEATURES;

@@ -211,6 +211,8 @@ function build(
       maxCalls: value.maxCalls,
       noAnswerSeconds: value.noAnswerSeconds,
       pickupGroup: value.pickupGroup,
+      privacy: value.privacy,
+      mayBarge: value.mayBarge,
     })),
     autoRegistration: sections.autoRegistration && {
       ...sections.autoRegistration,

@@ -257,6 +257,8 @@ export const numberSchema = z.strictObject({
   maxCalls: whole(1, MAX_LINE_CALLS).optional(),
   noAnswerSeconds: whole(1, 3600).optional(),
   pickupGroup: name.optional(),
+  privacy: z.boolean('must be true or false').optional(),
+  mayBarge: z.array(text).max(100, 'must be at most 100 devices').optional(),
 });
 
 export const autoRegistrationSchema = z.strictObject({
@@ -344,6 +346,9 @@ export const featureCodesSchema = z.strictObject({
   groupPickup: featureCode,
   park: featureCode,
   retrieve: featureCode,
+  conference: featureCode,
+  resume: featureCode,
+  barge: featureCode,
 } satisfies Record<FeatureName, typeof featureCode>);
 
 export const parkSchema = z.strictObject({

@@ -200,6 +200,10 @@ export interface NumberConfig {
   readonly noAnswerSeconds: number | undefined;
   /** Devices with a line of the same group may answer for one that rings. */
   readonly pickupGroup: string | undefined;
+  /** What one device of the line does is nothing to the others: they take over no call, join none, and are not told with whom it is. */
+  readonly privacy?: boolean | undefined;
+  /** Devices that may join a call of the line beside those that have it. */
+  readonly mayBarge?: readonly string[] | undefined;
 }
 
 /** Claim R16: devices that are not configured are given a number. Either an account or networks, or both. */

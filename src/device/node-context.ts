@@ -4,7 +4,17 @@ import { type Judgement, JUDGEMENTS } from './device-process';
 import type { Party, ProcessId } from './party';
 
 /** Why an INVITE goes to another node. */
-export const WHYS = ['call', 'transfer', 'shorten', 'pickup', 'retrieve', 'forward', 'survive'] as const;
+export const WHYS = [
+  'call',
+  'transfer',
+  'shorten',
+  'pickup',
+  'retrieve',
+  'forward',
+  'survive',
+  'resume',
+  'barge',
+] as const;
 export type Why = (typeof WHYS)[number];
 
 /** A media resource that serves a call. */

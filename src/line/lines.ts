@@ -12,6 +12,10 @@ export interface Line {
   readonly noAnswerMs: number | undefined;
   /** Devices with a line of the same group may answer for one that rings. */
   readonly pickupGroup: string | undefined;
+  /** Its devices take no part in each other's calls. */
+  readonly privacy?: boolean | undefined;
+  /** Devices without that line that may join its calls. */
+  readonly mayBarge?: readonly string[] | undefined;
 }
 
 /** What the configuration says of lines. */
@@ -47,14 +51,25 @@ export class Lines {
   }
 
   /**
-   * Whether a device may take the place of another one in a call of this line: any device of the line may; while it only rings, those of its
-   * pickup group may too. Who was given a number at run time shares no line.
+   * Whether a device may take the place of another one in a call of this line: any device of the line may, unless the line is private and somebody
+   * has answered; while it only rings, those of its pickup group may too. Who was given a number at run time shares no line.
    */
   mayReplace(device: string, line: string, rings: boolean): boolean {
     const own = this.numbersOf.get(device) ?? [];
-    if (own.includes(line)) return true;
+    if (own.includes(line)) return rings || this.of(line)?.privacy !== true;
     const group = this.of(line)?.pickupGroup;
     return rings && group !== undefined && own.some((number) => this.of(number)?.pickupGroup === group);
+  }
+
+  /** The lines of a device. */
+  linesOf(device: string): readonly string[] {
+    return this.numbersOf.get(device) ?? [];
+  }
+
+  /** Whether a device may join a call of this line as a third party. */
+  mayBarge(device: string, line: string): boolean {
+    if (this.of(line)?.privacy === true) return false;
+    return this.mayReplace(device, line, false) || this.of(line)?.mayBarge?.includes(device) === true;
   }
 }
 

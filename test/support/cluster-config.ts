@@ -76,6 +76,8 @@ export interface ClusterFile {
     maxCalls?: number;
     noAnswerSeconds?: number;
     pickupGroup?: string;
+    privacy?: boolean;
+    mayBarge?: string[];
   }[];
   park?: { slots: string; recallSeconds?: number };
   autoRegistration?: { numbers: string; username: string; password: string; site: string };

@@ -139,6 +139,12 @@ export class MediaStream {
     return listen(g711, tone);
   }
 
+  /** Whether it was these tones together, and nothing else. */
+  heardAll(tones: readonly number[], ms = 400): boolean {
+    const packets = this.last(ms).filter(({ payloadType }) => payloadType === 0 || payloadType === 8);
+    return packets.length >= STRAGGLERS && hearsTones(soundIn(packets), tones);
+  }
+
   private take(message: Buffer, port: number): void {
     if (message.length < 12 || (message.readUInt8(0) & 0xc0) !== 0x80) return;
     const payloadType = message.readUInt8(1) & 0x7f;
@@ -153,9 +159,13 @@ export class MediaStream {
   }
 }
 
-function listen(packets: readonly Packet[], tone: number): Heard {
+function soundIn(packets: readonly Packet[]): Sound {
   const samples = packets.flatMap(({ payload, payloadType }) => Array.from(decodeG711(payload, payloadType)));
-  const sound: Sound = { rate: 8000, samples: Float64Array.from(samples) };
+  return { rate: 8000, samples: Float64Array.from(samples) };
+}
+
+function listen(packets: readonly Packet[], tone: number): Heard {
+  const sound = soundIn(packets);
   if (isSilent(sound)) return 'silence';
   if (hearsTones(sound, DEFAULT_MUSIC_TONES)) return 'music';
   if (hearsTones(sound, [tone])) return 'tone';

@@ -17,6 +17,7 @@ import { receiveRequest, requestAnswered } from '../dialog/requests';
 import type { CallSignal } from '../core/signals';
 import { park, recall } from '../features/park';
 import { endTransfer, followTransfer, joinAnswered, receiveRefer, transferorLeft } from '../features/transfer';
+import { toConference } from '../features/to-conference';
 import { take } from '../join/replace';
 import { shortenDue } from '../join/shorten';
 import { fromLeaving, isLeaving, lastWordMissing } from '../join/leaving';
@@ -101,6 +102,9 @@ export function established(draft: Draft, signal: CallSignal): void {
       break;
     case 'join-answered':
       joinAnswered(draft, signal);
+      break;
+    case 'to-conference':
+      toConference(draft, signal);
       break;
     case 'leg-lost':
     case 'leg-back':

@@ -173,6 +173,7 @@ export class ConferenceSession implements Session {
     this.established = true;
     if (call.sdp !== undefined) this.connected = this.allocation;
     this.tell({ type: 'answered', sdp: placed.sdp, header: this.options.header });
+    this.options.room.joined();
   }
 
   /** Asks bridges until one answers; what it says. Undefined: there is none. */

@@ -22,6 +22,8 @@ export type Initiator = Pick<ResourceNeed, 'device' | 'site' | 'list' | 'userCla
 
 export interface ConferenceOptions {
   readonly config: ConferenceConfig;
+  /** It was made of calls, and ends with the last but one of its members. */
+  readonly endsAlone?: boolean;
   /** What leads to it: the configured number, or the one that the factory made. */
   readonly number: string;
   readonly pid: Pid;
@@ -118,7 +120,8 @@ export class Conference implements DeviceProcess {
   /** It is no hop. */
   readonly takesSips = true;
 
-  call(call: OutgoingCall): Session {
+  /** `joined`: is called when it has a place at the bridge. */
+  call(call: OutgoingCall, joined: () => void = () => undefined): Session {
     const { clock, log } = this.options;
     const session = new ConferenceSession({
       id: this.newId(),
@@ -129,6 +132,7 @@ export class Conference implements DeviceProcess {
       room: {
         place: (exclude, why) => this.place(exclude, why),
         bridgeGone: (allocation) => this.bridgeGone(allocation),
+        joined,
         left: (id) => void this.take({ type: 'left', member: id }),
       },
     });
@@ -149,6 +153,11 @@ export class Conference implements DeviceProcess {
   /** Nobody joins any more. */
   drain(): void {
     this.take({ type: 'drain' });
+  }
+
+  /** It is over for everybody; why is told. */
+  end(status: number, text: string): void {
+    for (const member of [...this.members.values()]) member.end(status, text);
   }
 
   /** Follows a moderator. Resolves when the bridge has done its part, or has not in time. Never rejects. */
@@ -250,7 +259,11 @@ export class Conference implements DeviceProcess {
 
   /** The new state stands before anything is done: what is done may bring the next signal. */
   private take(signal: ConferenceSignal): readonly ConferenceEffect[] {
-    const { state, effects } = step(this.state, signal, this.config);
+    const { state, effects } = step(
+      this.state,
+      signal,
+      this.options.endsAlone === true ? { ...this.config, endsAlone: true } : this.config,
+    );
     this.state = state;
     if (signal.type === 'left') this.members.delete(signal.member);
     for (const effect of effects) {

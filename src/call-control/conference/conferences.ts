@@ -9,7 +9,8 @@ import type { Pid, PidAllocator } from '../../process/pid';
 import type { CompositeSet } from '../../registration/composite-set';
 import type { Session } from '../../sip/user-agent';
 import type { CallLog } from '../dependencies';
-import { Conference, type ConferenceView, type Initiator } from './conference';
+import { Conference, type ConferenceOptions, type ConferenceView, type Initiator } from './conference';
+import { AD_HOC, AdHocConference } from './ad-hoc';
 import { conferenceKey } from './focus';
 
 export interface ConferencesOptions {
@@ -82,7 +83,6 @@ export class Conferences {
   constructor(private readonly options: ConferencesOptions) {}
 
   start(): void {
-    if (this.options.config.conferences.length === 0) return;
     const { clock, composite, node } = this.options;
     this.startedAt = clock.now();
     // A number that another node gives up is taken at once: whoever dials it meanwhile finds nobody.
@@ -108,6 +108,15 @@ export class Conferences {
 
   withPid(pid: Pid): Owned | undefined {
     return this.byPid.get(pid);
+  }
+
+  /** A new conference of this node, by the rules of the first factory of the configuration. Who calls it first has it made. */
+  adHoc(): AdHocConference {
+    const config = this.options.config.conferences.find(({ type }) => type === 'factory') ?? AD_HOC;
+    const { pids, boot } = this.options;
+    return new AdHocConference(pids.allocate('cf'), boot, this.profile(config), () =>
+      this.makeConference(config, true),
+    );
   }
 
   views(): readonly ConferenceView[] {
@@ -167,7 +176,7 @@ export class Conferences {
     const process =
       config.type === 'factory'
         ? new Factory(config, pid, this.options.boot, this.profile(config), () => this.makeConference(config))
-        : this.conference(config, config.number, pid, () => this.membershipChanged());
+        : this.conference(config, config.number, pid, { onEmpty: () => this.membershipChanged() });
     this.owned.set(config, process);
     this.byPid.set(pid, process);
     this.publish(process);
@@ -180,12 +189,15 @@ export class Conferences {
     this.options.log.info({ conference: config.name, number: config.number }, 'conference given up');
   }
 
-  private makeConference(config: ConferenceConfig): Conference {
+  private makeConference(config: ConferenceConfig, endsAlone = false): Conference {
     const fresh = String(randomInt(10 ** (FRESH_DIGITS - 1), 10 ** FRESH_DIGITS));
     const pid = this.options.pids.allocate('cf');
-    const conference: Conference = this.conference(config, `${config.number}*${fresh}`, pid, () => {
-      this.made.delete(conference);
-      this.withdraw(conference);
+    const conference: Conference = this.conference(config, `${config.number}*${fresh}`, pid, {
+      endsAlone,
+      onEmpty: () => {
+        this.made.delete(conference);
+        this.withdraw(conference);
+      },
     });
     this.made.add(conference);
     this.byPid.set(pid, conference);
@@ -193,7 +205,12 @@ export class Conferences {
     return conference;
   }
 
-  private conference(config: ConferenceConfig, number: string, pid: Pid, onEmpty: () => void): Conference {
+  private conference(
+    config: ConferenceConfig,
+    number: string,
+    pid: Pid,
+    ends: Pick<ConferenceOptions, 'endsAlone' | 'onEmpty'>,
+  ): Conference {
     const { boot, node, resources, clock, log, refreshSeconds = DEFAULT_REFRESH_SECONDS } = this.options;
     return new Conference({
       config,
@@ -207,7 +224,7 @@ export class Conferences {
       newRoom: () => `${node}-${boot}-${++this.rooms}`,
       initiatorOf,
       refreshSeconds,
-      onEmpty,
+      ...ends,
     });
   }
 

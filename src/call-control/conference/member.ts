@@ -14,6 +14,8 @@ export interface ConferenceRoom {
   place(exclude: readonly string[], why: string): Promise<Placement>;
   /** The process that granted is gone, and with it the bridge for everybody. */
   bridgeGone(allocation: Allocation): void;
+  /** It can be heard there. Called once. */
+  joined(): void;
   /** It is over for this participant. Called once. */
   left(id: string): void;
 }

@@ -36,7 +36,10 @@ export type ConferenceEffect =
   /** The last one has left. */
   | { readonly type: 'over' };
 
-export type ConferencePolicy = Pick<ConferenceConfig, 'maxMembers' | 'endPolicy'>;
+export interface ConferencePolicy extends Pick<ConferenceConfig, 'maxMembers' | 'endPolicy'> {
+  /** It was made of calls: who is left alone in it has nobody to talk to any more. */
+  readonly endsAlone?: boolean;
+}
 
 export interface ConferenceStep {
   readonly state: ConferenceState;
@@ -87,13 +90,14 @@ function called(state: ConferenceState, member: string, { maxMembers }: Conferen
   };
 }
 
-function left(state: ConferenceState, member: string, { endPolicy }: ConferencePolicy): ConferenceStep {
+function left(state: ConferenceState, member: string, { endPolicy, endsAlone }: ConferencePolicy): ConferenceStep {
   // One that was refused.
   if (!state.members.has(member)) return { state, effects: [] };
   const members = new Set([...state.members].filter((other) => other !== member));
   if (members.size === 0)
     return { state: { ...state, members, opener: undefined, locked: false }, effects: [{ type: 'over' }] };
-  const over = state.opener === member && endPolicy === 'initiator-leaves';
+  const over =
+    (state.opener === member && endPolicy === 'initiator-leaves') || (endsAlone === true && members.size === 1);
   const effects = over ? [...members].map((other) => end(other, 503, 'The conference is over')) : [];
   return { state: { ...state, members }, effects };
 }

@@ -150,6 +150,8 @@ export type CallSignal =
   | { readonly type: 'resource-lost'; readonly token: number; readonly reason: LossReason }
   /** What became of `join-dialog`: 200, or why not. */
   | ({ readonly type: 'join-answered' } & Joined)
+  /** Who talks to the leg goes to a conference. `stays`: so does the leg itself, with its dialog, as soon as that has come about. */
+  | { readonly type: 'to-conference'; readonly by: LegId; readonly to: Destination; readonly stays: boolean }
   /** A leg of another call, or a new INVITE, takes the place of one of this call. */
   | ({ readonly type: 'taken' } & Taken)
   /** The node behind a leg is off-line; `sure`: it has nothing of the dialog any more. */

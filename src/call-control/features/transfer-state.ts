@@ -32,6 +32,8 @@ export interface Transfer {
   readonly shortens?: true;
   /** To a slot: `by` is its seat. */
   readonly parked?: Parked;
+  /** The other end goes to a conference: nobody is to hear anything of that but the conference. `give`: the transferor has a call to go to, too. */
+  readonly conference?: 'leave' | 'give';
   /** Statuses that the transferor was told. */
   readonly told: readonly number[];
 }

@@ -82,12 +82,13 @@ export function followTransfer(draft: Draft): void {
 }
 
 /** Somebody else has taken the transferor's seat. */
-export function succeeded(draft: Draft, { by, shortens }: Transfer): void {
+export function succeeded(draft: Draft, { by, shortens, conference }: Transfer): void {
   const leg = draft.leg(by);
   const lastWord = notify(draft, 200);
   moveTransfer(draft.state, undefined);
   if (leg === undefined) return;
   if (leg.phase === 'over') forget(draft, leg);
+  else if (conference === 'give') give(draft, leg);
   else leave(draft, leg, shortens === true ? SHORTENED : TRANSFERRED, lastWord);
 }
 
@@ -105,7 +106,7 @@ export function failed(draft: Draft, transfer: Transfer, failure: Failure): void
     return moveTransfer(state, undefined);
   }
   if (transfer.step === 'recalling' && staysParked(draft, transfer)) return;
-  if (transfer.shortens === true)
+  if (transfer.shortens === true || transfer.conference !== undefined)
     return endCall(draft, { by: 'callee', status: 200, reason: 'The other end has left' });
   if (transfer.step === 'recalling' || leg === undefined || waiter === undefined) {
     const reason = `Transfer failed: ${failure.status}${failure.reason === undefined ? '' : ` ${failure.reason}`}`;

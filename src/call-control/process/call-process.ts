@@ -180,8 +180,8 @@ export class CallProcess {
     try {
       this.deps.hooks?.changed?.(this.state);
     } catch (error) {
-      const names = namesOf(this.state.facts);
-      this.deps.log.warn({ ...names, error: String(error) }, 'call: what became of it could not be told');
+      const about = { ...namesOf(this.state.facts), error: String(error) };
+      this.deps.log.warn(about, 'call: what became of it could not be told');
     }
   }
 
@@ -334,6 +334,12 @@ export class CallProcess {
   /** Where a leg goes as soon as this call has let it go. */
   giveTo(leg: LegId, place: Place): void {
     this.givenTo.set(leg, place);
+  }
+
+  /** Who talks to the leg goes to that conference. `place`: so does the leg, to its place in another call. */
+  toConference(by: LegId, to: Destination, place?: Place): void {
+    if (place !== undefined) this.giveTo(by, place);
+    this.mailbox.post({ type: 'to-conference', by, to, stays: place !== undefined });
   }
 
   private give(leg: Leg): void {

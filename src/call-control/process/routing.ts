@@ -1,6 +1,7 @@
 import type { DeviceProcess, DeviceProfile, IncomingCall } from '../../device/device-process';
 import type { CodecPolicy, PolicyParty } from '../../media-control';
 import type { Pid } from '../../process/pid';
+import { parsePid } from '../../process/pid';
 import { bridgeOf, type CallState, type Destination } from '../core/call-state';
 import type { Leg, LegId } from '../core/leg';
 import type { CallEffect, TransferRoute } from '../core/signals';
@@ -96,4 +97,18 @@ export class Routing {
 function policyTarget({ device, digits }: Destination, profile: DeviceProfile | undefined): PolicyParty {
   const unknown = profile === undefined || profile.kind === 'node';
   return { device, number: digits, site: profile?.site, unknown };
+}
+
+/** A device of this node as a target. */
+export function destinationOf(device: DeviceProcess, digits: string): Destination {
+  const { pid, boot, profile } = device;
+  return {
+    pid,
+    boot,
+    node: (pid === undefined ? undefined : parsePid(pid)?.node) ?? 0,
+    local: true,
+    device: profile.name,
+    kind: profile.kind === 'gateway' ? 'gateway' : 'station',
+    digits,
+  };
 }

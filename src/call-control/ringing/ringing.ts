@@ -65,6 +65,7 @@ export function isAboutRinging(draft: Draft, signal: CallSignal): boolean {
     case 'allocated':
     case 'join-answered':
     case 'taken':
+    case 'to-conference':
     case 'leg-lost':
     case 'leg-back':
     case 'phone-back':
@@ -107,6 +108,7 @@ export function ringingSignal(draft: Draft, signal: CallSignal): void {
     case 'allocated':
     case 'join-answered':
     case 'taken':
+    case 'to-conference':
     case 'leg-lost':
     case 'leg-back':
     case 'phone-back':
