@@ -141,7 +141,8 @@ export class CallControl {
   /** It names a dialog, which it wants to take the place of, or to join. */
   private beginInPlace(call: IncomingCall, replaces: Replaces): void {
     if (call.context?.why === 'barge') return this.gatherings.bargeAt(call, replaces);
-    if (call.from.kind === 'station' && this.dialogs.find(replaces) === undefined)
+    const others = this.deps.otherNodes?.live() ?? [];
+    if (call.from.kind === 'station' && others.length > 0 && this.dialogs.find(replaces) === undefined)
       return void this.takeovers.elsewhere(call, replaces);
     this.joins.take(call, replaces);
   }

@@ -126,7 +126,11 @@ describe('what a code would hide is told', () => {
   });
 
   it.each([
-    ['turned off', 'featureCodes: { park: false, retrieve: false, groupPickup: false, pickup: false }', route('*!')],
+    [
+      'turned off',
+      'featureCodes: { park: false, retrieve: false, groupPickup: false, pickup: false, conference: false, resume: false, barge: false }',
+      route('*!'),
+    ],
     ['of other lengths', "featureCodes: { park: '55', groupPickup: '56' }", route('XXXX').replace('XXXX', '6XXX')],
     ['that no route begins with', '', route('9.@')],
     ['with nothing behind it, where a route has more', "featureCodes: { groupPickup: '9' }", route('9.@')],
