@@ -119,7 +119,8 @@ export class CallProcess {
   /** The node is off-line: for those who are behind it, or for good. */
   nodeGone(node: number): void {
     for (const leg of legsTo(this.state, node))
-      if (canSurvive(this.state, leg.id)) this.mailbox.post({ type: 'leg-lost', leg: leg.id, sure: false });
+      if (leg.phase === 'calling') this.mailbox.post({ type: 'branch-unreachable', leg: leg.id });
+      else if (canSurvive(this.state, leg.id)) this.mailbox.post({ type: 'leg-lost', leg: leg.id, sure: false });
   }
 
   /** It is there again, in this incarnation. */

@@ -88,13 +88,7 @@ export function ringingSignal(draft: Draft, signal: CallSignal): void {
     case 'branch-started':
       return branchStarted(draft, signal);
     case 'branch-unreachable':
-      return branchFailed(
-        draft,
-        signal.leg,
-        { ...TEMPORARILY_UNAVAILABLE, headers: signal.headers ?? {} },
-        'gone',
-        true,
-      );
+      return unreachable(draft, signal);
     case 'session':
       return fromCallee(draft, signal);
     case 'timer':
@@ -135,6 +129,14 @@ function branchStarted(draft: Draft, signal: Extract<CallSignal, { type: 'branch
   leg.callId = signal.callId;
   if (leg.profile.kind !== 'node') return;
   draft.setTimer(`life:${leg.id}`, hasNext(draft, leg) ? SIGN_OF_LIFE_MS : LAST_SIGN_OF_LIFE_MS);
+}
+
+/** What has been sent there is called back: who is only cut off from us may be reached by that. */
+function unreachable(draft: Draft, signal: Extract<CallSignal, { type: 'branch-unreachable' }>): void {
+  const leg = draft.leg(signal.leg);
+  if (leg === undefined) return;
+  if (leg.callId !== '') draft.emit({ type: 'cancel', leg: leg.id, reason: formatReason(503, 'Unreachable') });
+  branchFailed(draft, leg.id, { ...TEMPORARILY_UNAVAILABLE, headers: signal.headers ?? {} }, 'gone', true);
 }
 
 type FromCallee = Extract<CallSignal, { type: 'session' }>;

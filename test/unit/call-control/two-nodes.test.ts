@@ -246,6 +246,25 @@ describe('a call between two nodes', () => {
   });
 });
 
+describe('a node is gone that rings for somebody here', () => {
+  test.each<[string, (world: World) => void]>([
+    ['it is off-line', (world) => world.control.nodeGone(2)],
+    ['it was started again', (world) => world.control.nodeRestarted(2)],
+  ])('%s: its INVITE is called back, and the caller is told', async (_, happens) => {
+    const world = new World();
+    const node = new FakeDevice({ ...profile('node-2', 'node'), node: 2 }, '2.dp.1');
+    world.devices.set('2.dp.1', node);
+    world.route('2000', [target('2.dp.1', 'SEP-bob')]);
+    const a = world.call();
+    node.session.rings();
+    happens(world);
+    expect(node.session.last('cancel').reason).toContain('cause=503');
+    expect(a.last('reject')).toMatchObject({ status: 480 });
+    expect(world.control.calls()).toEqual([]);
+    await world.close();
+  });
+});
+
 describe('the words of nodes', () => {
   test.each([
     ['a phone', (a: FakeSession) => a],
