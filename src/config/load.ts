@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { sitesOf } from './codec-policies';
 import { checkCrossReferences, type CheckedSections } from './cross-references';
 import { checkFeatureCodes } from './feature-code-checks';
+import { featureCodesSchema } from './feature-code-schema';
 import { type FeatureCodes, featureCodesOf } from './feature-codes';
 import { checkFiles } from './files';
 import type { ConfigProblem } from './problem';
@@ -104,7 +105,7 @@ function check(source: Source, raw: unknown, folder: string, files: WhoseFiles |
   if (Array.isArray(raw.nodes) && raw.nodes.length === 0) source.problem(['nodes'], 'must hold at least one node');
   checkCrossReferences(source, raw, sections);
   if (registrar !== undefined) checkRegistrar(source, registrar);
-  const named = checkValue(source, schemas.featureCodesSchema, raw.featureCodes ?? {}, ['featureCodes']);
+  const named = checkValue(source, featureCodesSchema, raw.featureCodes ?? {}, ['featureCodes']);
   const featureCodes = featureCodesOf(named ?? {});
   if (named !== undefined) checkFeatureCodes(source, raw, sections, featureCodes);
   checkRedis(source, cluster?.redis);

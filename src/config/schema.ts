@@ -2,7 +2,6 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { canonicalHost } from '../process/address';
 import { parseNetwork } from '../process/networks';
-import type { FeatureName } from './feature-codes';
 import { poolSchema } from './number-pool';
 import { parsePattern } from './pattern-syntax';
 import type { ControlAddress, ListenConfig } from './types';
@@ -333,23 +332,6 @@ export const mediaResourceGroupListSchema = z.strictObject({
   name,
   groups: z.array(text).max(1000, 'must be at most 1000 groups'),
 });
-
-const featureCode = z
-  .custom<string | false>(
-    (value) => value === false || (typeof value === 'string' && /^[0-9*#]{1,8}$/.test(value)),
-    'must be 1 to 8 of 0-9, "*" and "#", in quotes; or false',
-  )
-  .optional();
-
-export const featureCodesSchema = z.strictObject({
-  pickup: featureCode,
-  groupPickup: featureCode,
-  park: featureCode,
-  retrieve: featureCode,
-  conference: featureCode,
-  resume: featureCode,
-  barge: featureCode,
-} satisfies Record<FeatureName, typeof featureCode>);
 
 export const parkSchema = z.strictObject({
   slots: poolSchema,
