@@ -26,6 +26,7 @@ export function setup(draft: Draft, signal: CallSignal): void {
         draft.emit({ type: 'release-resource', token: signal.token });
       return;
     case 'join-answered':
+    case 'to-conference':
     case 'leg-lost':
     case 'leg-back':
     case 'phone-back':
