@@ -13,6 +13,7 @@ import { callsOf } from './process/line-calls';
 import { CallProcess } from './process/call-process';
 import { type AskedNumber, destinationOf, type LookUp, Routing } from './process/routing';
 import { DialogIndex } from './process/dialog-index';
+import { GoneNodes } from './process/gone-nodes';
 import { FeatureCalls, type FeatureHandlers } from './process/feature-calls';
 import { DialogSearch } from './process/dialog-search';
 import { Gatherings } from './process/gatherings';
@@ -32,8 +33,6 @@ import { answerTimer, isTimerTooShort, MIN_SE } from './dialog/session-timer';
 import type { Route, TransferRoute } from './core/signals';
 
 const DEFAULT_REFRESH_SECONDS = 1800;
-/** Calls with a node that is gone are asked for so often, ms: it may be cut off from the bus only. */
-const GONE_NODE_PROBE_MS = 20_000;
 
 interface Refusal {
   readonly status: number;
@@ -59,9 +58,17 @@ export class CallControl {
   private draining = false;
   private over = false;
   /** Nodes that are gone: what is done for their calls. */
-  private readonly gone = new Map<number, () => void>();
+  private readonly gone: GoneNodes;
 
   constructor(private readonly deps: CallControlDependencies) {
+    this.gone = new GoneNodes(deps.clock, {
+      ringsNoMore: (node) => {
+        for (const process of [...this.processes.values()]) process.nodeGone(node, true);
+      },
+      probe: (node) => {
+        for (const process of this.processes.values()) process.probe(node, 'The other node is gone', false);
+      },
+    });
     this.parks = new Parks(
       deps,
       (pid) => this.processes.get(pid),
@@ -211,18 +218,15 @@ export class CallControl {
   endAll(reason: string): void {
     this.over = true;
     this.survivals.stop();
-    for (const cancel of this.gone.values()) cancel();
-    this.gone.clear();
+    this.gone.stop();
     for (const process of [...this.processes.values()]) process.end(reason);
   }
 
   /** The node is there (again), in this incarnation. */
   nodeBack(node: number, boot: number): void {
-    const wasGone = this.gone.get(node);
-    this.gone.delete(node);
-    wasGone?.();
+    const wasGone = this.gone.back(node);
     this.survivals.nodeBack(node, boot);
-    if (wasGone !== undefined) for (const process of [...this.processes.values()]) process.nodeBack(node, boot);
+    if (wasGone) for (const process of [...this.processes.values()]) process.nodeBack(node, boot);
   }
 
   /**
@@ -236,12 +240,7 @@ export class CallControl {
       else process.nodeGone(node);
     }
     this.survivals.nodeGone(node);
-    if (this.gone.has(node)) return;
-    const ask = (): void => {
-      for (const process of this.processes.values()) process.probe(node, 'The other node is gone', false);
-      this.gone.set(node, this.deps.clock.setTimer(GONE_NODE_PROBE_MS, ask));
-    };
-    this.gone.set(node, this.deps.clock.setTimer(GONE_NODE_PROBE_MS, ask));
+    this.gone.gone(node);
   }
 
   /**

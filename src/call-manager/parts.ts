@@ -150,6 +150,7 @@ export async function buildParts(foundations: Foundations): Promise<Parts> {
   const lineView = new LineView(
     (line, own) => lineStates.publish(line, own),
     () => clock.now(),
+    (line) => lines.of(line)?.privacy === true,
   );
   const lineWatch = new LineWatch(watches, lineStates, clock);
   const devices: Devices = new Devices({

@@ -136,7 +136,8 @@ export class Conference implements DeviceProcess {
         left: (id) => void this.take({ type: 'left', member: id }),
       },
     });
-    for (const effect of this.take({ type: 'called', member: session.id })) {
+    const outside = call.caller.outside === true;
+    for (const effect of this.take({ type: 'called', member: session.id, outside })) {
       if (effect.type === 'refuse') {
         const { status, text: reason } = effect;
         log.info({ conference: this.number, status, reason }, 'conference: a caller is refused');

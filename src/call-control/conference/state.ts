@@ -3,6 +3,8 @@ import type { ConferenceConfig } from '../../config/types';
 /** What is known of a conference beside its bridge: who is in, or on the way in, and who else may come. */
 export interface ConferenceState {
   readonly members: ReadonlySet<string>;
+  /** Those of them who came in from outside, through a gateway. */
+  readonly outsiders: ReadonlySet<string>;
   /** Who called first; undefined: nobody has called since it was last over. */
   readonly opener: string | undefined;
   /** Nobody else is let in until a moderator opens it again, or it is over. */
@@ -12,7 +14,7 @@ export interface ConferenceState {
 
 export type ConferenceSignal =
   /** Somebody calls. */
-  | { readonly type: 'called'; readonly member: string }
+  | { readonly type: 'called'; readonly member: string; readonly outside?: boolean }
   /** It is over for a member, for whatever reason. */
   | { readonly type: 'left'; readonly member: string }
   /** A moderator locks it, or opens it again. */
@@ -37,7 +39,9 @@ export type ConferenceEffect =
   | { readonly type: 'over' };
 
 export interface ConferencePolicy extends Pick<ConferenceConfig, 'maxMembers' | 'endPolicy'> {
-  /** It was made of calls: who is left alone in it has nobody to talk to any more. */
+  /**
+   * It was made of calls: who is left alone in it has nobody to talk to any more, and strangers are not left to talk to each other at our cost, with nobody of ours there.
+   */
   readonly endsAlone?: boolean;
 }
 
@@ -46,13 +50,19 @@ export interface ConferenceStep {
   readonly effects: readonly ConferenceEffect[];
 }
 
-export const EMPTY: ConferenceState = { members: new Set(), opener: undefined, locked: false, draining: false };
+export const EMPTY: ConferenceState = {
+  members: new Set(),
+  outsiders: new Set(),
+  opener: undefined,
+  locked: false,
+  draining: false,
+};
 
 /** What becomes of a conference by a signal. Pure; every signal fits every state. */
 export function step(state: ConferenceState, signal: ConferenceSignal, policy: ConferencePolicy): ConferenceStep {
   switch (signal.type) {
     case 'called':
-      return called(state, signal.member, policy);
+      return called(state, signal, policy);
     case 'left':
       return left(state, signal.member, policy);
     case 'lock':
@@ -75,7 +85,11 @@ export function step(state: ConferenceState, signal: ConferenceSignal, policy: C
 }
 
 /** Bridges let everybody in, and end the call of one too many after they have answered it: so it is decided here. */
-function called(state: ConferenceState, member: string, { maxMembers }: ConferencePolicy): ConferenceStep {
+function called(
+  state: ConferenceState,
+  { member, outside }: Extract<ConferenceSignal, { type: 'called' }>,
+  { maxMembers }: ConferencePolicy,
+): ConferenceStep {
   const refuse = (status: number, text: string): ConferenceStep => ({
     state,
     effects: [{ type: 'refuse', member, status, text }],
@@ -85,7 +99,12 @@ function called(state: ConferenceState, member: string, { maxMembers }: Conferen
   if (state.members.size >= maxMembers) return refuse(486, 'The conference is full');
   const opens = state.opener === undefined;
   return {
-    state: { ...state, members: new Set([...state.members, member]), opener: state.opener ?? member },
+    state: {
+      ...state,
+      members: new Set([...state.members, member]),
+      outsiders: outside === true ? new Set([...state.outsiders, member]) : state.outsiders,
+      opener: state.opener ?? member,
+    },
     effects: [{ type: 'admit', member, opens }],
   };
 }
@@ -93,13 +112,15 @@ function called(state: ConferenceState, member: string, { maxMembers }: Conferen
 function left(state: ConferenceState, member: string, { endPolicy, endsAlone }: ConferencePolicy): ConferenceStep {
   // One that was refused.
   if (!state.members.has(member)) return { state, effects: [] };
-  const members = new Set([...state.members].filter((other) => other !== member));
+  const [members, outsiders] = [state.members, state.outsiders].map(
+    (all) => new Set([...all].filter((other) => other !== member)),
+  ) as [Set<string>, Set<string>];
   if (members.size === 0)
-    return { state: { ...state, members, opener: undefined, locked: false }, effects: [{ type: 'over' }] };
-  const over =
-    (state.opener === member && endPolicy === 'initiator-leaves') || (endsAlone === true && members.size === 1);
+    return { state: { ...state, members, outsiders, opener: undefined, locked: false }, effects: [{ type: 'over' }] };
+  const deserted = endsAlone === true && (members.size === 1 || members.size === outsiders.size);
+  const over = deserted || (state.opener === member && endPolicy === 'initiator-leaves');
   const effects = over ? [...members].map((other) => end(other, 503, 'The conference is over')) : [];
-  return { state: { ...state, members }, effects };
+  return { state: { ...state, members, outsiders }, effects };
 }
 
 function end(member: string, status: number, text: string): ConferenceEffect {

@@ -116,10 +116,10 @@ export class CallProcess {
     this.probes.ask(node, reason, deadWhenSilent, isParticipantFrom(this.state, node));
   }
 
-  /** The node is off-line: for those who are behind it, or for good. */
-  nodeGone(node: number): void {
+  /** The node is off-line: for those who are behind it, or for good. `stays`: it has been for a while, and nobody rings there any more. */
+  nodeGone(node: number, stays = false): void {
     for (const leg of legsTo(this.state, node))
-      if (leg.phase === 'calling') this.mailbox.post({ type: 'branch-unreachable', leg: leg.id });
+      if (stays && leg.phase === 'calling') this.mailbox.post({ type: 'branch-unreachable', leg: leg.id });
       else if (canSurvive(this.state, leg.id)) this.mailbox.post({ type: 'leg-lost', leg: leg.id, sure: false });
   }
 

@@ -22,6 +22,8 @@ export class LineView {
   constructor(
     private readonly publish: (line: string, calls: readonly LineCall[]) => void,
     private readonly now: () => number,
+    /** Whether nobody is told with whom the phones of a line talk. */
+    private readonly isPrivate: (line: string) => boolean = () => false,
   ) {}
 
   /** The call has gone on. */
@@ -30,7 +32,7 @@ export class LineView {
     const before = this.processes.get(pid);
     // Most steps of a call are none for its lines.
     if (before !== undefined && isSameForLines(before.state, state)) return;
-    const views = state.kind === 'ended' ? new Map<string, Map<string, View>>() : viewsOf(state);
+    const views = state.kind === 'ended' ? new Map<string, Map<string, View>>() : viewsOf(state, this.isPrivate);
     const lines = new Set([...views.keys(), ...(before?.lines ?? [])]);
     if (views.size === 0) this.processes.delete(pid);
     else this.processes.set(pid, { lines: new Set(views.keys()), state });
@@ -77,21 +79,21 @@ function isSameForLines(before: CallState, now: CallState): boolean {
 }
 
 /** By line, and by leg. */
-function viewsOf(state: CallState): Map<string, Map<string, View>> {
+function viewsOf(state: CallState, isPrivate: (line: string) => boolean): Map<string, Map<string, View>> {
   const views = new Map<string, Map<string, View>>();
   for (const leg of state.legs.values()) {
     const { number } = leg.party;
     if (leg.phase === 'over' || leg.profile.kind !== 'station' || !isLine(number)) continue;
     const ofLine = views.get(number) ?? new Map<string, View>();
-    views.set(number, ofLine.set(leg.id, viewOf(state, leg)));
+    views.set(number, ofLine.set(leg.id, viewOf(state, leg, isPrivate(number))));
   }
   return views;
 }
 
-function viewOf(state: CallState, leg: Leg): View {
+function viewOf(state: CallState, leg: Leg, isPrivate: boolean): View {
   const { call, pid } = state.facts;
   const ringing = state.ringingAt === undefined ? 'trying' : 'early';
-  const party = shown(otherEnd(state, leg)?.party);
+  const party = isPrivate ? undefined : shown(otherEnd(state, leg)?.party);
   return {
     id: call.slice(0, MAX_TEXT),
     pid,

@@ -192,6 +192,32 @@ describe('what becomes of a conference', () => {
   });
 });
 
+describe('a conference that was made of calls', () => {
+  const gathered: ConferencePolicy = { maxMembers: 9, endPolicy: 'last-leaves', endsAlone: true };
+  const enter = (who: string): ConferenceSignal[] =>
+    Array.from(who, (member) => ({ type: 'called', member, outside: member === member.toUpperCase() }));
+  const leave = (who: string): ConferenceSignal[] => Array.from(who, (member) => ({ type: 'left', member }));
+
+  // Capitals are from outside.
+  it.each([
+    ['goes on among ours', 'abc', 'a', '- | bc'],
+    ['goes on while one of ours is there', 'aBC', 'B', '- | aC'],
+    ['is over for strangers whom nobody of ours talks to any more', 'aBC', 'a', 'end B 503, end C 503 | BC'],
+    ['is over when the last of ours of several leaves', 'abCD', 'ab', 'end C 503, end D 503 | CD'],
+    ['is over for one who is left alone', 'ab', 'b', 'end a 503 | a'],
+    ['is over when everybody has left', 'aB', 'aB', 'over |'],
+  ])('%s', (_, who, gone, then) => {
+    const before = run([...enter(who), ...leave(gone.slice(0, -1))], gathered);
+    expect(short(step(before, { type: 'left', member: gone.slice(-1) }, gathered))).toBe(then);
+  });
+
+  it('with a number of its own is not: who dials in from outside may be alone there', () => {
+    expect(short(step(run(enter('aBC'), { ...policy, maxMembers: 9 }), { type: 'left', member: 'a' }, policy))).toBe(
+      '- | BC',
+    );
+  });
+});
+
 describe('whether a participant is heard', () => {
   const both = [false, true];
   const voices = both.flatMap((muted) =>

@@ -7,7 +7,7 @@ class Node extends World {
   readonly said: [line: string, calls: readonly LineCall[]][];
   readonly bob = this.device('SEP-bob', '1.dp.2');
 
-  constructor(options: { readonly fails?: boolean } = {}) {
+  constructor(options: { readonly fails?: boolean; readonly private?: string } = {}) {
     const said: [string, readonly LineCall[]][] = [];
     const view = new LineView(
       (line, calls) => {
@@ -15,6 +15,7 @@ class Node extends World {
         if (options.fails === true) throw new Error('a listener fails');
       },
       () => this.clock.now(),
+      (line) => line === options.private,
     );
     super({ hooks: { changed: view.follow } });
     this.said = said;
@@ -41,6 +42,16 @@ function answered(node: Node, session: FakeSession): FakeSession {
 }
 
 describe('the calls of a line, as call control says them', () => {
+  test('a private line is in use, and nobody is told with whom; the other end is told as ever', () => {
+    const node = new Node({ private: '2000' });
+    answered(node, node.call());
+    expect(node.last('2000')?.[0]).toMatchObject({ state: 'confirmed', direction: 'recipient' });
+    expect(
+      node.said.filter(([line]) => line === '2000').flatMap(([, calls]) => calls.flatMap(({ party }) => party ?? [])),
+    ).toEqual([]);
+    expect(node.last('1000')).toMatchObject([{ party: { number: '2000' } }]);
+  });
+
   test('from the first ring to the end, each state once, at both lines', async () => {
     const node = new Node();
     const alice = node.call();

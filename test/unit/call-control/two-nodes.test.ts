@@ -248,7 +248,13 @@ describe('a call between two nodes', () => {
 
 describe('a node is gone that rings for somebody here', () => {
   test.each<[string, (world: World) => void]>([
-    ['it is off-line', (world) => world.control.nodeGone(2)],
+    [
+      'it is off-line, and stays so',
+      (world) => {
+        world.control.nodeGone(2);
+        world.clock.advance(3000);
+      },
+    ],
     ['it was started again', (world) => world.control.nodeRestarted(2)],
   ])('%s: its INVITE is called back, and the caller is told', async (_, happens) => {
     const world = new World();
@@ -263,6 +269,21 @@ describe('a node is gone that rings for somebody here', () => {
     expect(world.control.calls()).toEqual([]);
     await world.close();
   });
+});
+
+test('a node that is gone for a moment goes on ringing', async () => {
+  const world = new World();
+  const node = new FakeDevice({ ...profile('node-2', 'node'), node: 2 }, '2.dp.1');
+  world.devices.set('2.dp.1', node);
+  world.route('2000', [target('2.dp.1', 'SEP-bob')]);
+  const a = world.call();
+  node.session.rings();
+  world.control.nodeGone(2);
+  world.clock.advance(2000);
+  world.control.nodeBack(2, BOOT);
+  world.clock.advance(5000);
+  expect([...node.session.all('cancel'), ...a.all('reject')]).toEqual([]);
+  await world.close();
 });
 
 describe('the words of nodes', () => {
