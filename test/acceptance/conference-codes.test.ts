@@ -2,6 +2,7 @@ import { eventually } from '../support/eventually';
 import type { MediaParty } from '../support/media-party';
 import { replacesOf } from '../support/party-messages';
 import {
+  type At,
   hearEachOther,
   hears,
   hold,
@@ -15,7 +16,6 @@ import {
 
 jest.setTimeout(120_000);
 
-type At = readonly [node: number, index: number];
 const PLACES: readonly (readonly [string, Readonly<Record<'alice' | 'bob' | 'carol' | 'dave', At>>])[] = [
   ['on one node', { alice: [1, 0], bob: [1, 1], carol: [1, 2], dave: [1, 3] }],
   ['on three nodes', { alice: [1, 0], bob: [2, 0], carol: [3, 0], dave: [2, 1] }],

@@ -2,6 +2,7 @@ import type { MediaParty } from '../support/media-party';
 import { replacesOf } from '../support/party-messages';
 import { eventually } from '../support/eventually';
 import {
+  type At,
   hearEachOther,
   hears,
   hold,
@@ -18,7 +19,6 @@ import {
 jest.setTimeout(120_000);
 
 /** Where the parties are: the node, and which of its phones. Bob calls Alice, who parks him; Carol retrieves him. */
-type At = readonly [node: number, index: number];
 type Who = 'alice' | 'bob' | 'carol';
 const PLACES: readonly (readonly [string, Readonly<Record<Who, At>>])[] = [
   ['on one node', { alice: [1, 0], bob: [1, 1], carol: [1, 2] }],

@@ -11,6 +11,7 @@ jest.setTimeout(150_000);
 /** The node of the transferor, of who is transferred, and of the target. */
 const PLACES: readonly (readonly [string, readonly [number, number, number]])[] = [
   ['on one node', [1, 1, 1]],
+  ['with the target at another node', [1, 1, 2]],
   ['on three nodes', [1, 2, 3]],
 ];
 

@@ -6,11 +6,19 @@ import { replacesOf } from '../support/party-messages';
 import { Scope } from '../support/scope';
 import { SipPeer } from '../support/sip-peer';
 import { headerOf, statusOf } from '../support/sip-text';
-import { hearEachOther, latest, outcome, referTo, type Side, talk, TransferStage } from '../support/transfer-stage';
+import {
+  type At,
+  hearEachOther,
+  latest,
+  outcome,
+  referTo,
+  type Side,
+  talk,
+  TransferStage,
+} from '../support/transfer-stage';
 
 jest.setTimeout(120_000);
 
-type At = readonly [node: number, index: number];
 /** Alice and Bob have a call; Mallory has one with a friend. */
 interface Places {
   readonly alice: At;

@@ -1,6 +1,7 @@
 import type { MediaParty } from '../support/media-party';
 import { replacesOf } from '../support/party-messages';
 import {
+  type At,
   hearEachOther,
   hears,
   hold,
@@ -16,8 +17,6 @@ import {
 
 jest.setTimeout(120_000);
 
-/** Where the parties are: the node, and which of its phones. */
-type At = readonly [node: number, index: number];
 const PLACES: readonly (readonly [string, { readonly alice: At; readonly bob: At; readonly carol: At }])[] = [
   ['on one node', { alice: [1, 0], bob: [1, 1], carol: [1, 2] }],
   ['with the third party at another node', { alice: [1, 0], bob: [1, 1], carol: [2, 1] }],

@@ -2,6 +2,7 @@ import type { MediaParty } from '../support/media-party';
 import { getHeader } from '../../src/sip-message/headers';
 import { domain } from '../support/cluster-config';
 import {
+  type At,
   hearEachOther,
   hears,
   latest,
@@ -15,7 +16,6 @@ import {
 
 jest.setTimeout(120_000);
 
-type At = readonly [node: number, index: number];
 const PLACES: readonly (readonly [string, { readonly alice: At; readonly bob: At; readonly carol: At }])[] = [
   ['on one node', { alice: [1, 0], bob: [1, 1], carol: [1, 2] }],
   ['on three nodes', { alice: [1, 0], bob: [2, 0], carol: [3, 0] }],

@@ -1,7 +1,16 @@
 import type { MediaParty } from '../support/media-party';
 import { replacesOf } from '../support/party-messages';
 import { eventuallyTrue } from '../support/eventually';
-import { latest, nobodyIsAlone, outcome, referTo, type Side, talk, TransferStage } from '../support/transfer-stage';
+import {
+  type At,
+  latest,
+  nobodyIsAlone,
+  outcome,
+  referTo,
+  type Side,
+  talk,
+  TransferStage,
+} from '../support/transfer-stage';
 
 jest.setTimeout(120_000);
 
@@ -12,7 +21,6 @@ interface People {
   readonly carol: MediaParty;
 }
 
-type At = readonly [node: number, index: number];
 const PLACES: readonly (readonly [string, readonly [At, At, At]])[] = [
   [
     'on one node',

@@ -12,6 +12,9 @@ export interface Side {
   readonly call: PartyCall;
 }
 
+/** Where a party is: its node, and which of that node's. */
+export type At = readonly [node: number, index: number];
+
 /** Hz; far from each other and from the music. */
 const TONES = [700, 1100, 1500, 1900, 2300];
 

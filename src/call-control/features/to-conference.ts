@@ -1,7 +1,7 @@
-import { newRinging } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import type { CallSignal } from '../core/signals';
 import { isLeaving } from '../join/leaving';
+import { ringFor } from './transfer-notify';
 import { moveTransfer } from './transfer-state';
 
 /**
@@ -17,7 +17,6 @@ export function toConference(
   const waiter = by && draft.other(by);
   if (by?.phase !== 'confirmed' || waiter?.phase !== 'confirmed' || isLeaving(by)) return;
   if (state.transfer !== undefined || state.ringing !== undefined) return;
-  const { digits } = to;
   moveTransfer(state, {
     by: id,
     step: 'asked',
@@ -25,13 +24,5 @@ export function toConference(
     told: [],
     conference: stays ? 'give' : 'leave',
   });
-  state.ringing = newRinging({
-    waiter: waiter.id,
-    offer: undefined,
-    maxForwards: state.facts.maxForwards,
-    number: digits,
-    by: id,
-    firstTrial: state.trials.length,
-  });
-  draft.emit({ type: 'look-up', number: digits, by: id, waiter: waiter.id, to });
+  ringFor(draft, waiter, by, to.digits, to);
 }

@@ -1,11 +1,11 @@
 import { referNotifyHeaders, SIPFRAG_TYPE, sipfrag } from '../../sip/sipfrag';
-import { newRinging } from '../core/call-state';
+import { type Destination, newRinging } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import type { Leg } from '../core/leg';
 import { moveTransfer } from './transfer-state';
 
-/** Who talked to the transferor waits for whom it has named. */
-export function ringFor(draft: Draft, waiter: Leg, by: Leg, digits: string): void {
+/** Who talked to the transferor waits for whom it has named. `to`: where that leads is known. */
+export function ringFor(draft: Draft, waiter: Leg, by: Leg, digits: string, to?: Destination): void {
   const { state } = draft;
   const { maxForwards } = state.facts;
   state.ringing = newRinging({
@@ -16,7 +16,10 @@ export function ringFor(draft: Draft, waiter: Leg, by: Leg, digits: string): voi
     by: by.id,
     firstTrial: state.trials.length,
   });
-  draft.emit({ type: 'look-up', number: digits, by: by.id, waiter: waiter.id });
+  draft.emit({
+    ...{ type: 'look-up', number: digits, by: by.id, waiter: waiter.id },
+    ...(to === undefined ? {} : { to }),
+  });
 }
 
 /** Tells the transferor how its call stands; a final status ends its subscription. Gives the id of the request; undefined: it is not told. */

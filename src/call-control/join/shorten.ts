@@ -4,8 +4,8 @@ import type { Bridge, Destination } from '../core/call-state';
 import type { Draft } from '../core/draft';
 import type { Leg } from '../core/leg';
 import { isFree } from '../dialog/outgoing-offer';
+import { ringFor } from '../features/transfer-notify';
 import { moveTransfer } from '../features/transfer-state';
-import { newRinging } from '../core/call-state';
 import { isLeaving } from './leaving';
 
 /**
@@ -92,8 +92,5 @@ export function takeShorter(draft: Draft, leg: Leg, id: string, { process, repla
     ...{ pid: undefined, boot: 0, node: place.node, local: false, device, kind: 'station', digits },
     inPlaceOf: { replaces, why: 'shorten' },
   };
-  const { maxForwards } = facts;
-  const about = { waiter: other.id, offer: undefined, maxForwards, number: digits, by: leg.id };
-  state.ringing = newRinging({ ...about, firstTrial: state.trials.length });
-  draft.emit({ type: 'look-up', number: digits, by: leg.id, waiter: other.id, to });
+  ringFor(draft, other, leg, digits, to);
 }

@@ -1,10 +1,10 @@
 import type { IncomingCall } from '../../device/device-process';
-import type { Destination } from '../core/call-state';
 import type { Route } from '../core/signals';
 import type { CallControlDependencies } from '../dependencies';
 import { longestOf, ringingPhones } from '../features/pickup';
 import type { CallProcess } from './call-process';
 import type { DialogIndex, Place } from './dialog-index';
+import { destinationAt } from './dialog-search';
 import { readRingingQuestion, readRingingReply, type RingingQuestion, type RingingReply } from './pickup-messages';
 
 /** A phone that rings is looked for at the other nodes for so long, ms. */
@@ -54,7 +54,11 @@ export class Pickups {
       return this.refuse(call, number, { status: 480, reason: 'Nothing Rings There', why: 'no phone rings there' });
     const { place } = found;
     if ('process' in place) return place.process.takeCall(call, place.leg);
-    this.begin(call, { type: 'targets', branches: [[destinationOf(found.number, place)]], matched: call.dialled });
+    this.begin(call, {
+      type: 'targets',
+      branches: [[destinationAt(place, found.number, 'pickup', true)]],
+      matched: call.dialled,
+    });
   }
 
   /** What another node asks; undefined: it cannot be understood. */
@@ -117,21 +121,4 @@ export class Pickups {
     this.deps.log.info({ device: call.from.name, number, status, why }, 'call: nothing is picked up');
     call.session.reject(status, { reason });
   }
-}
-
-/** The phone's node, which has the dialog. */
-function destinationOf(
-  digits: string,
-  { node, dialog }: { readonly node: number; readonly dialog: There['dialog'] },
-): Destination {
-  return {
-    pid: undefined,
-    boot: 0,
-    node,
-    local: false,
-    device: `node-${node}`,
-    kind: 'station',
-    digits,
-    inPlaceOf: { replaces: { ...dialog, earlyOnly: true }, why: 'pickup' },
-  };
 }
